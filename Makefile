@@ -1,0 +1,45 @@
+# Every target makes the virtual environment it needs: python3 and make are enough to begin.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check format record sandbox clean
+
+demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
+	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
+
+test: $(VENV)/.dev  ## the whole suite, offline
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(VENV)/.dev  ## style, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+record: $(VENV)/.dev  ## re-record the cassettes: live with SUNRA_KEY, else from the sandbox
+	$(BIN)/python -m pytest tests/cassettes --record
+
+sandbox: $(VENV)/.demo  ## a local Sunra endpoint, until Ctrl-C
+	$(BIN)/python -m sunra_integrations.sandbox --port 8000
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group demo
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
