@@ -1,0 +1,132 @@
+"""Decoded JSON of one answer to Chunks: the only reader, for streamed and whole answers alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic_core import from_json
+
+from sunra_integrations.errors import SunraError, UnreadableResponse
+from sunra_integrations.protocol.error_body import has_error
+from sunra_integrations.protocol.failures import clean, failure_in_body
+from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.responses import (
+    NOTHING,
+    ChoiceDelta,
+    Chunk,
+    Json,
+    count,
+    read_choice,
+    read_chunk,
+)
+from sunra_integrations.protocol.tool_call_order import ToolCallOrder
+
+
+class AnswerReader:
+    """Reads the objects of one answer in order, and keeps what they add up to.
+
+    Args:
+        message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
+        request_id: The answer's `x-request-id`, put on every chunk.
+    """
+
+    def __init__(self, message_field: str = "delta", *, request_id: str | None = None) -> None:
+        self._message_field = message_field
+        self._request_id = request_id
+        self._tool_calls: dict[int, ToolCallOrder] = {}
+        self.so_far = Fold()
+
+    def read(self, body: Json) -> Chunk:
+        """One event of a stream, or one whole completion, as a Chunk.
+
+        Raises:
+            SunraError: The body carries an error, alone, beside choices or in one. The error's
+                `partial` holds all that had arrived, this body's own content included.
+        """
+        choices = body.get("choices")
+        found = choices if isinstance(choices, list) else []
+        chunk = self._chunk(body, [choice for choice in found if isinstance(choice, dict)])
+        self.so_far.add(chunk)
+        if has_error(body):
+            raise self.failure(body)
+        for choice in found:
+            if isinstance(choice, dict) and (
+                choice.get("finish_reason") == "error" or isinstance(choice.get("error"), dict)
+            ):
+                raise self.failure(choice)
+        return chunk
+
+    def failure(self, body: object, *, top_level: bool = False) -> SunraError:
+        """The error that a body stands for, with what had arrived before it."""
+        return failure_in_body(
+            body,
+            request_id=self._request_id,
+            partial=self.so_far.reply() if self.so_far.begun else None,
+            top_level=top_level,
+        )
+
+    def _chunk(self, body: Json, choices: list[Json]) -> Chunk:
+        deltas = tuple(self._choice(body, choice, place) for place, choice in enumerate(choices))
+        return read_chunk(body, deltas, self._request_id)
+
+    def _choice(self, body: Json, choice: Json, place: int) -> ChoiceDelta:
+        index = count(choice.get("index"))
+        if index is None:
+            index = place
+        message = choice.get(self._message_field)
+        if not isinstance(message, dict):
+            message = NOTHING
+        entries = message.get("tool_calls")
+        if not entries:
+            return read_choice(choice, index, message, ())
+        order = self._tool_calls.get(index)
+        if order is None:
+            prefix = f"call_{body.get('id') or 'sunra'}_{index}"
+            order = self._tool_calls[index] = ToolCallOrder(prefix)
+        whole = self._message_field == "message"
+        return read_choice(choice, index, message, order.place(entries, whole=whole))
+
+
+def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
+    """The Reply in the body of a successful unstreamed answer.
+
+    Raises:
+        SunraError: The body carries an error instead.
+        UnreadableResponse: The body is no completion: not JSON, a stream, or without choices.
+    """
+    try:
+        value = from_json(body)
+    except ValueError as error:
+        raise UnreadableResponse(_not_json(body, error), request_id=request_id) from error
+    if not isinstance(value, dict):
+        raise UnreadableResponse(
+            f"Sunra answered with a JSON {type(value).__name__} in place of a completion: "
+            f"{excerpt(body)}",
+            request_id=request_id,
+        )
+    reader = AnswerReader("message", request_id=request_id)
+    reader.read(value)
+    if not reader.so_far.begun:
+        if "choices" not in value and ("message" in value or "detail" in value):
+            raise reader.failure(value, top_level=True)
+        raise UnreadableResponse(
+            "Sunra answered with a completion that has no choices, so there is no answer in it: "
+            f"{excerpt(body)}",
+            request_id=request_id,
+            partial=replace(reader.so_far.reply(), raw=value),
+        )
+    return replace(reader.so_far.reply(), raw=value)
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, fit for a message."""
+    return clean(body[:300].decode("utf-8", "replace")) or "(an empty body)"
+
+
+def _not_json(body: bytes, error: ValueError) -> str:
+    if body.lstrip().startswith((b"data:", b":", b"event:")):
+        return (
+            "A plain answer was asked for and a stream was sent; use the streaming call with "
+            f"this server. The stream begins: {excerpt(body)}"
+        )
+    return f"Sunra answered with a body that is no JSON ({error}): {excerpt(body)}"

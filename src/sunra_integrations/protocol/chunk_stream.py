@@ -1,0 +1,145 @@
+"""Bytes of a streamed answer to ordered Chunks, with the proof that the answer is whole.
+
+An answer is whole when every choice that began has a finish_reason. `[DONE]` is neither needed
+(some servers never send it) nor proof (aborted streams send it bare).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic_core import from_json
+
+from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
+from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
+from sunra_integrations.protocol.event_stream import (
+    DEFAULT_MAX_EVENT_BYTES,
+    Event,
+    EventStream,
+)
+from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.responses import Chunk
+
+
+class ChunkStream:
+    """Reads one streamed answer, in pieces of any size.
+
+    Args:
+        request_id: The answer's `x-request-id`, put on every chunk.
+        choices_asked: The request's `n`: a connection that breaks before all of them were seen
+            has cut the answer short.
+        max_event_bytes: An event longer than this raises `UnreadableResponse`.
+    """
+
+    def __init__(
+        self,
+        *,
+        request_id: str | None = None,
+        choices_asked: int = 1,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+    ) -> None:
+        self._request_id = request_id
+        self._choices_asked = choices_asked
+        self._events = EventStream(max_event_bytes=max_event_bytes)
+        self._reader = AnswerReader(request_id=request_id)
+        self.done = False
+        """`[DONE]` came: nothing more is worth waiting for."""
+
+    @property
+    def data_received(self) -> int:
+        """Bytes of data so far; comments and blank lines do not count as progress."""
+        return self._events.data_received
+
+    def so_far(self) -> Reply:
+        """What has arrived, as a Reply."""
+        return self._reader.so_far.reply()
+
+    def feed(self, piece: bytes) -> Iterator[Chunk]:
+        """The chunks that this piece of the body completes, in order.
+
+        Raises:
+            SunraError: The stream carries an error; `partial` holds what had arrived.
+            StreamInterrupted: An event is not readable.
+            UnreadableResponse: An event is longer than allowed.
+        """
+        return self._read(self._events.feed(piece))
+
+    def close(self) -> Iterator[Chunk]:
+        """The last chunks, after the body ended in the ordinary way.
+
+        Raises:
+            StreamInterrupted: The answer is not whole.
+            UnreadableResponse: There was no answer in the stream at all.
+            SunraError: The body was an error in place of a stream.
+        """
+        if not self.done:
+            yield from self._read(self._events.close())
+        if not self._reader.so_far.begun:
+            raise self._no_answer()
+        unfinished = self._reader.so_far.unfinished
+        if unfinished:
+            raise self._interrupted(
+                f"the stream ended before choice {unfinished[0]} was finished "
+                "(it has no finish_reason)"
+            )
+
+    def broken_by(self, fault: SunraError) -> SunraError | None:
+        """What a fault of the connection means here: None where the answer was whole already."""
+        so_far = self._reader.so_far
+        if so_far.begun >= self._choices_asked and not so_far.unfinished:
+            return None
+        error = self._interrupted(f"the connection broke first: {fault.message}")
+        error.__cause__ = fault
+        return error
+
+    def _read(self, events: list[Event]) -> Iterator[Chunk]:
+        for event in events:
+            if self.done:
+                return
+            if event.data == b"[DONE]":
+                self.done = True
+                return
+            yield self._chunk(event)
+
+    def _chunk(self, event: Event) -> Chunk:
+        try:
+            body = from_json(event.data)
+        except ValueError as error:
+            if event.name == "error":
+                raise self._reader.failure(excerpt(event.data)) from error
+            raise self._interrupted(
+                f"an event is no JSON ({error}): {excerpt(event.data)}"
+            ) from error
+        if event.name == "error":
+            raise self._reader.failure(body, top_level=True)
+        if not isinstance(body, dict):
+            raise self._interrupted(f"an event is no JSON object: {excerpt(event.data)}")
+        return self._reader.read(body)
+
+    def _no_answer(self) -> SunraError:
+        stray = self._events.stray
+        if not stray.strip():
+            return UnreadableResponse(
+                "Sunra opened a stream and ended it without any choice, so there is no answer.",
+                request_id=self._request_id,
+            )
+        try:
+            reply = read_completion(stray, request_id=self._request_id)
+        except SunraError as error:
+            return error
+        return UnreadableResponse(
+            "A stream was asked for and a plain answer was sent; it is kept in `partial`. "
+            "Use the call that does not stream with this server.",
+            request_id=self._request_id,
+            retryable=False,
+            partial=reply,
+        )
+
+    def _interrupted(self, why: str) -> StreamInterrupted:
+        begun = self._reader.so_far.begun
+        kept = "what had arrived is kept in `partial`" if begun else "nothing had arrived"
+        return StreamInterrupted(
+            f"The answer is not whole: {why}; {kept}.",
+            request_id=self._request_id,
+            partial=self.so_far() if begun else None,
+        )

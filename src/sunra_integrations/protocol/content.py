@@ -1,0 +1,123 @@
+"""Content parts for messages, from URLs, bytes and base64. Nothing is ever downloaded."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from sunra_integrations.errors import UnsupportedContent
+
+Part = dict[str, Any]
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+)
+_BY_BRAND: tuple[tuple[bytes, bytes, str], ...] = (
+    (b"RIFF", b"WEBP", "image/webp"),
+    (b"RIFF", b"WAVE", "audio/wav"),
+)
+_AUDIO_FORMATS = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/x-m4a": "m4a",
+    "audio/mp4": "m4a",
+}
+
+
+def text_part(text: str) -> Part:
+    """`{"type": "text", …}`."""
+    return {"type": "text", "text": text}
+
+
+def image_part(url: str, *, detail: str | None = None) -> Part:
+    """An image by its URL: https, or a `data:` URL made by `data_url`."""
+    image: Part = {"url": url}
+    if detail is not None:
+        image["detail"] = detail
+    return {"type": "image_url", "image_url": image}
+
+
+def audio_part(data: str, *, format: str) -> Part:  # noqa: A002 - the wire's own name
+    """A sound as base64, with its format: `wav`, `mp3`, and so on."""
+    return {"type": "input_audio", "input_audio": {"data": data, "format": format}}
+
+
+def video_part(url: str) -> Part:
+    """A video by its URL: https, or a `data:` URL made by `data_url`."""
+    return {"type": "video_url", "video_url": {"url": url}}
+
+
+def file_part(
+    *, data: str | None = None, file_id: str | None = None, filename: str | None = None
+) -> Part:
+    """A file by `data:` URL or by the id it was uploaded under, with its name where known."""
+    file: Part = {}
+    if filename is not None:
+        file["filename"] = filename
+    if data is not None:
+        file["file_data"] = data
+    if file_id is not None:
+        file["file_id"] = file_id
+    return {"type": "file", "file": file}
+
+
+def data_url(data: bytes | str, mime_type: str) -> str:
+    """A `data:` URL of these bytes, or of text that is base64 already."""
+    return f"data:{mime_type};base64,{as_base64(data)}"
+
+
+def as_base64(data: bytes | str) -> str:
+    """Base64 text; text is taken to be base64 already, or a `data:` URL, and is not copied."""
+    if isinstance(data, str):
+        return data.partition(",")[2] if data.startswith("data:") else data
+    return base64.b64encode(data).decode("ascii")
+
+
+def audio_format(mime_type: str) -> str:
+    """The wire's name of an audio format: `audio/mpeg` is `mp3`, `audio/x-wav` is `wav`."""
+    return _AUDIO_FORMATS.get(mime_type, mime_type.partition("/")[2] or mime_type)
+
+
+def sniff_mime_type(data: bytes | str, *, position: str) -> str:
+    """The MIME type told by the first bytes, for content that came without one.
+
+    Args:
+        data: Bytes, or base64 text.
+        position: Where the content stands, for the error.
+
+    Raises:
+        UnsupportedContent: The bytes are of no kind known here.
+    """
+    head = data[:64]
+    if isinstance(head, str):
+        try:
+            head = base64.b64decode(head[:60], validate=True)
+        except (binascii.Error, ValueError):
+            head = b""
+    for start, brand, mime_type in _BY_BRAND:
+        if head.startswith(start) and head[8:12] == brand:
+            return mime_type
+    if head[4:8] == b"ftyp":
+        return "audio/mp4" if head[8:11] == b"M4A" else "video/mp4"
+    for start, mime_type in _SIGNATURES:
+        if head.startswith(start):
+            return mime_type
+    raise UnsupportedContent(
+        f"{position} has no MIME type, and its first bytes do not tell one. Give its type.",
+        kind="unknown",
+        position=position,
+    )

@@ -1,0 +1,146 @@
+"""Bytes to server-sent events, incrementally and bounded.
+
+Lines end in CR, LF or CRLF and in nothing else: U+2028 inside JSON is text. Works on bytes, so a
+character split between two reads is never looked at in halves. After the WHATWG event stream
+format, with one leniency: an event that the end of the stream cuts off before its blank line is
+still delivered, because servers of this family end that way.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sunra_integrations.errors import UnreadableResponse
+
+DEFAULT_MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""Room for a few base64 images in one event."""
+
+_BOM = b"\xef\xbb\xbf"
+_STRAY_LIMIT = 64 * 1024
+
+
+class Event(NamedTuple):
+    """One server-sent event."""
+
+    name: str
+    """The `event:` field; empty where there was none."""
+    data: bytes
+
+
+class EventStream:
+    """Turns the bytes of a response, in pieces of any size, into its events.
+
+    Args:
+        max_event_bytes: An event or line longer than this raises `UnreadableResponse`.
+    """
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._unfinished: list[bytes] = []  # pieces of a line whose end has not come
+        self._unfinished_size = 0
+        self._skip_line_feed = False  # the last piece ended in CR; its LF may still come
+        self._at_start = True
+        self._name = ""
+        self._data: list[bytes] = []
+        self._data_size = 0
+        self._stray: list[bytes] = []
+        self._stray_size = 0
+        self.data_received = 0
+        """Bytes of lines that carry data: comments and blank lines are no sign of progress."""
+
+    @property
+    def stray(self) -> bytes:
+        """Lines that belong to no event, such as a JSON or HTML body sent in place of a stream."""
+        return b"\n".join(self._stray)
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that this piece completes, in order."""
+        if self._skip_line_feed and piece:
+            self._skip_line_feed = False
+            if piece[:1] == b"\n":
+                piece = piece[1:]
+        if not piece:
+            return []
+        lines = piece.splitlines()
+        self._skip_line_feed = piece.endswith(b"\r")
+        rest = b"" if piece.endswith((b"\n", b"\r")) else lines.pop()
+        if lines and self._unfinished:
+            self._keep_unfinished(lines[0])
+            lines[0] = self._take_unfinished()
+        if rest:
+            self._keep_unfinished(rest)
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def close(self) -> list[Event]:
+        """The event left unfinished when the bytes ended, if any."""
+        if self._unfinished:
+            self._line(self._take_unfinished())
+        event = self._dispatch()
+        return [] if event is None else [event]
+
+    def _line(self, line: bytes) -> Event | None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BOM)
+        if line.startswith(b"data:"):
+            value = line[6:] if line[5:6] == b" " else line[5:]
+            self._data.append(value)
+            self._data_size += len(value)
+            self.data_received += len(line)
+            if self._data_size > self._max_event_bytes:
+                self._refuse_size()
+            return None
+        if not line:
+            return self._dispatch()
+        self._other_field(line)
+        return None
+
+    def _other_field(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        match field:
+            case b"":
+                pass  # a comment
+            case b"data":
+                self._data.append(b"")
+            case b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", "replace")
+            case b"id" | b"retry":
+                pass  # this protocol does not resume
+            case _:
+                self.data_received += len(line)
+                self._keep_stray(line)
+
+    def _dispatch(self) -> Event | None:
+        name, self._name = self._name, ""
+        if not self._data:
+            return None
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        self._data.clear()
+        self._data_size = 0
+        return Event(name, data)
+
+    def _keep_unfinished(self, piece: bytes) -> None:
+        self._unfinished.append(piece)
+        self._unfinished_size += len(piece)
+        if not self._unfinished[0].startswith(b":"):
+            self.data_received += len(piece)
+        if self._unfinished_size > self._max_event_bytes:
+            self._refuse_size()
+
+    def _take_unfinished(self) -> bytes:
+        line = b"".join(self._unfinished)
+        self._unfinished.clear()
+        self._unfinished_size = 0
+        return line
+
+    def _keep_stray(self, line: bytes) -> None:
+        if self._stray_size < _STRAY_LIMIT:
+            self._stray.append(line[:_STRAY_LIMIT])
+            self._stray_size += len(line)
+
+    def _refuse_size(self) -> None:
+        raise UnreadableResponse(
+            f"The server sent an event of more than {self._max_event_bytes:,} bytes. "
+            "Raise the limit with `max_event_bytes` if events of that size are expected.",
+            retryable=False,
+        )

@@ -1,0 +1,222 @@
+"""(status, headers, body) to the right SunraError.
+
+A status alone can mislead: Sunra is known to send rate limits as 403 and access errors as 500. So
+an error is classified by its code first, by words that only one kind of failure uses second, and
+by its status last. `retryable`, where the body has it, wins over all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from sunra_integrations import errors
+from sunra_integrations.protocol.error_body import Told, tell
+from sunra_integrations.protocol.responses import NOTHING
+from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wait
+
+_HINTS: dict[type[errors.SunraError], str] = {
+    errors.ConfigurationError: "Redirects are not followed, because the key would go along; "
+    "check `base_url`.",
+    errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`; keys are made at "
+    "https://sunra.ai/dashboard/api-tokens.",
+    errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of one that has it.",
+    errors.ModelNotFound: "Models are named `vendor/name`, as in `openai/gpt-4o`; "
+    "see https://sunra.ai/models.",
+    errors.ContextOverflow: "Send fewer or shorter messages, or use a model with a larger context.",
+    errors.ContentRejected: "Change the input; the same one will be declined again.",
+}
+
+_BY_CODE: dict[str, type[errors.SunraError]] = {
+    "model_not_found": errors.ModelNotFound,
+    "model_not_available": errors.ModelNotFound,
+    "model_access_denied": errors.PermissionDenied,
+    "permission_denied": errors.PermissionDenied,
+    "forbidden": errors.PermissionDenied,
+    "insufficient_credit": errors.InsufficientCredit,
+    "insufficient_credits": errors.InsufficientCredit,
+    "insufficient_quota": errors.InsufficientCredit,
+    "insufficient_balance": errors.InsufficientCredit,
+    "payment_required": errors.InsufficientCredit,
+    "billing_hard_limit_reached": errors.InsufficientCredit,
+    "invalid_api_key": errors.AuthenticationFailed,
+    "authentication_error": errors.AuthenticationFailed,
+    "unauthorized": errors.AuthenticationFailed,
+    "invalid_input": errors.BadRequest,
+    "invalid_request_error": errors.BadRequest,
+    "unsafe_content": errors.ContentRejected,
+    "content_policy_violation": errors.ContentRejected,
+    "content_filter": errors.ContentRejected,
+    "context_length_exceeded": errors.ContextOverflow,
+    "exceed_context_size_error": errors.ContextOverflow,
+    "context_window_exceeded": errors.ContextOverflow,
+    "rate_limit": errors.RateLimited,
+    "rate_limited": errors.RateLimited,
+    "rate_limit_exceeded": errors.RateLimited,
+    "rate_limit_error": errors.RateLimited,
+    "too_many_requests": errors.RateLimited,
+    "overloaded": errors.Overloaded,
+    "overloaded_error": errors.Overloaded,
+    "service_unavailable": errors.Overloaded,
+    "service_provider_error": errors.ServerFailed,
+    "internal_server_error": errors.ServerFailed,
+    "server_error": errors.ServerFailed,
+    "timeout": errors.TimedOut,
+}
+
+_BY_STATUS: dict[int, type[errors.SunraError]] = {
+    401: errors.AuthenticationFailed,
+    402: errors.InsufficientCredit,
+    403: errors.PermissionDenied,
+    404: errors.NotFound,
+    408: errors.TimedOut,
+    429: errors.RateLimited,
+    503: errors.Overloaded,
+    504: errors.TimedOut,
+    529: errors.Overloaded,
+}
+
+_RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
+
+_CONTEXT_WORDS = re.compile(
+    r"maximum context length|context (?:length|window|size) (?:is |was )?exceed"
+    r"|exceeds? the (?:maximum |available |model'?s )*context|prompt is too long"
+    r"|too many (?:input )?tokens|input is too long",
+    re.IGNORECASE,
+)
+# Both C0 and C1 controls, and the bidirectional overrides that can disguise a log line.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_LONGEST_MESSAGE = 2000
+_UNSAFE_HEADERS = frozenset(("set-cookie", "authorization", "proxy-authorization"))
+
+
+def failure(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+) -> errors.SunraError:
+    """The error that an HTTP answer without success stands for.
+
+    Args:
+        status: The HTTP status.
+        headers: The answer's headers, names in lower case.
+        body: The answer's body as it came; JSON of any known shape, HTML, or empty.
+        now: Seconds since the epoch, for a `Retry-After` given as a date where the answer has no
+            `Date` header.
+    """
+    told = tell(_decode(body), top_level=True)
+    kept = {name: value for name, value in headers.items() if name not in _UNSAFE_HEADERS}
+    return _build(
+        told,
+        status=status,
+        request_id=headers.get("x-request-id"),
+        retry_after=seconds_to_wait(headers, now=now),
+        response=errors.ErrorResponse(status, kept, body),
+    )
+
+
+def failure_in_body(
+    body: object, *, request_id: str | None = None, partial: Any = None, top_level: bool = False
+) -> errors.SunraError:
+    """The error that a 200 answer, a stream event or a choice carries.
+
+    Args:
+        body: The object that holds the error under `error`, or is it where `top_level`.
+        request_id: The answer's `x-request-id`.
+        partial: The Reply of what had arrived before.
+        top_level: The object itself is the error: `{"message": …}`, `{"detail": …}`.
+    """
+    return _build(tell(body, top_level=top_level), request_id=request_id, partial=partial)
+
+
+def clean(message: str) -> str:
+    """Upstream text without control characters, cut to a length a log can bear."""
+    message = _CONTROLS.sub(" ", message).strip()
+    if len(message) > _LONGEST_MESSAGE:
+        return message[:_LONGEST_MESSAGE] + "…"
+    return message
+
+
+def _build(
+    told: Told,
+    *,
+    status: int | None = None,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+    response: errors.ErrorResponse | None = None,
+    partial: Any = None,
+) -> errors.SunraError:
+    status = told.status if status is None else status
+    kind = _classify(told, status)
+    request_id = told.request_id or request_id
+    retryable = told.retryable
+    if retryable is None and status in _RETRYABLE_STATUSES:
+        retryable = kind not in {errors.InsufficientCredit, errors.ContextOverflow}
+    facts = [f"HTTP {status}"] if status is not None else []
+    facts += [told.code] if told.code else []
+    facts += [f"request {request_id}"] if request_id else []
+    where = f" ({', '.join(facts)})" if facts else ""
+    said = told.message or (response and _page_title(response)) or "Sunra gave no reason"
+    message = f"{clean(said).rstrip('.')}{where}. {_HINTS.get(kind, '')}".rstrip()
+    return kind(
+        message,
+        status=status,
+        code=told.code,
+        type=told.type,
+        reason=told.reason,
+        details=told.details,
+        request_id=request_id,
+        retryable=retryable,
+        retry_after=retry_after,
+        response=response,
+        partial=partial,
+    )
+
+
+def _classify(told: Told, status: int | None) -> type[errors.SunraError]:
+    for code in (told.code, told.reason, told.type):
+        kind = _BY_CODE.get(code.lower()) if code else None
+        if kind is errors.BadRequest:
+            break  # such a code is coarse: words and status may know better
+        if kind is not None:
+            return kind
+    if told.message and status not in {401, 402, 429} and _CONTEXT_WORDS.search(told.message):
+        return errors.ContextOverflow
+    if status is not None:
+        if 300 <= status < 400:  # noqa: PLR2004 - the HTTP class
+            return errors.ConfigurationError
+        by_status = _BY_STATUS.get(status)
+        if by_status is errors.NotFound and told.message and "model" in told.message.lower():
+            return errors.ModelNotFound
+        if by_status is not None:
+            return by_status
+        if status >= 500:  # noqa: PLR2004 - the HTTP class
+            return errors.ServerFailed
+    return (
+        errors.BadRequest if status is not None or _speaks_of_input(told) else errors.ServerFailed
+    )
+
+
+def _speaks_of_input(told: Told) -> bool:
+    return any(code and code.lower().startswith("invalid") for code in (told.code, told.type))
+
+
+def _page_title(response: errors.ErrorResponse) -> str:
+    """What can be said of a body that is no JSON: its title if it is a page, else its beginning."""
+    if not response.body.strip():
+        return "The answer had no body"
+    body = response.text
+    title = re.search(r"<title[^>]*>(.*?)</title>", body[:4096], re.IGNORECASE | re.DOTALL)
+    if title:
+        return f"A page came in place of JSON: {title.group(1).strip()}"
+    if body.lstrip().startswith("<"):
+        return "A page came in place of JSON"
+    return body[:500]
+
+
+def _decode(body: bytes) -> object:
+    try:
+        return from_json(body)
+    except ValueError:
+        return NOTHING

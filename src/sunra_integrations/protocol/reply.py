@@ -1,0 +1,322 @@
+"""Chunks, or one completion, to a finished Reply.
+
+`Fold` is the only place that knows how pieces add up; what a stream interrupted had brought, what
+`create` returns and what a stream adds up to are all its work.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sunra_integrations.protocol.responses import (
+    NOTHING,
+    ChoiceDelta,
+    Chunk,
+    Json,
+    ToolCallDelta,
+    Usage,
+)
+from sunra_integrations.protocol.tool_call_order import parse_arguments
+
+_SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
+"""Strings of these names are repeated by servers, not continued."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One finished call of a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """The arguments exactly as the model wrote them; see `parsed`."""
+    extra: Json = NOTHING
+
+    def parsed(self) -> dict[str, Any] | None:
+        """The arguments as a dict (`{}` where there were none); None where they are broken."""
+        return parse_arguments(self.arguments)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer; a reply to a request with `n` above 1 has several."""
+
+    index: int
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str | None = None
+    logprobs: Json | None = None
+    refusal: str = ""
+    parts: tuple[Json, ...] = ()
+    """Content in its parts, where it came as parts; empty where it came as plain text."""
+    reasoning_details: tuple[Json, ...] = ()
+    annotations: tuple[Json, ...] = ()
+    images: tuple[Json, ...] = ()
+    extra: Json = NOTHING
+    message_extra: Json = NOTHING
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer, streamed or not."""
+
+    choices: tuple[Choice, ...]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    extra: Json = NOTHING
+    raw: Json = NOTHING
+    """The completion as it came; empty for a reply that came as a stream."""
+
+    @property
+    def choice(self) -> Choice:
+        """The first choice; an empty one where there is none."""
+        return self.choices[0] if self.choices else Choice(0)
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return self.choice.text
+
+
+def fold(chunks: Iterable[Chunk]) -> Reply:
+    """The Reply that these chunks add up to."""
+    total = Fold()
+    for chunk in chunks:
+        total.add(chunk)
+    return total.reply()
+
+
+class Fold:
+    """Adds up chunks as they come; `reply()` may be asked at any time."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _ChoiceFold] = {}
+        self._last: Chunk | None = None
+        self._id: str | None = None
+        self._model: str | None = None
+        self._created: int | None = None
+        self._fingerprint: str | None = None
+        self._usage: Usage | None = None
+        self._extra: dict[str, Any] = {}
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The choices that began and have no finish_reason yet."""
+        return [i for i, choice in self._choices.items() if choice.finish_reason is None]
+
+    @property
+    def begun(self) -> int:
+        """How many choices have begun."""
+        return len(self._choices)
+
+    def add(self, chunk: Chunk) -> None:
+        """Takes in one chunk."""
+        self._last = chunk
+        for delta in chunk.choices:
+            choice = self._choices.get(delta.choice_index)
+            if choice is None:
+                choice = self._choices[delta.choice_index] = _ChoiceFold()
+            choice.add(delta)
+        self._id = self._id or chunk.id
+        self._model = chunk.model or self._model
+        self._created = self._created if self._created is not None else chunk.created
+        self._fingerprint = chunk.system_fingerprint or self._fingerprint
+        self._usage = chunk.usage or self._usage  # cumulative where repeated: the last one counts
+        if chunk.extra:
+            self._extra.update(_said(chunk.extra))
+
+    def reply(self) -> Reply:
+        """What has come so far, as a Reply."""
+        return Reply(
+            tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
+            self._id,
+            self._model,
+            self._created,
+            self._fingerprint,
+            self._usage,
+            self._last.request_id if self._last is not None else None,
+            dict(self._extra) if self._extra else NOTHING,
+        )
+
+
+class _ToolCallFold:
+    __slots__ = ("arguments", "extra", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+        self.extra: dict[str, Any] = {}
+
+    def add(self, delta: ToolCallDelta) -> None:
+        self.id = self.id or delta.id or ""
+        self.name += delta.name or ""
+        self.arguments.append(delta.arguments)
+        if delta.extra:
+            self.extra.update(_said(delta.extra))
+
+    def call(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self.arguments), self.extra or NOTHING)
+
+
+class _ChoiceFold:
+    __slots__ = (
+        "annotations",
+        "extra",
+        "finish_reason",
+        "images",
+        "logprobs",
+        "message_extra",
+        "parts",
+        "reasoning",
+        "reasoning_details",
+        "refusal",
+        "text",
+        "tool_calls",
+    )
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.finish_reason: str | None = None
+        self.tool_calls: dict[int, _ToolCallFold] = {}
+        self.logprobs: dict[str, Any] | None = None
+        self.parts: list[Json] | None = None
+        self.reasoning_details: list[Json] = []
+        self.annotations: list[Json] = []
+        self.images: list[Json] = []
+        self.extra: dict[str, Any] = {}
+        self.message_extra: dict[str, Any] = {}
+
+    def add(self, delta: ChoiceDelta) -> None:
+        if delta.parts or self.parts is not None:
+            self._add_parts(delta)
+        if delta.text:
+            self.text.append(delta.text)
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
+        if delta.finish_reason is not None:
+            self.finish_reason = delta.finish_reason
+        for call in delta.tool_calls:
+            self.tool_calls.setdefault(call.call_index, _ToolCallFold()).add(call)
+        if delta.logprobs is not None:
+            self._add_logprobs(delta.logprobs)
+        self._add_rarities(delta)
+
+    def _add_rarities(self, delta: ChoiceDelta) -> None:
+        if delta.refusal:
+            self.refusal.append(delta.refusal)
+        if delta.reasoning_details:
+            join_details(self.reasoning_details, delta.reasoning_details)
+        self.annotations += delta.annotations
+        self.images += delta.images
+        if delta.extra:
+            self.extra.update(_said(delta.extra))
+        if delta.message_extra:
+            self.message_extra = _accumulated(self.message_extra, delta.message_extra)
+
+    def _add_logprobs(self, logprobs: Json) -> None:
+        if self.logprobs is None:
+            self.logprobs = {}
+        for name, value in logprobs.items():
+            if isinstance(value, list):
+                self.logprobs[name] = self.logprobs.get(name) or []
+                self.logprobs[name].extend(value)
+            elif value is not None or name not in self.logprobs:
+                self.logprobs[name] = value
+
+    def choice(self, index: int) -> Choice:
+        return Choice(
+            index,
+            "".join(self.text),
+            "".join(self.reasoning),
+            tuple(self.tool_calls[i].call() for i in sorted(self.tool_calls)),
+            self.finish_reason,
+            None if self.logprobs is None else copy.deepcopy(self.logprobs),
+            "".join(self.refusal),
+            tuple(self.parts or ()),
+            tuple(self.reasoning_details),
+            tuple(self.annotations),
+            tuple(self.images),
+            dict(self.extra) if self.extra else NOTHING,
+            dict(self.message_extra) if self.message_extra else NOTHING,
+        )
+
+    def _add_parts(self, delta: ChoiceDelta) -> None:
+        """Keeps content in its order once it has parts; runs of plain text become one part."""
+        if self.parts is None:
+            said = "".join(self.text)
+            self.parts = [_text_part(said)] if said else []
+        for part in delta.parts or ((_text_part(delta.text),) if delta.text else ()):
+            last = self.parts[-1] if self.parts else NOTHING
+            if _is_plain_text(last) and _is_plain_text(part):
+                self.parts[-1] = _text_part(last["text"] + part["text"])
+            else:
+                self.parts.append(part)
+
+
+def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
+    """Appends reasoning details piece to piece, unchanged in all else, ready to be replayed.
+
+    Pieces of one detail share type and index; their text, summary and data are continued.
+    """
+    for piece in pieces:
+        if joined and _continues(joined[-1], piece):
+            joined[-1] = _continued(joined[-1], piece)
+        else:
+            joined.append(piece)
+
+
+def _continues(last: Json, piece: Json) -> bool:
+    same_id = not piece.get("id") or last.get("id") == piece.get("id")
+    return same_id and all(last.get(name) == piece.get(name) for name in ("type", "index"))
+
+
+def _continued(last: Json, detail: Json) -> Json:
+    joined = dict(last)
+    for name, value in detail.items():
+        if name in {"text", "summary", "data"} and isinstance(value, str):
+            joined[name] = (joined.get(name) or "") + value
+        elif value is not None:
+            joined[name] = value
+    return joined
+
+
+def _accumulated(before: Json, after: Json) -> dict[str, Any]:
+    """Unknown delta fields added up as deltas are: text continued, lists and objects joined."""
+    total = dict(before)
+    for name, value in after.items():
+        old = total.get(name)
+        if value is None:
+            continue
+        match old, value:
+            case (str(), str()) if name not in _SAID_ONCE:
+                total[name] = old + value
+            case (list(), list()):
+                total[name] = old + value
+            case (dict(), dict()):
+                total[name] = _accumulated(old, value)
+            case _:
+                total[name] = value
+    return total
+
+
+def _said(fields: Json) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text_part(value: str) -> Json:
+    return {"type": "text", "text": value}
+
+
+def _is_plain_text(part: Json) -> bool:
+    return len(part) == len(("type", "text")) and part.get("type") == "text" and "text" in part

@@ -1,0 +1,219 @@
+"""The request, with every documented parameter and its range.
+
+A wrong value raises `InvalidParameter` here, before anything is sent. A parameter left at None is
+not sent: the server's defaults are the server's. Ranges and names are those of Sunra's reference;
+`video_url`, `reasoning` and the like are passed on as given, because Sunra does not show their
+spelling.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, from_json, to_json
+
+from sunra_integrations.errors import InvalidParameter
+
+Message = dict[str, Any]
+"""A message as the wire has it: `{"role": …, "content": …}`."""
+
+_REQUIRED = ("model", "messages")
+_SHOWN_VALUE = 200
+
+
+class ChatRequest(BaseModel):
+    """One call of `POST /v1/chat/completions`, checked and frozen.
+
+    The description of each field is the rule that an error about it quotes.
+
+    Raises:
+        InvalidParameter: A value breaks its rule, or a parameter is unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    model: str = Field(min_length=1, description="a non-empty string such as 'openai/gpt-4o'")
+    messages: list[Message] = Field(
+        min_length=1, description="a non-empty list of messages, each a dict with a 'role'"
+    )
+    max_tokens: int | None = Field(default=None, ge=1, description="a whole number from 1")
+    max_completion_tokens: int | None = Field(
+        default=None, ge=1, description="a whole number from 1, in place of max_tokens"
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2, description="a number from 0 to 2")
+    top_p: float | None = Field(default=None, ge=0, le=1, description="a number from 0 to 1")
+    frequency_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="a number from -2 to 2"
+    )
+    presence_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="a number from -2 to 2"
+    )
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
+        default=None, description="a string or a list of at most 4 strings"
+    )
+    n: int | None = Field(default=None, ge=1, description="a whole number from 1")
+    logprobs: bool | None = Field(default=None, description="True or False")
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="a whole number from 0 to 20, with logprobs=True"
+    )
+    response_format: dict[str, Any] | None = Field(
+        default=None, description="an object with a 'type', such as {'type': 'json_object'}"
+    )
+    seed: int | None = Field(default=None, description="a whole number")
+    tools: list[dict[str, Any]] | None = Field(default=None, description="a list of function tools")
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = Field(
+        default=None,
+        description="'none', 'auto', 'required', or {'type': 'function', 'function': {'name': …}}",
+    )
+    parallel_tool_calls: bool | None = Field(default=None, description="True or False")
+    user: str | None = Field(default=None, description="a string")
+    provider: dict[str, Any] | None = Field(
+        default=None, description="an object of routing rules, such as {'only': ['openai']}"
+    )
+    reasoning: dict[str, Any] | None = Field(default=None, description="an object")
+    reasoning_effort: str | None = Field(default=None, description="a string such as 'low'")
+    stream_options: dict[str, Any] | None = Field(
+        default=None,
+        description="an object; streams ask for usage unless it is given, and {} asks for nothing",
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="an object; its keys go into the body untouched"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _typed_errors(cls, data: Any, handler: Any) -> ChatRequest:
+        try:
+            request: ChatRequest = handler(data)
+        except ValidationError as error:
+            given = data if isinstance(data, Mapping) else {}
+            raise _invalid(error.errors(include_url=False)[0], given) from None
+        _check_cross_rules(request)
+        return request
+
+    def body(self, *, stream: bool) -> dict[str, Any]:
+        """The JSON object to send: what was set, and nothing else.
+
+        A stream asks for usage (`stream_options`) unless `stream_options` was given, since
+        otherwise the tokens of a streamed call could not be counted.
+        """
+        body: dict[str, Any] = {"model": self.model, "messages": self.messages}
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value is not None:
+                body[name] = value
+        if stream:
+            body["stream"] = True
+            body.setdefault("stream_options", {"include_usage": True})
+        if not stream or not body["stream_options"]:
+            body.pop("stream_options", None)
+        body.update(self.extra_body)
+        return body
+
+    def encode(self, *, stream: bool) -> bytes:
+        """The body as UTF-8 JSON.
+
+        Raises:
+            InvalidParameter: Something in it has no JSON form (NaN, a lone surrogate, an object
+                of the caller's own).
+        """
+        body = self.body(stream=stream)
+        try:
+            return _encoded(body)
+        except ValueError as error:
+            name = next((name for name in body if not _encodes(body[name])), "extra_body")
+            raise InvalidParameter(
+                f"`{name}` cannot be written as JSON: {error}. Nothing was sent.",
+                parameter=name,
+                rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
+            ) from error
+
+
+def parameter_rules() -> Mapping[str, str]:
+    """Every parameter's name with its rule, as errors quote it."""
+    return {name: field.description or "" for name, field in ChatRequest.model_fields.items()}
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Holds parameters against their rules without a conversation, as a constructor wants to.
+
+    Raises:
+        InvalidParameter: As `ChatRequest` would.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    ChatRequest.model_validate({"model": "-", "messages": [{"role": "user"}], **given})
+
+
+def unknown_parameter(name: str, known: Sequence[str], *, where: str = "") -> InvalidParameter:
+    """The error for a misspelt parameter, naming the closest real one."""
+    close = difflib.get_close_matches(name, known, n=1)
+    mend = f"Did you mean `{close[0]}`?" if close else "Send it through `extra_body`."
+    return InvalidParameter(
+        f"`{name}` is no parameter{where}. {mend}",
+        parameter=name,
+        rule="a documented parameter; others go through `extra_body`",
+    )
+
+
+_OPTIONAL = tuple(
+    name for name in ChatRequest.model_fields if name not in {*_REQUIRED, "extra_body"}
+)
+
+
+def _check_cross_rules(request: ChatRequest) -> None:
+    if request.top_logprobs is not None and not request.logprobs:
+        raise _broken("top_logprobs", request.top_logprobs, "needs logprobs=True")
+    if request.max_tokens is not None and request.max_completion_tokens is not None:
+        raise _broken(
+            "max_completion_tokens", request.max_completion_tokens, "never together with max_tokens"
+        )
+    if request.stop == "" or (request.stop is not None and not all(request.stop)):
+        raise _broken("stop", request.stop, "no empty strings")
+    for position, message in enumerate(request.messages):
+        if not isinstance(message.get("role"), str):
+            raise _broken(f"messages[{position}]", message, "a dict with a 'role'")
+
+
+def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
+    name = str(error["loc"][0]) if error["loc"] else "request"
+    if error["type"] == "extra_forbidden":
+        return unknown_parameter(name, tuple(ChatRequest.model_fields))
+    field: FieldInfo | None = ChatRequest.model_fields.get(name)
+    rule = field.description if field is not None and field.description else error["msg"]
+    if error["type"] == "missing":
+        return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
+    place = "".join(f"[{step}]" for step in error["loc"][1:] if isinstance(step, int))
+    value = error.get("input") if place else given.get(name)
+    return _broken(f"{name}{place}", value, rule)
+
+
+def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
+    shown = repr(value)
+    if len(shown) > _SHOWN_VALUE:
+        shown = f"{shown[:_SHOWN_VALUE]}…"
+    return InvalidParameter(
+        f"`{parameter}` was {shown}; the rule is: {rule}. Nothing was sent.",
+        parameter=parameter,
+        value=value,
+        rule=rule,
+    )
+
+
+def _encoded(value: Any) -> bytes:
+    """UTF-8 JSON; a ValueError where a part has no JSON form."""
+    data = to_json(value, inf_nan_mode="constants")
+    if b"NaN" in data or b"Infinity" in data:  # as numbers, or only as words in some text
+        from_json(data, allow_inf_nan=False)
+    return data
+
+
+def _encodes(value: Any) -> bool:
+    try:
+        _encoded(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,245 @@
+"""What Sunra answers, read by hand into light frozen values.
+
+A stream delivers thousands of events, so nothing here is a validating model: a `Chunk` is built
+from a decoded event in a few dictionary look-ups. Unknown fields are kept, nulls are tolerated,
+and what is present but of the wrong type is read as absent (it stays in `Chunk.raw`).
+
+An unstreamed completion is read as one chunk whose `message` is its delta, so streamed and
+unstreamed answers cannot be understood differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn
+
+Json = Mapping[str, Any]
+
+
+class _Nothing(dict[str, Any]):
+    """An empty dict that stays empty (a MappingProxyType could be neither pickled nor encoded)."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this shared empty mapping cannot be changed; make a copy")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: Json = _Nothing()
+"""The one empty mapping, shared by all that has nothing to say."""
+
+_CHUNK_FIELDS = frozenset(
+    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
+)
+_CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_MESSAGE_FIELDS = frozenset(
+    (
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "annotations",
+        "images",
+    )
+)
+
+
+class Usage(NamedTuple):
+    """Tokens and cost of a call, as the server counted them; None where it did not."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_details: Json = NOTHING
+    completion_details: Json = NOTHING
+    cost: float | None = None
+    raw: Json = NOTHING
+    """The usage object as it came, unknown fields included."""
+
+
+class ToolCallDelta(NamedTuple):
+    """A piece of one tool call, with its call's definite index.
+
+    `id` and `name` stand on the first piece only, so pieces can be joined without doubling them.
+    """
+
+    call_index: int
+    id: str | None
+    name: str | None
+    arguments: str
+    extra: Json = NOTHING
+    """Unknown fields, such as the signatures some vendors want replayed."""
+
+
+class ChoiceDelta(NamedTuple):
+    """What one event adds to one choice."""
+
+    choice_index: int
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: str | None = None
+    logprobs: Json | None = None
+    refusal: str = ""
+    parts: tuple[Json, ...] = ()
+    """Content that came as a list of parts, text parts included; `text` holds their text too."""
+    reasoning_details: tuple[Json, ...] = ()
+    annotations: tuple[Json, ...] = ()
+    images: tuple[Json, ...] = ()
+    extra: Json = NOTHING
+    """Unknown fields of the choice (`native_finish_reason`, …)."""
+    message_extra: Json = NOTHING
+    """Unknown fields of the delta or message (`audio`, …)."""
+
+
+class Chunk(NamedTuple):
+    """One event of a stream, or a whole completion."""
+
+    choices: tuple[ChoiceDelta, ...]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    system_fingerprint: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    extra: Json = NOTHING
+    """Unknown top-level fields (`provider`, `service_tier`, `citations`, …)."""
+    raw: Json = NOTHING
+    """The event as it came."""
+
+
+def read_usage(value: object) -> Usage | None:
+    """The usage object as `Usage`; None where there is none.
+
+    Counts that came as whole floats are read as integers; the total is summed where it is missing.
+    """
+    if not isinstance(value, dict) or not value:
+        return None
+    prompt = count(value.get("prompt_tokens"))
+    completion = count(value.get("completion_tokens"))
+    total = count(value.get("total_tokens"))
+    if total is None and prompt is not None and completion is not None:
+        total = prompt + completion
+    cost = value.get("cost")
+    return Usage(
+        prompt,
+        completion,
+        total,
+        _mapping(value.get("prompt_tokens_details")),
+        _mapping(value.get("completion_tokens_details")),
+        float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else None,
+        value,
+    )
+
+
+def count(value: object) -> int | None:
+    """A token count as an int; None where the value is no whole number."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return None
+
+
+def read_choice(
+    choice: Json, index: int, message: Json, tool_calls: tuple[ToolCallDelta, ...]
+) -> ChoiceDelta:
+    """What a choice object adds, with its tool calls already put in order.
+
+    Args:
+        choice: An element of `choices`.
+        index: Its definite index.
+        message: Its `delta` or `message`; empty where that was null or missing.
+        tool_calls: Its tool calls, each with a definite index.
+    """
+    content = message.get("content")
+    parts = _content_parts(content)
+    details = objects(message.get("reasoning_details"))
+    unknown = choice.keys() - _CHOICE_FIELDS
+    unknown_in_message = message.keys() - _MESSAGE_FIELDS
+    logprobs = choice.get("logprobs")
+    return ChoiceDelta(
+        index,
+        content if isinstance(content, str) else "".join(map(_text_of_part, parts)),
+        _reasoning(message, details),
+        tool_calls,
+        text(choice.get("finish_reason")),
+        logprobs if isinstance(logprobs, dict) else None,
+        text(message.get("refusal")) or "",
+        parts,
+        details,
+        objects(message.get("annotations")),
+        objects(message.get("images")),
+        {name: choice[name] for name in unknown} if unknown else NOTHING,
+        {name: message[name] for name in unknown_in_message} if unknown_in_message else NOTHING,
+    )
+
+
+def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
+    """The whole event as a `Chunk`, given its choices."""
+    unknown = event.keys() - _CHUNK_FIELDS
+    return Chunk(
+        choices,
+        text(event.get("id")),
+        text(event.get("model")),
+        count(event.get("created")),
+        text(event.get("system_fingerprint")),
+        read_usage(event.get("usage")),
+        request_id,
+        {name: event[name] for name in unknown} if unknown else NOTHING,
+        event,
+    )
+
+
+def text(value: object) -> str | None:
+    """The value if it is a non-empty string, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+def objects(value: object) -> tuple[Json, ...]:
+    """The JSON objects of a list; empty where the value is no list."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(item for item in value if isinstance(item, dict))
+
+
+def _content_parts(content: object) -> tuple[Json, ...]:
+    """Content given as a list; bare strings in it become text parts."""
+    if not isinstance(content, list):
+        return ()
+    return objects([{"type": "text", "text": p} if isinstance(p, str) else p for p in content])
+
+
+def _text_of_part(part: Json) -> str:
+    value = part.get("text")
+    return value if isinstance(value, str) and part.get("type") in {"text", "output_text"} else ""
+
+
+def _reasoning(message: Json, details: tuple[Json, ...]) -> str:
+    """The reasoning text; servers that send it in two spellings send the same text twice."""
+    return (
+        text(message.get("reasoning"))
+        or text(message.get("reasoning_content"))
+        or ("".join(map(_text_of_detail, details)) if details else "")
+    )
+
+
+def _text_of_detail(detail: Json) -> str:
+    return text(detail.get("text")) or text(detail.get("summary")) or ""
+
+
+def _mapping(value: object) -> Json:
+    return value if isinstance(value, dict) else NOTHING

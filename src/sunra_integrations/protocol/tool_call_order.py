@@ -1,0 +1,188 @@
+"""Gives every piece of a tool call a definite index, id and place.
+
+Servers of this family key the pieces of parallel calls by `index`, or by `id`, or by nothing but
+their order; some send two calls under one index, or repeat id and name in every piece. The rules:
+
+1. A known id says which call a piece belongs to; a new id begins a call, unless the piece names no
+   function and comes under a known index (some servers make up an id for every piece).
+2. Without an id, a known index says it: the latest call that came under that index.
+3. Without either, a piece continues the latest call.
+4. Under 2 and 3, a piece that names a function begins a new call if the call it would join has
+   another name, or was joined in this very event, or has arguments that are already complete and
+   the piece brings more.
+5. In an unstreamed message every entry is a whole call.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta, count, text
+
+_CALL_FIELDS = frozenset(("index", "id", "type", "function"))
+_NO_ARGUMENTS = frozenset(("", "null", "false"))
+
+
+class _Piece(NamedTuple):
+    wire_index: int | None
+    id: str | None
+    name: str | None
+    arguments: str
+    extra: Json
+
+
+class _Call:
+    __slots__ = ("arguments", "id", "index", "name")
+
+    def __init__(self, index: int, call_id: str, name: str | None) -> None:
+        self.index = index
+        self.id = call_id
+        self.name = name
+        self.arguments: list[str] = []
+
+
+class ToolCallOrder:
+    """The calls of one choice, as they appear.
+
+    Args:
+        id_prefix: Begins the id of a call that comes without one; an answer to the call needs an
+            id, so one is made from the response's own id and the call's index.
+    """
+
+    def __init__(self, id_prefix: str = "call") -> None:
+        self._id_prefix = id_prefix
+        self._calls: list[_Call] = []
+        self._by_id: dict[str, _Call] = {}
+        self._by_wire_index: dict[int, _Call] = {}
+
+    def place(self, entries: object, *, whole: bool = False) -> tuple[ToolCallDelta, ...]:
+        """The entries of one event's `tool_calls`, each with its call's index.
+
+        Args:
+            entries: The list as it came; anything else holds no calls.
+            whole: The entries are those of a finished message, not pieces.
+        """
+        if not isinstance(entries, list):
+            return ()
+        joined: set[int] = set()
+        placed: list[ToolCallDelta] = []
+        for entry in entries:
+            if isinstance(entry, dict):
+                piece = _read(entry)
+                delta = self._place(piece, None if whole else self._find(piece, joined))
+                joined.add(delta.call_index)
+                placed.append(delta)
+        return tuple(placed)
+
+    def _place(self, piece: _Piece, call: _Call | None) -> ToolCallDelta:
+        if call is None:
+            call = self._begin(piece)
+            call_id, name = call.id, call.name
+        else:
+            call_id, name = None, _rest_of_name(call, piece.name)
+        if piece.wire_index is not None:
+            self._by_wire_index[piece.wire_index] = call
+        if piece.arguments:
+            call.arguments.append(piece.arguments)
+        return ToolCallDelta(call.index, call_id, name, piece.arguments, piece.extra)
+
+    def _find(self, piece: _Piece, joined: set[int]) -> _Call | None:
+        """The call that a piece continues; None where it begins one."""
+        under_index = (
+            None if piece.wire_index is None else self._by_wire_index.get(piece.wire_index)
+        )
+        if piece.id is not None:
+            known = self._by_id.get(piece.id)
+            return under_index if known is None and piece.name is None else known
+        latest = self._calls[-1] if self._calls else None
+        call = latest if piece.wire_index is None else under_index
+        if call is None or _begins_another(call, piece, call.index in joined):
+            return None
+        return call
+
+    def _begin(self, piece: _Piece) -> _Call:
+        taken = {call.index for call in self._calls}
+        index = piece.wire_index
+        if index is None or index in taken:
+            index = max(taken, default=-1) + 1
+        call = _Call(index, piece.id or f"{self._id_prefix}_{index}", piece.name)
+        self._calls.append(call)
+        self._by_id[call.id] = call
+        return call
+
+
+def parse_arguments(arguments: str) -> dict[str, Any] | None:
+    """A call's arguments as a dict; None where they are no JSON object.
+
+    Nothing, `null` and `false` are what servers send for a call without arguments.
+    """
+    if arguments.strip() in _NO_ARGUMENTS:
+        return {}
+    try:
+        value = from_json(arguments)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _begins_another(call: _Call, piece: _Piece, joined_in_this_event: bool) -> bool:
+    if piece.name is None:
+        return False
+    if joined_in_this_event:
+        return True
+    if call.name is not None and not piece.name.startswith(call.name):
+        return bool(call.arguments)
+    return bool(piece.arguments.strip()) and _complete(call)
+
+
+def _rest_of_name(call: _Call, name: str | None) -> str | None:
+    """What a later piece adds to the name: nothing when it only repeats it."""
+    if name is None or name == call.name:
+        return None
+    if call.name is None:
+        call.name = name
+        return name
+    if name.startswith(call.name):
+        rest = name[len(call.name) :]
+    elif call.arguments:
+        return None
+    else:
+        rest = name
+    call.name += rest
+    return rest
+
+
+def _complete(call: _Call) -> bool:
+    if not call.arguments or not call.arguments[-1].rstrip().endswith("}"):
+        return False
+    try:
+        return isinstance(from_json("".join(call.arguments)), dict)
+    except ValueError:
+        return False
+
+
+def _read(entry: Json) -> _Piece:
+    function = entry.get("function")
+    if not isinstance(function, dict):
+        function = NOTHING
+    arguments = function.get("arguments")
+    unknown = entry.keys() - _CALL_FIELDS
+    return _Piece(
+        count(entry.get("index")),
+        text(entry.get("id")),
+        text(function.get("name")),
+        _arguments_text(arguments),
+        {name: entry[name] for name in unknown} if unknown else NOTHING,
+    )
+
+
+def _arguments_text(arguments: object) -> str:
+    match arguments:
+        case None | False:
+            return ""
+        case str():
+            return arguments
+        case _:
+            return to_json(arguments).decode()
