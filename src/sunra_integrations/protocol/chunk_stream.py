@@ -64,33 +64,33 @@ class ChunkStream:
         """
         return self._read(self._events.feed(piece))
 
-    def close(self) -> Iterator[Chunk]:
-        """The last chunks, after the body ended in the ordinary way.
+    def close(self, broken_by: SunraError | None = None) -> Iterator[Chunk]:
+        """The last chunks, after the body ended, in the ordinary way or by a fault.
+
+        Args:
+            broken_by: What broke the connection; None where the body ended by itself. A fault
+                after the answer was whole does no harm.
 
         Raises:
             StreamInterrupted: The answer is not whole.
             UnreadableResponse: There was no answer in the stream at all.
             SunraError: The body was an error in place of a stream.
         """
+        if broken_by is not None:
+            if not self._whole():
+                raise self._interrupted(f"the connection broke. {broken_by.message}") from broken_by
+            return
         if not self.done:
             yield from self._read(self._events.close())
-        if not self._reader.so_far.begun:
-            raise self._no_answer()
-        unfinished = self._reader.so_far.unfinished
-        if unfinished:
-            raise self._interrupted(
-                f"the stream ended before choice {unfinished[0]} was finished "
-                "(it has no finish_reason)"
-            )
-
-    def broken_by(self, fault: SunraError) -> SunraError | None:
-        """What a fault of the connection means here: None where the answer was whole already."""
         so_far = self._reader.so_far
-        if so_far.begun >= self._choices_asked and not so_far.unfinished:
-            return None
-        error = self._interrupted(f"the connection broke first: {fault.message}")
-        error.__cause__ = fault
-        return error
+        if not so_far.begun:
+            raise self._no_answer()
+        if so_far.unfinished:
+            raise self._interrupted(f"choice {so_far.unfinished[0]} ended without a finish_reason")
+
+    def _whole(self) -> bool:
+        so_far = self._reader.so_far
+        return so_far.begun >= self._choices_asked and not so_far.unfinished
 
     def _read(self, events: list[Event]) -> Iterator[Chunk]:
         for event in events:
@@ -137,9 +137,9 @@ class ChunkStream:
 
     def _interrupted(self, why: str) -> StreamInterrupted:
         begun = self._reader.so_far.begun
-        kept = "what had arrived is kept in `partial`" if begun else "nothing had arrived"
+        kept = "What had arrived is kept in `partial`." if begun else "Nothing had arrived."
         return StreamInterrupted(
-            f"The answer is not whole: {why}; {kept}.",
+            f"The answer is not whole: {why.rstrip('.')}. {kept}",
             request_id=self._request_id,
             partial=self.so_far() if begun else None,
         )

@@ -11,3 +11,9 @@
     for chunk in client.stream(request):
         ...
 """
+
+from sunra_integrations.transport.client import AsyncSunraClient, SunraClient
+from sunra_integrations.transport.retry import RetryPolicy
+from sunra_integrations.transport.settings import Settings, Timeouts
+
+__all__ = ["AsyncSunraClient", "RetryPolicy", "Settings", "SunraClient", "Timeouts"]

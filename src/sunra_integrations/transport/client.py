@@ -1,0 +1,311 @@
+"""SunraClient and AsyncSunraClient: the only file that sends or waits.
+
+Both perform what `exchange` decides and hand the bytes to `protocol`. Each method of the one has
+its twin in the other, a few lines long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, closing, suppress
+from typing import cast
+
+import httpx
+
+from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
+from sunra_integrations.protocol.answer import read_completion
+from sunra_integrations.protocol.chunk_stream import ChunkStream
+from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.transport import connections, end_of_body
+from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
+from sunra_integrations.transport.patience import Patience
+from sunra_integrations.transport.post import BearerAuth, Post
+from sunra_integrations.transport.settings import Settings
+
+_logger = logging.getLogger("sunra_integrations")
+_LONGEST_ERROR_BODY = 1024 * 1024
+
+
+class _Client:
+    """What both clients are: settings, and the decisions that need no waiting."""
+
+    def __init__(self, settings: Settings | None) -> None:
+        self.settings = Settings.resolve() if settings is None else settings
+        self._auth = BearerAuth(self.settings.api_key)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.settings!r})"
+
+    def _patience(self) -> Patience:
+        return Patience(self.settings.timeouts, time.monotonic)
+
+    def _steps(self, patience: Patience) -> Generator[Attempt, Answer | SunraError, Answer]:
+        return exchange(
+            self.settings.retry,
+            jitter=random.random,
+            now=time.time,
+            time_left=patience.time_left,
+        )
+
+    def _fault(self, error: HttpFault) -> SunraError:
+        return typed_fault(error, self.settings.endpoint)
+
+    def _chunks(self, request: ChatRequest, response: httpx.Response) -> ChunkStream:
+        return ChunkStream(
+            request_id=_request_id(response),
+            choices_asked=request.n or 1,
+            max_event_bytes=self.settings.max_response_bytes,
+        )
+
+    def _check_body(self, body: bytearray, patience: Patience) -> None:
+        if len(body) > self.settings.max_response_bytes:
+            raise UnreadableResponse(
+                f"The answer is longer than {self.settings.max_response_bytes:,} bytes; "
+                "raise `max_response_bytes` if answers of that size are expected.",
+                retryable=False,
+            )
+        if late := patience.run_out(len(body)):
+            raise late
+
+
+class SunraClient(_Client):
+    """Sunra's chat completions, synchronously. Safe to share between threads, and cheap to make.
+
+    Args:
+        settings: From `Settings.resolve`; None reads the environment.
+        http_client: A client of your own (proxies, certificates, …) in place of the shared one.
+            It is never closed here.
+
+    Raises:
+        ConfigurationError: There is no usable key or base URL.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, http_client: httpx.Client | None = None
+    ) -> None:
+        super().__init__(settings)
+        self._http_client = http_client
+
+    def create(self, request: ChatRequest, *, headers: Mapping[str, str] | None = None) -> Reply:
+        """The whole answer at once.
+
+        Args:
+            request: What to ask.
+            headers: Sent with this request, over the default ones.
+
+        Raises:
+            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+        """
+        post = Post.of(self.settings, request, stream=False, headers=headers)
+        patience = self._patience()
+        with closing(self._open(post, patience)) as response:
+            body = bytearray()
+            try:
+                for piece in response.iter_bytes():
+                    body += piece
+                    self._check_body(body, patience)
+            except httpx.HTTPError as error:
+                fault = self._fault(error)
+                raise _broke_off(fault) from fault
+            return read_completion(bytes(body), request_id=_request_id(response))
+
+    def stream(
+        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+    ) -> Generator[Chunk, None, None]:
+        """The answer piece by piece, as it comes.
+
+        Nothing is sent before the first piece is asked for. Closing the generator closes the
+        connection at once.
+
+        Args:
+            request: What to ask.
+            headers: Sent with this request, over the default ones.
+
+        Raises:
+            StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
+            SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
+        """
+        post = Post.of(self.settings, request, stream=True, headers=headers)
+        patience = self._patience()
+        with closing(self._open(post, patience)) as response:
+            chunks = self._chunks(request, response)
+            pieces = response.iter_bytes()
+            broken_by: SunraError | None = None
+            try:
+                for piece in pieces:
+                    yield from chunks.feed(piece)
+                    broken_by = patience.run_out(chunks.data_received)
+                    if chunks.done or broken_by:
+                        break
+            except httpx.HTTPError as error:
+                broken_by = self._fault(error)
+            yield from chunks.close(broken_by)
+            if chunks.done:
+                end_of_body.take(response, pieces)
+
+    def _open(self, post: Post, patience: Patience) -> httpx.Response:
+        """The successful answer, its body still to be read."""
+        steps = self._steps(patience)
+        attempt = next(steps)
+        while True:
+            if attempt.wait:
+                time.sleep(attempt.wait)
+            response, outcome = self._send(post, patience)
+            try:
+                attempt = _announced(steps.send(outcome))
+            except StopIteration:
+                return _opened(response, post, patience)
+
+    def _send(
+        self, post: Post, patience: Patience
+    ) -> tuple[httpx.Response | None, Answer | SunraError]:
+        """One attempt: the answer with its body unread if it is a success, else its failure."""
+        try:
+            client = self._http_client or connections.sync_client(self.settings.max_connections)
+            request = post.built_by(client, patience.time_left())
+            response = client.send(request, auth=self._auth, stream=True, follow_redirects=False)
+        except SENDING_FAULTS as error:
+            return None, self._fault(error)
+        if response.is_success:
+            return response, _answer(response)
+        body = bytearray()
+        with closing(response), suppress(httpx.HTTPError):
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
+                    break
+        return response, _answer(response, bytes(body))
+
+
+class AsyncSunraClient(_Client):
+    """Sunra's chat completions in asyncio. One instance serves any number of event loops.
+
+    Args:
+        settings: From `Settings.resolve`; None reads the environment.
+        http_client: A client of your own (proxies, certificates, …) in place of the shared ones.
+            It is never closed here, and it belongs to one event loop.
+
+    Raises:
+        ConfigurationError: There is no usable key or base URL.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, http_client: httpx.AsyncClient | None = None
+    ) -> None:
+        super().__init__(settings)
+        self._http_client = http_client
+
+    async def create(
+        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """The whole answer at once; see `SunraClient.create`."""
+        post = Post.of(self.settings, request, stream=False, headers=headers)
+        patience = self._patience()
+        async with aclosing(await self._open(post, patience)) as response:
+            body = bytearray()
+            try:
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    self._check_body(body, patience)
+            except httpx.HTTPError as error:
+                fault = self._fault(error)
+                raise _broke_off(fault) from fault
+            return read_completion(bytes(body), request_id=_request_id(response))
+
+    async def stream(
+        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        """The answer piece by piece, as it comes; see `SunraClient.stream`."""
+        post = Post.of(self.settings, request, stream=True, headers=headers)
+        patience = self._patience()
+        async with aclosing(await self._open(post, patience)) as response:
+            chunks = self._chunks(request, response)
+            broken_by: SunraError | None = None
+            # httpx declares an iterator, but it is a generator, and one left open ends late.
+            body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+            async with aclosing(body) as pieces:
+                try:
+                    async for piece in pieces:
+                        for chunk in chunks.feed(piece):
+                            yield chunk
+                        broken_by = patience.run_out(chunks.data_received)
+                        if chunks.done or broken_by:
+                            break
+                except httpx.HTTPError as error:
+                    broken_by = self._fault(error)
+                for chunk in chunks.close(broken_by):
+                    yield chunk
+                if chunks.done:
+                    await end_of_body.take_async(pieces)
+
+    async def _open(self, post: Post, patience: Patience) -> httpx.Response:
+        """The successful answer, its body still to be read."""
+        steps = self._steps(patience)
+        attempt = next(steps)
+        while True:
+            if attempt.wait:
+                await asyncio.sleep(attempt.wait)
+            response, outcome = await self._send(post, patience)
+            try:
+                attempt = _announced(steps.send(outcome))
+            except StopIteration:
+                return _opened(response, post, patience)
+
+    async def _send(
+        self, post: Post, patience: Patience
+    ) -> tuple[httpx.Response | None, Answer | SunraError]:
+        """One attempt: the answer with its body unread if it is a success, else its failure."""
+        try:
+            client = self._http_client or await connections.async_client(
+                self.settings.max_connections
+            )
+            request = post.built_by(client, patience.time_left())
+            response = await client.send(
+                request, auth=self._auth, stream=True, follow_redirects=False
+            )
+        except SENDING_FAULTS as error:
+            return None, self._fault(error)
+        if response.is_success:
+            return response, _answer(response)
+        body = bytearray()
+        async with aclosing(response):
+            with suppress(httpx.HTTPError):
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
+                        break
+        return response, _answer(response, bytes(body))
+
+
+def _answer(response: httpx.Response, body: bytes = b"") -> Answer:
+    return Answer(response.status_code, dict(response.headers), body)
+
+
+def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> httpx.Response:
+    if response is None:
+        raise AssertionError("a flow that ends well has an answer")
+    patience.answer_begins()
+    post.await_body(response, patience.time_left())
+    return response
+
+
+def _announced(attempt: Attempt) -> Attempt:
+    _logger.info("Sunra: attempt %d follows after %.2f s", attempt.number, attempt.wait)
+    return attempt
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    request_id: str | None = response.headers.get("x-request-id")
+    return request_id
+
+
+def _broke_off(fault: SunraError) -> StreamInterrupted:
+    """A 2xx whose body broke off: it is not asked for again, so nothing is paid for twice."""
+    return StreamInterrupted(f"The answer broke off before it was whole. {fault.message}")

@@ -1,0 +1,76 @@
+"""The flow of one call as a plain generator: it decides, and a driver performs.
+
+It yields what to do ("attempt 2 after 0.5 s"), is sent back what came of it, and returns the
+answer that succeeded or raises the error that ended the call. A 2xx ends it: what happens to the
+body after that is never tried again, so no answer is paid for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import NamedTuple
+
+from sunra_integrations.errors import SunraError
+from sunra_integrations.protocol.failures import failure
+from sunra_integrations.transport.retry import RetryPolicy
+
+
+class Attempt(NamedTuple):
+    """Send the request, after waiting this many seconds."""
+
+    number: int
+    wait: float = 0.0
+
+
+class Answer(NamedTuple):
+    """The head of an HTTP answer, with the body where it was no success."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the HTTP class
+
+
+def exchange(
+    policy: RetryPolicy,
+    *,
+    jitter: Callable[[], float],
+    now: Callable[[], float],
+    time_left: Callable[[], float],
+) -> Generator[Attempt, Answer | SunraError, Answer]:
+    """The attempts of one call.
+
+    Args:
+        policy: When to try again.
+        jitter: Gives a random number from 0 to 1.
+        now: Gives the seconds since the epoch, for a `Retry-After` that is a date.
+        time_left: Gives the seconds that the call as a whole may still take; a retry that would
+            not begin within them is not waited for.
+
+    Yields:
+        The next attempt. Send back its `Answer`, or the SunraError it ended in.
+
+    Returns:
+        The successful answer.
+
+    Raises:
+        SunraError: The last attempt's, with `attempts` set.
+    """
+    attempt = Attempt(1)
+    while True:
+        outcome = yield attempt
+        if isinstance(outcome, Answer):
+            if outcome.is_success:
+                return outcome
+            error = failure(outcome.status, outcome.headers, outcome.body, now=now())
+        else:
+            error = outcome
+        wait = policy.wait(attempt.number, error, jitter=jitter())
+        if wait is None or wait >= time_left():
+            error.attempts = attempt.number
+            raise error
+        attempt = Attempt(attempt.number + 1, wait)

@@ -1,0 +1,90 @@
+"""One request as bytes and headers, ready to be sent again and again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from typing import NamedTuple
+
+import httpx
+from pydantic import SecretStr
+
+from sunra_integrations import __version__
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport.settings import Settings, Timeouts, checked_headers
+
+
+class BearerAuth(httpx.Auth):
+    """Puts the key on a request as it leaves, so that no frame of ours ever holds it as text."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Signs the request."""
+        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        yield request
+
+
+class Post(NamedTuple):
+    """What every attempt of one call sends."""
+
+    url: str
+    content: bytes
+    headers: dict[str, str]
+    timeouts: Timeouts
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        request: ChatRequest,
+        *,
+        stream: bool,
+        headers: Mapping[str, str] | None,
+    ) -> Post:
+        """The post of a request.
+
+        Raises:
+            InvalidParameter: The request has no JSON form.
+            ConfigurationError: A header could not be sent.
+        """
+        # A stream is not compressed: a compressor holds back what the reader is waiting for.
+        ours = {
+            "User-Agent": f"sunra-integrations/{__version__}",
+            "Accept": "text/event-stream" if stream else "application/json",
+            "Accept-Encoding": "identity" if stream else "gzip, deflate",
+            **dict(settings.default_headers),
+            **checked_headers(headers or {}),
+            "Content-Type": "application/json",
+        }
+        return cls(settings.endpoint, request.encode(stream=stream), ours, settings.timeouts)
+
+    def built_by(self, client: httpx.Client | httpx.AsyncClient, time_left: float) -> httpx.Request:
+        """The request of one attempt, whose every wait ends when the call's time does."""
+        limits = self.timeouts
+        return client.build_request(
+            "POST",
+            self.url,
+            content=self.content,
+            headers=self.headers,
+            timeout=httpx.Timeout(
+                connect=_within(time_left, limits.connect),
+                read=_within(time_left, limits.read),
+                write=_within(time_left, limits.write),
+                pool=_within(time_left, limits.pool),
+            ),
+        )
+
+    def await_body(self, response: httpx.Response, time_left: float) -> None:
+        """From here on a silence may last as long as `stall` says, no longer `read`.
+
+        httpcore looks the timeout up when the body is first read, which is still to come.
+        """
+        response.request.extensions["timeout"]["read"] = _within(time_left, self.timeouts.stall)
+
+
+def _within(time_left: float, limit: float | None) -> float | None:
+    if math.isinf(time_left):
+        return limit
+    return max(0.001, time_left if limit is None else min(limit, time_left))
