@@ -113,7 +113,7 @@ def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
             "Sunra answered with a completion that has no choices, so there is no answer in it: "
             f"{excerpt(body)}",
             request_id=request_id,
-            partial=replace(reader.so_far.reply(), raw=value),
+            details=value,
         )
     return replace(reader.so_far.reply(), raw=value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sunra_integrations.protocol.responses import (
@@ -72,7 +72,7 @@ class Reply:
     usage: Usage | None = None
     request_id: str | None = None
     extra: Json = NOTHING
-    raw: Json = NOTHING
+    raw: Json = field(default=NOTHING, repr=False)
     """The completion as it came; empty for a reply that came as a stream."""
 
     @property

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import math
+import pickle
+
+import pytest
+
+from sunra_integrations.errors import BadRequest, InvalidParameter
+from sunra_integrations.protocol.requests import (
+    ChatRequest,
+    check_parameters,
+    parameter_rules,
+    unknown_parameter,
+)
+
+TURN = [{"role": "user", "content": "Hi"}]
+
+
+def request(**parameters):
+    return ChatRequest(**{"model": "openai/gpt-4o", "messages": TURN, **parameters})
+
+
+def sent(*, stream=False, **parameters):
+    return json.loads(request(**parameters).encode(stream=stream))
+
+
+def test_what_was_not_set_is_not_sent():
+    assert sent() == {"model": "openai/gpt-4o", "messages": TURN}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("max_tokens", 1),
+        ("max_completion_tokens", 100),
+        ("temperature", 0),
+        ("temperature", 2.0),
+        ("top_p", 0.0),
+        ("top_p", 1),
+        ("frequency_penalty", -2.0),
+        ("presence_penalty", 2),
+        ("stop", "END"),
+        ("stop", ["a", "b", "c", "d"]),
+        ("n", 3),
+        ("logprobs", False),
+        ("response_format", {"type": "json_object"}),
+        ("seed", -7),
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
+        ("parallel_tool_calls", False),
+        ("user", "u-1"),
+        ("provider", {"only": ["google-vertexai"], "a-new-rule": 1}),
+        ("reasoning", {"effort": "low", "anything": True}),
+        ("reasoning_effort", "minimal"),
+    ],
+)
+def test_a_value_within_its_rule_is_sent_as_given(parameter, value):
+    assert sent(**{parameter: value})[parameter] == value
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parameter", "rule"),
+    [
+        ({"model": ""}, "model", "non-empty"),
+        ({"messages": []}, "messages", "non-empty list"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0]", "'role'"),
+        ({"messages": [*TURN, "Hi"]}, "messages[1]", "each a dict"),
+        ({"max_tokens": 0}, "max_tokens", "from 1"),
+        ({"max_tokens": True}, "max_tokens", "whole number"),
+        ({"max_tokens": 1.5}, "max_tokens", "whole number"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens", "from 1"),
+        ({"temperature": 2.1}, "temperature", "0 to 2"),
+        ({"temperature": -0.1}, "temperature", "0 to 2"),
+        ({"temperature": "0.5"}, "temperature", "a number"),
+        ({"temperature": math.nan}, "temperature", "0 to 2"),
+        ({"top_p": 1.01}, "top_p", "0 to 1"),
+        ({"frequency_penalty": 2.5}, "frequency_penalty", "-2 to 2"),
+        ({"presence_penalty": -2.5}, "presence_penalty", "-2 to 2"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "at most 4"),
+        ({"stop": ["a", ""]}, "stop", "no empty"),
+        ({"stop": ""}, "stop", "no empty"),
+        ({"n": 0}, "n", "from 1"),
+        ({"logprobs": 1}, "logprobs", "True or False"),
+        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs", "0 to 20"),
+        ({"top_logprobs": 5}, "top_logprobs", "logprobs=True"),
+        ({"top_logprobs": 5, "logprobs": False}, "top_logprobs", "logprobs=True"),
+        ({"max_tokens": 5, "max_completion_tokens": 5}, "max_completion_tokens", "max_tokens"),
+        ({"response_format": "json"}, "response_format", "an object"),
+        ({"seed": 1.5}, "seed", "whole number"),
+        ({"tools": {}}, "tools", "a list"),
+        ({"tool_choice": "any"}, "tool_choice", "'required'"),
+        ({"parallel_tool_calls": "yes"}, "parallel_tool_calls", "True or False"),
+        ({"user": 7}, "user", "a string"),
+        ({"provider": "openai"}, "provider", "an object"),
+    ],
+)
+def test_a_value_against_its_rule_names_parameter_value_and_rule(parameters, parameter, rule):
+    with pytest.raises(InvalidParameter) as caught:
+        request(**parameters)
+    error = caught.value
+    assert isinstance(error, BadRequest)
+    assert error.parameter == parameter
+    assert rule in error.rule
+    assert f"`{parameter}`" in str(error)
+    assert error.rule in str(error)
+    assert "Nothing was sent" in str(error)
+    assert not error.retryable
+    assert pickle.loads(pickle.dumps(error)).rule == error.rule  # noqa: S301 - our own bytes
+
+
+def test_a_required_parameter_that_is_missing_is_named():
+    with pytest.raises(InvalidParameter, match="`messages` is required"):
+        ChatRequest(model="openai/gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"), [("temprature", "temperature"), ("max_token", "max_tokens")]
+)
+def test_a_misspelt_parameter_is_told_the_closest_real_one(name, closest):
+    with pytest.raises(InvalidParameter, match=f"Did you mean `{closest}`"):
+        request(**{name: 1})
+
+
+def test_a_parameter_like_no_other_is_sent_to_extra_body():
+    assert "extra_body" in str(unknown_parameter("zzz", ["temperature"]))
+
+
+def test_extra_body_goes_on_the_wire_untouched_and_wins():
+    body = sent(temperature=1, extra_body={"top_k": 5, "temperature": 1.5, "x": {"y": None}})
+    assert (body["top_k"], body["temperature"], body["x"]) == (5, 1.5, {"y": None})
+
+
+def test_a_stream_asks_for_usage():
+    body = sent(stream=True)
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+
+
+def test_empty_stream_options_ask_for_nothing():
+    assert "stream_options" not in sent(stream=True, stream_options={})
+
+
+def test_a_plain_call_sends_no_stream_options():
+    body = sent(stream_options={"include_usage": True})
+    assert "stream_options" not in body
+    assert "stream" not in body
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object(), "\ud800"])
+def test_what_has_no_json_form_is_refused_by_name(value):
+    with pytest.raises(InvalidParameter) as caught:
+        request(extra_body={"fine": 1, "odd": value}).encode(stream=False)
+    assert caught.value.parameter == "odd"
+
+
+def test_the_words_nan_and_infinity_are_text_like_any_other():
+    assert sent(user="NaN Infinity")["user"] == "NaN Infinity"
+
+
+def test_text_of_every_script_goes_out_as_utf_8():
+    turn = [{"role": "user", "content": "你好 🦊 \u2028"}]
+    assert ChatRequest(model="a/b", messages=turn).encode(stream=False).decode().count("🦊") == 1
+
+
+def test_parameters_are_checked_without_a_conversation():
+    check_parameters({"temperature": 1.0, "stop": None})
+    with pytest.raises(InvalidParameter, match="`top_p`"):
+        check_parameters({"top_p": 7})
+
+
+def test_a_long_value_is_shortened_in_the_message_and_kept_in_the_error():
+    with pytest.raises(InvalidParameter) as caught:
+        request(user=["x" * 5000])
+    assert len(str(caught.value)) < 500
+    assert caught.value.value == ["x" * 5000]
+
+
+def test_every_parameter_has_a_rule_to_quote():
+    assert all(parameter_rules().values())
+
+
+def test_a_request_is_frozen():
+    with pytest.raises(Exception, match="frozen"):
+        request().model = "x"
+
+
+def test_the_messages_of_the_caller_are_left_alone():
+    messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    made = ChatRequest(model="a/b", messages=messages)
+    made.encode(stream=True)
+    assert messages == [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]

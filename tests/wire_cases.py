@@ -1,0 +1,194 @@
+"""What each recording in `tests/wire/` must be read as, by every reader.
+
+A recording is the raw body of an answer, one oddity each: `.sse` as a stream, `.json` as a whole
+answer. Readers (the clients, the adapters) turn it into a `Seen`, or fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sunra_integrations import errors
+from sunra_integrations.protocol.reply import Reply
+
+WIRE = Path(__file__).parent / "wire"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a user of any reader gets to see of the first choice, and of the call."""
+
+    text: str = ""
+    finish_reason: str | None = "stop"
+    usage: tuple[int | None, int | None, int | None] | None = (3, 2, 5)
+    reasoning: str = ""
+    calls: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
+    """Id, name and arguments of each tool call; None for arguments that are broken."""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The error a reader raises, with the text that had arrived."""
+
+    error: type[errors.SunraError]
+    partial: str | None = None
+    says: str = ""
+
+
+def seen(reply: Reply) -> Seen:
+    """A Reply as `Seen`."""
+    choice, usage = reply.choice, reply.usage
+    return Seen(
+        text=choice.text,
+        finish_reason=choice.finish_reason,
+        usage=usage and (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
+        reasoning=choice.reasoning,
+        calls=tuple((call.id, call.name, call.parsed()) for call in choice.tool_calls),
+        refusal=choice.refusal,
+    )
+
+
+def called(
+    *calls: tuple[str, str, dict[str, Any] | None], finish_reason: str = "tool_calls", **more: Any
+) -> Seen:
+    return Seen(calls=calls, finish_reason=finish_reason, **more)
+
+
+HELLO = Seen("Hello")
+ADD = ("c1", "add", {"a": 1})
+SUB = ("c2", "sub", {"b": 2})
+THOUGHT = Seen("Hello", reasoning="Let me think.")
+
+STREAMS: dict[str, Seen | Fails] = {
+    "plain": HELLO,
+    # the event stream format
+    "comments_between_events": HELLO,
+    "carriage_return_line_ends": HELLO,
+    "crlf_line_ends": HELLO,
+    "mixed_line_ends": HELLO,
+    "several_data_lines_in_one_event": HELLO,
+    "byte_order_mark": HELLO,
+    "event_and_id_fields": HELLO,
+    "no_space_after_the_colon": HELLO,
+    "no_done_at_the_end": HELLO,
+    "no_blank_line_at_the_end": HELLO,
+    "more_after_done": HELLO,
+    "line_separators_inside_json": Seen("a\u2028b\u2029c\u0085d\x0b"),
+    "characters_of_many_bytes": Seen("你好，🦊 ñ العالم"),
+    # chunks
+    "choices_empty_null_or_missing": HELLO,
+    "delta_null_or_missing": HELLO,
+    "content_null": HELLO,
+    "content_as_parts": HELLO,
+    "content_parts_with_an_image": Seen("See: done"),
+    "unknown_keys_anywhere": HELLO,
+    "two_choices_in_one_event": Seen("A"),
+    "choices_interleaved": Seen("a1a2"),
+    "finish_reason_never_seen_before": Seen("Hello", "eos_token"),
+    "finish_reason_with_the_last_text": Seen("Hello", "length"),
+    "refusal": Seen(refusal="I cannot."),
+    "logprobs": HELLO,
+    "annotations_and_images": Seen("See"),
+    # usage
+    "usage_cumulative_on_every_chunk": HELLO,
+    "usage_beside_the_last_choice": HELLO,
+    "usage_before_the_end": HELLO,
+    "usage_in_whole_floats_and_nulls": HELLO,
+    # tool calls
+    "call_by_index": called(ADD),
+    "parallel_calls_by_index": called(ADD, SUB),
+    "calls_without_index": called(ADD, SUB),
+    "calls_without_index_or_id": called(
+        ("call_gen-1_0_0", "add", {"a": 1}), ("call_gen-1_0_1", "sub", {"b": 2})
+    ),
+    "two_ids_under_one_index": called(ADD, SUB),
+    "two_whole_calls_in_one_event": called(ADD, SUB),
+    "id_and_name_repeated": called(ADD),
+    "a_new_id_for_every_piece": called(ADD),
+    "name_in_pieces": called(("c1", "add_up", {})),
+    "ids_missing": called(("call_gen-1_0_0", "add", {"a": 1}), ("call_gen-1_0_1", "sub", {"b": 2})),
+    "arguments_that_say_nothing": called(
+        ("c1", "one", {}),
+        ("c2", "two", {}),
+        ("c3", "three", {}),
+        ("c4", "four", {}),
+        ("c5", "five", {}),
+    ),
+    "arguments_as_an_object": called(ADD),
+    "arguments_cut_by_length": called(("c1", "add", None), finish_reason="length"),
+    "type_missing": called(("c1", "add", {})),
+    "text_and_call_in_one_chunk": called(ADD, text="Adding."),
+    "unknown_fields_of_a_call": called(ADD),
+    # reasoning
+    "reasoning": THOUGHT,
+    "reasoning_content": THOUGHT,
+    "reasoning_details": THOUGHT,
+    "reasoning_in_two_spellings": THOUGHT,
+    "reasoning_beside_a_call": called(ADD, reasoning="Let me think."),
+    # answers that are not whole
+    "ended_without_finish_reason": Fails(errors.StreamInterrupted, "Hello", "finish_reason"),
+    "done_without_finish_reason": Fails(errors.StreamInterrupted, "Hello", "finish_reason"),
+    "one_choice_of_two_unfinished": Fails(errors.StreamInterrupted, "A", "choice 1"),
+    "event_that_is_no_json": Fails(errors.StreamInterrupted, "Hello", "no JSON"),
+    "event_that_is_no_object": Fails(errors.StreamInterrupted, "Hello", "no JSON object"),
+    "event_cut_in_the_middle": Fails(errors.StreamInterrupted, "Hello", "no JSON"),
+    # no answer at all
+    "nothing_but_done": Fails(errors.UnreadableResponse, says="without any choice"),
+    "empty_body": Fails(errors.UnreadableResponse, says="without any choice"),
+    "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without any choice"),
+    "comments_and_nothing_else": Fails(errors.UnreadableResponse, says="without any choice"),
+    "json_answer_in_place_of_a_stream": Fails(
+        errors.UnreadableResponse, "Hello", "A stream was asked for"
+    ),
+    "page_in_place_of_a_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
+    # errors on the way
+    "error_alone": Fails(errors.ServerFailed, "Hel", "The provider went away"),
+    "error_beside_a_choice": Fails(errors.ServerFailed, "Hello", "The provider went away"),
+    "error_inside_a_choice": Fails(errors.RateLimited, "Hello", "Slow down"),
+    "error_as_text": Fails(errors.ServerFailed, "Hello", "The provider went away"),
+    "error_event": Fails(errors.RateLimited, "Hello", "Slow down"),
+    "error_event_in_plain_words": Fails(errors.ServerFailed, "Hello", "upstream reset"),
+    "error_first": Fails(errors.ModelNotFound, says="No such model"),
+    "error_of_context_overflow": Fails(errors.ContextOverflow, says="8192"),
+    "json_error_in_place_of_a_stream": Fails(errors.PermissionDenied, says="Not yours"),
+}
+
+COMPLETIONS: dict[str, Seen | Fails] = {
+    "plain": HELLO,
+    "nulls_everywhere": Seen("Hello", None, None),
+    "unknown_keys_anywhere": HELLO,
+    "content_as_parts": HELLO,
+    "reasoning": THOUGHT,
+    "refusal": Seen(refusal="I cannot."),
+    "two_choices": Seen("A", "length"),
+    "usage_with_details_and_cost": HELLO,
+    "calls_without_ids_or_index": called(
+        ("call_gen-1_0_0", "add", {"a": 1}), ("call_gen-1_0_1", "add", {"a": 2})
+    ),
+    "calls_all_at_index_zero": called(ADD, SUB),
+    "error_with_status_200": Fails(errors.ServerFailed, says="The provider went away"),
+    "error_as_text": Fails(errors.ServerFailed, says="The provider went away"),
+    "error_in_a_choice": Fails(errors.RateLimited, "Hel", "Slow down"),
+    "status_failure": Fails(errors.ServerFailed, says="The provider went away"),
+    "object_error": Fails(errors.ContextOverflow, says="8192"),
+    "detail_at_the_top": Fails(errors.ServerFailed, says="No such deployment"),
+    "choices_empty": Fails(errors.UnreadableResponse, says="no choices"),
+    "choices_null": Fails(errors.UnreadableResponse, says="no choices"),
+    "choices_missing": Fails(errors.UnreadableResponse, says="no choices"),
+    "no_object": Fails(errors.UnreadableResponse, says="JSON list"),
+    "cut_short": Fails(errors.UnreadableResponse, says="no JSON"),
+    "page": Fails(errors.UnreadableResponse, says="no JSON"),
+    "stream_in_place_of_an_answer": Fails(errors.UnreadableResponse, says="stream was sent"),
+    "empty": Fails(errors.UnreadableResponse, says="no JSON"),
+}
+
+
+def stream_bytes(name: str) -> bytes:
+    return (WIRE / f"{name}.sse").read_bytes()
+
+
+def completion_bytes(name: str) -> bytes:
+    return (WIRE / f"{name}.json").read_bytes()
