@@ -84,7 +84,11 @@ def test_a_reply_says_that_no_model_made_it(ask):
 def test_several_choices_can_be_told_apart(body):
     reply = script.reply(body(n=3))
     contents = [choice.message["content"] for choice in reply.choices]
-    assert contents == ["You said: Hello", "You said: Hello (choice 2)", "You said: Hello (choice 3)"]
+    assert contents == [
+        "You said: Hello",
+        "You said: Hello (choice 2)",
+        "You said: Hello (choice 3)",
+    ]
 
 
 @pytest.mark.parametrize(

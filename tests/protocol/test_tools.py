@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+from pydantic import BaseModel, Field
+
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.tools import (
+    function_tool,
+    json_schema_format,
+    strict_schema,
+    tool_choice,
+)
+
+TOOLS = [function_tool("add"), function_tool("sub")]
+NAMED = {"type": "function", "function": {"name": "add"}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        (None, None),
+        (False, None),
+        (True, "required"),
+        ("any", "required"),
+        ("required", "required"),
+        ("auto", "auto"),
+        ("none", "none"),
+        ("add", NAMED),
+        (NAMED, NAMED),
+    ],
+)
+def test_a_tool_choice_however_spelt_becomes_the_wire_s(choice, sent):
+    assert tool_choice(choice, TOOLS) == sent
+
+
+@pytest.mark.parametrize("choice", ["multiply", {"type": "function", "function": {"name": "x"}}])
+def test_a_choice_of_a_tool_that_is_not_there_is_refused(choice):
+    with pytest.raises(InvalidParameter, match="add, sub"):
+        tool_choice(choice, TOOLS)
+
+
+def test_a_tool_without_description_or_parameters_sends_neither_empty_text_nor_null():
+    assert function_tool("now") == {
+        "type": "function",
+        "function": {"name": "now", "parameters": {"type": "object", "properties": {}}},
+    }
+
+
+class Address(BaseModel):
+    street: str
+    zip_code: str | None = None
+
+
+class Person(BaseModel):
+    name: str
+    age: int = 30
+    home: Address = Field(description="where they live")
+    others: list[Address] = []
+    contact: Address | str
+
+
+def objects_of(schema):
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for value in schema.values():
+            yield from objects_of(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from objects_of(value)
+
+
+def test_a_strict_schema_closes_every_object_and_requires_all_it_has():
+    schema = Person.model_json_schema()
+    before = copy.deepcopy(schema)
+    strict = strict_schema(schema)
+    found = list(objects_of(strict))
+    assert len(found) >= 2
+    for one in found:
+        assert one["additionalProperties"] is False
+        assert one["required"] == list(one["properties"])
+    assert schema == before
+
+
+def test_a_strict_schema_writes_out_a_reference_that_has_siblings():
+    home = strict_schema(Person.model_json_schema())["properties"]["home"]
+    assert "$ref" not in home
+    assert home["description"] == "where they live"
+    assert home["required"] == ["street", "zip_code"]
+
+
+def test_a_strict_schema_has_no_defaults_and_no_one_of():
+    schema = {
+        "type": "object",
+        "properties": {"a": {"oneOf": [{"type": "string"}, {"type": "null"}], "default": None}},
+    }
+    assert strict_schema(schema)["properties"]["a"] == {
+        "anyOf": [{"type": "string"}, {"type": "null"}]
+    }
+
+
+def test_a_property_named_like_a_keyword_is_not_taken_for_one():
+    schema = {"type": "object", "properties": {"default": {"type": "string"}, "oneOf": {}}}
+    assert strict_schema(schema)["required"] == ["default", "oneOf"]
+
+
+@pytest.mark.parametrize("rest", [True, {"type": "string"}])
+def test_a_free_form_object_cannot_be_strict_and_its_place_is_told(rest):
+    schema = {
+        "type": "object",
+        "properties": {"tags": {"type": "object", "additionalProperties": rest}},
+    }
+    with pytest.raises(InvalidParameter, match=r"schema\.tags"):
+        strict_schema(schema)
+
+
+def test_a_reference_to_nothing_is_told():
+    with pytest.raises(InvalidParameter, match="#/\\$defs/Gone"):
+        strict_schema(
+            {"type": "object", "properties": {"a": {"$ref": "#/$defs/Gone", "title": "A"}}}
+        )
+
+
+def test_a_recursive_schema_stays_finite():
+    schema = {
+        "$ref": "#/$defs/Node",
+        "$defs": {
+            "Node": {
+                "type": "object",
+                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}},
+            }
+        },
+    }
+    strict = strict_schema(schema)
+    assert strict["$defs"]["Node"]["required"] == ["next"]
+    assert strict["type"] == "object"
+
+
+def test_a_json_schema_format_says_strict_only_when_told():
+    schema = Address.model_json_schema()
+    loose = json_schema_format("address", schema)["json_schema"]
+    strict = json_schema_format("address", schema, strict=True, description="An address")
+    assert "strict" not in loose
+    assert loose["schema"] == schema
+    assert strict["json_schema"]["strict"] is True
+    assert strict["json_schema"]["schema"]["additionalProperties"] is False
+    assert strict["json_schema"]["description"] == "An address"
