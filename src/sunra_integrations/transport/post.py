@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import httpx
 from pydantic import SecretStr
@@ -26,12 +26,13 @@ class BearerAuth(httpx.Auth):
         yield request
 
 
-class Post(NamedTuple):
-    """What every attempt of one call sends."""
+@dataclass(frozen=True)
+class Post:
+    """What every attempt of one call sends. Its repr shows no headers: they may be secret."""
 
     url: str
-    content: bytes
-    headers: dict[str, str]
+    content: bytes = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     timeouts: Timeouts
 
     @classmethod

@@ -1,0 +1,284 @@
+"""Both clients, held to the same table: each case runs in the sync and in the async one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+
+from sunra_integrations import __version__, errors
+from sunra_integrations.protocol.reply import Reply, fold
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from tests.recorded_transport import Body, Recorded, completion, status, stream
+from tests.wire_cases import completion_bytes, stream_bytes
+
+KEY = "sk-very-secret"
+ASKED = ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+PLAIN, PLAIN_STREAM = completion_bytes("plain"), stream_bytes("plain")
+# The role, "Hel", and the beginning of the event after it.
+BEGINNING = PLAIN_STREAM[: PLAIN_STREAM.index(b"lo") - 5]
+TWO_EVENTS = BEGINNING[: BEGINNING.rindex(b"\n\n") + 2]
+
+
+class Sync:
+    def __init__(self, transport, settings=None, **client):
+        self.http = httpx.Client(transport=transport, **client)
+        self.client = SunraClient(settings or Settings.resolve(KEY), http_client=self.http)
+
+    def create(self, request=ASKED, **options) -> Reply:
+        return self.client.create(request, **options)
+
+    def stream(self, request=ASKED, **options):
+        return list(self.client.stream(request, **options))
+
+    def first_chunk_then_leave(self):
+        chunks = self.client.stream(ASKED)
+        next(chunks)
+        chunks.close()
+
+
+class Async:
+    def __init__(self, transport, settings=None, **client):
+        self.http = httpx.AsyncClient(transport=transport, **client)
+        self.client = AsyncSunraClient(settings or Settings.resolve(KEY), http_client=self.http)
+
+    def create(self, request=ASKED, **options) -> Reply:
+        return asyncio.run(self.client.create(request, **options))
+
+    def stream(self, request=ASKED, **options):
+        async def collect():
+            return [chunk async for chunk in self.client.stream(request, **options)]
+
+        return asyncio.run(collect())
+
+    def first_chunk_then_leave(self):
+        async def leave():
+            chunks = self.client.stream(ASKED)
+            await anext(chunks)
+            await chunks.aclose()
+
+        asyncio.run(leave())
+
+
+@pytest.fixture(params=[Sync, Async])
+def client_of(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """The waits between attempts, none of them spent."""
+    waited: list[float] = []
+
+    async def sleep(seconds, *_):
+        waited.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr("sunra_integrations.transport.client.asyncio.sleep", sleep)
+    return waited
+
+
+def test_a_plain_call_sends_the_request_as_the_contract_says(client_of):
+    transport = Recorded(completion(PLAIN))
+    reply = client_of(transport).create()
+    (sent,) = transport.sent
+    assert (sent.method, str(sent.url)) == ("POST", "https://api-llm.sunra.ai/v1/chat/completions")
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
+    assert sent.headers["content-type"] == "application/json"
+    assert sent.headers["user-agent"] == f"sunra-integrations/{__version__}"
+    assert transport.bodies == [{"model": "openai/gpt-4o", "messages": ASKED.messages}]
+    assert (reply.text, reply.request_id) == ("Hello", "req-1")
+    assert reply.raw["system_fingerprint"] == "fp_44709d6fcb"
+
+
+def test_a_streamed_call_asks_for_a_stream_that_no_compressor_holds_back(client_of):
+    transport = Recorded(stream(PLAIN_STREAM))
+    chunks = client_of(transport).stream()
+    assert fold(chunks).text == "Hello"
+    assert {chunk.request_id for chunk in chunks} == {"req-1"}
+    assert transport.bodies[0]["stream"] is True
+    assert transport.bodies[0]["stream_options"] == {"include_usage": True}
+    assert transport.sent[0].headers["accept"] == "text/event-stream"
+    assert transport.sent[0].headers["accept-encoding"] == "identity"
+
+
+def test_headers_of_settings_and_of_the_call_are_sent_and_the_call_s_win(client_of):
+    settings = Settings.resolve(KEY, default_headers={"X-A": "settings", "X-B": "settings"})
+    transport = Recorded(completion(PLAIN))
+    client_of(transport, settings).create(headers={"X-B": "call"})
+    headers = transport.sent[0].headers
+    assert (headers["x-a"], headers["x-b"]) == ("settings", "call")
+
+
+def test_a_header_of_the_call_that_could_smuggle_something_is_refused(client_of):
+    transport = Recorded(completion(PLAIN))
+    with pytest.raises(errors.ConfigurationError, match="X-A"):
+        client_of(transport).create(headers={"X-A": "1\r\nX-B: 2"})
+    assert transport.sent == []
+
+
+@pytest.mark.parametrize("call", ["create", "stream"])
+def test_failures_before_the_answer_are_tried_again_after_the_policy_s_waits(
+    client_of, call, waits
+):
+    good = completion(PLAIN) if call == "create" else stream(PLAIN_STREAM)
+    transport = Recorded(httpx.ConnectError("refused"), status(429, retry_after="7"), good)
+    getattr(client_of(transport), call)()
+    assert len(transport.sent) == 3
+    assert 0.375 <= waits[0] <= 0.5
+    assert waits[1:] == [7.0]
+    assert len({request.content for request in transport.sent}) == 1
+
+
+@pytest.mark.parametrize("call", ["create", "stream"])
+def test_an_error_answer_is_raised_with_what_the_server_said(client_of, call):
+    body = b'{"error": {"code": "MODEL_NOT_FOUND", "message": "No such model"}}'
+    transport = Recorded(status(404, body, x_request_id="req-7"))
+    with pytest.raises(errors.ModelNotFound, match="No such model") as caught:
+        getattr(client_of(transport), call)()
+    error = caught.value
+    assert (error.status, error.request_id, error.attempts) == (404, "req-7", 1)
+    assert error.response.body == body
+
+
+@pytest.mark.parametrize("fault", [httpx.ReadError("reset"), httpx.ReadTimeout("late")])
+def test_a_stream_that_breaks_is_never_asked_for_again_and_keeps_what_came(client_of, fault):
+    body = Body([BEGINNING, fault])
+    transport = Recorded(stream(body=body))
+    with pytest.raises(errors.StreamInterrupted) as caught:
+        client_of(transport).stream()
+    assert len(transport.sent) == 1
+    assert caught.value.partial.text == "Hel"
+    assert isinstance(caught.value.__cause__, (errors.ConnectionFailed, errors.TimedOut))
+    assert body.closed
+
+
+def test_a_plain_answer_that_breaks_off_is_never_asked_for_again(client_of):
+    transport = Recorded(stream(PLAIN[:50], httpx.ReadError("reset")))
+    with pytest.raises(errors.StreamInterrupted, match="broke off"):
+        client_of(transport).create()
+    assert len(transport.sent) == 1
+
+
+def test_a_connection_that_breaks_after_the_answer_was_whole_does_no_harm(client_of):
+    whole = PLAIN_STREAM.removesuffix(b"data: [DONE]\n\n")
+    transport = Recorded(stream(whole, httpx.ReadError("reset")))
+    assert fold(client_of(transport).stream()).text == "Hello"
+
+
+def test_a_connection_that_breaks_before_all_choices_were_seen_has_cut_the_answer(client_of):
+    whole = PLAIN_STREAM.removesuffix(b"data: [DONE]\n\n")
+    transport = Recorded(stream(whole, httpx.ReadError("reset")))
+    two = ChatRequest(model="a/b", messages=ASKED.messages, n=2)
+    with pytest.raises(errors.StreamInterrupted):
+        client_of(transport).stream(two)
+
+
+def test_leaving_a_stream_closes_its_connection_at_once(client_of):
+    body = Body([TWO_EVENTS, PLAIN_STREAM[len(TWO_EVENTS) :]])
+    client_of(Recorded(stream(body=body))).first_chunk_then_leave()
+    assert body.closed
+
+
+def test_nothing_is_sent_before_the_first_chunk_is_asked_for():
+    transport = Recorded(stream(PLAIN_STREAM))
+    chunks = Sync(transport).client.stream(ASKED)
+    assert transport.sent == []
+    assert fold(chunks).text == "Hello"
+
+
+def test_a_redirect_is_not_followed_even_by_a_client_that_would(client_of):
+    transport = Recorded(status(307, location="https://elsewhere.example/"), completion(PLAIN))
+    with pytest.raises(errors.ConfigurationError, match="Redirects are not followed"):
+        client_of(transport, follow_redirects=True).create()
+    assert len(transport.sent) == 1
+
+
+def test_credentials_of_a_custom_client_do_not_replace_the_key(client_of):
+    transport = Recorded(completion(PLAIN))
+    client_of(transport, auth=("user", "password")).create()
+    assert transport.sent[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_custom_client_is_used_and_never_closed(client_of):
+    transport = Recorded(completion(PLAIN))
+    user = client_of(transport)
+    user.create()
+    del user.client
+    assert not user.http.is_closed
+
+
+def test_a_custom_client_that_was_closed_is_named_as_the_trouble(client_of):
+    user = client_of(Recorded(completion(PLAIN)))
+    user.http.close() if isinstance(user, Sync) else asyncio.run(user.http.aclose())
+    with pytest.raises(errors.ConfigurationError, match="HTTP client cannot be used"):
+        user.create()
+
+
+def test_an_answer_beyond_the_limit_is_refused(client_of):
+    settings = Settings(**{**vars(Settings.resolve(KEY)), "max_response_bytes": 100})
+    with pytest.raises(errors.UnreadableResponse, match="max_response_bytes"):
+        client_of(Recorded(completion(b"x" * 101)), settings).create()
+
+
+def test_a_call_beyond_its_total_time_ends_with_what_had_come(client_of, monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
+    settings = Settings.resolve(KEY, total_timeout=6)
+    pieces = [PLAIN_STREAM[i : i + 40] for i in range(0, len(PLAIN_STREAM), 40)]
+    with pytest.raises(errors.StreamInterrupted, match="longer than its 6 s") as caught:
+        client_of(Recorded(stream(*pieces)), settings).stream()
+    assert caught.value.__cause__.phase == "total"
+
+
+def test_pings_without_data_are_a_stall(client_of, monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
+    settings = Settings.resolve(KEY, stall_timeout=5)
+    pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
+    with pytest.raises(errors.StreamInterrupted, match="No data came for 5 s") as caught:
+        client_of(Recorded(stream(*pieces)), settings).stream()
+    assert caught.value.partial.text == "Hel"
+
+
+def test_every_wait_is_handed_to_the_http_library(client_of):
+    timeouts = Timeouts(connect=1, read=2, write=3, pool=4, stall=5)
+    transport = Recorded(stream(PLAIN_STREAM))
+    client_of(transport, Settings.resolve(KEY, timeout=timeouts)).stream()
+    # `read` has become `stall` by now: the headers are here, the body is awaited.
+    expected = {"connect": 1, "read": 5, "write": 3, "pool": 4}
+    assert transport.sent[0].extensions["timeout"] == expected
+
+
+@pytest.mark.parametrize("bad", ["model", "nan"])
+def test_a_request_that_cannot_be_written_sends_nothing(client_of, bad):
+    transport = Recorded(completion(PLAIN))
+    asked = ChatRequest(model="a/b", messages=ASKED.messages, extra_body={bad: float("nan")})
+    with pytest.raises(errors.InvalidParameter, match=bad):
+        client_of(transport).create(asked)
+    assert transport.sent == []
+
+
+async def test_a_cancelled_task_closes_its_connection():
+    class Endless(Body):
+        async def __aiter__(self):
+            yield BEGINNING
+            await asyncio.Event().wait()
+
+    body = Endless([])
+    client = Async(Recorded(stream(body=body))).client
+    arrived = asyncio.Event()
+
+    async def read():
+        async for _ in client.stream(ASKED):
+            arrived.set()
+
+    task = asyncio.create_task(read())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert body.closed

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import SecretStr
+
+from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.transport import RetryPolicy, Settings, Timeouts
+
+KEY = "sk-very-secret"
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        (None, "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/v1", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/v1/", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/v1/chat/completions", "https://api-llm.sunra.ai/v1"),
+        (" https://proxy.example/sunra ", "https://proxy.example/sunra/v1"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1"),
+        ("http://[::1]:8000", "http://[::1]:8000/v1"),
+    ],
+)
+def test_a_base_url_is_taken_with_or_without_its_version(given, used):
+    settings = Settings.resolve(KEY, given)
+    assert settings.base_url == used
+    assert settings.endpoint == f"{used}/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("http://api-llm.sunra.ai", "allow_http=True"),
+        ("http://127.0.0.1.evil.example", "allow_http=True"),
+        ("http://192.168.1.5:8000", "allow_http=True"),
+        ("ftp://api-llm.sunra.ai", "no base URL"),
+        ("api-llm.sunra.ai", "no base URL"),
+        ("https://", "no base URL"),
+        ("https://a.example/v1?key=1", "no base URL"),
+        ("https://user:pass@a.example", "user name or password"),
+        ("https://a.example:port", "cannot be read"),
+        ("https://[::1", "cannot be read"),
+    ],
+)
+def test_a_base_url_that_cannot_be_used_says_why(given, says):
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Settings.resolve(KEY, given)
+    assert "pass@" not in str(caught.value)
+
+
+def test_plain_http_to_another_machine_is_possible_for_who_asks():
+    assert (
+        Settings.resolve(KEY, "http://10.0.0.5", allow_http=True).base_url == "http://10.0.0.5/v1"
+    )
+
+
+def test_key_and_base_url_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    monkeypatch.setenv("SUNRA_BASE_URL", "http://localhost:1")
+    settings = Settings.resolve()
+    assert settings.api_key.get_secret_value() == KEY
+    assert settings.base_url == "http://localhost:1/v1"
+
+
+def test_arguments_win_over_the_environment(monkeypatch):
+    monkeypatch.setenv("SUNRA_KEY", "other")
+    monkeypatch.setenv("SUNRA_BASE_URL", "http://localhost:1")
+    settings = Settings.resolve(SecretStr(KEY), "http://localhost:2")
+    assert settings.api_key.get_secret_value() == KEY
+    assert settings.base_url == "http://localhost:2/v1"
+
+
+def test_no_other_vendor_s_key_is_ever_read(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "ANTHROPIC_API_KEY", "SUNRA_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    with pytest.raises(ConfigurationError, match=r"SUNRA_KEY.*dashboard/api-tokens"):
+        Settings.resolve()
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("", "is empty"),
+        (f"{KEY}\n", "line break"),
+        (f" {KEY}", "space"),
+        ("sk\tx", "holds"),
+        ("sk-\x00", "holds"),
+        ("ключ", "holds"),
+    ],
+)
+def test_a_key_that_no_header_could_carry_is_refused_without_being_shown(key, says):
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Settings.resolve(key)
+    assert not key.strip() or key.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"X-A": "1\r\nX-Injected: 2"}, "X-A"),
+        ({"X-A": "1\n"}, "X-A"),
+        ({"X-A": "\u2028"}, "X-A"),
+        ({"X A": "1"}, "X A"),
+        ({"": "1"}, "name"),
+        ({"authorization": "Bearer hush"}, "api_key"),
+    ],
+)
+def test_headers_that_could_smuggle_something_are_refused_without_their_value(headers, says):
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Settings.resolve(KEY, default_headers=headers)
+    assert "Injected" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_number_of_seconds_is_the_wait_for_the_answer_to_begin():
+    timeouts = Settings.resolve(KEY, timeout=5, stall_timeout=7, total_timeout=9).timeouts
+    assert (timeouts.read, timeouts.connect, timeouts.stall, timeouts.total) == (5, 5, 7, 9)
+
+
+def test_all_timeouts_can_be_given():
+    timeouts = Timeouts(connect=1, read=2, write=3, pool=4, stall=5, total=6)
+    assert Settings.resolve(KEY, timeout=timeouts).timeouts == timeouts
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_timeout_that_is_no_time_is_refused(seconds):
+    with pytest.raises(ConfigurationError, match="above 0"):
+        Settings.resolve(KEY, timeout=seconds)
+
+
+def test_the_number_of_retries_changes_that_alone_of_a_policy():
+    policy = RetryPolicy(max_retries=9, first_wait=3)
+    settings = Settings.resolve(KEY, retry=policy, max_retries=1)
+    assert (settings.retry.max_retries, settings.retry.first_wait) == (1, 3)
+
+
+def test_no_repr_shows_the_key_or_the_headers():
+    shown = repr(Settings.resolve(KEY, default_headers={"X-Secret": "hush"}))
+    assert KEY not in shown
+    assert "hush" not in shown
+
+
+def test_equal_settings_are_equal_hashable_and_survive_pickling():
+    one, two = (Settings.resolve(KEY, default_headers={"A": "b"}) for _ in range(2))
+    assert one == two == pickle.loads(pickle.dumps(one))  # noqa: S301 - our own bytes
+    assert hash(one) == hash(two)
