@@ -1,13 +1,13 @@
 """Takes in the few bytes that follow `[DONE]`, so that the connection can be used again.
 
 Most servers end the body right behind it; some leave the connection open, and for them nothing is
-waited for beyond a moment.
+waited for beyond a moment. What is at stake is a new TLS handshake for every streamed call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
@@ -18,27 +18,31 @@ _MOMENT = 0.02
 
 
 def take(response: httpx.Response, pieces: Iterator[bytes]) -> None:
-    """Reads once more if something has come, or comes within a moment."""
+    """Reads once more, for a moment at most.
+
+    The wait that httpcore took from the request is the one for an answer, so the connection's own
+    `read` (the public interface behind the `network_stream` extension) is made to wait less for
+    this one time. Without that interface the connection is left to be closed.
+    """
     network = response.extensions.get("network_stream")
-    connection = network.get_extra_info("socket") if network is not None else None
-    if connection is None or not _readable(connection):
+    if network is None:
         return
-    with suppress(httpx.HTTPError):  # the answer is whole; only the connection would be lost
-        next(pieces, None)
+    patient_read, reader = network.read, threading.get_ident()
+
+    def read(max_bytes: int, timeout: float | None = None) -> Any:
+        # The connection may be in another thread's hands the moment its body has ended.
+        wait = _MOMENT if threading.get_ident() == reader else timeout
+        return patient_read(max_bytes, timeout=wait)
+
+    network.read = read
+    try:
+        with suppress(httpx.HTTPError):  # the answer is whole; only the connection would be lost
+            next(pieces, None)
+    finally:
+        del network.read
 
 
 async def take_async(pieces: AsyncIterator[bytes]) -> None:
     """Reads once more, for a moment at most."""
     with suppress(httpx.HTTPError, asyncio.TimeoutError):
         await asyncio.wait_for(anext(pieces, None), _MOMENT)
-
-
-def _readable(connection: Any) -> bool:
-    pending = getattr(connection, "pending", None)  # bytes that TLS has already decrypted
-    if pending is not None and pending():
-        return True
-    try:
-        ready, _, _ = select.select([connection], [], [], _MOMENT)
-    except (OSError, ValueError):
-        return False  # closed, or a number too high for select
-    return bool(ready)
