@@ -1,0 +1,81 @@
+"""What imports where only some of the extras are installed; runs in each kind of environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+FRAMEWORKS = {"langchain": "langchain_core", "llama_index": "llama_index.core"}
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def installed(framework: str) -> bool:
+    return find_spec(framework.partition(".")[0]) is not None
+
+
+def modules_after(program: str) -> set[str]:
+    done = run(f"import sys, json\n{program}\nprint(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def test_the_package_itself_loads_no_framework_and_no_http_library():
+    loaded = modules_after("import sunra_integrations, sunra_integrations.errors")
+    assert not loaded & {"langchain_core", "llama_index", "httpx", "pydantic", "starlette"}
+
+
+def test_the_client_works_with_no_framework_at_all():
+    loaded = modules_after(
+        """
+import httpx
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient
+answer = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
+http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer)))
+client = SunraClient(Settings.resolve("k"), http_client=http)
+asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+assert client.create(asked).text == "Hello"
+"""
+    )
+    assert not loaded & {"langchain_core", "llama_index", "starlette"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "extra"),
+    [("langchain", "ChatSunra", "langchain"), ("llama_index", "Sunra", "llama-index")],
+)
+def test_an_adapter_imports_with_its_framework_alone_and_else_names_the_extra(adapter, name, extra):
+    program = f"from sunra_integrations.{adapter} import {name}"
+    if installed(FRAMEWORKS[adapter]):
+        other = "llama_index" if adapter == "langchain" else "langchain_core"
+        assert other not in modules_after(program)
+    else:
+        done = run(program)
+        assert done.returncode != 0
+        assert f"pip install 'sunra-integrations[{extra}]'" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("ImportError")
+
+
+def test_the_sandbox_starts_or_names_its_extra():
+    program = (
+        "from sunra_integrations.sandbox import Sandbox\nwith Sandbox() as s: print(s.base_url)"
+    )
+    done = run(program)
+    if installed("uvicorn") and installed("starlette") and installed("jsonschema"):
+        assert done.stdout.startswith("http://127.0.0.1:")
+    else:
+        assert "pip install 'sunra-integrations[sandbox]'" in done.stderr
+
+
+def test_the_pytest_plugin_loads_nothing_of_the_sandbox():
+    loaded = modules_after("import sunra_integrations.sandbox.pytest_plugin")
+    assert not loaded & {"starlette", "uvicorn", "jsonschema", "pydantic", "httpx"}
