@@ -313,7 +313,7 @@ def test_a_body_beyond_the_limit_is_a_413(http, monkeypatch):
     assert response.json()["error"]["message"] == "the body is larger than 1000 bytes"
 
 
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Basic abc"])
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Basic abc", "sandbox-key"])
 def test_a_request_without_a_bearer_key_is_refused(http, body, authorization):
     headers = {} if authorization is None else {"authorization": authorization}
     del http.headers["authorization"]

@@ -1,1 +1,70 @@
-"""."""
+r"""A strict local Sunra endpoint to develop and test against: no account, no network, no model.
+
+It stands in for the *wire*, not for a model. Requests are held to the documented contract, every
+broken rule is told. Replies are deterministic and made of the conversation's own words: sentences
+are quoted, tool arguments and JSON values are picked from the turn. Every reply says so, with
+``"provider": "sandbox"`` and ``"system_fingerprint": "sandbox"``.
+
+    from sunra_integrations.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        ...  # point any client at sandbox.base_url, with sandbox.api_key
+
+A test can say what comes next, down to the bytes::
+
+    sandbox.next("Hello")                                         # a text
+    sandbox.next(CallTools(("get_weather", {"city": "Paris"})))   # a tool call
+    sandbox.next(Http(429, {"error": "slow down"}, {"retry-after": "1"}))
+    sandbox.next(sse(b'data: {"cho', b'ices": []}\n\n'), pause=0.1)
+    sandbox.next("cut off", cut_after=40)                         # the connection closes
+
+and see what was sent: ``sandbox.requests[-1].json``. From a shell:
+``python -m sunra_integrations.sandbox``. In pytest: the fixture ``sunra_sandbox``.
+
+Needs the extra: ``pip install 'sunra-integrations[sandbox]'``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .ledger import Received
+    from .scripted import (
+        Answer,
+        CallTools,
+        HangUp,
+        Http,
+        Message,
+        Say,
+        Scripted,
+        completion,
+        sse,
+    )
+    from .server import Sandbox
+
+__all__ = [
+    "Answer",
+    "CallTools",
+    "HangUp",
+    "Http",
+    "Message",
+    "Received",
+    "Sandbox",
+    "Say",
+    "Scripted",
+    "completion",
+    "sse",
+]
+
+_HOMES = {"Sandbox": "server", "Received": "ledger"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a name when it is asked for: pytest imports this package in every project."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'scripted')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

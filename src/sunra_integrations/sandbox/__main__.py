@@ -1,0 +1,76 @@
+"""``python -m sunra_integrations.sandbox``: serves the sandbox until Ctrl-C."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from .server import Sandbox
+
+_DESCRIPTION = """\
+A strict local Sunra endpoint: POST /v1/chat/completions, plain and streamed.
+
+It stands in for the wire, not for a model: requests are held to Sunra's documented contract, and
+replies are made, deterministically, of the conversation's own words. Every reply says
+"provider": "sandbox"."""
+
+_EPILOG = """\
+The first line printed is the base URL. To use it from another shell:
+
+  export SUNRA_BASE_URL=http://127.0.0.1:8111/v1 SUNRA_KEY=sandbox-key
+  curl $SUNRA_BASE_URL/chat/completions -H "Authorization: Bearer $SUNRA_KEY" \\
+    -H "Content-Type: application/json" \\
+    -d '{"model": "sandbox/echo", "messages": [{"role": "user", "content": "Hello"}]}'
+
+Any model of the form vendor/name is served unless --model says otherwise; one whose name holds
+"reasoner" or "thinking" also reasons."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until interrupted; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sandbox = Sandbox(
+        options.port, host=options.host, models=options.model or None, keys=options.key or None
+    )
+    try:
+        sandbox.start()
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+        return 1
+    try:
+        _say(sandbox.base_url)
+        _say(f"export SUNRA_BASE_URL={sandbox.base_url} SUNRA_KEY={sandbox.api_key}")
+        _say("Serving the sandbox (no model behind it) until Ctrl-C")
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sunra_integrations.sandbox",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, default=8111, help="0 takes a free one (default: 8111)")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: loopback)")
+    parser.add_argument(
+        "--model", action="append", metavar="VENDOR/NAME", help="serve only these; repeatable"
+    )
+    parser.add_argument("--key", action="append", help="accept only these keys; repeatable")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""The endpoint as an ASGI application: receive, refuse or answer, deliver."""
+
+import asyncio
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from . import refusal, script, stream, strict_json
+from .contract import model_problem, request_problems, unknown_parameters
+from .delivery import Event, Receive, Response, Send, deliver
+from .ledger import Ledger, Received
+from .refusal import Refusal
+from .reply import Reply, completion
+from .scripted import CallTools, HangUp, Http, Message, Say, Scripted
+
+PATH = "/v1/chat/completions"
+MOST_BYTES = 64 * 1024 * 1024
+_MOST_NAMES = 20
+
+
+class App:
+    """One endpoint, ``POST /v1/chat/completions``.
+
+    Args:
+        ledger: Where answers are queued and requests noted.
+        models: The models served; None serves whatever has the form ``vendor/name``.
+        keys: The keys accepted; None accepts any.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        models: Collection[str] | None = None,
+        keys: Collection[str] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._models = models
+        self._keys = keys
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        received = Received(
+            method=scope["method"],
+            path=scope["path"],
+            headers={
+                name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
+            },
+            body=b"",
+        )
+        self._ledger.record(received)
+        too_large = await _read_body(received, receive)
+        # Off the loop: a large request or a slow handler must not hold up the others.
+        response = await asyncio.to_thread(self._respond, received, too_large=too_large)
+        await deliver(response, received, receive, send, scope["state"]["connection"])
+
+    def _respond(self, received: Received, *, too_large: bool) -> Response:
+        refused = self._refused(received, too_large=too_large)
+        if refused is not None:
+            return _refusal(received, refused)
+        try:
+            request = strict_json.read(received.body)
+        except strict_json.NotJson as error:
+            return _refusal(received, refusal.unreadable(400, f"the body is not JSON: {error}"))
+        problems = request_problems(request)
+        if problems:
+            return _refusal(received, refusal.of_problems(problems))
+        unknown_model = model_problem(request["model"], self._models)
+        if unknown_model is not None:
+            return _refusal(received, refusal.no_such_model(unknown_model))
+        return _answered(request, self._ledger.next_for(request))
+
+    def _refused(self, received: Received, *, too_large: bool) -> Refusal | None:
+        """What is wrong before the body is even looked at."""
+        if received.path != PATH:
+            return refusal.no_such_path(received.path)
+        if received.method != "POST":
+            return refusal.wrong_method(received.method)
+        scheme, _, key = received.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return refusal.no_key("there is no bearer key")
+        if self._keys is not None and key not in self._keys:
+            return refusal.no_key("the key is not known")
+        kind = received.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/json":
+            return refusal.unreadable(415, f"the content type {kind!r} is not application/json")
+        if "content-encoding" in received.headers:
+            return refusal.unreadable(415, "an encoded (compressed) body is not read")
+        if too_large:
+            return refusal.unreadable(413, f"the body is larger than {MOST_BYTES} bytes")
+        return None
+
+
+async def _read_body(received: Received, receive: Receive) -> bool:
+    """Reads a body to its end; True when it was too large, its excess not being kept."""
+    pieces: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        event = await receive()
+        piece: bytes = event.get("body", b"")
+        size += len(piece)
+        if size <= MOST_BYTES:
+            pieces.append(piece)
+        more = event.get("more_body", False)
+    received.body = b"".join(pieces)
+    return size > MOST_BYTES
+
+
+def _refusal(received: Received, refused: Refusal) -> Response:
+    request_id = refusal.request_id(received.method, received.path, received.body)
+    body = refused.body(received.path, request_id)
+    headers = {"content-type": "application/json", **_headers(request_id), **refused.headers}
+    return Response(refused.status, {**headers, "content-length": str(len(body))}, [body])
+
+
+def _headers(request_id: str) -> dict[str, str]:
+    return {"x-request-id": request_id, **refusal.quota_headers()}
+
+
+def _answered(request: dict[str, Any], scripted: Scripted) -> Response:
+    """The response to an accepted request, with the delivery that was scripted."""
+    match scripted.answer:
+        case HangUp():
+            plain = Response(None, {}, ())
+        case Http() as exact:
+            plain = Response(exact.status, exact.all_headers(), exact.pieces())
+        case answer:
+            plain = _told(request, _reply(request, answer))
+    return replace(
+        _measured(plain, scripted),
+        wait=scripted.wait,
+        pause=scripted.pause,
+        cut_after=scripted.cut_after,
+        cut=scripted.cut,
+    )
+
+
+def _measured(response: Response, scripted: Scripted) -> Response:
+    """The response with its length declared, where it comes in one piece and is not shortened."""
+    shortened = scripted.cut_after is not None and scripted.cut == "complete"
+    declared = {"content-length", "transfer-encoding"} & set(response.headers)
+    if shortened or declared or not isinstance(response.pieces, list):
+        return response
+    if len(response.pieces) > 1:
+        return response
+    length = sum(map(len, response.pieces))
+    return replace(response, headers={**response.headers, "content-length": str(length)})
+
+
+def _reply(request: dict[str, Any], answer: str | Say | CallTools | Message | None) -> Reply:
+    match answer:
+        case None:
+            return script.reply(request)
+        case str(text):
+            return script.around(request, Say(text).message(), "stop")
+        case Say():
+            return script.around(request, answer.message(), answer.finish_reason)
+        case CallTools():
+            fingerprint = script.request_id(request)
+            message = answer.message(lambda index: script.call_id(fingerprint, index))
+            return script.around(request, message, answer.finish_reason)
+        case Message(message, finish_reason):
+            ended = "tool_calls" if message.get("tool_calls") else "stop"
+            return script.around(request, dict(message), finish_reason or ended)
+
+
+def _told(request: dict[str, Any], reply: Reply) -> Response:
+    """A reply on the wire: events where a stream was asked for, else one object."""
+    headers = _headers(script.request_id(request))
+    unknown = unknown_parameters(request)[:_MOST_NAMES]
+    if unknown:
+        headers["x-sandbox-ignored"] = json.dumps([name[:64] for name in unknown])
+    if request.get("stream"):
+        usage = bool(request.get("stream_options", {}).get("include_usage"))
+        headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        return Response(200, headers, stream.events(reply, include_usage=usage))
+    body = json.dumps(completion(reply), ensure_ascii=False).encode()
+    return Response(200, {**headers, "content-type": "application/json"}, [body])

@@ -1,0 +1,83 @@
+"""What a test queues for the sandbox and what it sees of it, safe to touch from any thread."""
+
+import json
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .scripted import Answer, Handler, Scripted, as_scripted
+
+
+@dataclass(eq=False)
+class Received:
+    """A request as it arrived, refused ones included.
+
+    Args:
+        method: The HTTP method.
+        path: The path, without query.
+        headers: The headers, names in lower case.
+        body: The exact bytes of the body (as much as arrived).
+        status: The status it was answered with, None while (or if) there is none.
+        disconnected: Set when the client left before the answer was complete.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int | None = None
+    disconnected: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def json(self) -> Any:
+        """The body read as JSON."""
+        return json.loads(self.body)
+
+
+class Ledger:
+    """The queue of scripted answers, the handler, and the requests received."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: deque[Scripted] = deque()
+        self._handler: Handler | None = None
+        self._received: list[Received] = []
+
+    @property
+    def received(self) -> list[Received]:
+        """The requests so far, in order of arrival."""
+        with self._lock:
+            return list(self._received)
+
+    def record(self, received: Received) -> None:
+        """Notes a request."""
+        with self._lock:
+            self._received.append(received)
+
+    def queue(self, *answers: Scripted) -> None:
+        """Adds answers for the next accepted requests."""
+        with self._lock:
+            self._queue.extend(answers)
+
+    def handle_with(self, handler: Handler | None) -> None:
+        """Sets who is asked when the queue is empty."""
+        with self._lock:
+            self._handler = handler
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._queue.clear()
+            self._handler = None
+            self._received.clear()
+
+    def next_for(self, request: dict[str, Any]) -> Scripted:
+        """What to answer: the queue first, then the handler, then nothing in particular."""
+        with self._lock:
+            if self._queue:
+                return self._queue.popleft()
+            handler = self._handler
+        answer: Scripted | Answer | None = handler(request) if handler else None
+        return as_scripted(answer)

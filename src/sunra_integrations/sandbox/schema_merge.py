@@ -1,0 +1,47 @@
+"""Folds schemas that apply together (``allOf``, a reference with siblings) into one."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def merged(schemas: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Schemas that all apply, as one: maps joined, lists of names united, the tighter bound."""
+    whole: dict[str, Any] = {}
+    for schema in schemas:
+        for key, value in schema.items():
+            whole[key] = _both(key, whole[key], value) if key in whole else value
+    return whole
+
+
+def _both(key: str, first: Any, second: Any) -> Any:
+    match key, first, second:
+        case "properties", dict(), dict():
+            shared = {
+                name: merged([first[name], second[name]])
+                for name in first.keys() & second.keys()
+                if isinstance(first[name], dict) and isinstance(second[name], dict)
+            }
+            return {**first, **second, **shared}
+        case (("$defs" | "definitions"), dict(), dict()):
+            return {**first, **second}
+        case "required", list(), list():
+            return [*first, *(name for name in second if name not in first)]
+        case "enum", list(), list():
+            return [value for value in first if value in second]
+        case (("minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties"), _, _):
+            return max(first, second)
+        case (("maximum" | "exclusiveMaximum" | "maxLength" | "maxItems"), _, _):
+            return min(first, second)
+        case "type", _, _:
+            return _shared_type(first, second)
+        case _:
+            return second
+
+
+def _shared_type(first: Any, second: Any) -> Any:
+    firsts = first if isinstance(first, list) else [first]
+    seconds = second if isinstance(second, list) else [second]
+    if "integer" in firsts and "number" in seconds:
+        return "integer"
+    shared = [kind for kind in firsts if kind in seconds]
+    return shared if len(shared) > 1 else next(iter(shared), second)

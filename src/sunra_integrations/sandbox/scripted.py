@@ -1,0 +1,172 @@
+"""What a test can have the sandbox answer instead of its script, and how it is delivered."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True)
+class Say:
+    """A text reply, streamed or not as the request asks.
+
+    Args:
+        text: The content.
+        reasoning: Reasoning to go with it.
+        finish_reason: Why it ends.
+    """
+
+    text: str
+    reasoning: str | None = None
+    finish_reason: str = "stop"
+
+    def message(self) -> dict[str, Any]:
+        """The assistant message."""
+        said: dict[str, Any] = {"role": "assistant", "content": self.text, "refusal": None}
+        if self.reasoning is not None:
+            detail = {"type": "reasoning.text", "text": self.reasoning, "index": 0}
+            said |= {"reasoning": self.reasoning, "reasoning_details": [detail]}
+        return said
+
+
+@dataclass(frozen=True, init=False)
+class CallTools:
+    """A reply that calls tools: ``CallTools(("get_weather", {"city": "Paris"}))``.
+
+    Args:
+        calls: Pairs of name and arguments; arguments as an object, or as a string sent as it is.
+        text: Content beside the calls.
+        finish_reason: Why it ends.
+    """
+
+    calls: tuple[tuple[str, Mapping[str, Any] | str], ...]
+    text: str | None
+    finish_reason: str
+
+    def __init__(
+        self,
+        *calls: tuple[str, Mapping[str, Any] | str],
+        text: str | None = None,
+        finish_reason: str = "tool_calls",
+    ) -> None:
+        object.__setattr__(self, "calls", calls)
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "finish_reason", finish_reason)
+
+    def message(self, call_id: Callable[[int], str]) -> dict[str, Any]:
+        """The assistant message, its calls named by ``call_id``."""
+        calls = [
+            {
+                "id": call_id(index),
+                "type": "function",
+                "function": {"name": name, "arguments": _arguments(arguments)},
+            }
+            for index, (name, arguments) in enumerate(self.calls)
+        ]
+        return {"role": "assistant", "content": self.text, "refusal": None, "tool_calls": calls}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A reply around this assistant message, key for key, streamed or not.
+
+    Args:
+        message: The message as it goes on the wire.
+        finish_reason: Why it ends; by default ``tool_calls`` if it has any, else ``stop``.
+    """
+
+    message: Mapping[str, Any]
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Http:
+    """Exactly this HTTP response, whatever was asked: an error, a page, a completion.
+
+    Args:
+        status: The status.
+        body: Bytes or text as they are, or anything else as JSON; a list of bytes is sent
+            piece by piece, each flushed on its own.
+        headers: The headers; a content type is added where none is given.
+    """
+
+    status: int = 200
+    body: Any = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def pieces(self) -> Sequence[bytes]:
+        """The body as it is flushed."""
+        match self.body:
+            case bytes(whole):
+                return [whole]
+            case str(text):
+                return [text.encode()]
+            case [bytes(), *_]:
+                return list(self.body)
+            case other:
+                return [json.dumps(other, ensure_ascii=False).encode()]
+
+    def all_headers(self) -> dict[str, str]:
+        """The headers, lower-case, with a content type."""
+        kind = "text/plain; charset=utf-8"
+        if not isinstance(self.body, bytes | str) and not self._is_pieces():
+            kind = "application/json"
+        given = {name.lower(): value for name, value in self.headers.items()}
+        return {"content-type": kind, **given}
+
+    def _is_pieces(self) -> bool:
+        return isinstance(self.body, list) and bool(self.body) and isinstance(self.body[0], bytes)
+
+
+def sse(*pieces: bytes, status: int = 200) -> Http:
+    """Exactly these bytes as an event stream, each piece flushed on its own."""
+    return Http(status, list(pieces) or b"", {"content-type": "text/event-stream; charset=utf-8"})
+
+
+def completion(body: Mapping[str, Any]) -> Http:
+    """Exactly this JSON body with status 200, even where a stream was asked for."""
+    return Http(200, dict(body))
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """No answer: the connection ends before the headers."""
+
+
+Answer: TypeAlias = str | Say | CallTools | Message | Http | HangUp
+End: TypeAlias = Literal["close", "reset", "complete"]
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """An answer with the manner of its delivery.
+
+    Args:
+        answer: What to answer; None for what the script would have said.
+        wait: Seconds before the headers.
+        pause: Seconds between one piece (event) and the next.
+        cut_after: Bytes of body after which to stop; None sends everything.
+        cut: How a cut ends: ``close`` (the connection is closed), ``reset`` (it is torn down),
+            ``complete`` (the response is ended politely, as if that were all). Also how a
+            `HangUp` ends.
+    """
+
+    answer: Answer | None = None
+    wait: float = 0.0
+    pause: float = 0.0
+    cut_after: int | None = None
+    cut: End = "close"
+
+
+Handler: TypeAlias = Callable[[dict[str, Any]], "Scripted | Answer | None"]
+
+
+def as_scripted(answer: Scripted | Answer | None) -> Scripted:
+    """An answer with a delivery, the plain one where none was given."""
+    return answer if isinstance(answer, Scripted) else Scripted(answer)
+
+
+def _arguments(arguments: Mapping[str, Any] | str) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return json.dumps(arguments, ensure_ascii=False)

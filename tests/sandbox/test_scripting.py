@@ -1,0 +1,237 @@
+"""A test says what the sandbox answers, down to the bytes, and sees what it received."""
+
+import json
+import threading
+import time
+
+import httpx
+import pytest
+
+from sunra_integrations.sandbox import (
+    CallTools,
+    HangUp,
+    Http,
+    Message,
+    Say,
+    Scripted,
+    completion,
+    sse,
+)
+
+
+def choice(response):
+    return response.json()["choices"][0]
+
+
+def test_a_text_is_said_once_and_then_the_script_goes_on(sandbox, ask):
+    sandbox.next("scripted", Say("thought", reasoning="hm", finish_reason="length"))
+    first, second, third = (choice(ask()) for _ in range(3))
+    assert first["message"]["content"] == "scripted"
+    assert (second["message"]["reasoning"], second["finish_reason"]) == ("hm", "length")
+    assert third["message"]["content"] == "You said: Hello"
+
+
+def test_tool_calls_are_made_with_the_arguments_given(sandbox, ask):
+    sandbox.next(CallTools(("f", {"名": "值"}), ("g", '{"cut'), text="Wait."))
+    told = choice(ask())
+    made = [call["function"] for call in told["message"]["tool_calls"]]
+    assert made == [
+        {"name": "f", "arguments": '{"名": "值"}'},
+        {"name": "g", "arguments": '{"cut'},
+    ]
+    assert (told["message"]["content"], told["finish_reason"]) == ("Wait.", "tool_calls")
+
+
+def test_a_message_is_sent_key_for_key(sandbox, ask):
+    message = {"role": "assistant", "content": [{"type": "text", "text": "a"}], "odd": {"x": 1}}
+    sandbox.next(Message(message, finish_reason="content_filter"))
+    told = choice(ask())
+    assert (told["message"], told["finish_reason"]) == (message, "content_filter")
+
+
+def test_a_scripted_reply_is_streamed_where_a_stream_is_asked_for(sandbox, openai):
+    sandbox.next(Message({"role": "assistant", "content": "a b", "annotations": [{"n": 1}]}))
+    messages = [{"role": "user", "content": "Hello"}]
+    stream = openai.chat.completions.create(model="a/b", messages=messages, stream=True)
+    deltas = [chunk.choices[0].delta for chunk in stream]
+    assert [delta.content for delta in deltas] == ["", "a", " b", None, None]
+    assert deltas[3].annotations == [{"n": 1}]
+
+
+def test_a_whole_completion_is_sent_as_it_is_even_to_a_stream(sandbox, ask):
+    body = {"id": None, "choices": [], "extra": "ünï"}
+    sandbox.next(completion(body))
+    response = ask(stream=True)
+    assert response.json() == body
+    assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            Http(429, {"error": "slow"}, {"Retry-After": "7"}),
+            (429, b'{"error": "slow"}', {"retry-after": "7", "content-type": "application/json"}),
+        ),
+        (
+            Http(503, "<html>", {"content-type": "text/html"}),
+            (503, b"<html>", {"content-type": "text/html"}),
+        ),
+        (Http(500), (500, b"", {"content-length": "0"})),
+        (Http(204), (204, b"", {})),
+        (Http(200, [b"a", b"b"]), (200, b"ab", {"transfer-encoding": "chunked"})),
+        (Http(529, []), (529, b"[]", {"content-type": "application/json"})),
+    ],
+)
+def test_a_response_is_sent_as_it_is(sandbox, ask, answer, expected):
+    status, content, headers = expected
+    sandbox.next(answer)
+    response = ask()
+    assert (response.status_code, response.content) == (status, content)
+    assert {name: response.headers.get(name) for name in headers} == headers
+
+
+def test_pieces_of_a_stream_are_flushed_one_by_one(sandbox, http, body):
+    pieces = [b"\xef\xbb\xbfdata: {", b'"a": "\xe4\xbd', b'\xa0"}\r\n\r\n', b": ping\n\n"]
+    sandbox.next(sse(*pieces), pause=0.05)
+    with http.stream("POST", "/chat/completions", json=body(stream=True)) as response:
+        arrived = [(time.monotonic(), piece) for piece in response.iter_raw()]
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert [piece for _, piece in arrived] == pieces
+    assert arrived[-1][0] - arrived[0][0] >= 0.14
+
+
+def test_a_wait_comes_before_the_headers(sandbox, http, body):
+    sandbox.next("late", wait=0.15)
+    began = time.monotonic()
+    with http.stream("POST", "/chat/completions", json=body()):
+        assert time.monotonic() - began >= 0.15
+
+
+@pytest.mark.parametrize("cut", ["close", "reset"])
+def test_a_hang_up_leaves_the_client_without_an_answer(sandbox, ask, cut):
+    sandbox.next(HangUp(), cut=cut)
+    with pytest.raises(httpx.RemoteProtocolError if cut == "close" else httpx.ReadError):
+        ask()
+    assert ask().status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_body_is_cut_after_so_many_bytes(sandbox, http, body, stream):
+    sandbox.next(None, cut_after=50)
+    arrived = bytearray()
+    with (
+        http.stream("POST", "/chat/completions", json=body(stream=stream)) as response,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        collect(response, arrived)
+    assert len(arrived) == 50
+
+
+def collect(response, arrived):
+    for piece in response.iter_raw():
+        arrived += piece
+
+
+def test_a_body_can_be_reset(sandbox, ask):
+    sandbox.next("x" * 1000, cut_after=50, cut="reset")
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        ask(stream=True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_body_can_be_cut_short_and_ended_politely(sandbox, ask, stream):
+    sandbox.next("x" * 1000, cut_after=50, cut="complete")
+    assert len(ask(stream=stream).content) == 50
+
+
+def test_a_handler_is_asked_for_each_answer_once_the_queue_is_empty(sandbox, ask):
+    def handler(request):
+        match request["messages"][0]["content"]:
+            case "Hello":
+                return "from the handler"
+            case "fail":
+                return Scripted(Http(500, "no"), wait=0.01)
+            case _:
+                return None
+
+    sandbox.answer_with(handler)
+    sandbox.next("from the queue")
+    asked = ["Hello", "Hello", "fail", "else"]
+    told = [ask(messages=[{"role": "user", "content": content}]) for content in asked]
+    assert choice(told[0])["message"]["content"] == "from the queue"
+    assert choice(told[1])["message"]["content"] == "from the handler"
+    assert told[2].status_code == 500
+    assert choice(told[3])["message"]["content"] == "You said: else"
+
+
+def test_a_refused_request_takes_nothing_from_the_queue(sandbox, ask):
+    sandbox.next("kept")
+    assert ask(temperature=9).status_code == 422
+    assert choice(ask())["message"]["content"] == "kept"
+
+
+def test_requests_are_seen_as_they_were_sent_the_refused_ones_too(sandbox, http, ask, body):
+    ask(seed=1)
+    http.post("/chat/completions", content=b"\xff", headers={"X-Own": "Value"})
+    http.get("/models")
+    first, second, third = sandbox.requests
+    assert (first.method, first.path, first.status) == ("POST", "/v1/chat/completions", 200)
+    assert first.json == body(seed=1)
+    assert json.loads(first.body) == first.json
+    assert first.headers["authorization"] == f"Bearer {sandbox.api_key}"
+    assert (second.body, second.headers["x-own"], second.status) == (b"\xff", "Value", 415)
+    assert (third.method, third.path, third.status) == ("GET", "/v1/models", 404)
+
+
+def test_clear_forgets_everything(sandbox, ask):
+    sandbox.next("queued")
+    sandbox.answer_with(lambda _: "handled")
+    ask()
+    sandbox.next("queued")
+    sandbox.clear()
+    assert sandbox.requests == []
+    assert choice(ask())["message"]["content"] == "You said: Hello"
+
+
+def test_a_client_that_leaves_a_stream_is_noticed(sandbox, http, body):
+    sandbox.next("word " * 500, pause=0.01)
+    with http.stream("POST", "/chat/completions", json=body(stream=True)) as response:
+        next(response.iter_raw())
+    assert sandbox.requests[0].disconnected.wait(2)
+
+
+def test_a_client_that_leaves_before_the_headers_is_noticed(sandbox, http, body):
+    sandbox.next("late", wait=30)
+    with pytest.raises(httpx.ReadTimeout):
+        http.post("/chat/completions", json=body(), timeout=0.1)
+    received = sandbox.requests[0]
+    assert received.disconnected.wait(2)
+    assert received.status is None
+
+
+def test_a_client_that_stays_is_not_said_to_have_left(sandbox, ask):
+    sandbox.next(HangUp())
+    with pytest.raises(httpx.RemoteProtocolError):
+        ask()
+    ask(stream=True)
+    time.sleep(0.05)
+    assert [received.disconnected.is_set() for received in sandbox.requests] == [False, False]
+
+
+def test_answers_may_be_queued_and_taken_from_many_threads(sandbox, http, body):
+    said = [str(number) for number in range(40)]
+    sandbox.next(*said)
+    heard = []
+
+    def one():
+        response = http.post("/chat/completions", json=body())
+        heard.append(choice(response)["message"]["content"])
+
+    threads = [threading.Thread(target=one) for _ in said]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(heard) == sorted(said)
+    assert len(sandbox.requests) == 40
