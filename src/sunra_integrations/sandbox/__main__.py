@@ -32,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sandbox = Sandbox(
-        options.port, host=options.host, models=options.model or None, keys=options.key or None
+        options.port,
+        host=options.host,
+        models=options.model or None,
+        keys=options.key or None,
+        keep=0,  # nobody looks at them here, and a server may run for weeks
     )
     try:
         sandbox.start()

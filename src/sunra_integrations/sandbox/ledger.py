@@ -37,13 +37,17 @@ class Received:
 
 
 class Ledger:
-    """The queue of scripted answers, the handler, and the requests received."""
+    """The queue of scripted answers, the handler, and the requests received.
 
-    def __init__(self) -> None:
+    Args:
+        keep: How many requests to remember, the latest ones; None for all.
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
         self._lock = threading.Lock()
         self._queue: deque[Scripted] = deque()
         self._handler: Handler | None = None
-        self._received: list[Received] = []
+        self._received: deque[Received] = deque(maxlen=keep)
 
     @property
     def received(self) -> list[Received]:

@@ -38,6 +38,7 @@ class Sandbox:
         host: The address to listen on. Only change it on purpose: the default is this machine.
         models: The models served; None serves whatever has the form ``vendor/name``.
         keys: The keys accepted; None accepts any.
+        keep: How many requests to remember for `requests`, the latest ones; None for all.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class Sandbox:
         host: str = "127.0.0.1",
         models: Collection[str] | None = None,
         keys: Collection[str] | None = None,
+        keep: int | None = None,
     ) -> None:
         self._address = (host, port)
         self._keys = keys
-        self._ledger = Ledger()
+        self._ledger = Ledger(keep)
         self._app = App(self._ledger, models, keys)
         self._running: _Running | None = None
 
