@@ -1,0 +1,39 @@
+"""The package from outside: what it exports, and what it says where LlamaIndex is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import sunra_integrations.llama_index
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    # The script is this test's own.
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+
+def test_the_package_exports_the_llm() -> None:
+    assert sunra_integrations.llama_index.__all__ == ["Sunra"]
+
+
+def test_without_llama_index_the_import_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['llama_index'] = None\n"
+        "try: import sunra_integrations.llama_index\n"
+        "except ImportError as error: print(error)"
+    )
+    done = run(script)
+    assert "pip install 'sunra-integrations[llama-index]'" in done.stdout
+
+
+def test_langchain_is_not_needed() -> None:
+    script = (
+        "import sys; sys.modules['sunra_integrations.langchain'] = None\n"
+        "from sunra_integrations.llama_index import Sunra\n"
+        "print(Sunra.class_name())"
+    )
+    done = run(script)
+    assert done.stdout.strip() == "Sunra_LLM"

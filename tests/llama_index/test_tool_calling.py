@@ -1,0 +1,209 @@
+"""Chat with tools: what is asked for, and what the calls are read as."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.tools import FunctionTool
+
+from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from tests.llama_index.answers import call, said, streamed
+from tests.recorded_transport import stream
+from tests.wire_cases import stream_bytes
+
+
+def add(a: int, b: int = 0) -> int:
+    """Adds."""
+    return a + b
+
+
+def sub(a: int) -> int:
+    """Subtracts."""
+    return -a
+
+
+ADD, SUB = FunctionTool.from_defaults(fn=add), FunctionTool.from_defaults(fn=sub)
+BOTH = [call("c1", "add", {"a": 1}, index=0), call("c2", "sub", {"a": 2}, index=1)]
+ANSWERED = said(None, tool_calls=BOTH)
+
+ONE_AT_A_TIME = {"parallel_tool_calls": False}
+ASKS = {
+    "one call at a time, by the framework's default": ({}, ONE_AT_A_TIME),
+    "several calls": ({"allow_parallel_tool_calls": True}, {}),
+    "a call is required": ({"tool_required": True}, {"tool_choice": "required", **ONE_AT_A_TIME}),
+    "a choice by name": (
+        {"tool_choice": "add"},
+        {"tool_choice": {"type": "function", "function": {"name": "add"}}, **ONE_AT_A_TIME},
+    ),
+    "any": ({"tool_choice": "any"}, {"tool_choice": "required", **ONE_AT_A_TIME}),
+    "none": ({"tool_choice": "none"}, {"tool_choice": "none", **ONE_AT_A_TIME}),
+    "a choice over what is required": (
+        {"tool_choice": "auto", "tool_required": True},
+        {"tool_choice": "auto", **ONE_AT_A_TIME},
+    ),
+    "a choice as an object": (
+        {"tool_choice": {"type": "function", "function": {"name": "sub"}}},
+        {"tool_choice": {"type": "function", "function": {"name": "sub"}}, **ONE_AT_A_TIME},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_asks_for(line, name) -> None:
+    given, sent = ASKS[name]
+    told = line(ANSWERED)
+    told.llm.chat_with_tools([ADD, SUB], "Hi", **given)
+    keys = ("tool_choice", "parallel_tool_calls")
+    assert {key: told.sent[key] for key in keys if key in told.sent} == sent
+    assert [tool["function"]["name"] for tool in told.sent["tools"]] == ["add", "sub"]
+
+
+def test_several_calls_are_said_where_the_instance_forbids_them(line) -> None:
+    told = line(ANSWERED, parallel_tool_calls=False)
+    told.llm.chat_with_tools([ADD], "Hi", allow_parallel_tool_calls=True)
+    assert told.sent["parallel_tool_calls"] is True
+
+
+def test_no_tools_means_no_keys_of_tools(line) -> None:
+    told = line()
+    told.llm.chat_with_tools([], "Hi", tool_required=True, tool_choice="required")
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & told.sent.keys()
+
+
+def test_what_is_set_about_tools_is_not_said_without_any(line) -> None:
+    told = line(parallel_tool_calls=False, tool_choice="auto")
+    told.llm.complete("Hi")
+    assert not {"tool_choice", "parallel_tool_calls"} & told.sent.keys()
+
+
+def test_a_choice_that_is_no_tool_is_refused(line) -> None:
+    with pytest.raises(InvalidParameter, match="'mul'"):
+        line().llm.chat_with_tools([ADD], "Hi", tool_choice="mul")
+
+
+@pytest.mark.parametrize(
+    ("instance", "given", "strict"),
+    [(None, None, None), (True, None, True), (True, False, False), (None, True, True)],
+)
+def test_strict_is_the_calls_else_the_instances(line, instance, given, strict) -> None:
+    told = line(ANSWERED, strict=instance)
+    told.llm.chat_with_tools([ADD], "Hi", strict=given)
+    (tool,) = told.sent["tools"]
+    assert tool["function"].get("strict") is strict
+
+
+def test_the_history_stays_the_callers(line) -> None:
+    told = line(ANSWERED)
+    history = [ChatMessage("before")]
+    told.llm.chat_with_tools([ADD], ChatMessage("now"), history)
+    assert [message["content"] for message in told.sent["messages"]] == ["before", "now"]
+    assert history == [ChatMessage("before")]
+
+
+def ids(response: ChatResponse) -> list[str | None]:
+    """The ids of the calls; both forms must tell the same."""
+    blocks = [b.tool_call_id for b in response.message.blocks if isinstance(b, ToolCallBlock)]
+    assert [one.id for one in response.message.additional_kwargs.get("tool_calls", [])] == blocks
+    return blocks
+
+
+async def test_one_call_is_one_call_in_every_way_and_form(line) -> None:
+    whole, flowing = line(ANSWERED).llm, line(streamed({"tool_calls": BOTH})).llm
+    responses = [
+        whole.chat_with_tools([ADD, SUB], "Hi"),
+        await whole.achat_with_tools([ADD, SUB], "Hi"),
+        *flowing.stream_chat_with_tools([ADD, SUB], "Hi"),
+        *[r async for r in await flowing.astream_chat_with_tools([ADD, SUB], "Hi")],
+    ]
+    assert {tuple(ids(response)) for response in responses} == {("c1",)}
+
+
+async def test_several_calls_are_kept_where_they_are_allowed(line) -> None:
+    whole, flowing = line(ANSWERED).llm, line(streamed({"tool_calls": BOTH})).llm
+    several = {"allow_parallel_tool_calls": True}
+    responses = [
+        whole.chat_with_tools([ADD, SUB], "Hi", **several),
+        await whole.achat_with_tools([ADD, SUB], "Hi", **several),
+        *flowing.stream_chat_with_tools([ADD, SUB], "Hi", **several),
+        *[r async for r in await flowing.astream_chat_with_tools([ADD, SUB], "Hi", **several)],
+    ]
+    assert {tuple(ids(response)) for response in responses} == {("c1", "c2")}
+
+
+def test_dropping_the_second_call_does_not_touch_the_response(line) -> None:
+    llm = line(ANSWERED).llm
+    response = llm.chat([ChatMessage("Hi")])
+    before = copy.deepcopy(response)
+    kept = llm._validate_chat_with_tools_response(response, [ADD, SUB])
+    assert ids(kept) == ["c1"]
+    assert response == before
+    assert ids(response) == ["c1", "c2"]
+
+
+def test_arguments_are_read_as_they_come(line) -> None:
+    llm = line(
+        streamed(
+            {"tool_calls": [call("c1", "add", "", index=0)]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": 12, "b'}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '": 3'}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]},
+            finish_reason="tool_calls",
+        )
+    ).llm
+    read = [
+        llm.get_tool_calls_from_response(response)[0]
+        for response in llm.stream_chat_with_tools([ADD], "Hi")
+    ]
+    assert [one.tool_kwargs for one in read][:4] == [
+        {},
+        {"a": 12},
+        {"a": 12, "b": 3},
+        {"a": 12, "b": 3},
+    ]
+    assert {(one.tool_id, one.tool_name) for one in read} == {("c1", "add")}
+
+
+@pytest.mark.parametrize("written", ["", "null", "false", "{}", " "])
+def test_arguments_that_say_nothing_are_none(line, written) -> None:
+    llm = line(said(None, tool_calls=[call("c1", "add", written)])).llm
+    (read,) = llm.get_tool_calls_from_response(llm.chat_with_tools([ADD], "Hi"))
+    assert read.tool_kwargs == {}
+
+
+def test_a_tool_is_not_run_on_arguments_that_were_cut_off(line) -> None:
+    llm = line(stream(stream_bytes("arguments_cut_by_length"))).llm
+    *_, last = llm.stream_chat_with_tools([ADD], "Hi")
+    with pytest.raises(UnreadableResponse, match=r"'add'.*cut off by max_tokens"):
+        llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)
+
+
+def test_no_call_is_an_error_only_where_that_is_asked_for(line) -> None:
+    llm = line().llm
+    response = llm.chat_with_tools([ADD], "Hi")
+    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
+    with pytest.raises(ValueError, match="called no tool"):
+        llm.get_tool_calls_from_response(response)
+
+
+def test_calls_of_another_adapter_are_read_from_additional_kwargs(line) -> None:
+    message = ChatMessage(role="assistant", additional_kwargs={"tool_calls": BOTH})
+    read = line().llm.get_tool_calls_from_response(ChatResponse(message=message))
+    assert [(one.tool_id, one.tool_name, one.tool_kwargs) for one in read] == [
+        ("c1", "add", {"a": 1}),
+        ("c2", "sub", {"a": 2}),
+    ]
+
+
+async def test_tools_are_predicted_and_called(line) -> None:
+    llm = line(said(None, tool_calls=[call("c1", "add", {"a": 1, "b": 2})])).llm
+    assert llm.predict_and_call([ADD, SUB], "Hi").response == "3"
+    assert (await llm.apredict_and_call([ADD, SUB], "Hi")).response == "3"
+
+
+def test_framework_tools_can_be_given_to_chat(line) -> None:
+    told = line(ANSWERED)
+    told.llm.chat([ChatMessage("Hi")], tools=[ADD], tool_choice="add")
+    assert told.sent["tools"][0]["function"]["name"] == "add"
+    assert told.sent["tool_choice"]["function"] == {"name": "add"}
