@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType, TokenCountingHandler
@@ -134,18 +136,63 @@ class Song(BaseModel):
     title: str
 
 
-def test_no_secret_of_a_structured_or_tool_call_reaches_them_either(line, watching) -> None:
+HEADERS = {"extra_headers": {"x-other": "header-secret"}}
+PROMPT = PromptTemplate("A song.")
+SING = FunctionTool.from_defaults(fn=lambda: "la", name="sing")
+SUNG = said(None, tool_calls=[call("c1", "sing", {})])
+TITLED, FLOWING = said('{"title": "a"}'), streamed('{"title": "a"}')
+
+
+async def drained(stream):
+    return [one async for one in await stream]
+
+
+ELSEWHERE = {
+    "structured_predict": (TITLED, lambda m: m.structured_predict(Song, PROMPT, HEADERS)),
+    "structured_predict, by name": (
+        TITLED,
+        lambda m: m.structured_predict(Song, PROMPT, llm_kwargs=HEADERS),
+    ),
+    "astructured_predict": (TITLED, lambda m: m.astructured_predict(Song, PROMPT, HEADERS)),
+    "stream_structured_predict": (
+        FLOWING,
+        lambda m: list(m.stream_structured_predict(Song, PROMPT, HEADERS)),
+    ),
+    "astream_structured_predict": (
+        FLOWING,
+        lambda m: drained(m.astream_structured_predict(Song, PROMPT, HEADERS)),
+    ),
+    "structured chat": (TITLED, lambda m: m.as_structured_llm(Song).chat(ASKED, **HEADERS)),
+    "structured achat": (TITLED, lambda m: m.as_structured_llm(Song).achat(ASKED, **HEADERS)),
+    "structured complete": (TITLED, lambda m: m.as_structured_llm(Song).complete("a", **HEADERS)),
+    "structured acomplete": (
+        TITLED,
+        lambda m: m.as_structured_llm(Song).acomplete("a", **HEADERS),
+    ),
+    "structured stream_chat": (
+        FLOWING,
+        lambda m: list(m.as_structured_llm(Song).stream_chat(ASKED, **HEADERS)),
+    ),
+    "structured astream_complete": (
+        FLOWING,
+        lambda m: drained(m.as_structured_llm(Song).astream_complete("a", **HEADERS)),
+    ),
+    "chat_with_tools": (SUNG, lambda m: m.chat_with_tools([SING], "Sing.", **HEADERS)),
+    "predict_and_call": (SUNG, lambda m: m.predict_and_call([SING], "Sing.", **HEADERS)),
+    "apredict_and_call": (SUNG, lambda m: m.apredict_and_call([SING], "Sing.", **HEADERS)),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+async def test_no_secret_of_other_methods_reaches_them_either(line, watching, name) -> None:
     events, spans = watching
-    headers = {"extra_headers": {"x-other": "header-secret"}}
-    prompt = PromptTemplate("A song.")
-    song = said('{"title": "a"}')
-    llm = line(song, song, streamed('{"title": "a"}')).llm
-    llm.structured_predict(Song, prompt, headers)
-    llm.structured_predict(Song, prompt, llm_kwargs=headers)
-    list(llm.as_structured_llm(Song).stream_complete("Hi", **headers))
-    calling = line(said(None, tool_calls=[call("c1", "sing", {})])).llm
-    sing = FunctionTool.from_defaults(fn=lambda: "la", name="sing")
-    calling.predict_and_call([sing], "Sing.", **headers)
+    answer, ask = ELSEWHERE[name]
+    told = line(answer)
+    asked = ask(told.llm)
+    if inspect.isawaitable(asked):
+        await asked
+    assert told.wire.sent[-1].headers["x-other"] == "header-secret"
+    assert spans.seen
     assert "header-secret" not in str(events.seen)
     assert "header-secret" not in str(spans.seen)
 

@@ -13,7 +13,6 @@ from llama_index.core.base.llms.types import (
     ImageBlock,
     TextBlock,
     ThinkingBlock,
-    ToolCallBlock,
 )
 
 from sunra_integrations.llama_index import from_sunra, to_sunra
@@ -21,7 +20,7 @@ from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.protocol.answer import AnswerReader, read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Reply
-from sunra_integrations.protocol.tool_call_order import parse_arguments
+from tests.llama_index.seen import seen
 from tests.wire_cases import (
     COMPLETIONS,
     STREAMS,
@@ -51,27 +50,6 @@ def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
 def delta(finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
     choice = {"index": index, "delta": fields, "finish_reason": finish_reason}
     return {"id": "gen-1", "choices": [choice]}
-
-
-def seen(response: ChatResponse) -> Seen:
-    """What a LlamaIndex user sees, in the words of the shared table."""
-    message, known = response.message, response.additional_kwargs
-    blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
-    entries = message.additional_kwargs.get("tool_calls", [])
-    assert [(e.id, e.function.name, e.function.arguments) for e in entries] == [
-        (b.tool_call_id, b.tool_name, b.tool_kwargs) for b in blocks
-    ]
-    counts = tuple(known.get(f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
-    return Seen(
-        text=message.content or "",
-        finish_reason=known.get("finish_reason"),
-        usage=counts if any(counts) else None,
-        reasoning="".join(
-            block.content or "" for block in message.blocks if isinstance(block, ThinkingBlock)
-        ),
-        calls=tuple((b.tool_call_id, b.tool_name, parse_arguments(b.tool_kwargs)) for b in blocks),
-        refusal=message.additional_kwargs.get("refusal", ""),
-    )
 
 
 WHOLE_STREAMS = [name for name, case in STREAMS.items() if isinstance(case, Seen)]

@@ -191,6 +191,28 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
             "reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "s"}],
         },
     ),
+    "thinking with details and without": (
+        ChatMessage(
+            role="assistant",
+            blocks=[
+                ThinkingBlock(content="a"),
+                ThinkingBlock(
+                    content="b",
+                    additional_information={
+                        "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]
+                    },
+                ),
+            ],
+        ),
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "a"},
+                {"type": "reasoning.encrypted", "data": "x"},
+            ],
+        },
+    ),
     "an image made by the assistant": (
         ChatMessage(role="assistant", blocks=[ImageBlock(url="https://a.b/c.png")]),
         {"role": "assistant", "content": "", "images": [image("https://a.b/c.png")]},
