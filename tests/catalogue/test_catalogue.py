@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from sunra_integrations.catalogue import model_facts
+
+CATALOGUE = json.loads(files("sunra_integrations.catalogue").joinpath("models.json").read_text())
+
+
+def test_the_catalogue_names_its_source_and_licence():
+    assert CATALOGUE["source"]["name"] == "models.dev"
+    assert CATALOGUE["source"]["licence"] == "MIT"
+
+
+@pytest.mark.parametrize(
+    "vendor",
+    ["openai", "anthropic", "google", "mistralai", "deepseek", "qwen", "x-ai", "meta-llama"],
+)
+def test_the_major_vendors_are_in_it(vendor):
+    assert [name for name in CATALOGUE["models"] if name.startswith(f"{vendor}/")]
+
+
+@pytest.mark.parametrize("name", CATALOGUE["models"])
+def test_every_entry_has_a_context_window_and_says_whether_it_calls_tools(name):
+    facts = model_facts(name)
+    assert facts["max_input_tokens"] > 0
+    assert isinstance(facts["tool_calling"], bool)
+    assert isinstance(facts["structured_output"], bool)
+
+
+def test_a_known_model_is_found_in_any_case_and_variant():
+    assert model_facts("OpenAI/GPT-4o") == model_facts("openai/gpt-4o:free")
+    assert model_facts("openai/gpt-4o")["image_inputs"] is True
+
+
+@pytest.mark.parametrize("name", ["", "gpt-4o", "nobody/nothing", "openai/"])
+def test_an_unknown_model_is_simply_unknown(name):
+    assert model_facts(name) is None
+
+
+def test_what_is_given_out_can_be_changed_without_harm():
+    model_facts("openai/gpt-4o")["name"] = "changed"
+    assert model_facts("openai/gpt-4o")["name"] != "changed"
