@@ -36,6 +36,7 @@ FULL = {
 WRONG = {
     "a misspelt field": ({"temprature": 1}, "`temperature`"),
     "a misspelt name of the key": ({"apikey": "k"}, "`api_key`"),
+    "another name of the base URL": ({"base_url": "https://a.b"}, "`api_base`"),
     "a temperature out of range": ({"temperature": 3}, "0 to 2"),
     "a temperature of the wrong type": ({"temperature": "hot"}, "0 to 2"),
     "five stop sequences": ({"stop": list("abcde")}, "at most 4"),
@@ -176,10 +177,11 @@ def test_clients_of_ones_own_are_never_closed(line) -> None:
 
 METADATA = {
     "a name never seen before": ({"model": "no/such"}, (128_000, 256)),
+    "a name in the catalogue": ({"model": "anthropic/claude-haiku-4.5"}, (200_000, 256)),
     "a window that was given": ({"context_window": 5}, (5, 256)),
-    "room for the answer as it is limited": ({"max_tokens": 7}, (128_000, 7)),
-    "by its newer name": ({"max_completion_tokens": 8}, (128_000, 8)),
-    "room that was given": ({"max_tokens": 7, "num_output": 9}, (128_000, 9)),
+    "room for the answer as it is limited": ({"model": "no/such", "max_tokens": 7}, (128_000, 7)),
+    "by its newer name": ({"model": "no/such", "max_completion_tokens": 8}, (128_000, 8)),
+    "room that was given": ({"model": "no/such", "max_tokens": 7, "num_output": 9}, (128_000, 9)),
 }
 
 

@@ -1,0 +1,263 @@
+"""The fields of `Sunra`: what they may hold, what is shown and stored of them, and the clients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import httpx
+from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Self
+
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
+from sunra_integrations.llama_index.metadata import metadata
+from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
+from sunra_integrations.protocol.requests import check_parameters
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+
+_CONNECTION = (
+    "api_key",
+    "api_base",
+    "timeout",
+    "stall_timeout",
+    "total_timeout",
+    "max_retries",
+    "default_headers",
+    "allow_http",
+)
+_SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
+_NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
+_NO_FIELD = "class_name"  # written by to_dict, read by nobody
+
+
+class SunraConfiguration(FunctionCallingLLM):
+    """What a `Sunra` is set to; see there for each field."""
+
+    # A wrong value's error would otherwise show what was passed, a key among it.
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    model: str = Field(description="Model to ask, as 'vendor/name'.")
+    api_key: SecretStr | None = Field(
+        default=None, exclude=True, repr=False, description="The key; else from SUNRA_KEY."
+    )
+    api_base: str | None = Field(
+        default=None, description="Base URL; else from SUNRA_BASE_URL, else Sunra's own."
+    )
+    max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
+    max_completion_tokens: int | None = Field(
+        default=None, description="Most tokens to generate, in place of max_tokens."
+    )
+    temperature: float | None = Field(default=None, description="Randomness, 0 to 2.")
+    top_p: float | None = Field(default=None, description="Nucleus sampling, 0 to 1.")
+    frequency_penalty: float | None = Field(default=None, description="-2 to 2.")
+    presence_penalty: float | None = Field(default=None, description="-2 to 2.")
+    stop: str | list[str] | None = Field(default=None, description="At most 4 stop sequences.")
+    n: int | None = Field(default=None, description="Choices per request; the first answers.")
+    logprobs: bool | None = Field(default=None, description="Return log probabilities.")
+    top_logprobs: int | None = Field(default=None, description="0 to 20, with logprobs=True.")
+    response_format: dict[str, Any] | None = Field(
+        default=None, description="The format the model must answer in."
+    )
+    seed: int | None = Field(default=None, description="For answers as alike as can be.")
+    tools: list[dict[str, Any]] | None = Field(
+        default=None, description="Tools of every call, in the wire's form."
+    )
+    tool_choice: str | dict[str, Any] | None = Field(
+        default=None, description="none, auto, required, or an object naming a function."
+    )
+    parallel_tool_calls: bool | None = Field(
+        default=None, description="Whether one answer may call several tools."
+    )
+    user: str | None = Field(default=None, description="The end user's id.")
+    provider: dict[str, Any] | None = Field(default=None, description="Routing rules.")
+    reasoning: dict[str, Any] | None = Field(default=None, description="Passed on as given.")
+    reasoning_effort: str | None = Field(default=None, description="Passed on as given.")
+    stream_options: dict[str, Any] | None = Field(
+        default=None, description="Streams ask for usage unless it is given; {} asks for nothing."
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Keys to put into the request body untouched."
+    )
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="More parameters, by name; the fields above win."
+    )
+    strict: bool | None = Field(
+        default=None,
+        description="Hold tool arguments and structured output to their schema.",
+    )
+    context_window: int | None = Field(
+        default=None, description="Tokens the model takes, prompt and answer."
+    )
+    num_output: int | None = Field(
+        default=None, description="Tokens LlamaIndex keeps free for the answer; never sent."
+    )
+    is_function_calling_model: bool = Field(
+        default=True, description="Whether the model takes tools."
+    )
+    tokenizer: Annotated[Callable[[str], list[Any]] | None, WithJsonSchema({"type": "string"})] = (
+        Field(
+            default=None,
+            exclude=True,
+            repr=False,
+            description="Counts tokens, for those who ask the LLM for one; not used here.",
+        )
+    )
+    timeout: float | Timeouts | None = Field(
+        default=None, description="Seconds for the answer to begin, per attempt."
+    )
+    stall_timeout: float | None = Field(
+        default=None, description="Seconds of silence within an answer before it is given up."
+    )
+    total_timeout: float | None = Field(
+        default=None, description="Seconds for a call as a whole, retries included."
+    )
+    max_retries: int = Field(default=2, description="Tries after the first one.")
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False, description="Sent with every request."
+    )
+    allow_http: bool = Field(
+        default=False, description="Permit plain http to another machine; the key is readable."
+    )
+    http_client: SkipJsonSchema[httpx.Client | None] = Field(
+        default=None, exclude=True, repr=False, description="Your own, in place of the shared one."
+    )
+    async_http_client: SkipJsonSchema[httpx.AsyncClient | None] = Field(
+        default=None, exclude=True, repr=False, description="Your own, in place of the shared one."
+    )
+
+    _clients: tuple[tuple[Any, ...], SunraClient, AsyncSunraClient] | None = PrivateAttr(
+        default=None
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names_and_values(cls, data: Any) -> Any:
+        """Runs before pydantic's own checks, so that errors are the core's and name the rule."""
+        if not isinstance(data, Mapping):
+            return data
+        if "base_url" in data:  # its name in most other places, and not alike enough to be guessed
+            raise InvalidParameter(
+                "`base_url` is no parameter of Sunra. Did you mean `api_base`?",
+                parameter="base_url",
+                rule="LlamaIndex's own name of it is api_base",
+            )
+        check_known(data, (*cls.model_fields, _NO_FIELD), where=f" of {cls.__name__}")
+        more = data.get("additional_kwargs") or {}
+        if EXTRA_HEADERS in more:
+            raise InvalidParameter(
+                "`additional_kwargs` is stored and shown, so headers do not belong there; "
+                "use `default_headers`.",
+                parameter=EXTRA_HEADERS,
+                rule="headers go into default_headers, or extra_headers of a call",
+            )
+        check_known(more, PARAMETERS, where=" for additional_kwargs")
+        given = {name: data[name] for name in PARAMETERS if name in data}
+        check_parameters(merged(more, given) | {"model": given.get("model")})
+        if not given.get("model"):
+            raise InvalidParameter(
+                "`model` is required: the model to ask, such as 'openai/gpt-4o'.",
+                parameter="model",
+                rule="a non-empty string such as 'openai/gpt-4o'",
+            )
+        known = {name: value for name, value in data.items() if name != _NO_FIELD}
+        return known | {"extra_body": data.get("extra_body") or {}, "additional_kwargs": dict(more)}
+
+    @model_validator(mode="after")
+    def _check_connection(self) -> Self:
+        """A missing key is told here and not at the first call."""
+        self._settings()
+        return self
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex stores and loads this LLM."""
+        return "Sunra_LLM"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """Context window, output size and abilities, for any model name."""
+        return metadata(
+            self.model,
+            context_window=self.context_window,
+            num_output=self.num_output,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            is_function_calling_model=self.is_function_calling_model,
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """What callbacks and events are shown of this LLM: no key, no header, no end user."""
+        parameters = {
+            name: value
+            for name, value in self._parameters().items()
+            if value is not None and name not in _NOT_SHOWN
+        }
+        return {**super().to_payload(), "temperature": None, **parameters}
+
+    def _parameters(self) -> dict[str, Any]:
+        """The parameters of every call, those of the fields over `additional_kwargs`."""
+        fields = {name: getattr(self, name) for name in PARAMETERS}
+        given = {name: value for name, value in fields.items() if value is not None}
+        return merged(self.additional_kwargs, given)
+
+    def _settings(self) -> Settings:
+        given = {name: getattr(self, name) for name in _CONNECTION}
+        return Settings.resolve(base_url=given.pop("api_base"), **given)
+
+    def _connection(self) -> tuple[Any, ...]:
+        key = self.api_key
+        shown = key.get_secret_value() if isinstance(key, SecretStr) else key
+        headers = tuple((self.default_headers or {}).items())
+        rest = (getattr(self, name) for name in _CONNECTION if name != "default_headers")
+        return (shown, headers, self.http_client, self.async_http_client, *rest)
+
+    def _both_clients(self) -> tuple[SunraClient, AsyncSunraClient]:
+        """The clients for what the fields say now, so a changed key takes effect at once."""
+        connection = self._connection()
+        if self._clients is None or self._clients[0] != connection:
+            settings = self._settings()
+            self._clients = (
+                connection,
+                SunraClient(settings, http_client=self.http_client),
+                AsyncSunraClient(settings, http_client=self.async_http_client),
+            )
+        return self._clients[1:]
+
+    @property
+    def _client(self) -> SunraClient:
+        return self._both_clients()[0]
+
+    @property
+    def _async_client(self) -> AsyncSunraClient:
+        return self._both_clients()[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what belongs to this process: clients, and the callbacks' and limiter's state."""
+        fields = {name: value for name, value in self.__dict__.items() if name not in _SERVICES}
+        return {"__dict__": fields}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the instance anew from its fields."""
+        self.__init__(**state["__dict__"])  # type: ignore[misc]
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy with its own settings; clients, callbacks and limiter are the same objects."""
+        services = {name: getattr(self, name) for name in _SERVICES}
+        memo = {} if memo is None else memo
+        fields = {
+            name: copy.deepcopy(value, memo)
+            for name, value in self.__dict__.items()
+            if name not in services
+        }
+        return type(self)(**fields, **services)

@@ -1,0 +1,216 @@
+"""Sunra's answers as LlamaIndex's responses. Pure: nothing is read from the network here.
+
+A streamed answer goes through the same functions as a whole one: `AnswerSoFar` adds up chunks,
+and each response is made of the sum anew, so that none that was given out changes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CitationBlock,
+    CompletionResponse,
+    ContentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
+
+from sunra_integrations.llama_index import tool_calls
+from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar
+from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
+from sunra_integrations.protocol import responses
+from sunra_integrations.protocol.reply import Choice, Reply
+from sunra_integrations.protocol.responses import NOTHING, Json
+
+
+def response(reply: Reply) -> ChatResponse:
+    """A whole answer; `raw` is the completion as it came."""
+    raw = _raw(reply.raw, reply.usage)
+    return _response(reply, raw, logprobs(reply.choice.logprobs))
+
+
+def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
+    """One event of a stream, as the answer up to and including it; `delta` is the new text.
+
+    Args:
+        piece: The event.
+        so_far: What came before; the event is added to it.
+    """
+    so_far.add(piece)
+    text, thinking = "", ""
+    for delta in piece.choices:
+        if delta.choice_index == ANSWER:
+            text, thinking = text + delta.text, thinking + delta.reasoning
+    given = _response(
+        so_far.reply(), _raw(piece.raw, so_far.usage), list(so_far.logprobs) or None, text
+    )
+    if thinking:
+        given.additional_kwargs["thinking_delta"] = thinking
+    return given
+
+
+def completion(given: ChatResponse) -> CompletionResponse:
+    """The same answer for those who asked with a prompt; thinking goes to `additional_kwargs`."""
+    message = given.message
+    thinking = "".join(
+        block.content or "" for block in message.blocks if isinstance(block, ThinkingBlock)
+    )
+    known = {**message.additional_kwargs, **given.additional_kwargs}
+    return CompletionResponse(
+        text=message.content or "",
+        additional_kwargs={"thinking": thinking, **known} if thinking else known,
+        raw=given.raw,
+        logprobs=given.logprobs,
+        delta=given.delta,
+    )
+
+
+def message(choice: Choice, reply: Reply) -> ChatMessage:
+    """A choice as a message: thinking, text (one block), images, citations, tool calls."""
+    blocks: list[ContentBlock] = []
+    if choice.reasoning or choice.reasoning_details:
+        blocks.append(_thinking(choice, reply.usage))
+    if choice.text:
+        blocks.append(TextBlock(text=choice.text))
+    extra: dict[str, Any] = dict(choice.message_extra)
+    if choice.parts or choice.images or choice.annotations:
+        images, others = _images_and_others(choice)
+        blocks += images
+        blocks += _citations(choice)
+        extra |= {"annotations": list(choice.annotations)} if choice.annotations else {}
+        extra |= {"content_parts": others} if others else {}
+    if choice.refusal:
+        extra["refusal"] = choice.refusal
+    if choice.tool_calls:
+        blocks += [tool_calls.block(call) for call in choice.tool_calls]
+        extra["tool_calls"] = [tool_calls.entry(call) for call in choice.tool_calls]
+    return ChatMessage(
+        role=MessageRole.ASSISTANT,
+        blocks=blocks or [TextBlock(text="")],
+        additional_kwargs=extra,
+    )
+
+
+def usage(counted: responses.Usage | None) -> dict[str, Any]:
+    """The counts and the cost of a call, by the names that LlamaIndex's tools look for."""
+    if counted is None:
+        return {}
+    known = {
+        "prompt_tokens": counted.prompt_tokens,
+        "completion_tokens": counted.completion_tokens,
+        "total_tokens": counted.total_tokens,
+        "cost": counted.cost,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _response(
+    reply: Reply,
+    raw: dict[str, Any],
+    probabilities: LogProbs | None,
+    delta: str | None = None,
+) -> ChatResponse:
+    choice = reply.choice
+    known: dict[str, Any] = {**reply.extra, **choice.extra, **usage(reply.usage)}
+    if choice.finish_reason is not None:
+        known["finish_reason"] = choice.finish_reason
+    if reply.request_id is not None:
+        known["request_id"] = reply.request_id
+    if len(reply.choices) > 1:
+        known["choices"] = [_other_choice(other, reply) for other in reply.choices[1:]]
+    return ChatResponse(
+        message=message(choice, reply),
+        raw=raw,
+        delta=delta,
+        logprobs=probabilities,
+        additional_kwargs=known,
+    )
+
+
+def _other_choice(choice: Choice, reply: Reply) -> dict[str, Any]:
+    return {
+        "index": choice.index,
+        "message": message(choice, reply),
+        "finish_reason": choice.finish_reason,
+        "logprobs": logprobs(choice.logprobs),
+    }
+
+
+def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
+    """The event as a plain dict, with the usage known by now where token counters look for it."""
+    raw = dict(event)
+    if counted is not None:
+        raw["usage"] = {
+            **{name: value for name, value in counted.raw.items() if value is not None},
+            **usage(counted),
+        }
+    return raw
+
+
+def _thinking(choice: Choice, counted: responses.Usage | None) -> ThinkingBlock:
+    details = counted.completion_details if counted is not None else NOTHING
+    information: dict[str, Any] = {}
+    if choice.reasoning_details:
+        information["reasoning_details"] = list(choice.reasoning_details)
+    return ThinkingBlock(
+        content=choice.reasoning or None,
+        num_tokens=responses.count(details.get("reasoning_tokens")),
+        additional_information=information,
+    )
+
+
+def _images_and_others(choice: Choice) -> tuple[list[ImageBlock], list[Json]]:
+    """Images from either place where servers put them, and the parts that have no block."""
+    images: list[ImageBlock] = []
+    others: list[Json] = []
+    for part in (*choice.parts, *choice.images):
+        match part:
+            case {"type": "text" | "output_text"}:
+                continue
+            case {"image_url": {"url": str() as url}}:
+                images.append(_image(url))
+            case _:
+                others.append(part)
+    return images, others
+
+
+def _image(url: str) -> ImageBlock:
+    head, comma, data = url.partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        mime_type = head[len("data:") : -len(";base64")]
+        return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
+    return ImageBlock(url=url)
+
+
+def _citations(choice: Choice) -> Iterable[CitationBlock]:
+    for annotation in choice.annotations:
+        match annotation:
+            case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
+                yield _citation(citation, choice.text)
+            case {"type": "url_citation", "url": str()}:
+                yield _citation(annotation, choice.text)
+            case _:  # kept in additional_kwargs["annotations"], as all of them are
+                continue
+
+
+def _citation(citation: Json, text: str) -> CitationBlock:
+    place = {
+        name: number
+        for name in ("start_index", "end_index")
+        if (number := responses.count(citation.get(name))) is not None
+    }
+    cited = citation.get("content")
+    if not isinstance(cited, str):
+        cited = text[place.get("start_index", 0) : place.get("end_index", 0)]
+    return CitationBlock(
+        cited_content=TextBlock(text=cited),
+        source=citation["url"],
+        title=str(citation.get("title") or ""),
+        additional_location_info=place,
+    )

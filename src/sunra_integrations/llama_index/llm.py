@@ -1,0 +1,258 @@
+"""`Sunra`, the LLM."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    MessageRole,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+
+from sunra_integrations.llama_index import from_sunra, to_sunra
+from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS, hidden
+from sunra_integrations.llama_index.observed import observed, observed_chat, observed_completion
+from sunra_integrations.llama_index.parameters import merged
+from sunra_integrations.llama_index.prediction import StructuredPrediction
+from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
+from sunra_integrations.llama_index.tool_calling import ToolCalling
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
+
+
+class Sunra(ToolCalling, StructuredPrediction):
+    """A model behind Sunra, for all that LlamaIndex does with an LLM.
+
+    ::
+
+        llm = Sunra(model="openai/gpt-4o", temperature=0.2)
+        llm.chat([ChatMessage("Hello")])
+
+    What is not set is not sent: the server's defaults are the server's. Every parameter can also
+    be given per call (`llm.chat(messages, temperature=0)`) and wins over the instance's; None
+    leaves it out of that call. Per call there are also `extra_headers`. Streams, async, tool
+    calls, structured output, agents and callbacks work as with any `FunctionCallingLLM`.
+
+    Args:
+        model: The model to ask, as `vendor/name`. Any name is allowed; the server knows.
+        api_key: The key; else from the environment variable `SUNRA_KEY`. Shown and stored nowhere.
+        api_base: Base URL, with or without `/v1`; else from `SUNRA_BASE_URL`, else Sunra's own.
+        max_tokens: Most tokens to generate.
+        max_completion_tokens: The newer name of `max_tokens`; never together with it.
+        temperature: Randomness, 0 to 2.
+        top_p: Nucleus sampling, 0 to 1.
+        frequency_penalty: From -2 to 2.
+        presence_penalty: From -2 to 2.
+        stop: One sequence or up to 4, at which generation stops.
+        n: Answers per request. The first is the response; the others are in its
+            `additional_kwargs["choices"]`.
+        logprobs: Return log probabilities, in the responses' `logprobs`.
+        top_logprobs: How many alternatives per token, 0 to 20; needs `logprobs=True`.
+        response_format: The format the model must answer in.
+        seed: An integer, for answers as alike as can be.
+        tools: Tools of every call, in the wire's form. Agents and programs pass their own.
+        tool_choice: `none`, `auto`, `required`, or an object naming a function.
+        parallel_tool_calls: Whether one answer may call several tools.
+        user: The end user's id, for abuse monitoring.
+        provider: Routing rules, such as `{"only": ["google-vertexai"]}`.
+        reasoning: Passed on as given.
+        reasoning_effort: Passed on as given, such as `"low"`.
+        stream_options: Streams ask for usage unless it is given; `{}` asks for nothing.
+        extra_body: Keys to put into the request body untouched.
+        additional_kwargs: More parameters by name, as LlamaIndex has it; the fields above win.
+        strict: Hold tool arguments and structured output to their schemas. None leaves tools as
+            they are and holds structured output to its schema where that is possible.
+        context_window: Tokens the model takes, prompt and answer; else as the packaged catalogue
+            has it, else 128,000.
+        num_output: Tokens that LlamaIndex keeps free for the answer when it packs prompts; else
+            `max_tokens`, else 256. It is never sent.
+        is_function_calling_model: Whether the model takes tools.
+        tokenizer: Counts tokens, for those who ask the LLM for one. Not used here.
+        timeout: Seconds for an answer to begin, per attempt, or all `Timeouts`; 600 by default.
+        stall_timeout: Seconds of silence within an answer before it is given up; 300 by default.
+        total_timeout: Seconds for a call as a whole, retries included; none by default.
+        max_retries: Tries after the first one; nothing above this retries. 2 by default.
+        default_headers: Sent with every request. Shown and stored nowhere.
+        allow_http: Permit plain http to another machine; the key crosses the network readable.
+        http_client: An `httpx.Client` of your own; it is never closed here.
+        async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.
+        callback_manager: LlamaIndex's callbacks.
+        rate_limiter: LlamaIndex's rate limiter.
+        system_prompt: Put before the conversation by `predict`, `structured_predict` and all that
+            stands on them.
+        messages_to_prompt: As in every LlamaIndex LLM.
+        completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`.
+        pydantic_program_mode: How `structured_predict` asks: `DEFAULT` natively by JSON schema,
+            `FUNCTION` by a required tool call, `LLM` by JSON mode with the schema in the prompt.
+        output_parser: As in every LlamaIndex LLM.
+        query_wrapper_prompt: As in every LlamaIndex LLM.
+
+    Raises:
+        InvalidParameter: A value breaks its rule, or a name is unknown; it names the closest.
+        ConfigurationError: There is no usable key, base URL or timeout.
+    """
+
+    # ── the eight methods ────────────────────────────────────────────────────
+
+    @observed_chat
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """The answer to a conversation.
+
+        Args:
+            messages: The conversation.
+            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+
+        Raises:
+            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+        """
+        return self._chat(messages, **kwargs)
+
+    @observed_chat
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As `chat`."""
+        return await self._achat(messages, **kwargs)
+
+    @observed
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """The answer as it comes: each response holds all of it so far, `delta` the new text.
+
+        Closing the generator closes the connection at once.
+
+        Args:
+            messages: The conversation.
+            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+
+        Raises:
+            StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
+            SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
+        """
+        return watched(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
+
+    @observed
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """As `stream_chat`."""
+        return await awatched(self, llm_chat_callback(), self._astream_chat, messages, **kwargs)
+
+    @observed_completion
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """The answer to a prompt, which is sent as one user message.
+
+        Args:
+            prompt: What to ask.
+            formatted: Whether `completion_to_prompt` has been applied to it already.
+            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+
+        Raises:
+            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+        """
+        return from_sunra.completion(self._chat(self._asked(prompt, formatted), **kwargs))
+
+    @observed_completion
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """As `complete`."""
+        return from_sunra.completion(await self._achat(self._asked(prompt, formatted), **kwargs))
+
+    @observed
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """As `complete`, streamed as in `stream_chat`."""
+        return watched(
+            self,
+            llm_completion_callback(),
+            self._stream_complete,
+            prompt,
+            formatted=formatted,
+            **kwargs,
+        )
+
+    @observed
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """As `complete`, streamed as in `stream_chat`."""
+        return await awatched(
+            self,
+            llm_completion_callback(),
+            self._astream_complete,
+            prompt,
+            formatted=formatted,
+            **kwargs,
+        )
+
+    # ── what stands behind them, unseen by callbacks ─────────────────────────
+
+    def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request, headers = self._request(messages, kwargs)
+        return from_sunra.response(self._client.create(request, headers=headers))
+
+    async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request, headers = self._request(messages, kwargs)
+        return from_sunra.response(await self._async_client.create(request, headers=headers))
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        return self._responses(*self._request(messages, kwargs))
+
+    def _astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        return self._aresponses(*self._request(messages, kwargs))
+
+    def _stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        stream = self._stream_chat(self._asked(prompt, formatted), **kwargs)
+        return mapped(from_sunra.completion, stream)
+
+    def _astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        stream = self._astream_chat(self._asked(prompt, formatted), **kwargs)
+        return amapped(from_sunra.completion, stream)
+
+    def _responses(
+        self, request: ChatRequest, headers: Mapping[str, str] | None
+    ) -> Generator[ChatResponse, None, None]:
+        so_far = AnswerSoFar()
+        with closing(self._client.stream(request, headers=headers)) as chunks:
+            for chunk in chunks:
+                yield from_sunra.chunk(chunk, so_far)
+
+    async def _aresponses(
+        self, request: ChatRequest, headers: Mapping[str, str] | None
+    ) -> AsyncGenerator[ChatResponse, None]:
+        so_far = AnswerSoFar()
+        async with aclosing(self._async_client.stream(request, headers=headers)) as chunks:
+            async for chunk in chunks:
+                yield from_sunra.chunk(chunk, so_far)
+
+    def _asked(self, prompt: str, formatted: bool) -> list[ChatMessage]:
+        to_prompt = None if formatted else self.completion_to_prompt
+        text = prompt if to_prompt is None else to_prompt(prompt)
+        return [ChatMessage(role=MessageRole.USER, content=text)]
+
+    def _request(
+        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
+    ) -> tuple[ChatRequest, dict[str, str] | None]:
+        call = dict(kwargs)
+        headers = hidden(call.pop(EXTRA_HEADERS, None)).shown()
+        parameters = merged(self._parameters(), call)
+        tools = [to_sunra.tool(tool) for tool in parameters.get("tools") or ()]
+        parameters["tools"] = tools or None
+        if not tools:  # what is set about tools for all calls says nothing about one without any
+            parameters |= {name: call.get(name) for name in ("tool_choice", "parallel_tool_calls")}
+        if not isinstance(parameters.get("tool_choice"), dict):
+            parameters["tool_choice"] = wire_tool_choice(parameters.get("tool_choice"), tools)
+        return to_sunra.request(messages, parameters), headers or None

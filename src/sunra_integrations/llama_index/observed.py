@@ -1,0 +1,34 @@
+"""Public methods as LlamaIndex's spans and callbacks observe them, with no header value in sight.
+
+Each decorator stands where the framework's own would: a span outside, the callbacks within. The
+framework adds no span to a method that has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index_instrumentation import get_dispatcher
+
+from sunra_integrations.llama_index.hidden_headers import hides_headers
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+dispatcher = get_dispatcher("sunra_integrations.llama_index")
+
+
+def observed(method: _Method) -> _Method:
+    """A method that spans observe."""
+    return hides_headers(cast("_Method", dispatcher.span(method)))
+
+
+def observed_chat(method: _Method) -> _Method:
+    """A method from messages to a response, that spans and chat callbacks observe."""
+    return observed(cast("_Method", llm_chat_callback()(method)))
+
+
+def observed_completion(method: _Method) -> _Method:
+    """A method from a prompt to a response, that spans and completion callbacks observe."""
+    return observed(cast("_Method", llm_completion_callback()(method)))

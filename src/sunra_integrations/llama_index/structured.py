@@ -1,0 +1,157 @@
+"""Objects of a pydantic class out of answers: what to ask for, and how to read what comes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
+from llama_index.core.program.utils import FlexibleModel, create_flexible_model
+from llama_index.core.types import Model
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+
+from sunra_integrations.errors import InvalidParameter, Refused, UnreadableResponse
+from sunra_integrations.protocol.tools import function_tool, json_schema_format
+
+_UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_NAME = 64
+_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
+
+
+def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str, Any]:
+    """The `response_format` that asks for JSON of this class.
+
+    Args:
+        output_cls: The class.
+        strict: Hold the answer to the schema. None does so where the schema can be made
+            strict-valid, which one with free-form dicts cannot.
+
+    Raises:
+        InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
+    """
+    name, description, schema = _named_schema(output_cls)
+    if strict is None:
+        try:
+            return json_schema_format(name, schema, description=description, strict=True)
+        except InvalidParameter:
+            return json_schema_format(name, schema, description=description)
+    return json_schema_format(name, schema, description=description, strict=strict)
+
+
+def schema_tool(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str, Any]:
+    """The tool, in the wire's form, whose arguments are the fields of this class.
+
+    Args:
+        output_cls: The class.
+        strict: Hold the arguments to the schema.
+
+    Raises:
+        InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
+    """
+    name, description, schema = _named_schema(output_cls)
+    return function_tool(name, description=description, parameters=schema, strict=strict)
+
+
+def with_schema_told(
+    messages: Sequence[ChatMessage], output_cls: type[BaseModel]
+) -> list[ChatMessage]:
+    """The conversation, its last user message asking for JSON of this class in words."""
+    schema = to_json(output_cls.model_json_schema()).decode()
+    asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
+    *before, last = messages
+    if last.role is not MessageRole.USER:
+        return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
+    return [*before, last.model_copy(update={"blocks": [*last.blocks, asked]})]
+
+
+def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
+    """The object in an answer: a call's arguments, or the text, the words around it left out.
+
+    Raises:
+        Refused: The model declined to answer.
+        UnreadableResponse: The answer was cut off before its JSON was whole.
+        pydantic.ValidationError: What it wrote is no such object.
+    """
+    _check_refusal(response)
+    text = _written(response)
+    try:
+        return output_cls.model_validate_json(text)
+    except ValidationError as error:
+        begin, end = text.find("{"), text.rfind("}")
+        if 0 <= begin < end and (begin or text[end + 1 :].strip()):
+            return output_cls.model_validate_json(text[begin : end + 1])
+        if response.additional_kwargs.get("finish_reason") != "length":
+            raise
+        raise UnreadableResponse(
+            f"The {output_cls.__name__} was cut off by max_tokens before its JSON was whole: "
+            f"{text[:300]}"
+        ) from error
+
+
+class PartialObjects(Generic[Model]):
+    """Reads the object of a streamed answer as far as it has come.
+
+    Args:
+        output_cls: The class; where what has come is not yet enough for it, a `FlexibleModel` of
+            the same fields is given, the missing ones None.
+    """
+
+    def __init__(self, output_cls: type[Model]) -> None:
+        self._output_cls = output_cls
+        self._flexible = create_flexible_model(output_cls)
+
+    def read(self, response: ChatResponse) -> Model | FlexibleModel:
+        """The object so far; whole, and of the class itself, once the answer is finished.
+
+        Raises:
+            As `parsed` does, once the answer is finished.
+        """
+        if response.additional_kwargs.get("finish_reason") is not None:
+            return parsed(response, self._output_cls)
+        fields = _fields_so_far(_written(response))
+        try:
+            return self._output_cls.model_validate(fields)
+        except ValidationError:
+            return self._flexible.model_validate(fields)
+
+
+def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
+    schema = output_cls.model_json_schema()
+    name = _UNNAMEABLE.sub("_", str(schema.get("title") or output_cls.__name__))[:_LONGEST_NAME]
+    return name, schema.get("description"), schema
+
+
+def _written(response: ChatResponse) -> str:
+    """The JSON that the model wrote: the arguments of its first call, else its text."""
+    for block in response.message.blocks:
+        if isinstance(block, ToolCallBlock):
+            given = block.tool_kwargs
+            return given if isinstance(given, str) else to_json(given).decode()
+    return response.message.content or ""
+
+
+def _fields_so_far(text: str) -> dict[str, Any]:
+    try:
+        fields = from_json(_FENCE.sub("", text, count=1), allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _check_refusal(response: ChatResponse) -> None:
+    known: Mapping[str, Any] = response.message.additional_kwargs
+    refusal = known.get("refusal")
+    if refusal:
+        raise Refused(
+            f"The model declined to answer: {refusal}",
+            refusal=str(refusal),
+            request_id=response.additional_kwargs.get("request_id"),
+        )

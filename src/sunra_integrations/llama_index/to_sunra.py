@@ -1,0 +1,263 @@
+"""LlamaIndex's messages, blocks and tools as Sunra's wire has them. Pure: nothing is sent here.
+
+What the wire cannot carry raises `UnsupportedContent` with its place, as in
+`messages[2].blocks[0]`; nothing is left out silently, nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    CachePoint,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+from llama_index.core.tools.types import BaseTool
+
+from sunra_integrations.errors import InvalidParameter, UnsupportedContent
+from sunra_integrations.llama_index import attachments
+from sunra_integrations.llama_index.tool_calls import wire_calls
+from sunra_integrations.protocol.content import Part, text_part
+from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.tools import function_tool
+
+_ROLES: Mapping[MessageRole, str] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "developer",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+
+
+def request(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -> ChatRequest:
+    """The request for this conversation.
+
+    Args:
+        chat_messages: The conversation, in LlamaIndex's form.
+        parameters: By the names of `ChatRequest`; None means not to be sent.
+
+    Raises:
+        InvalidParameter: A value breaks its rule.
+        UnsupportedContent: A block has no form on the wire.
+    """
+    return ChatRequest(messages=messages(chat_messages), **parameters)
+
+
+def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
+    """The conversation as the wire has it, message by message."""
+    return [message(one, position=f"messages[{place}]") for place, one in enumerate(chat_messages)]
+
+
+def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
+    """One message as the wire has it.
+
+    Of `additional_kwargs`, what the wire has a place for is sent: `name`, on tool messages
+    `tool_call_id`, on assistant messages `refusal`, `annotations` and, where no block has them,
+    `tool_calls`. The rest is LlamaIndex's own bookkeeping.
+    """
+    role = _ROLES[MessageRole(chat_message.role)]
+    if role == "assistant":
+        wire = _assistant(chat_message, position)
+    else:
+        parts = content(chat_message.blocks, position=position)
+        wire = {"role": role, "content": _plainest(parts)}
+    if role == "tool":
+        wire["tool_call_id"] = _answered_call(chat_message, position)
+    if name := chat_message.additional_kwargs.get("name"):
+        wire["name"] = name
+    return wire
+
+
+def content(blocks: Sequence[ContentBlock], *, position: str = "message") -> list[Part]:
+    """Blocks of a message that is not the assistant's, as content parts."""
+    parts: list[Part] = []
+    for place, block in enumerate(blocks):
+        where = f"{position}.blocks[{place}]"
+        match block:
+            case CachePoint():
+                _mark_cached(parts, block, where)
+            case ThinkingBlock() | ToolCallBlock():
+                raise _only_by_assistants(block, where)
+            case _:
+                parts += _parts(block, where)
+    return parts
+
+
+def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
+    """A tool as the wire has it.
+
+    Args:
+        given: A LlamaIndex tool, or a tool in the wire's form, which is passed on as it is.
+        strict: Ask that arguments keep to the schema, which is made strict-valid for it.
+    """
+    if isinstance(given, Mapping):
+        return dict(given)
+    function = given.metadata.to_openai_tool(skip_length_check=True)["function"]
+    return function_tool(
+        function["name"],
+        description=function["description"],
+        parameters=function["parameters"],
+        strict=strict,
+    )
+
+
+def _assistant(chat_message: ChatMessage, position: str) -> Message:
+    said = chat_message.additional_kwargs
+    parts: list[Part] = []
+    images: list[Part] = []
+    annotations: list[Any] = []
+    thinking: list[ThinkingBlock] = []
+    for place, block in enumerate(chat_message.blocks):
+        where = f"{position}.blocks[{place}]"
+        match block:
+            case ThinkingBlock():
+                thinking.append(block)
+            case ToolCallBlock():
+                continue  # in wire_calls, with what the block has no field for
+            case CitationBlock():
+                annotations.append(_annotation(block, where))
+            case ImageBlock():
+                images.append(attachments.image(block, where))
+            case CachePoint():
+                _mark_cached(parts, block, where)
+            case TextBlock() | CitableBlock():
+                parts += _parts(block, where)
+            case AudioBlock() | VideoBlock() | DocumentBlock():
+                raise UnsupportedContent(
+                    f"{where} ({block.block_type}) stands in an assistant message, where the wire "
+                    "takes text, images, thinking and tool calls. Send it as the user's.",
+                    kind=block.block_type,
+                    position=where,
+                )
+    wire: Message = {"role": "assistant", "content": _plainest(parts)}
+    others = {
+        **_reasoning(thinking),
+        "images": images,
+        "annotations": said.get("annotations") or annotations,
+        "tool_calls": wire_calls(chat_message, position),
+        "refusal": said.get("refusal"),
+    }
+    wire.update({name: value for name, value in others.items() if value})
+    if not parts and (wire.get("tool_calls") or wire.get("refusal")):
+        wire["content"] = None
+    return wire
+
+
+def _parts(block: ContentBlock, where: str) -> list[Part]:
+    match block:
+        case TextBlock():
+            return [text_part(block.text)]
+        case ImageBlock():
+            return [attachments.image(block, where)]
+        case AudioBlock():
+            return [attachments.audio(block, where)]
+        case VideoBlock():
+            return [attachments.video(block, where)]
+        case DocumentBlock():
+            return [attachments.document(block, where)]
+        case CitableBlock():
+            inner = content(block.content, position=where)
+            return [_source(block.title, block.source), *inner]
+        case CitationBlock():
+            inner = content([block.cited_content], position=where)
+            return [_source(block.title, block.source), *inner]
+        case _:
+            raise UnsupportedContent(
+                f"{where} is a {type(block).__name__}, which Sunra's wire cannot carry.",
+                kind=getattr(block, "block_type", type(block).__name__),
+                position=where,
+            )
+
+
+def _source(title: str, source: str) -> Part:
+    """The wire has no part for citable content, so its title and source are told as text."""
+    return text_part(f"Title: {title}\nSource: {source}")
+
+
+def _plainest(parts: list[Part]) -> str | list[Part]:
+    """A string where the content is one text and nothing else, which every server takes."""
+    match parts:
+        case []:
+            return ""
+        case [{"type": "text", "text": str() as text, **rest}] if not rest:
+            return text
+        case _:
+            return parts
+
+
+def _mark_cached(parts: list[Part], point: CachePoint, where: str) -> None:
+    """Puts a cache point where the wire has it: on the last part before it."""
+    if not parts:
+        raise UnsupportedContent(
+            f"{where} (cache) has no content before it in its message; a cache point marks the "
+            "end of what is to be cached.",
+            kind=point.block_type,
+            position=where,
+        )
+    control = point.cache_control.model_dump(exclude_unset=True)
+    parts[-1] = {**parts[-1], "cache_control": control}
+
+
+def _reasoning(thinking: Sequence[ThinkingBlock]) -> dict[str, Any]:
+    """Thinking as it came: its details, where the model gave any, else its text."""
+    given = [block.additional_information.get("reasoning_details") or () for block in thinking]
+    if not any(given):
+        return {"reasoning": "".join(block.content or "" for block in thinking)}
+    details: list[Any] = []
+    for block, one in zip(thinking, given, strict=True):
+        details += one or [{"type": "reasoning.text", "text": block.content or ""}]
+    return {"reasoning_details": details}
+
+
+def _annotation(block: CitationBlock, where: str) -> dict[str, Any]:
+    if not isinstance(block.cited_content, TextBlock):
+        raise UnsupportedContent(
+            f"{where} (citation) cites an image; the wire's citations hold text.",
+            kind=block.block_type,
+            position=where,
+        )
+    citation = {
+        "url": block.source,
+        "title": block.title,
+        "content": block.cited_content.text,
+        **block.additional_location_info,
+    }
+    return {"type": "url_citation", "url_citation": citation}
+
+
+def _answered_call(chat_message: ChatMessage, position: str) -> str:
+    answered = chat_message.additional_kwargs.get("tool_call_id")
+    if not isinstance(answered, str) or not answered:
+        raise InvalidParameter(
+            f"`{position}` has the role {chat_message.role.value!r} and does not say which tool "
+            "call it answers: set additional_kwargs['tool_call_id'].",
+            parameter=position,
+            value=answered,
+            rule="a tool message carries the id of the call it answers",
+        )
+    return answered
+
+
+def _only_by_assistants(block: ThinkingBlock | ToolCallBlock, where: str) -> UnsupportedContent:
+    return UnsupportedContent(
+        f"{where} ({block.block_type}) stands in a message that is not the assistant's, where the "
+        "wire has no place for it.",
+        kind=block.block_type,
+        position=where,
+    )
