@@ -63,9 +63,7 @@ MESSAGES: dict[str, tuple[BaseMessage, dict[str, Any]]] = {
     "ai with a broken call": (
         AIMessage(
             "",
-            invalid_tool_calls=[
-                {"name": "add", "args": '{"a": 1', "id": "c1", "error": "cut off"}
-            ],
+            invalid_tool_calls=[{"name": "add", "args": '{"a": 1', "id": "c1", "error": "cut off"}],
         ),
         {
             "role": "assistant",
@@ -175,7 +173,7 @@ MESSAGES: dict[str, tuple[BaseMessage, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", MESSAGES)
 def test_a_message_is_sent_as(case: str):
     given, expected = MESSAGES[case]
-    before = copy.deepcopy(given) if "tool" != case else given
+    before = copy.deepcopy(given) if case != "tool" else given
     assert to_sunra.messages([given]) == [expected]
     assert given == before
 
@@ -348,7 +346,11 @@ def test_tool_results_in_a_human_message_become_tool_messages_before_the_rest():
     given = HumanMessage(
         [
             {"type": "tool_result", "tool_use_id": "c1", "content": "3"},
-            {"type": "tool_result", "tool_use_id": "c2", "content": [{"type": "text", "text": "4"}]},
+            {
+                "type": "tool_result",
+                "tool_use_id": "c2",
+                "content": [{"type": "text", "text": "4"}],
+            },
             {"type": "text", "text": "And now?"},
         ]
     )

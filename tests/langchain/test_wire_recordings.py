@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from sunra_integrations import errors
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain.model_errors import ModelError
 from tests.recorded_transport import Recorded, completion, stream
 from tests.wire_cases import COMPLETIONS, STREAMS, Fails, Seen, completion_bytes, stream_bytes
 
@@ -97,7 +97,11 @@ def seen(message: AIMessage) -> Seen:
         usage=usage and (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]),
         reasoning="".join(reasoning),
         calls=tuple(calls),
-        refusal=message.additional_kwargs.get("refusal", ""),
+        refusal="".join(
+            block["value"]["refusal"]
+            for block in message.content_blocks
+            if block["type"] == "non_standard" and "refusal" in block["value"]
+        ),
     )
 
 

@@ -1,1 +1,19 @@
-"""."""
+"""Sunra in LangChain: `ChatSunra`, a chat model over every model of the gateway.
+
+Its errors are in `sunra_integrations.langchain.errors`.
+"""
+
+from importlib.util import find_spec
+
+if find_spec("langchain_core") is None:
+    raise ImportError(
+        "ChatSunra needs langchain-core, which is not installed here: "
+        "pip install 'sunra-integrations[langchain]'"
+    )
+
+from sunra_integrations.langchain.chat_model import ChatSunra
+from sunra_integrations.langchain.content_blocks import register as _register_content_blocks
+
+__all__ = ["ChatSunra"]
+
+_register_content_blocks()

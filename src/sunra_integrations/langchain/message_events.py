@@ -1,0 +1,163 @@
+"""Events of a stream to LangChain's v3 message events, without a detour over chunks.
+
+langchain-core can make these events from chunks, but then only the last token's logprobs survive,
+parallel calls under one index become one invalid call, and text hides a call that comes with it.
+Each block gets an index when it begins; all are finished, in that order, when the answer is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from sunra_integrations.langchain import from_sunra
+from sunra_integrations.langchain.content_blocks import (
+    citation,
+    image_block,
+    part_block,
+    refusal_block,
+)
+from sunra_integrations.langchain.streamed import StreamedMessage
+from sunra_integrations.protocol.reply import Choice
+from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
+
+if TYPE_CHECKING:
+    from langchain_protocol.protocol import MessagesData
+
+Block = dict[str, Any]
+
+_TEXT = "text"
+_REASONING = "reasoning"
+
+
+class MessageEvents:
+    """Turns one streamed answer into `message-start`, content blocks and `message-finish`.
+
+    Args:
+        message_id: The id of the message, which LangChain gives.
+    """
+
+    def __init__(self, message_id: str) -> None:
+        self._message_id = message_id
+        self._streamed = StreamedMessage()
+        self._started = False
+        self._indices: dict[str | int, int] = {}
+        self._whole: dict[int, Block] = {}
+        self._spoken: dict[str, list[str]] = {_TEXT: [], _REASONING: []}
+
+    def events(self, chunk: Chunk) -> Iterator[MessagesData]:
+        """The events that one event of the wire stands for."""
+        delta = self._streamed.delta(chunk)
+        if not self._started:
+            self._started = True
+            yield self._start(chunk)
+        if delta is not None:
+            yield from self._of_delta(delta)
+
+    def end(self) -> Iterator[MessagesData]:
+        """The events that finish every block and the message."""
+        choice, reply = self._streamed.finished()
+        for block in [
+            *(image_block(image) for image in choice.images),
+            *([refusal_block(choice.refusal)] if choice.refusal else []),
+        ]:
+            yield self._begin_whole(block)
+        if choice.reasoning_details and _REASONING not in self._indices:
+            yield self._begin(_REASONING, {"type": "reasoning", "reasoning": ""})
+        if choice.annotations and _TEXT not in self._indices:
+            yield self._begin(_TEXT, {"type": "text", "text": ""})
+        for key, index in self._indices.items():
+            yield _event("content-block-finish", index=index, content=self._finished(key, choice))
+        metadata = from_sunra.metadata(choice, reply)
+        if choice.logprobs is not None:
+            metadata["logprobs"] = dict(choice.logprobs)
+        said = from_sunra.said_once(choice)
+        if choice.refusal:
+            said["refusal"] = choice.refusal
+        usage = from_sunra.usage(reply.usage)
+        yield _event(
+            "message-finish",
+            metadata=metadata,
+            **({"usage": usage} if usage is not None else {}),
+            **({"additional_kwargs": said} if said else {}),
+        )
+
+    def _start(self, chunk: Chunk) -> MessagesData:
+        metadata: Block = {"provider": from_sunra.MODEL_PROVIDER}
+        if chunk.model is not None:
+            metadata["model"] = chunk.model
+        return _event("message-start", role="ai", id=self._message_id, metadata=metadata)
+
+    def _of_delta(self, delta: ChoiceDelta) -> Iterator[MessagesData]:
+        if delta.reasoning:
+            yield from self._said(_REASONING, delta.reasoning)
+        if from_sunra.has_parts_of_other_kinds(delta):
+            for part in delta.parts:
+                block = part_block(part)
+                if block is not None and block["type"] in self._spoken:
+                    kind = block["type"]
+                    yield from self._said(kind, block[kind])
+                elif block is not None:
+                    yield self._begin_whole(block)
+        elif delta.text:
+            yield from self._said(_TEXT, delta.text)
+        for call in delta.tool_calls:
+            yield from self._called(call)
+
+    def _said(self, kind: str, piece: str) -> Iterator[MessagesData]:
+        if kind not in self._indices:
+            yield self._begin(kind, {"type": kind, kind: ""})
+        if piece:
+            self._spoken[kind].append(piece)
+            yield _delta(self._indices[kind], {"type": f"{kind}-delta", kind: piece})
+
+    def _called(self, call: ToolCallDelta) -> Iterator[MessagesData]:
+        if call.call_index not in self._indices:
+            start = {"type": "tool_call_chunk", "id": call.id, "name": call.name, "args": ""}
+            yield self._begin(call.call_index, {**start, "index": call.call_index})
+        if call.arguments:
+            index = self._indices[call.call_index]
+            yield _delta(index, {"type": "tool-call-delta", "args": call.arguments})
+
+    def _begin(self, key: str | int, block: Block) -> MessagesData:
+        index = len(self._indices)
+        self._indices[key] = index
+        return _event("content-block-start", index=index, content=block)
+
+    def _begin_whole(self, block: Block) -> MessagesData:
+        """Begins a block that comes in one piece; its weight travels with its finish only."""
+        self._whole[len(self._indices)] = block
+        light = {k: v for k, v in block.items() if k not in {"base64", "value", "data"}}
+        placeholder: Block = {"value": {}} if block["type"] == "non_standard" else {}
+        return self._begin(f"whole {len(self._indices)}", {**light, **placeholder})
+
+    def _finished(self, key: str | int, choice: Choice) -> Block:
+        if isinstance(key, int):
+            return self._finished_call(key, choice)
+        if key not in self._spoken:
+            return self._whole[self._indices[key]]
+        block: Block = {"type": key, key: "".join(self._spoken[key])}
+        if key == _REASONING and choice.reasoning_details:
+            # also on the block: an older core drops the message's `additional_kwargs`
+            block["extras"] = {"reasoning_details": list(choice.reasoning_details)}
+        if key == _TEXT and choice.annotations:
+            block["annotations"] = [citation(one) for one in choice.annotations]
+        return block
+
+    def _finished_call(self, call_index: int, choice: Choice) -> Block:
+        """The whole call; a choice holds its calls in the order of their indices."""
+        begun = sorted(key for key in self._indices if isinstance(key, int))
+        call = choice.tool_calls[begun.index(call_index)]
+        arguments = call.parsed()
+        if arguments is None:
+            return {**from_sunra.invalid_tool_call(call)}
+        block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}
+        return {**block, "extras": dict(call.extra)} if call.extra else block
+
+
+def _event(name: str, **fields: Any) -> MessagesData:
+    return cast("MessagesData", {"event": name, **fields})
+
+
+def _delta(index: int, delta: Block) -> MessagesData:
+    return _event("content-block-delta", index=index, delta=delta)

@@ -1,0 +1,70 @@
+"""The langchain-core exceptions that ours also are, on every langchain-core this package supports.
+
+The `ModelError` tree came with langchain-core 1.7 and `ModelRefusalError` with 1.7.5. Where a class
+is missing, one of the same name and shape stands in, so `ChatSunra` raises the same tree anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_core import exceptions
+
+__all__ = [
+    "ContextOverflowError",
+    "ModelAPIError",
+    "ModelAuthenticationError",
+    "ModelConnectionError",
+    "ModelError",
+    "ModelInvalidRequestError",
+    "ModelNotFoundError",
+    "ModelPermissionDeniedError",
+    "ModelRateLimitError",
+    "ModelRefusalError",
+    "ModelTimeoutError",
+]
+
+if TYPE_CHECKING:
+    from langchain_core.exceptions import (
+        ContextOverflowError,
+        ModelAPIError,
+        ModelAuthenticationError,
+        ModelConnectionError,
+        ModelError,
+        ModelInvalidRequestError,
+        ModelNotFoundError,
+        ModelPermissionDeniedError,
+        ModelRateLimitError,
+        ModelTimeoutError,
+    )
+
+    class ModelRefusalError(ModelError):
+        """The model declined to answer."""
+
+else:
+
+    class _ModelError(exceptions.LangChainException):
+        """Stands in for langchain-core's own class of this name."""
+
+        is_retryable = False
+
+    ModelError = getattr(exceptions, "ModelError", _ModelError)
+
+    def _named(name: str, *, retryable: bool = False) -> type[Exception]:
+        """langchain-core's class of this name, or a stand-in."""
+        found = getattr(exceptions, name, None)
+        if found is not None:
+            return found
+        body = {"is_retryable": retryable, "__doc__": _ModelError.__doc__, "__module__": __name__}
+        return type(name, (ModelError,), body)
+
+    ContextOverflowError = _named("ContextOverflowError")
+    ModelAPIError = _named("ModelAPIError", retryable=True)
+    ModelAuthenticationError = _named("ModelAuthenticationError")
+    ModelConnectionError = _named("ModelConnectionError", retryable=True)
+    ModelInvalidRequestError = _named("ModelInvalidRequestError")
+    ModelNotFoundError = _named("ModelNotFoundError")
+    ModelPermissionDeniedError = _named("ModelPermissionDeniedError")
+    ModelRateLimitError = _named("ModelRateLimitError", retryable=True)
+    ModelRefusalError = _named("ModelRefusalError")
+    ModelTimeoutError = _named("ModelTimeoutError", retryable=True)

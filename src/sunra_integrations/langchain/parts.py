@@ -1,0 +1,185 @@
+"""A content block of any spelling LangChain users have, to the wire's content part.
+
+Understood are OpenAI's parts (`image_url`, `input_audio`, …), LangChain's standard blocks (`image`,
+`audio`, `video`, `file`, `text-plain`, `non_standard`), the older ones with a `source_type`, and
+Anthropic's (`image` and `document` with a `source`). Everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sunra_integrations.errors import UnsupportedContent
+from sunra_integrations.protocol.content import (
+    Part,
+    as_base64,
+    audio_format,
+    audio_part,
+    data_url,
+    file_part,
+    image_part,
+    sniff_mime_type,
+    text_part,
+    video_part,
+)
+
+Block = Mapping[str, Any]
+
+_WIRE_TYPES = frozenset(("image_url", "input_audio", "video_url", "file"))
+_ENDINGS = {"text/plain": "txt", "text/markdown": "md", "application/msword": "doc"}
+_FRAMEWORK_KEYS = frozenset(("id", "index", "annotations", "extras"))
+"""Keys LangChain adds to a block for itself; they are no content."""
+
+
+def part(block: str | Block, position: str) -> Part:
+    """The wire's content part for one block; `cache_control` on the block is kept.
+
+    Args:
+        block: A string, or a block of any of the spellings above.
+        position: Where it stands, as in `messages[2].content[0]`, for the error.
+
+    Raises:
+        UnsupportedContent: Sunra's wire has no part for it.
+    """
+    if isinstance(block, str):
+        return text_part(block)
+    made = _part(block, position)
+    cache_control = block.get("cache_control") or _extras(block).get("cache_control")
+    return {**made, "cache_control": cache_control} if cache_control else made
+
+
+def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
+    """The error for a block that cannot be sent, naming its kind and its place."""
+    kind = str(block.get("type", "untyped"))
+    return UnsupportedContent(
+        f"{position} is a block of type {kind!r}, {why}. Nothing was sent.",
+        kind=kind,
+        position=position,
+    )
+
+
+def _part(block: Block, position: str) -> Part:
+    kind = block.get("type")
+    match kind:
+        case "text":
+            return _text(block, position)
+        case _ if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
+            return _as_it_is(block, kind)
+        case "image":
+            url = _url(block, position, "give its `url` or `base64`")
+            return image_part(url, detail=block.get("detail") or _extras(block).get("detail"))
+        case "audio":
+            return _audio(block, position)
+        case "video":
+            return video_part(_url(block, position, "give its `url` or `base64`"))
+        case "file" | "document":
+            return _file(block, position)
+        case "text-plain":
+            return _plain_text(block, position)
+        case "non_standard" if isinstance(block.get("value"), Mapping):
+            return dict(block["value"])
+        case _:
+            raise unsupported(block, position, "which Sunra's wire cannot carry")
+
+
+def _text(block: Block, position: str) -> Part:
+    text = block.get("text")
+    if not isinstance(text, str):
+        raise unsupported(block, position, "whose `text` is no string")
+    return text_part(text)
+
+
+def _as_it_is(block: Block, kind: str) -> Part:
+    """A part that is in the wire's form already; a bare URL is put into its object."""
+    made = {name: value for name, value in block.items() if name not in _FRAMEWORK_KEYS}
+    if isinstance(block[kind], str):
+        made[kind] = {"url": block[kind]}
+    return made
+
+
+def _audio(block: Block, position: str) -> Part:
+    url = _url(block, position, "give its `base64`")
+    if not url.startswith("data:"):
+        raise unsupported(
+            block, position, "given by URL; the wire takes sound only as `base64`, and nothing is "
+            "downloaded"
+        )  # fmt: skip
+    mime_type = url.removeprefix("data:").partition(";")[0]
+    return audio_part(as_base64(url), format=audio_format(mime_type))
+
+
+def _file(block: Block, position: str) -> Part:
+    name = _filename(block)
+    file_id = _file_id(block)
+    if file_id is not None:
+        return file_part(file_id=file_id, filename=name)
+    source = block.get("source")
+    if isinstance(source, Mapping) and source.get("type") == "text":
+        text = str(source.get("data", ""))
+        return _named_file(data_url(text.encode(), "text/plain"), name)
+    url = _url(block, position, "give its `base64` or `file_id`")
+    if not url.startswith("data:"):
+        raise unsupported(
+            block, position, "given by URL; the wire takes files only as `base64` or `file_id`, "
+            "and nothing is downloaded"
+        )  # fmt: skip
+    return _named_file(url, name)
+
+
+def _plain_text(block: Block, position: str) -> Part:
+    if isinstance(block.get("text"), str):
+        return text_part(block["text"])
+    return _file(block, position)
+
+
+def _url(block: Block, position: str, what_to_give: str) -> str:
+    """Where the content is: its URL, or a `data:` URL of the bytes that came with it."""
+    source = block.get("source")
+    if isinstance(source, Mapping):  # Anthropic's form
+        data, url, mime_type = source.get("data"), source.get("url"), source.get("media_type")
+    else:
+        data, url = block.get("base64", block.get("data")), block.get("url")
+        mime_type = block.get("mime_type")
+    if isinstance(data, (str, bytes)) and data:
+        if isinstance(data, str) and data.startswith("data:"):
+            return data
+        return data_url(data, mime_type or sniff_mime_type(data, position=position))
+    if isinstance(url, str) and url:
+        return url
+    raise unsupported(block, position, f"which Sunra's wire cannot carry as it is: {what_to_give}")
+
+
+def _file_id(block: Block) -> str | None:
+    source = block.get("source")
+    if isinstance(source, Mapping):
+        return source.get("file_id")
+    if block.get("source_type") == "id":
+        return block.get("id")
+    return block.get("file_id")
+
+
+def _named_file(url: str, name: str | None) -> Part:
+    """A file part by `data:` URL; the wire wants a name, so one is made from its type."""
+    mime_type = url.removeprefix("data:").partition(";")[0]
+    ending = _ENDINGS.get(mime_type, mime_type.partition("/")[2])
+    return file_part(data=url, filename=name or f"file.{ending}")
+
+
+def _filename(block: Block) -> str | None:
+    """The file's name, under whichever key it came."""
+    extras = _extras(block)
+    metadata = block.get("metadata")
+    named = metadata if isinstance(metadata, Mapping) else {}
+    return (
+        block.get("filename")
+        or block.get("title")
+        or extras.get("filename")
+        or extras.get("file_filename")  # where langchain-core puts an OpenAI part's own name
+        or named.get("filename")
+    )
+
+
+def _extras(block: Block) -> Block:
+    extras = block.get("extras")
+    return extras if isinstance(extras, Mapping) else {}

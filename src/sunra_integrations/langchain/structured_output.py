@@ -1,0 +1,118 @@
+"""Answers of a given schema: which request asks for them, and which parser reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
+from typing import Any, Literal
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
+
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.langchain.errors import Refused
+from sunra_integrations.langchain.tools import Tool, answer_format, tool
+from sunra_integrations.protocol.tools import tool_name
+
+Method = Literal["json_schema", "function_calling", "json_mode"]
+
+METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json_mode")
+
+
+def bound_parameters(schema: Tool, method: Method, strict: bool | None) -> dict[str, Any]:
+    """The call parameters that ask for an answer of this schema.
+
+    Args:
+        schema: A pydantic or TypedDict class, or a dict.
+        method: `json_schema` and `json_mode` ask by `response_format`, `function_calling` by a
+            tool that must be called.
+        strict: Ask that the answer keep to the schema; None leaves it to the server.
+
+    Raises:
+        InvalidParameter: The method is unknown, or `strict` is given for `json_mode`.
+    """
+    if method not in METHODS:
+        raise InvalidParameter(
+            f"`method` was {method!r}; the rule is: one of {', '.join(METHODS)}.",
+            parameter="method",
+            value=method,
+            rule=f"one of {', '.join(METHODS)}",
+        )
+    traced = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    match method:
+        case "json_schema":
+            asked: dict[str, Any] = {"response_format": answer_format(schema, strict=strict)}
+        case "json_mode":
+            if strict is not None:
+                raise InvalidParameter(
+                    "`strict` has no meaning with method='json_mode', which sends no schema.",
+                    parameter="strict",
+                    value=strict,
+                    rule="with json_schema or function_calling only",
+                )
+            asked = {"response_format": {"type": "json_object"}}
+        case "function_calling":
+            made = tool(schema, strict=strict)
+            asked = {"tools": [made], "tool_choice": tool_name(made)}
+    return {**asked, "ls_structured_output_format": traced}
+
+
+def answer_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
+    """What turns the answer into an object of the schema: a model instance, or a dict.
+
+    Dicts grow while they are streamed. A refusal raises `Refused` with the model's words.
+    """
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        return _refusals_raised() | _model_parser(schema, method)
+    if method == "function_calling":
+        name = tool_name(tool(schema))
+        return _refusals_raised() | JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+    return _refusals_raised() | JsonOutputParser()
+
+
+def with_raw(
+    model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[Any, Any]
+) -> Runnable[LanguageModelInput, dict[str, Any]]:
+    """Answers as `raw`, `parsed` and `parsing_error`, the last in place of raising."""
+    parsed = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    unparsed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=model) | parsed.with_fallbacks([unparsed], exception_key="parsing_error")
+
+
+def _model_parser(schema: type[BaseModel], method: Method) -> Runnable[Any, Any]:
+    if method == "function_calling":
+        return PydanticToolsParser(tools=[schema], first_tool_only=True)
+    return PydanticOutputParser(pydantic_object=schema)
+
+
+def _refusals_raised() -> Runnable[AIMessage, AIMessage]:
+    """Lets messages through as they come, and raises when they turn out to be a refusal."""
+    return RunnableGenerator(_unless_refused, _aunless_refused)
+
+
+def _unless_refused(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
+    refusal = ""
+    for message in messages:
+        refusal += message.additional_kwargs.get("refusal") or ""
+        yield message
+    _raise_refusal(refusal)
+
+
+async def _aunless_refused(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
+    refusal = ""
+    async for message in messages:
+        refusal += message.additional_kwargs.get("refusal") or ""
+        yield message
+    _raise_refusal(refusal)
+
+
+def _raise_refusal(refusal: str) -> None:
+    if refusal:
+        raise Refused(f"The model declined to answer: {refusal}", refusal=refusal)

@@ -1,0 +1,225 @@
+"""What LangChain hands over, in the wire's form. Pure: nothing is sent, downloaded or changed.
+
+What the wire has no place for is refused by name (`UnsupportedContent`), never dropped. Left out
+on purpose: a tool message's `artifact`, which is the program's own, and its `status`, for which
+the wire has no field (its content says what went wrong).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from sunra_integrations.errors import InvalidParameter, UnsupportedContent
+from sunra_integrations.langchain.assistant import assistant_message
+from sunra_integrations.langchain.parts import Block, part
+from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
+from sunra_integrations.protocol.content import Part
+from sunra_integrations.protocol.requests import (
+    ChatRequest,
+    Message,
+    parameter_rules,
+    unknown_parameter,
+)
+
+__all__ = ["content", "message", "messages", "request", "tool"]
+
+_ROLES = {"human": "user", "ai": "assistant"}
+_WIRE_ROLES = frozenset(("system", "developer", "user", "assistant"))
+_OTHER_NAMES = {"model_name": "model", "stop_sequences": "stop"}
+_PARAMETERS = frozenset(parameter_rules().keys() - {"messages"})
+_FRAMEWORK = frozenset(("stream", "ls_structured_output_format", "structured_output_format"))
+"""What langchain-core passes down for itself."""
+_HANDLED_BEFORE = frozenset(("extra_headers", "stream_usage", "strict"))
+
+
+def request(
+    conversation: Sequence[BaseMessage],
+    defaults: Mapping[str, Any],
+    call: Mapping[str, Any] | None = None,
+) -> ChatRequest:
+    """The request for a conversation.
+
+    Args:
+        conversation: The messages, in order.
+        defaults: Parameters of the model object, by the wire's names, and `extra_body`.
+        call: Parameters of this call, which go before the defaults; None takes a default back.
+            `tools` may be of any form, `response_format` a class or schema, `stop` an empty list
+            for none. `extra_body` is joined with the default's, key by key. What langchain-core
+            passes down for itself is left out.
+
+    Raises:
+        InvalidParameter: A value breaks its rule, or a name is unknown.
+        UnsupportedContent: A message holds something the wire cannot carry.
+    """
+    own = call_parameters(call or {})
+    merged = {**_without_rivals(defaults, own), **own}
+    merged["extra_body"] = {**(defaults.get("extra_body") or {}), **(own.get("extra_body") or {})}
+    parameters = {name: value for name, value in merged.items() if value is not None}
+    return ChatRequest.model_validate({**_prepared(parameters), "messages": messages(conversation)})
+
+
+def call_parameters(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The request parameters among a call's keyword arguments, by the wire's names.
+
+    Raises:
+        InvalidParameter: A name is neither a parameter nor something the framework passes down.
+    """
+    own: dict[str, Any] = {}
+    for given, value in call.items():
+        name = _OTHER_NAMES.get(given, given)
+        if name in _PARAMETERS:
+            own[name] = value
+        elif name not in _FRAMEWORK and name not in _HANDLED_BEFORE:
+            raise unknown_parameter(given, sorted(_PARAMETERS | _HANDLED_BEFORE))
+    if call.get("stream_usage") is False:
+        own.setdefault("stream_options", {})
+    if call.get("strict") is not None and own.get("tools"):
+        own["tools"] = [tool(one, strict=call["strict"]) for one in own["tools"]]
+    return own
+
+
+def messages(conversation: Sequence[BaseMessage]) -> list[Message]:
+    """The conversation in the wire's form; consecutive turns of one role stay as they are.
+
+    Raises:
+        UnsupportedContent: A message holds something the wire cannot carry.
+    """
+    made: list[Message] = []
+    for place, one in enumerate(conversation):
+        position = f"messages[{place}]"
+        results, rest = _tool_results(one, position)
+        made += results
+        if rest is not None:
+            made.append(message(rest, position))
+    return made
+
+
+def message(given: BaseMessage, position: str = "messages[0]") -> Message:
+    """One message in the wire's form.
+
+    Args:
+        given: A system, human, AI or tool message, or a `ChatMessage` of one of these roles. A
+            system message with `additional_kwargs["__openai_role__"] == "developer"` becomes a
+            developer message.
+        position: Where it stands, for errors.
+
+    Raises:
+        UnsupportedContent: It holds something the wire cannot carry, or its kind has no role there.
+    """
+    match given:
+        case AIMessage():
+            return assistant_message(given, position)
+        case ToolMessage():
+            return _tool_message(given, position)
+        case SystemMessage():
+            role = given.additional_kwargs.get("__openai_role__", "system")
+        case HumanMessage():
+            role = "user"
+        case ChatMessage():
+            role = _ROLES.get(given.role.lower(), given.role.lower())
+        case _:
+            role = given.type
+    if role not in _WIRE_ROLES:
+        raise UnsupportedContent(
+            f"{position} is a {type(given).__name__} of role {role!r}; Sunra knows system, "
+            "developer, user, assistant and tool. Nothing was sent.",
+            kind=str(role),
+            position=position,
+        )
+    made: Message = {"role": role, "content": content(given.content, position)}
+    if given.name:
+        made["name"] = given.name
+    return made
+
+
+def content(given: str | Sequence[str | Block], position: str) -> str | list[Part]:
+    """A message's content in the wire's form: text as it is, blocks as parts.
+
+    Args:
+        given: Text, or strings and blocks in order; empty strings among them say nothing.
+        position: Where the message stands, as in `messages[2]`.
+
+    Raises:
+        UnsupportedContent: A block has no part that could carry it.
+    """
+    if isinstance(given, str):
+        return given
+    parts = [
+        part(block, f"{position}.content[{place}]") for place, block in enumerate(given) if block
+    ]
+    return parts or ""
+
+
+def _tool_message(given: ToolMessage, position: str) -> Message:
+    return {
+        "role": "tool",
+        "tool_call_id": given.tool_call_id,
+        "content": content(given.content, position),
+    }
+
+
+def _tool_results(given: BaseMessage, position: str) -> tuple[list[Message], BaseMessage | None]:
+    """Anthropic's tool results, which stand in a human message, and what else that message says."""
+    if not isinstance(given, HumanMessage) or isinstance(given.content, str):
+        return [], given
+    found: list[Message] = []
+    rest: list[str | dict[Any, Any]] = []
+    for place, block in enumerate(given.content):
+        if isinstance(block, dict) and block.get("type") == "tool_result":
+            where = f"{position}.content[{place}]"
+            found.append(
+                {
+                    "role": "tool",
+                    "tool_call_id": block.get("tool_use_id"),
+                    "content": content(block.get("content") or "", where),
+                }
+            )
+        else:
+            rest.append(block)
+    if not found:
+        return [], given
+    return found, given.model_copy(update={"content": rest}) if rest else None
+
+
+def _without_rivals(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults without a token limit that the call gives under its other name."""
+    rivals = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+    beaten = {rivals[name] for name in rivals if own.get(name) is not None}
+    return {name: value for name, value in defaults.items() if name not in beaten}
+
+
+def _prepared(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of any form in the wire's: tools, their choice, formats, stop sequences."""
+    made = dict(parameters)
+    if not made.get("stop"):
+        made.pop("stop", None)
+    elif not isinstance(made["stop"], (str, list)):
+        made["stop"] = list(made["stop"])
+    if "response_format" in made:
+        made["response_format"] = answer_format(made["response_format"])
+    if not isinstance(made.get("tools") or [], Sequence):
+        raise InvalidParameter(
+            f"`tools` was {made['tools']!r}; the rule is: a list of tools. Nothing was sent.",
+            parameter="tools",
+            value=made["tools"],
+            rule="a list of tools",
+        )
+    tools = [tool(one) for one in made.pop("tools", None) or ()]
+    if tools:
+        made["tools"] = tools
+        made["tool_choice"] = tool_choice(made.get("tool_choice"), tools)
+    else:
+        # Without tools there is nothing to choose or to call in parallel, and servers refuse both.
+        made.pop("tool_choice", None)
+        made.pop("parallel_tool_calls", None)
+    return made
