@@ -54,7 +54,8 @@ def calls(request: dict[str, Any], conversation: Conversation) -> list[Call]:
             wanted = [call for tool in tools if tool.name == name for call in _of_tool(tool, turn)]
         case "required":
             left = _still_to_make(_planned(tools, turn, conversation), conversation)
-            wanted = left or list(_of_tool(nearest(tools, turn), turn))
+            fresh = [tool for tool in tools if tool.name not in conversation.called]
+            wanted = left or list(_of_tool(nearest(fresh or tools, turn), turn))
         case _:
             wanted = _still_to_make(_planned(tools, turn, conversation), conversation)
     return wanted[: _MOST_CALLS if request.get("parallel_tool_calls", True) else 1]
