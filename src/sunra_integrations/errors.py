@@ -29,6 +29,7 @@ Each carries what is known of `status`, `code`, `request_id`, `retryable`, `retr
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,6 +74,14 @@ class ErrorResponse:
     def text(self) -> str:
         """The body as text, undecodable bytes replaced."""
         return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body read as JSON.
+
+        Raises:
+            ValueError: It is none.
+        """
+        return json.loads(self.body)
 
 
 class SunraError(Exception):

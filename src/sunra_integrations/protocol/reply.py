@@ -58,6 +58,8 @@ class Choice:
     images: tuple[Json, ...] = ()
     extra: Json = NOTHING
     message_extra: Json = NOTHING
+    reasoning_field: str | None = None
+    """The name `reasoning` came under; see `replay`."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ class _ChoiceFold:
         "parts",
         "reasoning",
         "reasoning_details",
+        "reasoning_field",
         "refusal",
         "text",
         "tool_calls",
@@ -186,6 +189,7 @@ class _ChoiceFold:
     def __init__(self) -> None:
         self.text: list[str] = []
         self.reasoning: list[str] = []
+        self.reasoning_field: str | None = None
         self.refusal: list[str] = []
         self.finish_reason: str | None = None
         self.tool_calls: dict[int, _ToolCallFold] = {}
@@ -204,6 +208,7 @@ class _ChoiceFold:
             self.text.append(delta.text)
         if delta.reasoning:
             self.reasoning.append(delta.reasoning)
+            self.reasoning_field = self.reasoning_field or delta.reasoning_field
         if delta.finish_reason is not None:
             self.finish_reason = delta.finish_reason
         for call in delta.tool_calls:
@@ -249,6 +254,7 @@ class _ChoiceFold:
             tuple(self.images),
             dict(self.extra) if self.extra else NOTHING,
             dict(self.message_extra) if self.message_extra else NOTHING,
+            self.reasoning_field,
         )
 
     def _add_parts(self, delta: ChoiceDelta) -> None:

@@ -38,6 +38,7 @@ _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
 _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
         "role",
@@ -99,6 +100,8 @@ class ChoiceDelta(NamedTuple):
     """Unknown fields of the choice (`native_finish_reason`, …)."""
     message_extra: Json = NOTHING
     """Unknown fields of the delta or message (`audio`, …)."""
+    reasoning_field: str | None = None
+    """The name `reasoning` came under, to be replayed under; None where it came in details only."""
 
 
 class Chunk(NamedTuple):
@@ -171,10 +174,11 @@ def read_choice(
     unknown = choice.keys() - _CHOICE_FIELDS
     unknown_in_message = message.keys() - _MESSAGE_FIELDS
     logprobs = choice.get("logprobs")
+    reasoning, reasoning_field = _reasoning(message, details)
     return ChoiceDelta(
         index,
         content if isinstance(content, str) else "".join(map(_text_of_part, parts)),
-        _reasoning(message, details),
+        reasoning,
         tool_calls,
         text(choice.get("finish_reason")),
         logprobs if isinstance(logprobs, dict) else None,
@@ -185,6 +189,7 @@ def read_choice(
         objects(message.get("images")),
         {name: choice[name] for name in unknown} if unknown else NOTHING,
         {name: message[name] for name in unknown_in_message} if unknown_in_message else NOTHING,
+        reasoning_field,
     )
 
 
@@ -228,13 +233,13 @@ def _text_of_part(part: Json) -> str:
     return value if isinstance(value, str) and part.get("type") in {"text", "output_text"} else ""
 
 
-def _reasoning(message: Json, details: tuple[Json, ...]) -> str:
-    """The reasoning text; servers that send it in two spellings send the same text twice."""
-    return (
-        text(message.get("reasoning"))
-        or text(message.get("reasoning_content"))
-        or ("".join(map(_text_of_detail, details)) if details else "")
-    )
+def _reasoning(message: Json, details: tuple[Json, ...]) -> tuple[str, str | None]:
+    """The reasoning text and its field; servers that use two spellings send one text twice."""
+    for name in _REASONING_FIELDS:
+        spoken = message.get(name)
+        if spoken and isinstance(spoken, str):
+            return spoken, name
+    return ("".join(map(_text_of_detail, details)) if details else ""), None
 
 
 def _text_of_detail(detail: Json) -> str:
