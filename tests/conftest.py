@@ -37,3 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="re-record the cassettes: live with SUNRA_KEY set, else from the sandbox",
     )
+    parser.addoption(
+        "--write-docs",
+        action="store_true",
+        help="write the tables in docs/ that tests are the source of",
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import (
+    AudioBlock,
     ChatMessage,
     ChatResponse,
     CitationBlock,
@@ -101,7 +103,10 @@ def test_the_first_thinking_delta_is_given_too() -> None:
         "b",
         None,
     ]
-    assert third.message.blocks == [ThinkingBlock(content="ab"), TextBlock(text="c")]
+    assert third.message.blocks == [
+        ThinkingBlock(content="ab", additional_information={"reasoning_field": "reasoning"}),
+        TextBlock(text="c"),
+    ]
 
 
 def test_reasoning_details_are_joined_and_go_back_as_they_came() -> None:
@@ -241,6 +246,24 @@ def test_citations_and_images_become_blocks() -> None:
         ),
     ]
     assert response.message.additional_kwargs["annotations"] == message["annotations"]
+
+
+def test_a_sound_becomes_a_block_once_its_base64_is_whole() -> None:
+    sound = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt ").decode()
+    first, second, last = read_events(
+        delta(audio={"id": "audio_1", "data": sound[:5]}),
+        delta(audio={"data": sound[5:], "transcript": "La."}),
+        delta("stop"),
+    )
+    assert first.message.additional_kwargs["audio"]["data"] == sound[:5]
+    assert not any(isinstance(block, AudioBlock) for block in first.message.blocks)
+    for response in (second, last):
+        assert response.message.blocks == [AudioBlock(audio=sound.encode(), format="wav")]
+        assert response.message.additional_kwargs == {
+            "audio": {"id": "audio_1", "transcript": "La."}
+        }
+    sent = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
+    assert to_sunra.message(last.message) == sent
 
 
 def test_parts_of_no_known_kind_are_kept() -> None:

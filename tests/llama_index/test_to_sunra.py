@@ -47,6 +47,9 @@ def image(url: str, **more: Any) -> dict[str, Any]:
 
 CACHE = CachePoint(cache_control=CacheControl(type="ephemeral"))
 
+CALL_BLOCK = ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs="{}")
+CALL_SENT = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+
 MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
     "a user's text": (ChatMessage("Hi"), {"role": "user", "content": "Hi"}),
     "a system message": (
@@ -166,9 +169,38 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
             ],
         },
     ),
-    "thinking as text": (
+    "thinking of a finished turn, which others refuse": (
         ChatMessage(role="assistant", blocks=[ThinkingBlock(content="hm"), TextBlock(text="said")]),
-        {"role": "assistant", "content": "said", "reasoning": "hm"},
+        {"role": "assistant", "content": "said"},
+    ),
+    "thinking beside a call, under the name it came in": (
+        ChatMessage(
+            role="assistant",
+            blocks=[
+                ThinkingBlock(
+                    content="hm", additional_information={"reasoning_field": "reasoning_content"}
+                ),
+                CALL_BLOCK,
+            ],
+        ),
+        {
+            "role": "assistant",
+            "content": None,
+            "reasoning_content": "hm",
+            "tool_calls": [CALL_SENT],
+        },
+    ),
+    "thinking of another LLM beside a call": (
+        ChatMessage(role="assistant", blocks=[ThinkingBlock(content="hm"), CALL_BLOCK]),
+        {"role": "assistant", "content": None, "reasoning": "hm", "tool_calls": [CALL_SENT]},
+    ),
+    "a sound that the model made, by its id": (
+        ChatMessage(
+            role="assistant",
+            blocks=[AudioBlock(audio=WAV)],
+            additional_kwargs={"audio": {"id": "audio_1", "transcript": "La."}},
+        ),
+        {"role": "assistant", "content": None, "audio": {"id": "audio_1"}},
     ),
     "thinking as the details that came": (
         ChatMessage(
@@ -207,10 +239,7 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
         {
             "role": "assistant",
             "content": "",
-            "reasoning_details": [
-                {"type": "reasoning.text", "text": "a"},
-                {"type": "reasoning.encrypted", "data": "x"},
-            ],
+            "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}],
         },
     ),
     "an image made by the assistant": (

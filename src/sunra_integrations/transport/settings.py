@@ -15,6 +15,7 @@ from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.retry import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api-llm.sunra.ai/v1"
+DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 KEY_VARIABLE = "SUNRA_KEY"
 BASE_URL_VARIABLE = "SUNRA_BASE_URL"
 
@@ -67,7 +68,7 @@ class Settings:
     default_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     max_connections: int | None = None
     """Connections open at once per process (sync) or event loop (async); None sets no limit."""
-    max_response_bytes: int = 256 * 1024 * 1024
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     """An answer longer than this, decompressed, is refused (unstreamed: the body; streamed: an
     event)."""
 
@@ -85,6 +86,7 @@ class Settings:
         default_headers: Mapping[str, str] | None = None,
         allow_http: bool = False,
         max_connections: int | None = None,
+        max_response_bytes: int | None = None,
     ) -> Settings:
         """Settings from arguments first, then the environment, then the defaults.
 
@@ -100,6 +102,8 @@ class Settings:
             allow_http: Permit plain http to a host that is not this machine. The key crosses the
                 network readable.
             max_connections: Connections open at once; None sets no limit.
+            max_response_bytes: The longest answer, decompressed, that is taken in (unstreamed: the
+                body; streamed: an event); 256 MiB by default.
 
         Raises:
             ConfigurationError: Something is missing or cannot be used, and what to do about it.
@@ -114,6 +118,7 @@ class Settings:
             retry=policy if max_retries is None else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
             max_connections=max_connections,
+            max_response_bytes=max_response_bytes or DEFAULT_MAX_RESPONSE_BYTES,
         )
 
     @property
@@ -206,7 +211,8 @@ def _timeouts(
         case Timeouts():
             timeouts = timeout
         case _:
-            timeouts = Timeouts(read=timeout, connect=min(timeout, Timeouts().connect or timeout))
+            timeouts = Timeouts(read=timeout)
+            timeouts = replace(timeouts, connect=min(timeout, timeouts.connect or timeout))
     if stall is not None:
         timeouts = replace(timeouts, stall=stall)
     if total is not None:

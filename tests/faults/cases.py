@@ -1,0 +1,261 @@
+"""Every fault with its best outcome; `docs/faults.md` is this table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+
+from sunra_integrations import errors
+from tests.faults.server import Act, answer, by_kind, chunks, cut, raw
+from tests.wire_cases import completion_bytes, stream_bytes
+
+READ, STALL, TOTAL = 0.5, 0.3, 1.0
+"""The timeouts of these tests, in seconds; the bounds in the table are told in their terms."""
+
+PLAIN, STREAM = completion_bytes("plain"), stream_bytes("plain")
+GOOD = by_kind(answer(200, PLAIN), chunks(STREAM))
+EVENTS = [event + b"\n\n" for event in STREAM.split(b"\n\n") if event]
+BEGUN = b"".join(EVENTS[:2])  # the role, and "Hel"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, and what a caller gets of it.
+
+    Args:
+        acts: What the server does, request by request.
+        outcome: The answer's text, or the error's class.
+        attempts: How many requests are sent.
+        bound: The longest it may take beyond the waits the server asks for, in words.
+        says: Words the error's message has.
+        partial: The text that had arrived, kept with the error of a streamed call.
+        only: `plain` or `streamed`, where a fault is of one kind of call.
+        waits: The waits between attempts that are told by the server.
+        total: The `total_timeout` of the call.
+    """
+
+    acts: tuple[Act, ...]
+    outcome: str | type[errors.SunraError]
+    attempts: int = 1
+    bound: str = "at once"
+    says: str = ""
+    partial: str | None = None
+    only: str | None = None
+    waits: tuple[float, ...] | None = None
+    total: float | None = None
+
+
+def refused(status: int, body: bytes = b"", **headers: str) -> tuple[Act, ...]:
+    return (answer(status, body, **headers),)
+
+
+def once(act: Act) -> tuple[Act, ...]:
+    """The fault, then a good answer."""
+    return (act, GOOD)
+
+
+def told(**error: object) -> bytes:
+    return json.dumps({"error": {"message": "It failed", **error}}).encode()
+
+
+RETRIES = "two waits of at most 0.5 s and 1 s"
+OVERFLOW = told(code="context_length_exceeded")
+BROKEN = errors.StreamInterrupted
+
+STATUSES: dict[str, Fault] = {
+    "400": Fault(refused(400, told()), errors.BadRequest, says="It failed"),
+    "400, context overflow": Fault(refused(400, OVERFLOW), errors.ContextOverflow),
+    "401": Fault(refused(401, told()), errors.AuthenticationFailed, says="SUNRA_KEY"),
+    "402": Fault(refused(402, told()), errors.InsufficientCredit, says="credit"),
+    "403": Fault(refused(403, told()), errors.PermissionDenied),
+    "404": Fault(refused(404, told()), errors.NotFound),
+    "404, model": Fault(refused(404, told(code="MODEL_NOT_FOUND")), errors.ModelNotFound),
+    "408": Fault(refused(408), errors.TimedOut, 3, RETRIES),
+    "409": Fault(refused(409), errors.BadRequest, 3, RETRIES),
+    "413": Fault(refused(413), errors.BadRequest),
+    "422": Fault(refused(422, b'{"detail": "n is odd"}'), errors.BadRequest, says="n is odd"),
+    "429": Fault(refused(429), errors.RateLimited, 3, RETRIES),
+    "429 once": Fault(once(answer(429)), "Hello", 2, "a wait of at most 0.5 s"),
+    "500": Fault(refused(500, told()), errors.ServerFailed, 3, RETRIES),
+    "502 with a page": Fault(
+        refused(502, b"<html><title>Bad Gateway</title></html>", content_type="text/html"),
+        errors.ServerFailed,
+        3,
+        RETRIES,
+        "Bad Gateway",
+    ),
+    "503": Fault(refused(503), errors.Overloaded, 3, RETRIES),
+    "503 once": Fault(once(answer(503)), "Hello", 2, "a wait of at most 0.5 s"),
+    "504": Fault(refused(504), errors.TimedOut, 3, RETRIES),
+    "529": Fault(refused(529), errors.Overloaded, 3, RETRIES),
+    "503 that is not retryable": Fault(refused(503, told(retryable=False)), errors.Overloaded),
+    "400 that is retryable": Fault(
+        refused(400, told(retryable=True)), errors.BadRequest, 3, RETRIES
+    ),
+    "a redirect": Fault(
+        refused(307, location="https://elsewhere.example/"),
+        errors.ConfigurationError,
+        says="not followed",
+    ),
+    "an error without a body": Fault(refused(500), errors.ServerFailed, 3, RETRIES, "no body"),
+    "an error that is no JSON": Fault(
+        refused(400, b"plain words"), errors.BadRequest, says="plain words"
+    ),
+}
+
+WAITS: dict[str, Fault] = {
+    "Retry-After: 7": Fault(
+        once(answer(429, retry_after="7")), "Hello", 2, "as asked", waits=(7.0,)
+    ),
+    "Retry-After: 0": Fault(
+        once(answer(429, retry_after="0")), "Hello", 2, "as asked", waits=(0.0,)
+    ),
+    "Retry-After: -5": Fault(
+        once(answer(429, retry_after="-5")), "Hello", 2, "as asked", waits=(0.0,)
+    ),
+    "Retry-After: soon": Fault(
+        once(answer(429, retry_after="soon")), "Hello", 2, "a wait of at most 0.5 s"
+    ),
+    "retry-after-ms: 250": Fault(
+        once(answer(429, retry_after_ms="250")), "Hello", 2, "as asked", waits=(0.25,)
+    ),
+    "Retry-After as a date": Fault(
+        once(
+            answer(
+                429,
+                date="Fri, 15 Jan 2027 08:00:00 GMT",
+                retry_after="Fri, 15 Jan 2027 08:00:30 GMT",
+            )
+        ),
+        "Hello",
+        2,
+        "as asked",
+        waits=(30.0,),
+    ),
+    "Retry-After: 3600": Fault(refused(429, retry_after="3600"), errors.RateLimited, says="429"),
+}
+
+CONNECTIONS: dict[str, Fault] = {
+    "closed before the headers": Fault((cut("close"),), errors.ConnectionFailed, 3, RETRIES),
+    "reset before the headers": Fault((cut("reset"),), errors.ConnectionFailed, 3, RETRIES),
+    "reset once": Fault(once(cut("reset")), "Hello", 2, "a wait of at most 0.5 s"),
+    "silence before the headers": Fault(
+        (cut("hold"),), errors.TimedOut, 3, f"3 times `timeout`, and {RETRIES}"
+    ),
+    "headers cut short": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-ty"),), errors.ConnectionFailed, 3, RETRIES
+    ),
+    "no HTTP at all": Fault((raw(b"SSH-2.0-OpenSSH\r\n"),), errors.ConnectionFailed, 3, RETRIES),
+}
+
+ANSWERS: dict[str, Fault] = {
+    "200 with an error": Fault(
+        refused(200, told(code="service_provider_error")), errors.ServerFailed
+    ),
+    "200 with an empty body": Fault(refused(200), errors.UnreadableResponse),
+    "200 with a page": Fault(
+        refused(200, b"<html><title>Sign in</title>", content_type="text/html"),
+        errors.UnreadableResponse,
+        says="Sign in",
+    ),
+    "200 that is no JSON": Fault(refused(200, b"hello"), errors.UnreadableResponse, only="plain"),
+    "choices null": Fault(refused(200, b'{"choices": null}'), errors.UnreadableResponse),
+    "choices missing": Fault(refused(200, b'{"id": "x"}'), errors.UnreadableResponse),
+    "choices empty": Fault(refused(200, b'{"choices": []}'), errors.UnreadableResponse),
+    "JSON cut short": Fault(
+        refused(200, b'{"choices": [{"mess'), errors.UnreadableResponse, only="plain"
+    ),
+    "a wrong content type": Fault(
+        (
+            by_kind(
+                answer(200, PLAIN, content_type="text/plain"),
+                chunks(STREAM, content_type="application/octet-stream"),
+            ),
+        ),
+        "Hello",
+    ),
+    "fewer bytes than promised": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50]),),
+        BROKEN,
+        only="plain",
+    ),
+    "a plain answer reset half way": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50], "reset"),),
+        BROKEN,
+        only="plain",
+    ),
+    "a plain answer that stalls": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50], "hold"),),
+        BROKEN,
+        bound="`stall_timeout`",
+        only="plain",
+    ),
+    "a plain answer that drips for ever": Fault(
+        (chunks(*[b" "] * 200, pause=0.05, content_type="application/json"),),
+        errors.TimedOut,
+        bound="`total_timeout`",
+        only="plain",
+        total=TOTAL,
+    ),
+    "a plain answer, compressed": Fault(
+        (answer(200, gzip.compress(PLAIN), content_encoding="gzip"),), "Hello", only="plain"
+    ),
+    "a compressed answer that is damaged": Fault(
+        (answer(200, b"not gzip at all", content_encoding="gzip"),), BROKEN, only="plain"
+    ),
+}
+
+
+def streamed(*acts: Act, outcome: str | type[errors.SunraError] = BROKEN, **more: object) -> Fault:
+    return Fault(acts, outcome, only="streamed", **more)  # type: ignore[arg-type]
+
+
+STREAMS: dict[str, Fault] = {
+    "a stream reset half way": streamed(chunks(BEGUN, then="reset"), partial="Hel"),
+    "a stream closed half way": streamed(chunks(BEGUN, then="close"), partial="Hel"),
+    "a stream ended without finish_reason": streamed(chunks(BEGUN), partial="Hel"),
+    "[DONE] without finish_reason": streamed(chunks(BEGUN, b"data: [DONE]\n\n"), partial="Hel"),
+    "a stream that stalls": streamed(
+        chunks(BEGUN, then="hold"), partial="Hel", bound="`stall_timeout`"
+    ),
+    "pings and no data": streamed(
+        chunks(BEGUN, *[b": ping\n\n"] * 100, pause=0.05),
+        partial="Hel",
+        bound="`stall_timeout`",
+    ),
+    "data that drips for ever": streamed(
+        chunks(*[EVENTS[1]] * 100, pause=0.05), bound="`total_timeout`", total=TOTAL
+    ),
+    "an error event": streamed(
+        chunks(BEGUN, b'event: error\ndata: {"message": "It failed"}\n\n'),
+        outcome=errors.ServerFailed,
+        partial="Hel",
+    ),
+    "an error in the stream": streamed(
+        chunks(BEGUN, b"data: " + told(code=429) + b"\n\n"),
+        outcome=errors.RateLimited,
+        partial="Hel",
+    ),
+    "an event that is no JSON": streamed(chunks(BEGUN, b"data: {oops\n\n"), partial="Hel"),
+    "cut off after finish_reason": streamed(chunks(*EVENTS[:4], then="reset"), outcome="Hello"),
+    "left open after [DONE]": streamed(chunks(STREAM, then="hold"), outcome="Hello"),
+    "one byte at a time": streamed(
+        chunks(*(STREAM[i : i + 1] for i in range(len(STREAM)))), outcome="Hello"
+    ),
+    "a compressed stream": streamed(
+        chunks(gzip.compress(STREAM), content_encoding="gzip"), outcome="Hello"
+    ),
+    "a plain answer in place of a stream": streamed(
+        answer(200, PLAIN), outcome=errors.UnreadableResponse, partial="Hello"
+    ),
+    "nothing but [DONE]": streamed(chunks(b"data: [DONE]\n\n"), outcome=errors.UnreadableResponse),
+}
+
+FAULTS: dict[str, dict[str, Fault]] = {
+    "Statuses": STATUSES,
+    "Waits that the server asks for": WAITS,
+    "Connections": CONNECTIONS,
+    "Answers": ANSWERS,
+    "Streams": STREAMS,
+}

@@ -1,0 +1,182 @@
+"""For every fault, in both adapters, sync and async, streamed and not: the stated outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage
+
+from sunra_integrations.errors import SunraError
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
+from tests.faults.cases import FAULTS, READ, STALL, TOTAL, Fault
+from tests.faults.server import FaultServer
+
+TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
+CASES = {name: fault for group in FAULTS.values() for name, fault in group.items()}
+
+
+def langchain(server):
+    return ChatSunra(model="a/b", api_key="k", base_url=server.base_url, **server.limits)
+
+
+def llama_index(server):
+    return Sunra(model="a/b", api_key="k", api_base=server.base_url, **server.limits)
+
+
+def langchain_plain(server):
+    return langchain(server).invoke("Hi").text
+
+
+def langchain_streamed(server):
+    return "".join(chunk.text for chunk in langchain(server).stream("Hi"))
+
+
+def langchain_async(server):
+    async def call():
+        return (await langchain(server).ainvoke("Hi")).text
+
+    return asyncio.run(call())
+
+
+def langchain_async_streamed(server):
+    async def call():
+        return "".join([chunk.text async for chunk in langchain(server).astream("Hi")])
+
+    return asyncio.run(call())
+
+
+def llama_index_plain(server):
+    return llama_index(server).chat([ChatMessage("Hi")]).message.content
+
+
+def llama_index_streamed(server):
+    return list(llama_index(server).stream_chat([ChatMessage("Hi")]))[-1].message.content
+
+
+def llama_index_async(server):
+    async def call():
+        return (await llama_index(server).achat([ChatMessage("Hi")])).message.content
+
+    return asyncio.run(call())
+
+
+def llama_index_async_streamed(server):
+    async def call():
+        stream = await llama_index(server).astream_chat([ChatMessage("Hi")])
+        return [response async for response in stream][-1].message.content
+
+    return asyncio.run(call())
+
+
+READERS = {
+    "plain": [langchain_plain, langchain_async, llama_index_plain, llama_index_async],
+    "streamed": [
+        langchain_streamed,
+        langchain_async_streamed,
+        llama_index_streamed,
+        llama_index_async_streamed,
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """The waits between attempts, noted and not spent."""
+    waited: list[float] = []
+    real_sleep = asyncio.sleep
+
+    async def note(seconds, *_):
+        waited.append(seconds)
+        await real_sleep(0)
+
+    client = "sunra_integrations.transport.client"
+    monkeypatch.setattr(f"{client}.time", _Time(waited.append))
+    monkeypatch.setattr(f"{client}.asyncio", _Time(note))
+    return waited
+
+
+class _Time:
+    """The `time` (or `asyncio`) of the client module, its `sleep` replaced."""
+
+    time, monotonic = time.time, time.monotonic
+
+    def __init__(self, sleep):
+        self.sleep = sleep
+
+
+READINGS = [
+    pytest.param(fault, kind, reader, id=f"{name}-{reader.__name__}")
+    for name, fault in CASES.items()
+    for kind, readers in READERS.items()
+    if fault.only in {None, kind}
+    for reader in readers
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "reader"), READINGS)
+def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, waits):
+    with FaultServer(*fault.acts) as server:
+        server.limits = {
+            "timeout": READ,
+            "stall_timeout": STALL,
+            "total_timeout": fault.total,
+        }
+        began = time.monotonic()
+        try:
+            outcome: object = reader(server)
+        except SunraError as error:
+            outcome = error
+        took = time.monotonic() - began
+    if isinstance(fault.outcome, str):
+        assert outcome == fault.outcome
+    else:
+        assert isinstance(outcome, fault.outcome), outcome
+        assert fault.says in str(outcome)
+        if fault.partial is not None and kind == "streamed":
+            assert outcome.partial.text == fault.partial
+    assert len(server.requests) == fault.attempts
+    if fault.waits is not None:
+        assert sum(waits) == sum(fault.waits)
+    else:
+        assert len(waits) == fault.attempts - 1
+        assert all(wait <= bound for wait, bound in zip(waits, (0.5, 1.0), strict=False))
+    # Every wait of the library is shorter than this; what is left is the machine's own slowness.
+    assert took < TOTAL * 3 + STALL + 3
+
+
+HEADING = """\
+# What happens when something goes wrong
+
+Each row is a test (`tests/faults/`) that runs on a real socket server, through `ChatSunra` and
+`Sunra`, sync and async, and streamed or not where a fault is not of one kind of call only. *Bound*
+is the longest a call takes beyond the time the server itself takes; `timeout`, `stall_timeout` and
+`total_timeout` are yours to set.
+"""
+
+
+def table() -> str:
+    """`docs/faults.md`, from the cases."""
+    lines = [HEADING]
+    for title, group in FAULTS.items():
+        lines += [f"## {title}", "", "| fault | outcome | requests | bound |", "|---|---|---|---|"]
+        for name, fault in group.items():
+            lines.append(f"| {name} | {outcome(fault)} | {fault.attempts} | {fault.bound} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def outcome(fault: Fault) -> str:
+    if isinstance(fault.outcome, str):
+        return "the whole answer"
+    kept = ", `partial` keeps what had come" if fault.partial is not None else ""
+    return f"`{fault.outcome.__name__}`{kept}"
+
+
+def test_the_table_in_the_docs_is_the_table_of_these_tests(request):
+    if request.config.getoption("--write-docs"):
+        TABLE.write_text(table(), encoding="utf-8")
+    assert TABLE.read_text(encoding="utf-8") == table()

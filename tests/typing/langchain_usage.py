@@ -1,0 +1,127 @@
+"""What users write, with the types they may count on; read by type checkers, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolCall
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable
+from langchain_core.tools import tool
+from pydantic import BaseModel, SecretStr
+from typing_extensions import TypedDict, assert_type
+
+from sunra_integrations.langchain import ChatSunra, register, with_broken_calls
+from sunra_integrations.langchain.errors import RateLimited, Refused
+from sunra_integrations.langchain.structured_output import WithRaw
+
+
+class Joke(BaseModel):
+    """A joke."""
+
+    setup: str
+    punchline: str
+
+
+class Place(TypedDict):
+    """A place."""
+
+    city: str
+
+
+SCHEMA: dict[str, Any] = {"title": "Place", "type": "object", "properties": {}}
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Tells the weather of a city."""
+    return city
+
+
+def makes_models() -> None:
+    model = ChatSunra(model="openai/gpt-4o")
+    assert_type(model, ChatSunra)
+    assert_type(model.model, str)
+    assert_type(model.api_key, SecretStr | None)
+    assert_type(model.temperature, float | None)
+    ChatSunra(model="openai/gpt-4o", api_key="made-up", temperature=0, stop=["END"])
+    ChatSunra(model="openai/gpt-4o", api_key=SecretStr("made-up"), stop_sequences="END")
+    ChatSunra(model="a/b", provider={"only": ["openai"]}, reasoning={"effort": "low"}, timeout=5)
+    ChatSunra(model="a/b", profile={"max_input_tokens": 1000}, tags=["mine"], cache=False)
+    ChatSunra(model="a/b", http_client=httpx.Client(), http_async_client=httpx.AsyncClient())
+    anything: BaseChatModel = model
+    assert_type(anything.model_copy(), BaseChatModel)
+    assert_type(model.model_copy(update={"temperature": 1.0}), ChatSunra)
+    register()
+
+
+def asks(model: ChatSunra) -> None:
+    answer = model.invoke("Hello")
+    assert_type(answer, AIMessage)
+    assert_type(answer.text.upper(), str)
+    assert_type(answer.tool_calls, list[ToolCall])
+    assert_type(answer.usage_metadata, UsageMetadata | None)
+    model.invoke([("system", "Be brief."), ("human", "Hello")], temperature=0.5, stop=["END"])
+    model.invoke([HumanMessage([{"type": "text", "text": "Hello"}])])
+    assert_type(model.batch(["1", "2"]), list[AIMessage])
+
+
+def streams(model: ChatSunra) -> None:
+    chunks = model.stream("Hello")
+    assert_type(chunks, Iterator[AIMessageChunk])
+    total: AIMessageChunk | None = None
+    for chunk in chunks:
+        total = chunk if total is None else total + chunk
+    if total is not None:
+        assert_type(with_broken_calls(total), AIMessageChunk)
+
+
+async def asks_and_streams_async(model: ChatSunra) -> None:
+    assert_type(await model.ainvoke("Hello"), AIMessage)
+    assert_type(model.astream("Hello"), AsyncIterator[AIMessageChunk])
+    async for chunk in model.astream("Hello"):
+        assert_type(chunk, AIMessageChunk)
+
+
+def binds_tools(model: ChatSunra) -> None:
+    bound = model.bind_tools([get_weather, Joke, SCHEMA], tool_choice="any", strict=True)
+    assert_type(bound, Runnable[LanguageModelInput, AIMessage])
+    for call in bound.invoke("Hello").tool_calls:
+        assert_type(call["args"], dict[str, Any])
+
+
+def gets_structured_answers(model: ChatSunra) -> None:
+    assert_type(model.with_structured_output(Joke).invoke("Hello"), Joke)
+    assert_type(model.with_structured_output(Place, method="json_mode").invoke("Hello"), Place)
+    assert_type(model.with_structured_output(SCHEMA, strict=True).invoke("Hello"), dict[str, Any])
+    raw = model.with_structured_output(Joke, include_raw=True).invoke("Hello")
+    assert_type(raw, WithRaw[Joke])
+    assert_type(raw["parsed"], Joke | None)
+    assert_type(raw["raw"], AIMessage)
+
+
+def composes(model: ChatSunra) -> None:
+    chain = ChatPromptTemplate.from_messages([("human", "{question}")]) | model
+    assert_type(chain.invoke({"question": "Hello"}), AIMessage)
+    jokes = ChatPromptTemplate.from_messages([("human", "{topic}")]) | model.with_structured_output(
+        Joke
+    )
+    assert_type(jokes.invoke({"topic": "cats"}), Joke)
+    create_agent(model, [get_weather], response_format=Joke)
+    model.with_fallbacks([ChatSunra(model="c/d")])
+    model.with_retry(retry_if_exception_type=(RateLimited,))
+
+
+def catches(model: ChatSunra) -> None:
+    try:
+        model.invoke("Hello")
+    except RateLimited as limited:
+        assert_type(limited.retry_after, float | None)
+        assert_type(limited.is_retryable, bool)
+    except Refused as refused:
+        assert_type(refused.refusal, str)
