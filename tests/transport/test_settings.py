@@ -145,7 +145,17 @@ def test_no_repr_shows_the_key_or_the_headers():
     assert "hush" not in shown
 
 
-def test_equal_settings_are_equal_hashable_and_survive_pickling():
+def test_equal_settings_are_equal_and_hashable():
     one, two = (Settings.resolve(KEY, default_headers={"A": "b"}) for _ in range(2))
-    assert one == two == pickle.loads(pickle.dumps(one))  # noqa: S301 - our own bytes
+    assert one == two
     assert hash(one) == hash(two)
+
+
+def test_pickled_settings_hold_no_key_and_take_that_of_the_process_that_loads_them(monkeypatch):
+    settings = Settings.resolve(KEY, "http://localhost:1", max_retries=7)
+    pickled = pickle.dumps(settings)
+    assert KEY.encode() not in pickled
+    with pytest.raises(ConfigurationError, match="SUNRA_KEY"):
+        pickle.loads(pickled)  # noqa: S301 - our own bytes
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert pickle.loads(pickled) == settings  # noqa: S301 - our own bytes

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -58,7 +59,7 @@ class Timeouts:
 class Settings:
     """What a client is set to. Make one with `resolve`, which checks and fills in.
 
-    Its repr shows neither the key nor the headers.
+    Its repr shows neither the key nor the headers, and pickling leaves the key out.
     """
 
     api_key: SecretStr
@@ -121,6 +122,11 @@ class Settings:
             max_response_bytes=max_response_bytes or DEFAULT_MAX_RESPONSE_BYTES,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles without the key; where it is loaded, the key comes from `SUNRA_KEY`."""
+        rest = {name: value for name, value in vars(self).items() if name != "api_key"}
+        return _with_key_of_this_process, (rest,)
+
     @property
     def endpoint(self) -> str:
         """The URL that requests go to."""
@@ -144,6 +150,10 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         if name.lower() == "authorization":
             raise ConfigurationError("The Authorization header is made from `api_key`; set that.")
     return headers
+
+
+def _with_key_of_this_process(rest: dict[str, Any]) -> Settings:
+    return Settings(api_key=_key(None), **rest)
 
 
 def _key(api_key: str | SecretStr | None) -> SecretStr:

@@ -1,0 +1,263 @@
+"""Leaving early, in every way there is: the server sees it at once, and the pool stays usable."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from llama_index.core.base.llms.types import ChatMessage
+
+from sunra_integrations.errors import TimedOut
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
+from tests.faults.cases import BEGUN, GOOD
+from tests.faults.server import FaultServer, chunks
+
+ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+STAYS_OPEN = chunks(BEGUN, then="hold")
+
+
+@pytest.fixture
+def server():
+    """Begins an answer and leaves it open, then answers well."""
+    with FaultServer(STAYS_OPEN, GOOD) as running:
+        yield running
+
+
+def chat(server, **more):
+    return ChatSunra(model="a/b", api_key="k", base_url=server.base_url, **more)
+
+
+def llm(server, **more):
+    return Sunra(model="a/b", api_key="k", api_base=server.base_url, **more)
+
+
+def client(server):
+    return SunraClient(Settings.resolve("k", server.base_url))
+
+
+def left(server):
+    return server.requests[0].left.wait(5)
+
+
+class Stop(Exception):
+    """Raised by the tests' own callback."""
+
+
+class Raising(BaseCallbackHandler):
+    raise_error = True
+
+    def on_llm_new_token(self, token, **_):
+        if token:
+            raise Stop
+
+
+def break_langchain(server):
+    for _ in chat(server).stream("Hi"):
+        break
+
+
+def break_llama_index(server):
+    for _ in llm(server).stream_chat([ChatMessage("Hi")]):
+        break
+
+
+def close_a_generator(server):
+    stream = client(server).stream(ASKED)
+    next(stream)
+    stream.close()
+
+
+def drop_a_generator(server):
+    stream = client(server).stream(ASKED)
+    next(stream)
+    del stream
+
+
+def raise_in_the_loop(server):
+    def read():
+        for _ in chat(server).stream("Hi"):
+            raise Stop
+
+    with pytest.raises(Stop):
+        read()
+
+
+def raise_in_a_callback(server):
+    with pytest.raises(Stop):
+        list(chat(server).stream("Hi", config={"callbacks": [Raising()]}))
+
+
+def press_ctrl_c(server):
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(chat(server).stream("Hi"))
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        break_langchain,
+        break_llama_index,
+        close_a_generator,
+        drop_a_generator,
+        raise_in_the_loop,
+        raise_in_a_callback,
+        press_ctrl_c,
+    ],
+)
+def test_a_stream_that_is_left_closes_its_connection_and_the_next_call_works(server, leave):
+    leave(server)
+    assert left(server)
+    assert chat(server).invoke("Hi").text == "Hello"
+
+
+async def abreak_langchain(server):
+    async for _ in chat(server).astream("Hi"):
+        break
+
+
+async def abreak_llama_index(server):
+    async for _ in await llm(server).astream_chat([ChatMessage("Hi")]):
+        break
+
+
+async def aclose_a_generator(server):
+    stream = AsyncSunraClient(Settings.resolve("k", server.base_url)).stream(ASKED)
+    await anext(stream)
+    await stream.aclose()
+
+
+async def cancel_a_task(server):
+    async def read():
+        async for _ in chat(server).astream("Hi"):
+            pass
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def cancel_a_plain_call(server):
+    task = asyncio.create_task(chat(server).ainvoke("Hi"))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def run_out_of_time(server):
+    async def read():
+        return [chunk async for chunk in chat(server).astream("Hi")]
+
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(read(), 0.3)
+
+
+async def araise_in_the_loop(server):
+    async def read():
+        async for _ in await llm(server).astream_chat([ChatMessage("Hi")]):
+            raise Stop
+
+    with pytest.raises(Stop):
+        await read()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        abreak_langchain,
+        abreak_llama_index,
+        aclose_a_generator,
+        cancel_a_task,
+        cancel_a_plain_call,
+        run_out_of_time,
+        araise_in_the_loop,
+    ],
+)
+async def test_an_async_stream_that_is_left_closes_its_connection_too(server, leave):
+    await leave(server)
+    assert await asyncio.to_thread(left, server)
+    assert (await chat(server).ainvoke("Hi")).text == "Hello"
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_not_used_again():
+    def answer_and_close(connection):
+        GOOD(connection)
+        connection.close()
+
+    with FaultServer(answer_and_close) as server:
+        for _ in range(5):
+            assert chat(server, max_retries=0).invoke("Hi").text == "Hello"
+            time.sleep(0.02)
+        assert len(server.requests) == 5
+
+
+def test_a_system_clock_that_jumps_changes_no_timeout(server, monkeypatch):
+    real = time.time
+    jumps = iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: real() + 86_400 * next(jumps))
+    assert client(server).settings.timeouts.stall == 300
+    chunk = next(iter(chat(server, stall_timeout=30, total_timeout=60).stream("Hi")))
+    assert chunk is not None
+
+
+@pytest.mark.parametrize("make", [chat, llm])
+def test_a_pickled_instance_works_in_another_process(make):
+    program = (
+        "import pickle, sys; model = pickle.loads(sys.stdin.buffer.read()); "
+        "call = getattr(model, 'invoke', None) or model.complete; print(call('Hi').text)"
+    )
+    with FaultServer(GOOD) as server:
+        model = make(server)
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program],
+            input=pickle.dumps(model),
+            capture_output=True,
+            env={**os.environ, "SUNRA_KEY": "k"},
+            check=False,
+            timeout=60,
+        )
+    assert ran.stdout.decode().strip() == "Hello", ran.stderr.decode()
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc")  # noqa: PTH112
+def test_instances_and_calls_that_come_and_go_leave_nothing_behind():
+    with FaultServer(GOOD) as server:
+        chat(server).invoke("Hi")
+        llm(server).complete("Hi")
+        threads, descriptors = threading.active_count(), open_descriptors()
+        for number in range(1000):
+            model = chat(server) if number % 2 else llm(server)
+            if number % 10 == 0:
+                assert model is not None
+                (model.complete if isinstance(model, Sunra) else model.invoke)("Hi")
+        assert open_descriptors() <= descriptors + 2
+        assert threading.active_count() <= threads + 2
+        assert server.connections == 1
+
+
+def test_a_total_timeout_bounds_a_call_with_retries():
+    with FaultServer(lambda connection: connection.hold(5)) as server:
+        began = time.monotonic()
+        with pytest.raises(TimedOut):
+            chat(server, timeout=10, total_timeout=0.5).invoke("Hi")
+        assert time.monotonic() - began < 2

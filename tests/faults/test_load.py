@@ -1,0 +1,113 @@
+"""Crowds, and answers of uncommon size."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import subprocess
+import sys
+import threading
+import tracemalloc
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sunra_integrations.errors import UnreadableResponse
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient
+from tests.recorded_transport import SSE, Body, Recorded
+
+ROOT = Path(__file__).parents[2]
+ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def crowd_url():
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.crowd_server"], cwd=ROOT, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        server.kill()
+
+
+async def test_a_thousand_async_streams_on_one_instance_all_complete(crowd_url):
+    chat = ChatSunra(model="a/b", api_key="k", base_url=crowd_url, max_retries=0)
+
+    async def read() -> str:
+        return "".join([chunk.text async for chunk in chat.astream("Hi")])
+
+    tracemalloc.start()
+    texts = await asyncio.gather(*(read() for _ in range(1000)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert texts == ["Hello"] * 1000
+    assert peak < 400 * MIB  # some 90 MiB of it are LangChain's own
+
+
+@pytest.mark.parametrize("make", ["langchain", "llama_index"])
+def test_256_threads_on_one_instance_all_complete(crowd_url, make):
+    if make == "langchain":
+        chat = ChatSunra(model="a/b", api_key="k", base_url=crowd_url, max_retries=0)
+        call = lambda: chat.invoke("Hi").text  # noqa: E731 - two callables of one kind
+    else:
+        llm = Sunra(model="a/b", api_key="k", api_base=crowd_url, max_retries=0)
+        call = lambda: llm.complete("Hi").text  # noqa: E731
+    texts: list[str] = []
+    threads = [threading.Thread(target=lambda: texts.append(call())) for _ in range(256)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == ["Hello"] * 256
+
+
+def client(body: Body, headers: dict[str, str] | None = None, **settings) -> SunraClient:
+    transport = Recorded(lambda: httpx.Response(200, headers=headers or SSE, stream=body))
+    resolved = Settings.resolve("k", **settings)
+    return SunraClient(resolved, http_client=httpx.Client(transport=transport))
+
+
+def event(content: str, finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+def test_200_000_tiny_events_are_read_without_keeping_them():
+    body = Body([event("x") * 1000] * 200 + [event("", "stop")])
+    tracemalloc.start()
+    count = sum(len(chunk.choices[0].text) for chunk in client(body).stream(ASKED))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 200_000
+    assert peak < 20 * MIB
+
+
+def test_a_huge_event_in_small_pieces_is_read_in_linear_time():
+    large = event("x" * 20 * MIB, "stop")
+    pieces = [large[at : at + 16384] for at in range(0, len(large), 16384)]
+    (chunk,) = client(Body(pieces)).stream(ASKED)
+    assert len(chunk.choices[0].text) == 20 * MIB
+
+
+def test_an_event_beyond_the_limit_is_refused():
+    body = Body([b"data: " + b"x" * MIB] * 4)
+    with pytest.raises(UnreadableResponse, match="max_event_bytes"):
+        list(client(body, max_response_bytes=2 * MIB).stream(ASKED))
+
+
+def test_a_decompression_bomb_is_cut_off_at_the_limit():
+    bomb = gzip.compress(b" " * 200 * MIB)
+    pieces = [bomb[at : at + 4096] for at in range(0, len(bomb), 4096)]
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    tracemalloc.start()
+    with pytest.raises(UnreadableResponse, match="max_response_bytes"):
+        client(Body(pieces), headers, max_response_bytes=16 * MIB).create(ASKED)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * MIB

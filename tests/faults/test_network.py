@@ -1,0 +1,158 @@
+"""What goes wrong before a byte of HTTP: names, TLS, proxies; and what must never be done."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+
+import httpx
+import pytest
+import trustme
+from langchain_core.messages import HumanMessage
+
+from sunra_integrations.errors import ConfigurationError, ConnectionFailed
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient, connections
+from tests.faults.cases import GOOD
+from tests.faults.server import FaultServer
+from tests.recorded_transport import Recorded, completion
+from tests.wire_cases import completion_bytes
+
+ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+
+
+@pytest.fixture(autouse=True)
+def _fresh_pools(monkeypatch):
+    shared = connections._Shared()
+    monkeypatch.setattr(connections, "_shared", shared)
+    yield
+    for client in shared.sync.values():
+        client.close()
+
+
+def call(base_url, **more):
+    return SunraClient(Settings.resolve("k", base_url, max_retries=0, **more)).create(ASKED)
+
+
+def test_a_name_that_does_not_resolve_is_a_failed_connection(monkeypatch):
+    def fail(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(ConnectionFailed, match="Name or service not known") as caught:
+        call("https://nowhere.invalid")
+    assert caught.value.retryable
+
+
+class TlsServer:
+    """Answers one request over TLS with a certificate that no public authority signed."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(self._context)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"https://localhost:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        raw, _ = self._listener.accept()
+        with raw:
+            try:
+                with self._context.wrap_socket(raw, server_side=True) as secured:
+                    secured.recv(65536)
+                    body = completion_bytes("plain")
+                    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
+                    secured.sendall(head + body)
+            except (ssl.SSLError, OSError):
+                pass
+
+    def stop(self) -> None:
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(authority):
+    server = TlsServer(authority)
+    with pytest.raises(ConnectionFailed, match="certificate"):
+        call(server.base_url)
+    server.stop()
+
+
+def test_a_client_of_one_s_own_may_trust_it(authority):
+    server = TlsServer(authority)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with httpx.Client(verify=context) as http:
+        settings = Settings.resolve("k", server.base_url, max_retries=0)
+        assert SunraClient(settings, http_client=http).create(ASKED).text == "Hello"
+    server.stop()
+
+
+def test_plain_http_behind_an_https_address_is_a_failed_connection():
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer_in_the_clear() -> None:
+        raw, _ = listener.accept()
+        with raw:
+            raw.recv(65536)
+            raw.sendall(b"HTTP/1.1 400 This is no TLS\r\n\r\n")
+
+    thread = threading.Thread(target=answer_in_the_clear)
+    thread.start()
+    with pytest.raises(ConnectionFailed, match="SSL"):
+        call(f"https://127.0.0.1:{listener.getsockname()[1]}")
+    thread.join()
+    listener.close()
+
+
+def test_proxies_of_the_environment_are_used(monkeypatch):
+    with FaultServer(GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
+        assert call("http://sunra.example", allow_http=True).text == "Hello"
+    assert b"POST http://sunra.example/v1/chat/completions" in proxy.requests[0].head
+
+
+def test_and_hosts_in_no_proxy_go_past_them(monkeypatch):
+    with FaultServer(GOOD) as proxy, FaultServer(GOOD) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert call(server.base_url).text == "Hello"
+        assert (len(proxy.requests), len(server.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize("model", ["a/b\r\nX-Injected: 1", "a/b\x00", "a/\u2028b"])
+def test_a_strange_model_name_stays_within_the_body(model):
+    transport = Recorded(completion(completion_bytes("plain")))
+    chat = ChatSunra(model=model, api_key="k", http_client=httpx.Client(transport=transport))
+    chat.invoke("Hi")
+    assert transport.bodies[0]["model"] == model
+    assert "x-injected" not in transport.sent[0].headers
+
+
+def test_no_url_of_a_message_is_ever_fetched():
+    transport = Recorded(completion(completion_bytes("plain")))
+    chat = ChatSunra(model="a/b", api_key="k", http_client=httpx.Client(transport=transport))
+    image = {"type": "image", "url": "http://169.254.169.254/latest/meta-data"}
+    chat.invoke([HumanMessage([{"type": "text", "text": "What is this?"}, image])])
+    assert [str(request.url) for request in transport.sent] == [
+        "https://api-llm.sunra.ai/v1/chat/completions"
+    ]
+
+
+def test_tls_is_verified_by_default():
+    context = connections._tls()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+def test_plain_http_to_another_machine_is_refused():
+    with pytest.raises(ConfigurationError, match="plain http"):
+        Settings.resolve("k", "http://sunra.example")
