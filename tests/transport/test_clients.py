@@ -282,3 +282,9 @@ async def test_a_cancelled_task_closes_its_connection():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert body.closed
+
+
+def test_without_asyncio_the_async_client_says_that_it_is_needed():
+    call = Async(Recorded(completion(PLAIN))).client.create(ASKED)
+    with pytest.raises(errors.ConfigurationError, match="asyncio only"):
+        call.send(None)  # what another kind of event loop would do

@@ -16,7 +16,12 @@ from typing import cast
 
 import httpx
 
-from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
+from sunra_integrations.errors import (
+    ConfigurationError,
+    StreamInterrupted,
+    SunraError,
+    UnreadableResponse,
+)
 from sunra_integrations.protocol.answer import read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Reply
@@ -187,6 +192,8 @@ class SunraClient(_Client):
 class AsyncSunraClient(_Client):
     """Sunra's chat completions in asyncio. One instance serves any number of event loops.
 
+    Other event loops, such as trio's, are not supported: a call raises `ConfigurationError`.
+
     Args:
         settings: From `Settings.resolve`; None reads the environment.
         http_client: A client of your own (proxies, certificates, …) in place of the shared ones.
@@ -247,6 +254,7 @@ class AsyncSunraClient(_Client):
 
     async def _open(self, post: Post, patience: Patience) -> httpx.Response:
         """The successful answer, its body still to be read."""
+        _require_asyncio()
         steps = self._steps(patience)
         attempt = next(steps)
         while True:
@@ -282,6 +290,16 @@ class AsyncSunraClient(_Client):
                     if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
                         break
         return response, _answer(response, bytes(body))
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "AsyncSunraClient runs on asyncio only; under trio, run it in a thread of its own with "
+            "`asyncio.run`, or use SunraClient in `trio.to_thread`."
+        ) from None
 
 
 def _answer(response: httpx.Response, body: bytes = b"") -> Answer:
