@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 
 import httpx
@@ -288,3 +289,19 @@ def test_without_asyncio_the_async_client_says_that_it_is_needed():
     call = Async(Recorded(completion(PLAIN))).client.create(ASKED)
     with pytest.raises(errors.ConfigurationError, match="asyncio only"):
         call.send(None)  # what another kind of event loop would do
+
+
+@pytest.mark.parametrize("cls", [SunraClient, AsyncSunraClient])
+def test_a_pickled_client_holds_no_key_and_takes_that_of_the_process_that_loads_it(
+    cls, monkeypatch
+):
+    client = cls(Settings.resolve(KEY, max_retries=5))
+    pickled = pickle.dumps(client)
+    assert KEY.encode() not in pickled
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert pickle.loads(pickled).settings == client.settings  # noqa: S301 - our own bytes
+
+
+def test_a_client_around_a_custom_http_client_says_that_it_cannot_be_pickled(client_of):
+    with pytest.raises(pickle.PicklingError, match="http_client"):
+        pickle.dumps(client_of(Recorded(completion(PLAIN))).client)
