@@ -42,8 +42,6 @@ _LONGEST_ERROR_BODY = 1024 * 1024
 class _Client:
     """What both clients are: settings, and the decisions that need no waiting."""
 
-    _http_client: httpx.Client | httpx.AsyncClient | None
-
     def __init__(self, settings: Settings | None) -> None:
         self.settings = Settings.resolve() if settings is None else settings
         self._auth = BearerAuth(self.settings.api_key)
@@ -53,7 +51,7 @@ class _Client:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the settings, which leave the key out; a client of one's own cannot go along."""
-        if self._http_client is not None:
+        if vars(self).get("_http_client") is not None:
             raise PicklingError(f"A {type(self).__name__} with an `http_client` cannot be pickled.")
         return type(self), (self.settings,)
 
