@@ -94,18 +94,20 @@ def waits(monkeypatch):
         await real_sleep(0)
 
     client = "sunra_integrations.transport.client"
-    monkeypatch.setattr(f"{client}.time", _Time(waited.append))
-    monkeypatch.setattr(f"{client}.asyncio", _Time(note))
+    monkeypatch.setattr(f"{client}.time", _Sleepless(time, waited.append))
+    monkeypatch.setattr(f"{client}.asyncio", _Sleepless(asyncio, note))
     return waited
 
 
-class _Time:
-    """The `time` (or `asyncio`) of the client module, its `sleep` replaced."""
+class _Sleepless:
+    """A module as one other module sees it, its `sleep` replaced."""
 
-    time, monotonic = time.time, time.monotonic
-
-    def __init__(self, sleep):
+    def __init__(self, module, sleep):
+        self._module = module
         self.sleep = sleep
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
 
 
 READINGS = [
