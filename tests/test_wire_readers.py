@@ -2,8 +2,9 @@
 
 The readers are the sync client, the async client, `ChatSunra` and `Sunra`; all must see the same.
 Their public methods read each recording whole and byte by byte. Cut in two at every offset it goes
-through the hooks that these methods call, since what the frameworks put around them is dear: through
-each client at every offset, and through each adapter, sync at the odd and async at the even ones.
+through the hooks that these methods call, since what the frameworks put around them is dear:
+through each client at every offset, and through each adapter, sync at the odd and async at the even
+ones.
 """
 
 from __future__ import annotations
