@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.sandbox import CallTools, Sandbox
+from sunra_integrations.sandbox import CallTools, Message, Sandbox
 
 pytestmark = pytest.mark.network
 
@@ -98,3 +103,112 @@ def test_an_agent_does_not_run_a_call_that_was_cut_off(
     else:
         agent.invoke(ASKED, STEPS)
     assert ran == []
+
+
+PAUSE = 0.05
+
+
+async def test_tokens_arrive_while_the_answer_is_still_on_its_way(
+    model: ChatSunra, sandbox: Sandbox
+):
+    sandbox.next("One two three four five six.", pause=PAUSE)
+    arrived = []
+    for part, _ in create_agent(model, []).stream(ASKED, STEPS, stream_mode="messages"):
+        arrived.append((part.text, time.monotonic()))
+    sandbox.next("One two three four five six.", pause=PAUSE)
+    arrived_async = []
+    async for part, _ in create_agent(model, []).astream(ASKED, STEPS, stream_mode="messages"):
+        arrived_async.append((part.text, time.monotonic()))
+    for seen in (arrived, arrived_async):
+        spoken = [at for text, at in seen if text]
+        assert len(spoken) > 3
+        assert spoken[-1] - spoken[0] > PAUSE
+
+
+async def test_a_graph_of_its_own_streams_a_node_that_only_invokes(model: ChatSunra):
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "answer")
+    parts = graph.compile().astream(ASKED, stream_mode="messages")
+    seen = [part async for part, _ in parts if isinstance(part, AIMessageChunk)]
+    assert len([part for part in seen if part.text]) > 2
+    assert len({part.id for part in seen}) == 1
+
+
+DECISIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "approve": ({"type": "approve"}, "It is sunny in Paris."),
+    "edit": (
+        {"type": "edit", "edited_action": {"name": "get_weather", "args": {"city": "Oslo"}}},
+        "It is sunny in Oslo.",
+    ),
+    "reject": ({"type": "reject", "message": "Not now."}, "Not now."),
+}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("decision", DECISIONS)
+async def test_a_person_decides_about_a_call_and_the_agent_goes_on(
+    decision: str, asynchronous: bool, model: ChatSunra, sandbox: Sandbox
+):
+    given, result = DECISIONS[decision]
+    agent = create_agent(
+        model,
+        [get_weather],
+        middleware=[HumanInTheLoopMiddleware(interrupt_on={"get_weather": True})],
+        checkpointer=InMemorySaver(),
+    )
+    thread: Any = {"configurable": {"thread_id": "1"}, **STEPS}
+    sandbox.next(CallTools(("get_weather", {"city": "Paris"})), "Done.")
+    resume: Any = Command(resume={"decisions": [given]})
+    if asynchronous:
+        stopped = await agent.ainvoke(ASKED, thread)
+        done = await agent.ainvoke(resume, thread)
+    else:
+        stopped = agent.invoke(ASKED, thread)
+        done = agent.invoke(resume, thread)
+    assert stopped["__interrupt__"][0].value["action_requests"][0]["name"] == "get_weather"
+    assert done["messages"][-1].text == "Done."
+    assert len(sandbox.requests) == 2
+    answered = [one for one in sandbox.requests[-1].json["messages"] if one["role"] == "tool"]
+    assert result in str(answered)
+
+
+async def test_a_tool_interrupts_and_the_agent_is_resumed(model: ChatSunra, sandbox: Sandbox):
+    def transfer(amount: int) -> str:
+        """Transfers money."""
+        return f"{amount}: {interrupt('Sure?')}"
+
+    agent = create_agent(model, [transfer], checkpointer=InMemorySaver())
+    for number, run in enumerate((agent.ainvoke, None)):
+        thread: Any = {"configurable": {"thread_id": str(number)}, **STEPS}
+        sandbox.next(CallTools(("transfer", {"amount": 7})), "Done.")
+        resume: Any = Command(resume="yes")
+        stopped = agent.invoke(ASKED, thread) if run is None else await run(ASKED, thread)
+        assert stopped["__interrupt__"][0].value == "Sure?"
+        done = agent.invoke(resume, thread) if run is None else await run(resume, thread)
+        assert [one.text for one in done["messages"][-2:]] == ["7: yes", "Done."]
+    assert len(sandbox.requests) == 4
+
+
+def test_what_must_be_replayed_survives_a_checkpoint(model: ChatSunra, sandbox: Sandbox):
+    detail = {"type": "reasoning.encrypted", "data": "abc", "index": 0}
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'},
+        "extra_content": {"google": {"thought_signature": "sig"}},
+    }
+    said = {"reasoning": "Hm.", "reasoning_details": [detail], "tool_calls": [call]}
+    sandbox.next(Message({"role": "assistant", "content": None, **said}), "Done.")
+    middleware = [HumanInTheLoopMiddleware(interrupt_on={"get_weather": True})]
+    agent = create_agent(model, [get_weather], middleware=middleware, checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "1"}, **STEPS}
+    agent.invoke(ASKED, thread)
+    agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread)
+    replayed = sandbox.requests[-1].json["messages"][1]
+    assert replayed["reasoning"] == "Hm."
+    assert replayed["reasoning_details"] == [detail]
+    assert replayed["tool_calls"][0]["extra_content"] == call["extra_content"]

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import base64
 import importlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from syrupy.assertion import SnapshotAssertion
 from syrupy.filters import props
+from vcr import VCR
+from vcr.cassette import Cassette
 
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.sandbox import Sandbox
+from sunra_integrations.sandbox import Sandbox, completion, sse
+from tests.cassettes.conftest import (
+    REPLAYED,
+    SANDBOX_NOTE,
+    Noted,
+    scrubbed_request,
+    scrubbed_response,
+)
 
 pytestmark = [
     pytest.mark.network,
@@ -26,6 +38,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
     # and asks for a user agent of its own before it downloads its sound.
     pytest.mark.filterwarnings("ignore:LANGCHAIN_TESTS_USER_AGENT environment variable"),
+    # While a cassette is recorded, nothing is timed.
+    pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),
 ]
 
 load = importlib.import_module("langchain_core.load.load")  # `langchain_core.load` hides the module
@@ -33,6 +47,7 @@ load = importlib.import_module("langchain_core.load.load")  # `langchain_core.lo
 _PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
+_CASSETTE = Path(__file__).parent / "cassettes" / "test_stream_time.yaml"
 _FILES = {
     ".png": _PNG,
     ".pdf": b"%PDF-1.4\n%%EOF\n",
@@ -56,8 +71,38 @@ def _files_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx, "get", get)
 
 
+@pytest.fixture(scope="session")
+def recording(request: pytest.FixtureRequest) -> bool:
+    wanted = bool(request.config.getoption("--record"))
+    if wanted:
+        _CASSETTE.unlink(missing_ok=True)
+    return wanted
+
+
+@pytest.fixture
+def vcr(request: pytest.FixtureRequest, recording: bool) -> Iterator[Cassette | None]:
+    """The one call the suite times, replayed without a network, or recorded from the sandbox.
+
+    It has the name of a fixture of pytest-recording, which every test uses.
+    """
+    if request.node.get_closest_marker("vcr") is None:
+        yield None
+        return
+    recorder = VCR(
+        record_mode="once" if recording else "none",
+        match_on=["method", "path", "body"],
+        before_record_request=scrubbed_request,
+        before_record_response=scrubbed_response,
+        serializer="noted",
+    )
+    recorder.register_serializer("noted", Noted(SANDBOX_NOTE))
+    with recorder.use_cassette(str(_CASSETTE), allow_playback_repeats=True) as cassette:
+        yield cassette
+
+
 class _Capabilities:
     structured_output_method = "json_schema"
+    output_version = "v0"
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -111,6 +156,14 @@ class _Capabilities:
     def model_override_value(self) -> str:
         return "google/gemini-2.5-flash"
 
+    @property
+    def supported_usage_metadata_details(self) -> dict[str, list[str]]:
+        return {"invoke": list(_USAGE), "stream": list(_USAGE)}
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return True
+
 
 class TestUnits(_Capabilities, ChatModelUnitTests):
     @pytest.fixture
@@ -145,18 +198,67 @@ class TestUnits(_Capabilities, ChatModelUnitTests):
         )
 
 
+class TestUnitsInBlocks(TestUnits):
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "output_version": "v1"}
+
+
+_USAGE: dict[str, dict[str, Any]] = {
+    "audio_input": {"prompt_tokens_details": {"audio_tokens": 3}},
+    "audio_output": {"completion_tokens_details": {"audio_tokens": 3}},
+    "reasoning_output": {"completion_tokens_details": {"reasoning_tokens": 3}},
+    "cache_read_input": {"prompt_tokens_details": {"cached_tokens": 3}},
+    "cache_creation_input": {"prompt_tokens_details": {"cache_write_tokens": 3}},
+}
+
+
 class TestOverTheWire(_Capabilities, ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _endpoint(self, sandbox: Sandbox) -> None:
+    def _endpoint(self, sandbox: Sandbox, request: pytest.FixtureRequest, recording: bool) -> None:
+        replayed = request.node.get_closest_marker("vcr") is not None and not recording
         self.sandbox = sandbox
+        self.base_url = REPLAYED if replayed else sandbox.base_url
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {
             "model": "openai/gpt-4o",
             "api_key": self.sandbox.api_key,
-            "base_url": self.sandbox.base_url,
+            "base_url": self.base_url,
+            "output_version": self.output_version,
         }
+
+    def _invoke_counting(self, detail: str, stream: bool) -> AIMessage:
+        """An answer that counts tokens of this kind too, over the wire."""
+        counted = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10, **_USAGE[detail]}
+        answer = {"role": "assistant", "content": "Hello"}
+        about = {"id": "gen-1", "created": 1, "model": "openai/gpt-4o", "usage": counted}
+        said = {"index": 0, "finish_reason": "stop", "delta" if stream else "message": answer}
+        kind = "chat.completion.chunk" if stream else "chat.completion"
+        body = {**about, "object": kind, "choices": [said]}
+        event = f"data: {json.dumps(body)}\n\n".encode()
+        self.sandbox.next(sse(event) if stream else completion(body))
+        return ChatSunra(**self.chat_model_params).invoke("Hello", stream=stream)
+
+    def invoke_with_audio_input(self, *, stream: bool = False) -> AIMessage:
+        return self._invoke_counting("audio_input", stream)
+
+    def invoke_with_audio_output(self, *, stream: bool = False) -> AIMessage:
+        return self._invoke_counting("audio_output", stream)
+
+    def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
+        return self._invoke_counting("reasoning_output", stream)
+
+    def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
+        return self._invoke_counting("cache_read_input", stream)
+
+    def invoke_with_cache_creation_input(self, *, stream: bool = False) -> AIMessage:
+        return self._invoke_counting("cache_creation_input", stream)
+
+
+class TestOverTheWireInBlocks(TestOverTheWire):
+    output_version = "v1"
 
 
 class TestOverTheWireByFunctionCalling(TestOverTheWire):
@@ -172,6 +274,14 @@ class TestOverTheWireByJsonMode(TestOverTheWire):
         sandbox.answer_with(_joke_where_json_is_asked_for)
         yield
         sandbox.clear()
+
+
+class TestOverTheWireByFunctionCallingInBlocks(TestOverTheWireByFunctionCalling):
+    output_version = "v1"
+
+
+class TestOverTheWireByJsonModeInBlocks(TestOverTheWireByJsonMode):
+    output_version = "v1"
 
 
 def _joke_where_json_is_asked_for(request: dict[str, Any]) -> str | None:

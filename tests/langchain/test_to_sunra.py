@@ -109,7 +109,7 @@ MESSAGES: dict[str, tuple[BaseMessage, dict[str, Any]]] = {
             "role": "assistant",
             "content": [{"type": "text", "text": "Adding."}],
             "tool_calls": [WIRE_CALL],
-            "reasoning_content": "Let me think.",
+            "reasoning": "Let me think.",
         },
     ),
     "signed thinking": (

@@ -1,6 +1,7 @@
 """Sunra in LangChain: `ChatSunra`, a chat model over every model of the gateway.
 
-Its errors are in `sunra_integrations.langchain.errors`.
+`register` makes `init_chat_model("sunra:vendor/model")` work. The errors are in
+`sunra_integrations.langchain.errors`.
 """
 
 from importlib.util import find_spec
@@ -13,7 +14,9 @@ if find_spec("langchain_core") is None:
 
 from sunra_integrations.langchain.chat_model import ChatSunra
 from sunra_integrations.langchain.content_blocks import register as _register_content_blocks
+from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain.registration import register
 
-__all__ = ["ChatSunra"]
+__all__ = ["ChatSunra", "register", "with_broken_calls"]
 
 _register_content_blocks()

@@ -1,9 +1,4 @@
-"""An AI message to the wire's assistant message: what it said, called, and reasoned.
-
-Reasoning goes back in two ways. `reasoning_details` are made to be replayed and always go back
-unchanged. Plain reasoning text goes back beside tool calls, where vendors demand it, and only
-there, because some refuse a finished turn that still carries it.
-"""
+"""An AI message to the wire's assistant message: what it said, called, and reasoned."""
 
 from __future__ import annotations
 
@@ -15,8 +10,13 @@ from langchain_core.messages import AIMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
-from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER
+from sunra_integrations.langchain.from_sunra import (
+    MODEL_PROVIDER,
+    REASONING_FIELD,
+    REASONING_KEYS,
+)
 from sunra_integrations.langchain.parts import Block, part, unsupported
+from sunra_integrations.protocol.replay import reasoning_fields
 from sunra_integrations.protocol.requests import Message
 
 _CALL_BLOCKS = frozenset(("tool_use", "tool_call", "tool_call_chunk", "function_call"))
@@ -30,6 +30,7 @@ class _Said:
     parts: list[Block] = field(default_factory=list)
     calls: list[Message] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    reasoning_field: str | None = None
     reasoning_details: list[Block] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
 
@@ -56,15 +57,26 @@ def assistant_message(message: AIMessage, position: str) -> Message:
         made["refusal"] = refusal
     if calls:
         made["tool_calls"] = calls
-    reasoning = known.get("reasoning_content") or "".join(said.reasoning)
-    if calls and isinstance(reasoning, str) and reasoning:
-        made["reasoning_content"] = reasoning
+    text, field = _reasoning(message, said)
     details = known.get("reasoning_details") or said.reasoning_details
-    if details:
-        made["reasoning_details"] = details
+    made.update(reasoning_fields(text, field, details, beside_calls=bool(calls)))
     if known.get("images"):
         made["images"] = known["images"]
     return made
+
+
+def _reasoning(message: AIMessage, said: _Said) -> tuple[str, str | None]:
+    """The reasoning in words, and the wire's name it came under where that is known.
+
+    A message made here says the name; in any other the key that holds the text is the name.
+    """
+    known = message.additional_kwargs
+    for key in REASONING_KEYS:
+        text = known.get(key)
+        if text and isinstance(text, str):
+            name = known.get(REASONING_FIELD, None if _is_own(message) else key)
+            return text, name
+    return "".join(said.reasoning), known.get(REASONING_FIELD) or said.reasoning_field
 
 
 def _content(message: AIMessage, said: _Said, calls: list[Message]) -> str | list[Block] | None:
@@ -116,6 +128,7 @@ def _take_reasoning(block: Block, said: _Said) -> None:
     """Signed reasoning as a detail to replay, unsigned as text."""
     extras = block.get("extras")
     extras = extras if isinstance(extras, Mapping) else {}
+    said.reasoning_field = extras.get(REASONING_FIELD) or said.reasoning_field
     if extras.get("reasoning_details"):
         said.reasoning_details += extras["reasoning_details"]
         said.reasoning.append(str(block.get("reasoning") or ""))
@@ -156,8 +169,7 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
 
     Only blocks made here: another provider's extras are no fields of this wire.
     """
-    own = message.response_metadata.get("model_provider") == MODEL_PROVIDER
-    blocks = message.content if own and not isinstance(message.content, str) else []
+    blocks = message.content if _is_own(message) and not isinstance(message.content, str) else []
     return {
         block["id"]: block["extras"]
         for block in blocks
@@ -165,6 +177,10 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
         and block.get("type") == "tool_call"
         and isinstance(block.get("extras"), Mapping)
     }
+
+
+def _is_own(message: AIMessage) -> bool:
+    return message.response_metadata.get("model_provider") == MODEL_PROVIDER
 
 
 def _block_call(block: Block, where: str) -> Message:

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as standard
 from langchain_core.messages.block_translators import register_translator
 
-from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER
+from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KEYS
 
 Block = dict[str, Any]
 
@@ -74,8 +74,11 @@ def image_block(image: Mapping[str, Any]) -> Block:
 
 def reasoning_block(known: Mapping[str, Any]) -> Block | None:
     """Reasoning kept in `additional_kwargs`, as text; None where there is none to read."""
-    text = known.get("reasoning_content")
-    return {"type": "reasoning", "reasoning": text} if isinstance(text, str) and text else None
+    for key in REASONING_KEYS:
+        text = known.get(key)
+        if text and isinstance(text, str):
+            return {"type": "reasoning", "reasoning": text}
+    return None
 
 
 def part_block(part: str | Mapping[str, Any]) -> Block | None:

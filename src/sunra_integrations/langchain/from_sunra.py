@@ -9,7 +9,7 @@ chunk, read from the Reply that the stream adds up to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.messages import (
     AIMessage,
@@ -18,15 +18,17 @@ from langchain_core.messages import (
     ToolCall,
     ToolCallChunk,
 )
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from sunra_integrations.langchain.token_usage import usage
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
-from sunra_integrations.protocol.responses import ChoiceDelta, Json, ToolCallDelta, Usage, count
+from sunra_integrations.protocol.responses import ChoiceDelta, Json, ToolCallDelta
 
 __all__ = [
     "MODEL_PROVIDER",
+    "REASONING_FIELD",
+    "REASONING_KEYS",
     "chunk",
     "last_chunk",
     "message",
@@ -39,15 +41,15 @@ __all__ = [
 MODEL_PROVIDER = "sunra"
 """Who answered, in `response_metadata["model_provider"]` and in traces."""
 
-_PROMPT_DETAILS = {
-    "cached_tokens": "cache_read",
-    "cache_read_tokens": "cache_read",
-    "cache_write_tokens": "cache_creation",
-    "cache_creation_tokens": "cache_creation",
-    "audio_tokens": "audio",
-}
-_COMPLETION_DETAILS = {"reasoning_tokens": "reasoning", "audio_tokens": "audio"}
+Message = TypeVar("Message", bound=AIMessage)
 
+REASONING_KEYS = ("reasoning_content", "reasoning")
+"""Where `additional_kwargs` may hold reasoning in words: ours and LangChain's convention first."""
+
+REASONING_FIELD = "reasoning_field"
+"""Where `additional_kwargs` say under which name the wire brought it, to be replayed under."""
+
+_REASONING = REASONING_KEYS[0]
 
 _BROKEN = "invalid_tool_calls"
 """Where the last chunk of a stream tells, within `additional_kwargs`, which calls are broken."""
@@ -74,7 +76,7 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
         content=_content(choice),
         additional_kwargs={
             **said_once(choice),
-            **({"reasoning_content": choice.reasoning} if choice.reasoning else {}),
+            **({_REASONING: choice.reasoning} if choice.reasoning else {}),
             **({"refusal": choice.refusal} if choice.refusal else {}),
         },
         tool_calls=calls,
@@ -85,28 +87,6 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
             **({"logprobs": dict(choice.logprobs)} if choice.logprobs is not None else {}),
         },
     )
-
-
-def usage(counted: Usage | None) -> UsageMetadata | None:
-    """The tokens of a call as LangChain counts them: integers only, cost left out.
-
-    Where the server counted something at all, what it did not count is 0. Details under names
-    LangChain does not know are kept under their own.
-    """
-    if counted is None or {counted.prompt_tokens, counted.completion_tokens} == {None}:
-        return None
-    made = UsageMetadata(
-        input_tokens=counted.prompt_tokens or 0,
-        output_tokens=counted.completion_tokens or 0,
-        total_tokens=counted.total_tokens or 0,
-    )
-    prompt = _details(counted.prompt_details, _PROMPT_DETAILS)
-    completion = _details(counted.completion_details, _COMPLETION_DETAILS)
-    if prompt:
-        made["input_token_details"] = InputTokenDetails(**prompt)  # type: ignore[typeddict-item]
-    if completion:
-        made["output_token_details"] = OutputTokenDetails(**completion)  # type: ignore[typeddict-item]
-    return made
 
 
 def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
@@ -131,11 +111,13 @@ def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
 def said_once(choice: Choice) -> dict[str, Any]:
     """What a message keeps in `additional_kwargs` and a stream says only at its end.
 
-    Reasoning details and the extras of tool calls are kept as they came, to be replayed.
+    Reasoning details and the extras of tool calls are kept as they came, to be replayed, and so is
+    the name that reasoning came under.
     """
     extras = {call.id: dict(call.extra) for call in choice.tool_calls if call.extra}
     made = {
         **choice.message_extra,
+        REASONING_FIELD: choice.reasoning_field,
         "reasoning_details": list(choice.reasoning_details),
         "annotations": list(choice.annotations),
         "images": list(choice.images),
@@ -153,7 +135,7 @@ def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
     response_metadata: dict[str, Any] = {"model_provider": MODEL_PROVIDER}
     additional_kwargs: dict[str, Any] = {}
     if delta.reasoning:
-        additional_kwargs["reasoning_content"] = delta.reasoning
+        additional_kwargs[_REASONING] = delta.reasoning
     if delta.refusal:
         additional_kwargs["refusal"] = delta.refusal
     if logprobs:
@@ -171,8 +153,7 @@ def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
 def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
     """The chunk that ends a streamed message, with all that is said once.
 
-    Core mends broken arguments while it adds up chunks, so that a call which was cut off passes
-    for a whole one. The broken calls are therefore told here; see `with_broken_calls`.
+    Broken calls are told here too, because core mends them; see `with_broken_calls`.
     """
     _, broken = _tool_calls(choice)
     response_metadata = metadata(choice, reply)
@@ -193,8 +174,16 @@ def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
     )
 
 
-def with_broken_calls(message: AIMessage) -> AIMessage:
-    """The message with the calls its stream told to be broken among its `invalid_tool_calls`."""
+def with_broken_calls(message: Message) -> Message:
+    """The message with the calls its stream told to be broken among its `invalid_tool_calls`.
+
+    `invoke`, agents and v3 streams do this themselves. For a sum of `stream()` chunks it is to be
+    asked for: while core adds chunks up, it mends arguments that were cut off, and a call which
+    lacks half its arguments would pass for a whole one.
+
+    Args:
+        message: A message, or the sum of a stream's chunks.
+    """
     told = message.additional_kwargs.get(_BROKEN)
     if not told:
         return message
@@ -271,16 +260,6 @@ def _generation_info(choice: Choice) -> dict[str, Any] | None:
 
 def _is_first(choice: Choice, reply: Reply) -> bool:
     return not reply.choices or choice.index == reply.choices[0].index
-
-
-def _details(given: Json, names: Mapping[str, str]) -> dict[str, int]:
-    """Token details under LangChain's names; what is no whole number is no count."""
-    made: dict[str, int] = {}
-    for name, value in given.items():
-        number = count(value)
-        if number is not None:
-            made[names.get(name, name)] = number
-    return made
 
 
 def _lists(logprobs: Json) -> dict[str, Any]:

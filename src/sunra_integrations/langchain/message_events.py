@@ -137,9 +137,13 @@ class MessageEvents:
         if key not in self._spoken:
             return self._whole[self._indices[key]]
         block: Block = {"type": key, key: "".join(self._spoken[key])}
-        if key == _REASONING and choice.reasoning_details:
+        if key == _REASONING:
             # also on the block: an older core drops the message's `additional_kwargs`
-            block["extras"] = {"reasoning_details": list(choice.reasoning_details)}
+            extras = {
+                from_sunra.REASONING_FIELD: choice.reasoning_field,
+                "reasoning_details": list(choice.reasoning_details),
+            }
+            block["extras"] = {name: value for name, value in extras.items() if value}
         if key == _TEXT and choice.annotations:
             block["annotations"] = [citation(one) for one in choice.annotations]
         return block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -13,6 +13,7 @@ from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser,
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain.errors import Refused
@@ -20,6 +21,20 @@ from sunra_integrations.langchain.tools import Tool, answer_format, tool
 from sunra_integrations.protocol.tools import tool_name
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
+
+Parsed = TypeVar("Parsed")
+
+
+class WithRaw(TypedDict, Generic[Parsed]):
+    """An answer asked for with `include_raw=True`."""
+
+    raw: AIMessage
+    """The message as it came."""
+    parsed: Parsed | None
+    """The object read from it; None where that failed."""
+    parsing_error: BaseException | None
+    """Why it failed; None where it did not."""
+
 
 METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json_mode")
 

@@ -1,0 +1,212 @@
+"""How a `ChatSunra` is called: whole, streamed in chunks and streamed in v3 events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.utils.utils import LC_ID_PREFIX
+
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.langchain import from_sunra, to_sunra
+from sunra_integrations.langchain.description import Description
+from sunra_integrations.langchain.errors import raised_as_model_errors
+from sunra_integrations.langchain.message_events import MessageEvents
+from sunra_integrations.langchain.streamed import StreamedMessage
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import AsyncSunraClient, SunraClient
+
+if TYPE_CHECKING:
+    from langchain_protocol.protocol import MessagesData
+
+
+class Calls(Description):
+    """LangChain's calling hooks, natively sync and async."""
+
+    def _should_stream(
+        self,
+        *,
+        async_api: bool,
+        run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        if self._asks_for_several(kwargs):
+            return False
+        return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
+
+    def _should_use_protocol_streaming(
+        self,
+        *,
+        async_api: bool,
+        run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        if self._asks_for_several(kwargs):
+            return False
+        return super()._should_use_protocol_streaming(
+            async_api=async_api, run_manager=run_manager, **kwargs
+        )
+
+    def _asks_for_several(self, kwargs: Mapping[str, Any]) -> bool:
+        """Several choices are never streamed: LangChain would make one message of them all."""
+        body = {**self.model_kwargs, **self.extra_body, **(kwargs.get("extra_body") or {})}
+        asked = body.get("n", kwargs.get("n", self.n))
+        return isinstance(asked, int) and asked > 1
+
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return _with_broken_calls(super()._generate_with_cache(*args, **kwargs))
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        with raised_as_model_errors():
+            request = self._request(messages, stop, kwargs)
+            return from_sunra.result(self._client().create(request, headers=_headers(kwargs)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - core's signature
+        **kwargs: Any,
+    ) -> ChatResult:
+        with raised_as_model_errors():
+            request = self._request(messages, stop, kwargs)
+            reply = await self._async_client().create(request, headers=_headers(kwargs))
+            return from_sunra.result(reply)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with raised_as_model_errors():
+            request = self._streamed_request(messages, stop, kwargs)
+            streamed = StreamedMessage()
+            with closing(self._client().stream(request, headers=_headers(kwargs))) as events:
+                for event in events:
+                    chunk = streamed.chunk(event)
+                    if chunk is not None:
+                        if run_manager is not None:
+                            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+            last = streamed.last_chunk()
+            if run_manager is not None:
+                run_manager.on_llm_new_token("", chunk=last)
+            yield last
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with raised_as_model_errors():
+            request = self._streamed_request(messages, stop, kwargs)
+            streamed = StreamedMessage()
+            client = self._async_client()
+            async with aclosing(client.stream(request, headers=_headers(kwargs))) as events:
+                async for event in events:
+                    chunk = streamed.chunk(event)
+                    if chunk is not None:
+                        if run_manager is not None:
+                            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+            last = streamed.last_chunk()
+            if run_manager is not None:
+                await run_manager.on_llm_new_token("", chunk=last)
+            yield last
+
+    def _stream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MessagesData]:
+        with raised_as_model_errors():
+            request = self._streamed_request(messages, stop, kwargs)
+            message = MessageEvents(_message_id(run_manager))
+            with closing(self._client().stream(request, headers=_headers(kwargs))) as events:
+                for event in events:
+                    yield from message.events(event)
+            yield from message.end()
+
+    async def _astream_chat_model_events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[MessagesData]:
+        with raised_as_model_errors():
+            request = self._streamed_request(messages, stop, kwargs)
+            message = MessageEvents(_message_id(run_manager))
+            client = self._async_client()
+            async with aclosing(client.stream(request, headers=_headers(kwargs))) as events:
+                async for event in events:
+                    for one in message.events(event):
+                        yield one
+            for one in message.end():
+                yield one
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
+    ) -> ChatRequest:
+        call = dict(kwargs) if stop is None else {**kwargs, "stop": stop}
+        return to_sunra.request(messages, self._defaults(), call)
+
+    def _streamed_request(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
+    ) -> ChatRequest:
+        if self._asks_for_several(kwargs):
+            raise InvalidParameter(
+                "Several choices cannot be streamed as one message. Use `generate` or `invoke` "
+                "with `n`, or stream with n=1. Nothing was sent.",
+                parameter="n",
+                value=kwargs.get("n", self.n),
+                rule="1 while streaming",
+            )
+        return self._request(messages, stop, kwargs)
+
+    def _client(self) -> SunraClient:
+        # Made per call: it is cheap, holds no connections, and so copies and pickles carry none.
+        return SunraClient(self._settings(), http_client=self.http_client)
+
+    def _async_client(self) -> AsyncSunraClient:
+        return AsyncSunraClient(self._settings(), http_client=self.http_async_client)
+
+
+def _with_broken_calls(result: ChatResult) -> ChatResult:
+    """The result of a call that core may have streamed, with calls cut off told as such.
+
+    Without this an agent whose answer was streamed would run a call with half its arguments.
+    """
+    for generation in result.generations:
+        if isinstance(generation.message, AIMessage):
+            generation.message = from_sunra.with_broken_calls(generation.message)
+    return result
+
+
+def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:
+    return kwargs.get("extra_headers")
+
+
+def _message_id(
+    run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+) -> str:
+    return "" if run_manager is None else f"{LC_ID_PREFIX}-{run_manager.run_id}"

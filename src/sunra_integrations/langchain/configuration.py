@@ -1,0 +1,150 @@
+"""What a `ChatSunra` is made with: its fields, how they are checked, and how copies are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from langchain_core.language_models.chat_models import BaseChatModel
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from typing_extensions import Self
+
+from sunra_integrations.langchain.parameters import REQUEST_FIELDS, as_invalid_parameter, checked
+from sunra_integrations.transport import Settings
+
+_SERIALIZED = "_serialized"
+"""Where langchain-core keeps a model's serialised form, of which it makes answer-cache keys."""
+
+_OWN_NAMES = {"model": "model_name", "stop_sequences": "stop"}
+
+
+class Configuration(BaseChatModel):
+    """The fields of `ChatSunra`, checked when it is made; `ChatSunra` documents them."""
+
+    model_config = ConfigDict(
+        populate_by_name=True, arbitrary_types_allowed=True, protected_namespaces=()
+    )
+
+    model_name: str = Field(alias="model")
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: str | list[str] | None = Field(default=None, alias="stop_sequences")
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: dict[str, Any] | None = None
+    seed: int | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    provider: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    stream_options: dict[str, Any] | None = None
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments the constructor did not know; sent as they are."""
+
+    streaming: bool = False
+    """Stream within `invoke` too, for callbacks that want tokens."""
+    stream_usage: bool = True
+    """Ask for token counts while streaming."""
+
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    timeout: float | None = None
+    stall_timeout: float | None = None
+    total_timeout: float | None = None
+    max_retries: int = 2
+    allow_http: bool = False
+    """Permit a `base_url` of plain http to another machine."""
+    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
+    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
+    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+
+    # -- construction ------------------------------------------------------
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, Mapping):
+            data = checked(data, _argument_names(cls))
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise as_invalid_parameter(error) from None
+
+    @model_validator(mode="after")
+    def _keep_resolved_settings(self) -> Self:
+        """Fails early where nothing could be sent, and keeps what the environment said."""
+        settings = self._settings()
+        self.api_key = settings.api_key
+        if self.base_url is None and settings.base_url != Settings.base_url:
+            self.base_url = settings.base_url
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, changed where asked; a cached answer of this model does not pass for its own."""
+        changes = {_OWN_NAMES.get(name, name): value for name, value in (update or {}).items()}
+        copied = super().model_copy(update=changes, deep=deep)
+        vars(copied).pop(_SERIALIZED, None)
+        if "profile" not in changes and self._has_profile_of_its_model():
+            copied.profile = copied._resolve_model_profile()  # noqa: SLF001 - of another self
+        return copied
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "api_key" and isinstance(value, str):
+            value = SecretStr(value)
+        follows = name == "model_name" and self._has_profile_of_its_model()
+        super().__setattr__(name, value)
+        vars(self).pop(_SERIALIZED, None)
+        if follows:
+            self.profile = self._resolve_model_profile()
+
+    def _has_profile_of_its_model(self) -> bool:
+        """Whether the profile is what is known of the model, not one of the user's."""
+        return self.profile == self._resolve_model_profile()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A deep copy that shares the HTTP clients: they hold locks and open connections."""
+        memo = {} if memo is None else memo
+        for client in (self.http_client, self.http_async_client):
+            memo[id(client)] = client
+        return super().__deepcopy__(memo)
+
+    def _defaults(self) -> dict[str, Any]:
+        """The request parameters this model is set to, by the wire's names."""
+        made = {name: getattr(self, name) for name in REQUEST_FIELDS}
+        if not self.stream_usage and self.stream_options is None:
+            made["stream_options"] = {}
+        extra_body = {**self.model_kwargs, **self.extra_body}
+        return {"model": self.model_name, **made, "extra_body": extra_body}
+
+    def _settings(self) -> Settings:
+        return Settings.resolve(
+            self.api_key,
+            self.base_url,
+            timeout=self.timeout,
+            stall_timeout=self.stall_timeout,
+            total_timeout=self.total_timeout,
+            max_retries=self.max_retries,
+            default_headers=self.default_headers,
+            allow_http=self.allow_http,
+        )
+
+
+def _argument_names(cls: type[BaseModel]) -> set[str]:
+    aliases = {field.alias for field in cls.model_fields.values() if field.alias is not None}
+    return {*cls.model_fields, *aliases}

@@ -1,0 +1,50 @@
+"""The tokens of a call, from the wire's counts to LangChain's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+
+from sunra_integrations.protocol.responses import Json, Usage, count
+
+_PROMPT_DETAILS = {
+    "cached_tokens": "cache_read",
+    "cache_read_tokens": "cache_read",
+    "cache_write_tokens": "cache_creation",
+    "cache_creation_tokens": "cache_creation",
+    "audio_tokens": "audio",
+}
+_COMPLETION_DETAILS = {"reasoning_tokens": "reasoning", "audio_tokens": "audio"}
+
+
+def usage(counted: Usage | None) -> UsageMetadata | None:
+    """The tokens of a call as LangChain counts them: integers only, cost left out.
+
+    Where the server counted something at all, what it did not count is 0. Details under names
+    LangChain does not know are kept under their own.
+    """
+    if counted is None or {counted.prompt_tokens, counted.completion_tokens} == {None}:
+        return None
+    made = UsageMetadata(
+        input_tokens=counted.prompt_tokens or 0,
+        output_tokens=counted.completion_tokens or 0,
+        total_tokens=counted.total_tokens or 0,
+    )
+    prompt = _details(counted.prompt_details, _PROMPT_DETAILS)
+    completion = _details(counted.completion_details, _COMPLETION_DETAILS)
+    if prompt:
+        made["input_token_details"] = InputTokenDetails(**prompt)  # type: ignore[typeddict-item]
+    if completion:
+        made["output_token_details"] = OutputTokenDetails(**completion)  # type: ignore[typeddict-item]
+    return made
+
+
+def _details(given: Json, names: Mapping[str, str]) -> dict[str, int]:
+    """Token details under LangChain's names; what is no whole number is no count."""
+    made: dict[str, int] = {}
+    for name, value in given.items():
+        number = count(value)
+        if number is not None:
+            made[names.get(name, name)] = number
+    return made
