@@ -1,7 +1,5 @@
 """LlamaIndex's agents, end to end, held to a strict endpoint."""
 
-from __future__ import annotations
-
 import pytest
 from llama_index.core.agent.workflow import (
     AgentStream,
@@ -12,6 +10,7 @@ from llama_index.core.agent.workflow import (
 )
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
+from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 from pydantic import BaseModel
 
 from sunra_integrations.sandbox import CallTools, Say
@@ -117,3 +116,73 @@ async def test_an_agent_answers_with_an_object(sandbox, llm):
     answer = await FunctionAgent(tools=[add], llm=llm, output_cls=Sum).run("Add 2 and 3.")
     assert answer.get_pydantic_model(Sum) == Sum(total=5)
     assert sandbox.requests[-1].json["response_format"]["type"] == "json_schema"
+
+
+async def test_an_agent_streams_the_calls_it_makes(sandbox, llm):
+    sandbox.next(ADD_AND_SHOUT, "5 and LA.")
+    handler = FunctionAgent(tools=[add, shout], llm=llm).run("Add 2 and 3 and shout.")
+    called = [
+        [call.tool_name for call in event.tool_calls]
+        async for event in handler.stream_events()
+        if isinstance(event, AgentStream)
+    ]
+    await handler
+    assert ["add"] in called
+    assert ["add", "shout"] in called
+
+
+async def test_an_agent_that_ran_too_long_is_asked_for_a_last_word(sandbox, llm):
+    sandbox.next(CallTools(("add", {"a": 2, "b": 3})), "It is 5, I believe.")
+    agent = FunctionAgent(
+        tools=[add], llm=llm, system_prompt="Be brief.", early_stopping_method="generate"
+    )
+    answer = await agent.run("Add 2 and 3.", max_iterations=1)
+    assert str(answer) == "It is 5, I believe."
+    roles = [message["role"] for message in sandbox.requests[-1].json["messages"]]
+    assert (roles[0], roles[-1]) == ("system", "system")
+    assert roles.count("system") == 2
+
+
+async def test_an_agent_waits_for_a_human(sandbox, llm):
+    async def ask_first(ctx: Context, question: str) -> str:
+        """Asks the user."""
+        answered = await ctx.wait_for_event(
+            HumanResponseEvent,
+            waiter_id=question,
+            waiter_event=InputRequiredEvent(prefix=question),
+        )
+        return str(answered.response)
+
+    sandbox.next(CallTools(("ask_first", {"question": "Sure?"})), "You said yes.")
+    handler = FunctionAgent(tools=[ask_first], llm=llm).run("Do it.")
+    async for event in handler.stream_events():
+        if isinstance(event, InputRequiredEvent):
+            handler.ctx.send_event(HumanResponseEvent(response="yes"))
+    assert str(await handler) == "You said yes."
+    *_, result = sandbox.requests[-1].json["messages"]
+    assert (result["role"], result["content"]) == ("tool", "yes")
+
+
+async def test_a_workflow_of_agents_answers_with_an_object(sandbox, llm):
+    singer = FunctionAgent(name="singer", description="Sings.", tools=[shout], llm=llm)
+    adder = FunctionAgent(
+        name="adder", description="Adds.", tools=[add], llm=llm, can_handoff_to=["singer"]
+    )
+    sandbox.next(
+        CallTools(("add", {"a": 2, "b": 3})),
+        CallTools(("handoff", {"to_agent": "singer", "reason": "a song is wanted"})),
+        "Five!",
+        '{"total": 5}',
+    )
+    workflow = AgentWorkflow(agents=[adder, singer], root_agent="adder", output_cls=Sum)
+    assert (await workflow.run("Add and sing.")).get_pydantic_model(Sum) == Sum(total=5)
+    roles = [message["role"] for message in sandbox.requests[2].json["messages"]]
+    assert roles.count("tool") == 2
+
+
+async def test_a_reasoning_agent_streams_its_thoughts(sandbox, llm):
+    sandbox.next("Thought: I can answer without using any more tools.\nAnswer: It is 5.")
+    handler = ReActAgent(tools=[add], llm=llm).run("Add 2 and 3.")
+    streamed = [e.delta async for e in handler.stream_events() if isinstance(e, AgentStream)]
+    assert str(await handler) == "It is 5."
+    assert "".join(streamed).endswith("Answer: It is 5.")

@@ -132,16 +132,30 @@ COPIES = {
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_a_copy_after_calls_has_the_same_settings(line, name, caplog) -> None:
+def test_a_copy_after_calls_has_the_same_settings(line, name, caplog, monkeypatch) -> None:
+    monkeypatch.setenv("SUNRA_KEY", "sk-of-this-process")
     original = line(**FULL)
     original.llm.complete("Hi")
     again = COPIES[name](original.llm)
     assert again.to_dict() == original.llm.to_dict()
-    assert again.api_key == original.llm.api_key
+    assert again.api_key == (None if name == "pickle" else original.llm.api_key)
     assert again.default_headers == original.llm.default_headers
     assert original.llm.http_client is not None
     assert (again.http_client is None) == (name == "pickle")
     assert caplog.records == []
+
+
+def test_a_pickle_holds_no_key_and_takes_that_of_its_new_process(line, monkeypatch) -> None:
+    stored = pickle.dumps(line().llm)
+    assert KEY.encode() not in stored
+    with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY"):
+        pickle.loads(stored)  # noqa: S301 - our own bytes
+    monkeypatch.setenv("SUNRA_KEY", "sk-of-this-process")
+    again = pickle.loads(stored)  # noqa: S301
+    wire = Recorded(said("Hello"))
+    again.http_client = httpx.Client(transport=wire)
+    again.complete("Hi")
+    assert wire.sent[-1].headers["authorization"] == "Bearer sk-of-this-process"
 
 
 def test_a_deep_copy_works_on_the_same_clients_and_its_own_settings(line) -> None:

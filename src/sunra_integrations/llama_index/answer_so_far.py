@@ -27,6 +27,7 @@ class AnswerSoFar:
         self.logprobs: LogProbs = []
         self._text = ""
         self._reasoning = ""
+        self._reasoning_field: str | None = None
         self._refusal = ""
         self._calls: dict[int, ToolCall] = {}
         self._finish_reason: str | None = None
@@ -66,6 +67,7 @@ class AnswerSoFar:
             rarer.images,
             self._choice_extra,
             rarer.message_extra,
+            self._reasoning_field,
         )
         others: tuple[Choice, ...] = ()
         if self._others.begun and not self._others.unfinished:
@@ -79,6 +81,7 @@ class AnswerSoFar:
             self._text += delta.text
         if delta.reasoning:
             self._reasoning += delta.reasoning
+            self._reasoning_field = self._reasoning_field or delta.reasoning_field
         for call in delta.tool_calls:
             self._calls[call.call_index] = _longer(self._calls.get(call.call_index), call)
         if delta.finish_reason is not None:

@@ -243,12 +243,13 @@ class SunraConfiguration(FunctionCallingLLM):
         return self._both_clients()[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what belongs to this process: clients, and the callbacks' and limiter's state."""
-        fields = {name: value for name, value in self.__dict__.items() if name not in _SERVICES}
+        """All but the key, and what belongs to this process: clients, callbacks, limiter."""
+        left_out = (*_SERVICES, "api_key")
+        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
         return {"__dict__": fields}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Makes the instance anew from its fields."""
+        """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`."""
         self.__init__(**state["__dict__"])  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:

@@ -6,10 +6,13 @@ and each response is made of the sum anew, so that none that was given out chang
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable
 from typing import Any
 
 from llama_index.core.base.llms.types import (
+    AudioBlock,
     ChatMessage,
     ChatResponse,
     CitationBlock,
@@ -72,13 +75,16 @@ def completion(given: ChatResponse) -> CompletionResponse:
 
 
 def message(choice: Choice, reply: Reply) -> ChatMessage:
-    """A choice as a message: thinking, text (one block), images, citations, tool calls."""
+    """A choice as a message: thinking, text (one block), media, citations, tool calls."""
     blocks: list[ContentBlock] = []
     if choice.reasoning or choice.reasoning_details:
         blocks.append(_thinking(choice, reply.usage))
     if choice.text:
         blocks.append(TextBlock(text=choice.text))
     extra: dict[str, Any] = dict(choice.message_extra)
+    if sound := _sound(choice):
+        blocks.append(sound)
+        extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
         images, others = _images_and_others(choice)
         blocks += images
@@ -156,6 +162,8 @@ def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
 def _thinking(choice: Choice, counted: responses.Usage | None) -> ThinkingBlock:
     details = counted.completion_details if counted is not None else NOTHING
     information: dict[str, Any] = {}
+    if choice.reasoning_field is not None:
+        information["reasoning_field"] = choice.reasoning_field
     if choice.reasoning_details:
         information["reasoning_details"] = list(choice.reasoning_details)
     return ThinkingBlock(
@@ -163,6 +171,19 @@ def _thinking(choice: Choice, counted: responses.Usage | None) -> ThinkingBlock:
         num_tokens=responses.count(details.get("reasoning_tokens")),
         additional_information=information,
     )
+
+
+def _sound(choice: Choice) -> AudioBlock | None:
+    """The sound of an answer; None while its base64 is not whole, as in the middle of a stream."""
+    match choice.message_extra.get("audio"):
+        case {"data": str() as data} if data:
+            try:
+                base64.b64decode(data, validate=True)
+            except binascii.Error:
+                return None
+            return AudioBlock(audio=data.encode())
+        case _:
+            return None
 
 
 def _images_and_others(choice: Choice) -> tuple[list[ImageBlock], list[Json]]:

@@ -21,7 +21,11 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS, hidden
-from sunra_integrations.llama_index.observed import observed, observed_chat, observed_completion
+from sunra_integrations.llama_index.observed import (
+    observed_chat,
+    observed_completion,
+    observed_stream,
+)
 from sunra_integrations.llama_index.parameters import merged
 from sunra_integrations.llama_index.prediction import StructuredPrediction
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
@@ -122,7 +126,7 @@ class Sunra(ToolCalling, StructuredPrediction):
         """As `chat`."""
         return await self._achat(messages, **kwargs)
 
-    @observed
+    @observed_stream
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it comes: each response holds all of it so far, `delta` the new text.
 
@@ -138,7 +142,7 @@ class Sunra(ToolCalling, StructuredPrediction):
         """
         return watched(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
 
-    @observed
+    @observed_stream
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
@@ -166,7 +170,7 @@ class Sunra(ToolCalling, StructuredPrediction):
         """As `complete`."""
         return from_sunra.completion(await self._achat(self._asked(prompt, formatted), **kwargs))
 
-    @observed
+    @observed_stream
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
@@ -180,7 +184,7 @@ class Sunra(ToolCalling, StructuredPrediction):
             **kwargs,
         )
 
-    @observed
+    @observed_stream
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:

@@ -13,6 +13,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index_instrumentation import get_dispatcher
 
 from sunra_integrations.llama_index.hidden_headers import hides_headers
+from sunra_integrations.llama_index.stream_spans import span_of_stream
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -22,6 +23,11 @@ dispatcher = get_dispatcher("sunra_integrations.llama_index")
 def observed(method: _Method) -> _Method:
     """A method that spans observe."""
     return hides_headers(cast("_Method", dispatcher.span(method)))
+
+
+def observed_stream(method: _Method) -> _Method:
+    """A method that returns a stream, which spans observe to its end."""
+    return hides_headers(span_of_stream(dispatcher, method))
 
 
 def observed_chat(method: _Method) -> _Method:

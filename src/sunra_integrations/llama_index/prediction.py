@@ -18,7 +18,7 @@ from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel
 
 from sunra_integrations.llama_index.configuration import SunraConfiguration
-from sunra_integrations.llama_index.observed import dispatcher, observed
+from sunra_integrations.llama_index.observed import dispatcher, observed, observed_stream
 from sunra_integrations.llama_index.streams import amapped, mapped
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
@@ -91,7 +91,7 @@ class StructuredPrediction(SunraConfiguration):
         dispatcher.event(LLMStructuredPredictEndEvent(output=result))
         return result
 
-    @observed
+    @observed_stream
     def stream_structured_predict(
         self,
         output_cls: type[Model],
@@ -122,7 +122,7 @@ class StructuredPrediction(SunraConfiguration):
                 yield latest
         dispatcher.event(LLMStructuredPredictEndEvent(output=latest))
 
-    @observed
+    @observed_stream
     async def astream_structured_predict(
         self,
         output_cls: type[Model],

@@ -124,9 +124,10 @@ class PartialObjects(Generic[Model]):
 
 
 def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
+    """The name, the description, and the schema without them: each is said once."""
     schema = output_cls.model_json_schema()
-    name = _UNNAMEABLE.sub("_", str(schema.get("title") or output_cls.__name__))[:_LONGEST_NAME]
-    return name, schema.get("description"), schema
+    title = str(schema.pop("title", None) or output_cls.__name__)
+    return _UNNAMEABLE.sub("_", title)[:_LONGEST_NAME], schema.pop("description", None), schema
 
 
 def _written(response: ChatResponse) -> str:

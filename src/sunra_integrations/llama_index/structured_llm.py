@@ -22,7 +22,7 @@ from llama_index.core.prompts.base import ChatPromptTemplate
 from pydantic import BaseModel
 
 from sunra_integrations.llama_index import from_sunra
-from sunra_integrations.llama_index.observed import observed
+from sunra_integrations.llama_index.observed import observed, observed_stream
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 
 
@@ -55,19 +55,19 @@ class StructuredSunra(StructuredLLM):
         answer: CompletionResponse = await super().acomplete(prompt, formatted, **kwargs)
         return answer
 
-    @observed
+    @observed_stream
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer as it comes, each response holding all of it so far."""
         return watched(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
 
-    @observed
+    @observed_stream
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """As `stream_chat`."""
         return await awatched(self, llm_chat_callback(), self._astream_chat, messages, **kwargs)
 
-    @observed
+    @observed_stream
     def stream_complete(
         self,
         prompt: str,
@@ -77,7 +77,7 @@ class StructuredSunra(StructuredLLM):
         """As `stream_chat`, for a prompt."""
         return watched(self, llm_completion_callback(), self._stream_complete, prompt, **kwargs)
 
-    @observed
+    @observed_stream
     async def astream_complete(  # pyright: ignore[reportIncompatibleMethodOverride] - the base's own annotation names the sync generator
         self,
         prompt: str,

@@ -30,6 +30,7 @@ from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments
 from sunra_integrations.llama_index.tool_calls import wire_calls
 from sunra_integrations.protocol.content import Part, text_part
+from sunra_integrations.protocol.replay import reasoning_fields
 from sunra_integrations.protocol.requests import ChatRequest, Message
 from sunra_integrations.protocol.tools import function_tool
 
@@ -119,6 +120,7 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
 
 def _assistant(chat_message: ChatMessage, position: str) -> Message:
     said = chat_message.additional_kwargs
+    spoken = _spoken(said)
     parts: list[Part] = []
     images: list[Part] = []
     annotations: list[Any] = []
@@ -139,22 +141,19 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
             case TextBlock() | CitableBlock():
                 parts += _parts(block, where)
             case AudioBlock() | VideoBlock() | DocumentBlock():
-                raise UnsupportedContent(
-                    f"{where} ({block.block_type}) stands in an assistant message, where the wire "
-                    "takes text, images, thinking and tool calls. Send it as the user's.",
-                    kind=block.block_type,
-                    position=where,
-                )
+                _check_known_by_id(block, spoken, where)
+    calls = wire_calls(chat_message, position)
     wire: Message = {"role": "assistant", "content": _plainest(parts)}
     others = {
-        **_reasoning(thinking),
+        **_reasoning(thinking, beside_calls=bool(calls)),
         "images": images,
         "annotations": said.get("annotations") or annotations,
-        "tool_calls": wire_calls(chat_message, position),
+        "tool_calls": calls,
         "refusal": said.get("refusal"),
+        "audio": spoken,
     }
     wire.update({name: value for name, value in others.items() if value})
-    if not parts and (wire.get("tool_calls") or wire.get("refusal")):
+    if not parts and any(wire.get(name) for name in ("tool_calls", "refusal", "audio")):
         wire["content"] = None
     return wire
 
@@ -214,15 +213,24 @@ def _mark_cached(parts: list[Part], point: CachePoint, where: str) -> None:
     parts[-1] = {**parts[-1], "cache_control": control}
 
 
-def _reasoning(thinking: Sequence[ThinkingBlock]) -> dict[str, Any]:
-    """Thinking as it came: its details, where the model gave any, else its text."""
-    given = [block.additional_information.get("reasoning_details") or () for block in thinking]
-    if not any(given):
-        return {"reasoning": "".join(block.content or "" for block in thinking)}
-    details: list[Any] = []
-    for block, one in zip(thinking, given, strict=True):
-        details += one or [{"type": "reasoning.text", "text": block.content or ""}]
-    return {"reasoning_details": details}
+def _reasoning(thinking: Sequence[ThinkingBlock], *, beside_calls: bool) -> dict[str, Any]:
+    """Thinking as it goes back; see `protocol.replay`."""
+    told = [block.additional_information for block in thinking]
+    return reasoning_fields(
+        "".join(block.content or "" for block in thinking),
+        next((one["reasoning_field"] for one in told if one.get("reasoning_field")), None),
+        [detail for one in told for detail in one.get("reasoning_details") or ()],
+        beside_calls=beside_calls,
+    )
+
+
+def _spoken(said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the wire refers to a sound that the model made: by the id it came with."""
+    match said.get("audio"):
+        case {"id": str() as sound} if sound:
+            return {"id": sound}
+        case _:
+            return None
 
 
 def _annotation(block: CitationBlock, where: str) -> dict[str, Any]:
@@ -252,6 +260,19 @@ def _answered_call(chat_message: ChatMessage, position: str) -> str:
             rule="a tool message carries the id of the call it answers",
         )
     return answered
+
+
+def _check_known_by_id(
+    block: AudioBlock | VideoBlock | DocumentBlock, spoken: Mapping[str, Any] | None, where: str
+) -> None:
+    """Raises unless the server has what the block holds, and takes its id for it."""
+    if spoken is None or not isinstance(block, AudioBlock):
+        raise UnsupportedContent(
+            f"{where} ({block.block_type}) stands in an assistant message, where the wire "
+            "takes text, images, thinking and tool calls. Send it as the user's.",
+            kind=block.block_type,
+            position=where,
+        )
 
 
 def _only_by_assistants(block: ThinkingBlock | ToolCallBlock, where: str) -> UnsupportedContent:

@@ -1,0 +1,28 @@
+"""The conformance suite over Sunra, or over a Sunra that something was done to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sunra_integrations.conformance.llama_index import FunctionCallingLLMTests
+from sunra_integrations.errors import SunraError
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.sandbox import Sandbox
+
+
+class SunraTests(FunctionCallingLLMTests):
+    """Every capability is on."""
+
+    failure = SunraError
+    key_variable = "SUNRA_KEY"
+    llm_class: ClassVar[type[Sunra]] = Sunra
+
+    def make_llm(self, endpoint: Sandbox, **fields: Any) -> Sunra:
+        given = {
+            "model": "sandbox/echo",
+            "api_key": endpoint.api_key,
+            "api_base": endpoint.base_url,
+            "max_retries": 0,
+            **fields,
+        }
+        return self.llm_class(**given)
