@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check format record sandbox clean
+SECONDS ?= 60
+
+.PHONY: demo test check audit format record sandbox fuzz clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -11,12 +13,17 @@ demo: $(VENV)/.demo  ## ask real questions about a real text, through both frame
 test: $(VENV)/.dev  ## the whole suite, offline
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
-check: $(VENV)/.dev  ## style, types and architecture
+check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(if $(AUDIT),$(MAKE) audit)
+
+audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; asks an advisory service
+	$(BIN)/python -m pip install --quiet --group audit
+	$(BIN)/pip-audit --skip-editable
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -24,9 +31,14 @@ format: $(VENV)/.dev
 
 record: $(VENV)/.dev  ## re-record the cassettes: live with SUNRA_KEY, else from the sandbox
 	$(BIN)/python -m pytest tests/cassettes --record
+	$(BIN)/python -m pytest tests/langchain/test_standard_suites.py -k stream_time --record
 
 sandbox: $(VENV)/.demo  ## a local Sunra endpoint, until Ctrl-C
 	$(BIN)/python -m sunra_integrations.sandbox --port 8000
+
+fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that break the sandbox
+	$(BIN)/python -m fuzz $(SECONDS)
+	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
 clean:
 	rm -rf $(VENV)
@@ -42,4 +54,8 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group fuzz
 	@touch $@

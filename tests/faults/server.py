@@ -67,9 +67,11 @@ class FaultServer:
 
     Args:
         acts: What to do with each request.
+        keep_requests: Whether to remember them.
     """
 
-    def __init__(self, *acts: Act) -> None:
+    def __init__(self, *acts: Act, keep_requests: bool = True) -> None:
+        self._keep_requests = keep_requests
         self._acts = list(acts)
         self._lock = threading.Lock()
         self.requests: list[Request] = []
@@ -121,7 +123,8 @@ class FaultServer:
             with raw, raw.makefile("rb") as incoming:
                 while (request := _read(incoming)) is not None:
                     with self._lock:
-                        self.requests.append(request)
+                        if self._keep_requests:
+                            self.requests.append(request)
                         act = self._acts.pop(0) if len(self._acts) > 1 else self._acts[0]
                     connection = Connection(raw, request)
                     act(connection)

@@ -14,6 +14,7 @@ from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from tests.faults.cases import FAULTS, READ, STALL, TOTAL, Fault
 from tests.faults.server import FaultServer
+from tests.sleepless import Sleepless
 
 TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
 CASES = {name: fault for group in FAULTS.values() for name, fault in group.items()}
@@ -94,20 +95,9 @@ def waits(monkeypatch):
         await real_sleep(0)
 
     client = "sunra_integrations.transport.client"
-    monkeypatch.setattr(f"{client}.time", _Sleepless(time, waited.append))
-    monkeypatch.setattr(f"{client}.asyncio", _Sleepless(asyncio, note))
+    monkeypatch.setattr(f"{client}.time", Sleepless(time, waited.append))
+    monkeypatch.setattr(f"{client}.asyncio", Sleepless(asyncio, note))
     return waited
-
-
-class _Sleepless:
-    """A module as one other module sees it, its `sleep` replaced."""
-
-    def __init__(self, module, sleep):
-        self._module = module
-        self.sleep = sleep
-
-    def __getattr__(self, name):
-        return getattr(self._module, name)
 
 
 READINGS = [

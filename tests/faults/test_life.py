@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -253,6 +254,42 @@ def test_instances_and_calls_that_come_and_go_leave_nothing_behind():
         assert open_descriptors() <= descriptors + 2
         assert threading.active_count() <= threads + 2
         assert server.connections == 1
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc")  # noqa: PTH112
+def test_ten_thousand_calls_leave_memory_and_descriptors_where_they_were():
+    with FaultServer(GOOD, keep_requests=False) as server:
+        calling = client(server)
+        for _ in range(500):
+            calling.create(ASKED)
+        gc.collect()
+        descriptors, objects = open_descriptors(), len(gc.get_objects())
+        for _ in range(5_000):
+            calling.create(ASKED)
+            for _ in calling.stream(ASKED):
+                pass
+        gc.collect()
+        assert open_descriptors() <= descriptors + 1
+        assert len(gc.get_objects()) <= objects + 2_000
+        assert server.connections <= 2
+
+
+async def test_a_notebook_s_running_loop_takes_plain_calls_and_async_ones():
+    with FaultServer(GOOD) as server:
+        assert chat(server).invoke("Hi").text == llm(server).complete("Hi").text == "Hello"
+        assert (await chat(server).ainvoke("Hi")).text == "Hello"
+        assert (await llm(server).acomplete("Hi")).text == "Hello"
+
+
+def test_tasks_of_calls_that_ended_are_gone():
+    async def several() -> int:
+        with FaultServer(GOOD) as server:
+            await asyncio.gather(*(chat(server).ainvoke("Hi") for _ in range(50)))
+            async for _ in chat(server).astream("Hi"):
+                pass
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(several()) == 1
 
 
 def test_a_total_timeout_bounds_a_call_with_retries():

@@ -242,18 +242,31 @@ def plain_model() -> ChatSunra:
     [
         copy.copy,
         copy.deepcopy,
-        lambda model: pickle.loads(pickle.dumps(model)),  # noqa: S301 - its own
         lambda model: model.model_copy(),
         lambda model: model.model_copy(deep=True),
     ],
 )
-async def test_it_is_copied_and_pickled_after_calls_were_made(twice: Any):
+async def test_it_is_copied_after_calls_were_made(twice: Any):
     model = plain_model().model_copy(update={"max_retries": 0})
     for call in (lambda: model.invoke("Hi"), lambda: asyncio.run(model.ainvoke("Hi"))):
         with pytest.raises(Exception, match="connect"):
             await asyncio.to_thread(call)
     assert twice(model)._identifying_params == model._identifying_params
     assert twice(model).api_key == SecretStr(KEY)
+
+
+def test_a_pickled_model_holds_no_key_and_takes_that_of_the_process_that_loads_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    model = plain_model()
+    pickled = pickle.dumps(model)
+    assert KEY.encode() not in pickled
+    loaded = pickle.loads(pickled)  # noqa: S301 - its own
+    with pytest.raises(ConfigurationError, match="SUNRA_KEY"):
+        loaded.invoke("Hi")
+    monkeypatch.setenv("SUNRA_KEY", "sk-another")
+    assert loaded._identifying_params == model._identifying_params
+    assert loaded._settings().api_key == SecretStr("sk-another")
 
 
 def test_a_deep_copy_shares_the_http_clients():

@@ -299,7 +299,10 @@ TWICE: dict[str, Callable[[ChatSunra], ChatSunra]] = {
 
 
 @pytest.mark.parametrize("case", TWICE)
-def test_trap_no_pickle_or_deepcopy_after_calls(case: str, sunra_sandbox: Sandbox):
+def test_trap_no_pickle_or_deepcopy_after_calls(
+    case: str, sunra_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SUNRA_KEY", sunra_sandbox.api_key)  # pickles hold no key
     model = on(sunra_sandbox)
     model.invoke("Hi")
     list(model.stream("Hi"))

@@ -14,6 +14,7 @@ from sunra_integrations.protocol.reply import Reply, fold
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
 from tests.recorded_transport import Body, Recorded, completion, status, stream
+from tests.sleepless import Sleepless
 from tests.wire_cases import completion_bytes, stream_bytes
 
 KEY = "sk-very-secret"
@@ -77,8 +78,9 @@ def waits(monkeypatch):
     async def sleep(seconds, *_):
         waited.append(seconds)
 
-    monkeypatch.setattr(time, "sleep", waited.append)
-    monkeypatch.setattr("sunra_integrations.transport.client.asyncio.sleep", sleep)
+    client = "sunra_integrations.transport.client"
+    monkeypatch.setattr(f"{client}.time", Sleepless(time, waited.append))
+    monkeypatch.setattr(f"{client}.asyncio", Sleepless(asyncio, sleep))
     return waited
 
 

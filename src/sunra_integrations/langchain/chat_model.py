@@ -39,6 +39,8 @@ class ChatSunra(Bindings):
         timeout: Seconds for an answer to begin, on each attempt.
         stall_timeout: Seconds for the next data of an answer that has begun.
         total_timeout: Seconds for the call as a whole, retries included.
+        max_connections: Connections open at once; no limit unless set.
+        max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB.
         max_retries: Tries after the first one, made only before an answer begins.
         default_headers: Sent with every request. Kept out of repr and serialised forms.
         http_client, http_async_client: httpx clients of your own, never closed here.
@@ -161,6 +163,8 @@ class ChatSunra(Bindings):
             stall_timeout: float | None = None,
             total_timeout: float | None = None,
             max_retries: int = 2,
+            max_connections: int | None = None,
+            max_response_bytes: int | None = None,
             allow_http: bool = False,
             default_headers: dict[str, str] | None = None,
             http_client: httpx.Client | None = None,

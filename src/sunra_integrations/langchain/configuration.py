@@ -68,6 +68,10 @@ class Configuration(BaseChatModel):
     stall_timeout: float | None = None
     total_timeout: float | None = None
     max_retries: int = 2
+    max_connections: int | None = None
+    """Connections open at once, per process (sync) or event loop (async)."""
+    max_response_bytes: int | None = None
+    """The longest answer, or event of a stream, that is taken in."""
     allow_http: bool = False
     """Permit a `base_url` of plain http to another machine."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
@@ -117,6 +121,12 @@ class Configuration(BaseChatModel):
         """Whether the profile is what is known of the model, not one of the user's."""
         return self.profile == self._resolve_model_profile()
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: all but the key, which a process that loads it takes from SUNRA_KEY."""
+        state = super().__getstate__()
+        fields = {name: one for name, one in state["__dict__"].items() if name != _SERIALIZED}
+        return {**state, "__dict__": {**fields, "api_key": None}}
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy that shares the HTTP clients: they hold locks and open connections."""
         memo = {} if memo is None else memo
@@ -142,6 +152,8 @@ class Configuration(BaseChatModel):
             max_retries=self.max_retries,
             default_headers=self.default_headers,
             allow_http=self.allow_http,
+            max_connections=self.max_connections,
+            max_response_bytes=self.max_response_bytes,
         )
 
 

@@ -24,6 +24,7 @@ from sunra_integrations.langchain.assistant import assistant_message
 from sunra_integrations.langchain.parts import Block, part
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
 from sunra_integrations.protocol.content import Part
+from sunra_integrations.protocol.parameters import merged
 from sunra_integrations.protocol.requests import (
     ChatRequest,
     Message,
@@ -62,9 +63,7 @@ def request(
         UnsupportedContent: A message holds something the wire cannot carry.
     """
     own = call_parameters(call or {})
-    merged = {**_without_rivals(defaults, own), **own}
-    merged["extra_body"] = {**(defaults.get("extra_body") or {}), **(own.get("extra_body") or {})}
-    parameters = {name: value for name, value in merged.items() if value is not None}
+    parameters = {n: value for n, value in merged(defaults, own).items() if value is not None}
     return ChatRequest.model_validate({**_prepared(parameters), "messages": messages(conversation)})
 
 
@@ -189,13 +188,6 @@ def _tool_results(given: BaseMessage, position: str) -> tuple[list[Message], Bas
     if not found:
         return [], given
     return found, given.model_copy(update={"content": rest}) if rest else None
-
-
-def _without_rivals(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults without a token limit that the call gives under its other name."""
-    rivals = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-    beaten = {rivals[name] for name in rivals if own.get(name) is not None}
-    return {name: value for name, value in defaults.items() if name not in beaten}
 
 
 def _prepared(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ _CONNECTION = (
     "max_retries",
     "default_headers",
     "allow_http",
+    "max_connections",
+    "max_response_bytes",
 )
 _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
@@ -126,6 +128,12 @@ class SunraConfiguration(FunctionCallingLLM):
     max_retries: int = Field(default=2, description="Tries after the first one.")
     default_headers: dict[str, str] | None = Field(
         default=None, exclude=True, repr=False, description="Sent with every request."
+    )
+    max_connections: int | None = Field(
+        default=None, description="Connections open at once; no limit unless set."
+    )
+    max_response_bytes: int | None = Field(
+        default=None, description="The longest answer, or event of a stream, that is taken in."
     )
     allow_http: bool = Field(
         default=False, description="Permit plain http to another machine; the key is readable."

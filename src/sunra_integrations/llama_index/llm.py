@@ -87,6 +87,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         total_timeout: Seconds for a call as a whole, retries included; none by default.
         max_retries: Tries after the first one; nothing above this retries. 2 by default.
         default_headers: Sent with every request. Shown and stored nowhere.
+        max_connections: Connections open at once, per process (sync) or event loop (async).
+        max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB by default.
         allow_http: Permit plain http to another machine; the key crosses the network readable.
         http_client: An `httpx.Client` of your own; it is never closed here.
         async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.

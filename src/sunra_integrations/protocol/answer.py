@@ -18,8 +18,11 @@ from sunra_integrations.protocol.responses import (
     count,
     read_choice,
     read_chunk,
+    text,
 )
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder
+
+_LONGEST_PREFIX = 80
 
 
 class AnswerReader:
@@ -81,7 +84,8 @@ class AnswerReader:
             return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
         if order is None:
-            prefix = f"call_{body.get('id') or 'sunra'}_{index}"
+            # Cut, because every call without an id repeats it.
+            prefix = f"call_{(text(body.get('id')) or 'sunra')[:_LONGEST_PREFIX]}_{index}"
             order = self._tool_calls[index] = ToolCallOrder(prefix)
         whole = self._message_field == "message"
         return read_choice(choice, index, message, order.place(entries, whole=whole))

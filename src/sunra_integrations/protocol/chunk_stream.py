@@ -62,7 +62,7 @@ class ChunkStream:
             StreamInterrupted: An event is not readable.
             UnreadableResponse: An event is longer than allowed.
         """
-        return self._read(self._events.feed(piece))
+        return self._read(self._events_in(piece))
 
     def close(self, broken_by: SunraError | None = None) -> Iterator[Chunk]:
         """The last chunks, after the body ended, in the ordinary way or by a fault.
@@ -81,7 +81,7 @@ class ChunkStream:
                 raise self._interrupted(f"the connection broke. {broken_by.message}") from broken_by
             return
         if not self.done:
-            yield from self._read(self._events.close())
+            yield from self._read(self._last_events())
         so_far = self._reader.so_far
         if not so_far.begun:
             raise self._no_answer()
@@ -91,6 +91,24 @@ class ChunkStream:
     def _whole(self) -> bool:
         so_far = self._reader.so_far
         return so_far.begun >= self._choices_asked and not so_far.unfinished
+
+    def _events_in(self, piece: bytes) -> list[Event]:
+        try:
+            return self._events.feed(piece)
+        except UnreadableResponse as error:
+            self._keep_what_arrived(error)
+            raise
+
+    def _last_events(self) -> list[Event]:
+        try:
+            return self._events.close()
+        except UnreadableResponse as error:
+            self._keep_what_arrived(error)
+            raise
+
+    def _keep_what_arrived(self, error: UnreadableResponse) -> None:
+        error.request_id = self._request_id
+        error.partial = self.so_far() if self._reader.so_far.begun else None
 
     def _read(self, events: list[Event]) -> Iterator[Chunk]:
         for event in events:

@@ -45,6 +45,7 @@ class EventStream:
         self._data_size = 0
         self._stray: list[bytes] = []
         self._stray_size = 0
+        self._refusal: UnreadableResponse | None = None
         self.data_received = 0
         """Bytes of lines that carry data: comments and blank lines are no sign of progress."""
 
@@ -54,7 +55,14 @@ class EventStream:
         return b"\n".join(self._stray)
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that this piece completes, in order."""
+        """The events that this piece completes, in order.
+
+        Raises:
+            UnreadableResponse: An event is too long. Events that were complete before it are
+                returned first; the next call raises.
+        """
+        if self._refusal is not None:
+            raise self._refusal
         if self._skip_line_feed and piece:
             self._skip_line_feed = False
             if piece[:1] == b"\n":
@@ -64,31 +72,39 @@ class EventStream:
         lines = piece.splitlines()
         self._skip_line_feed = piece.endswith(b"\r")
         rest = b"" if piece.endswith((b"\n", b"\r")) else lines.pop()
-        if lines and self._unfinished:
-            self._keep_unfinished(lines[0])
-            lines[0] = self._take_unfinished()
-        if rest:
-            self._keep_unfinished(rest)
-        return [event for line in lines if (event := self._line(line)) is not None]
+        events: list[Event] = []
+        try:
+            if lines and self._unfinished:
+                self._keep_unfinished(lines[0])
+                lines[0] = self._take_unfinished()
+            events.extend(event for line in lines if (event := self._line(line)) is not None)
+            if rest:
+                self._keep_unfinished(rest)
+        except UnreadableResponse as refusal:
+            if not events:
+                raise
+            self._refusal = refusal
+        return events
 
     def close(self) -> list[Event]:
         """The event left unfinished when the bytes ended, if any."""
+        if self._refusal is not None:
+            raise self._refusal
         if self._unfinished:
             self._line(self._take_unfinished())
         event = self._dispatch()
         return [] if event is None else [event]
 
     def _line(self, line: bytes) -> Event | None:
+        if len(line) > self._max_event_bytes:
+            self._refuse_size()
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BOM)
         if line.startswith(b"data:"):
             value = line[6:] if line[5:6] == b" " else line[5:]
-            self._data.append(value)
-            self._data_size += len(value)
             self.data_received += len(line)
-            if self._data_size > self._max_event_bytes:
-                self._refuse_size()
+            self._keep_data(value)
             return None
         if not line:
             return self._dispatch()
@@ -101,7 +117,7 @@ class EventStream:
             case b"":
                 pass  # a comment
             case b"data":
-                self._data.append(b"")
+                self._keep_data(b"")
             case b"event":
                 self._name = value.removeprefix(b" ").decode("utf-8", "replace")
             case b"id" | b"retry":
@@ -118,6 +134,13 @@ class EventStream:
         self._data.clear()
         self._data_size = 0
         return Event(name, data)
+
+    def _keep_data(self, value: bytes) -> None:
+        self._data.append(value)
+        # An empty line takes room too: it is a line feed of the event's data.
+        self._data_size += len(value) + 1
+        if self._data_size > self._max_event_bytes:
+            self._refuse_size()
 
     def _keep_unfinished(self, piece: bytes) -> None:
         self._unfinished.append(piece)

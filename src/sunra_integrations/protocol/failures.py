@@ -87,9 +87,11 @@ _CONTEXT_WORDS = re.compile(
     r"|too many (?:input )?tokens|input is too long",
     re.IGNORECASE,
 )
-# Both C0 and C1 controls, and the bidirectional overrides that can disguise a log line.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls, line ends included (they forge lines of a log), the bidirectional overrides
+# that disguise one, and halves of surrogate pairs, which no terminal can be sent.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LONGEST_MESSAGE = 2000
+_LONGEST_FACT = 200
 _UNSAFE_HEADERS = frozenset(("set-cookie", "authorization", "proxy-authorization"))
 
 
@@ -130,12 +132,10 @@ def failure_in_body(
     return _build(tell(body, top_level=top_level), request_id=request_id, partial=partial)
 
 
-def clean(message: str) -> str:
-    """Upstream text without control characters, cut to a length a log can bear."""
+def clean(message: str, longest: int = _LONGEST_MESSAGE) -> str:
+    """Upstream text on one line, without control characters, cut to a length a log can bear."""
     message = _CONTROLS.sub(" ", message).strip()
-    if len(message) > _LONGEST_MESSAGE:
-        return message[:_LONGEST_MESSAGE] + "…"
-    return message
+    return message[:longest] + "…" if len(message) > longest else message
 
 
 def _build(
@@ -154,8 +154,8 @@ def _build(
     if retryable is None and status in _RETRYABLE_STATUSES:
         retryable = kind not in {errors.InsufficientCredit, errors.ContextOverflow}
     facts = [f"HTTP {status}"] if status is not None else []
-    facts += [told.code] if told.code else []
-    facts += [f"request {request_id}"] if request_id else []
+    facts += [clean(told.code, _LONGEST_FACT)] if told.code else []
+    facts += [f"request {clean(request_id, _LONGEST_FACT)}"] if request_id else []
     where = f" ({', '.join(facts)})" if facts else ""
     said = told.message or (response and _page_title(response)) or "Sunra gave no reason"
     message = f"{clean(said).rstrip('.')}{where}. {_HINTS.get(kind, '')}".rstrip()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sunra_integrations.protocol.accumulation import accumulated, text_part, with_joined_text
 from sunra_integrations.protocol.responses import (
     NOTHING,
     ChoiceDelta,
@@ -21,8 +22,11 @@ from sunra_integrations.protocol.responses import (
 )
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
-_SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
-"""Strings of these names are repeated by servers, not continued."""
+_WRITTEN_ON = frozenset(("text", "summary", "data"))
+
+
+def _nothing() -> Json:
+    return NOTHING
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class ToolCall:
     name: str
     arguments: str
     """The arguments exactly as the model wrote them; see `parsed`."""
-    extra: Json = NOTHING
+    extra: Json = field(default_factory=_nothing)
 
     def parsed(self) -> dict[str, Any] | None:
         """The arguments as a dict (`{}` where there were none); None where they are broken."""
@@ -56,8 +60,8 @@ class Choice:
     reasoning_details: tuple[Json, ...] = ()
     annotations: tuple[Json, ...] = ()
     images: tuple[Json, ...] = ()
-    extra: Json = NOTHING
-    message_extra: Json = NOTHING
+    extra: Json = field(default_factory=_nothing)
+    message_extra: Json = field(default_factory=_nothing)
     reasoning_field: str | None = None
     """The name `reasoning` came under; see `replay`."""
 
@@ -73,8 +77,8 @@ class Reply:
     system_fingerprint: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
-    extra: Json = NOTHING
-    raw: Json = field(default=NOTHING, repr=False)
+    extra: Json = field(default_factory=_nothing)
+    raw: Json = field(default_factory=_nothing, repr=False)
     """The completion as it came; empty for a reply that came as a stream."""
 
     @property
@@ -199,7 +203,7 @@ class _ChoiceFold:
         self.annotations: list[Json] = []
         self.images: list[Json] = []
         self.extra: dict[str, Any] = {}
-        self.message_extra: dict[str, Any] = {}
+        self.message_extra: list[Json] = []
 
     def add(self, delta: ChoiceDelta) -> None:
         if delta.parts or self.parts is not None:
@@ -221,25 +225,29 @@ class _ChoiceFold:
         if delta.refusal:
             self.refusal.append(delta.refusal)
         if delta.reasoning_details:
-            join_details(self.reasoning_details, delta.reasoning_details)
+            self.reasoning_details += delta.reasoning_details
         self.annotations += delta.annotations
         self.images += delta.images
         if delta.extra:
             self.extra.update(_said(delta.extra))
         if delta.message_extra:
-            self.message_extra = _accumulated(self.message_extra, delta.message_extra)
+            self.message_extra.append(delta.message_extra)
 
     def _add_logprobs(self, logprobs: Json) -> None:
         if self.logprobs is None:
             self.logprobs = {}
         for name, value in logprobs.items():
             if isinstance(value, list):
-                self.logprobs[name] = self.logprobs.get(name) or []
-                self.logprobs[name].extend(value)
+                before = self.logprobs.get(name)
+                if not isinstance(before, list):
+                    before = self.logprobs[name] = []
+                before.extend(value)
             elif value is not None or name not in self.logprobs:
                 self.logprobs[name] = value
 
     def choice(self, index: int) -> Choice:
+        details: list[Json] = []
+        join_details(details, self.reasoning_details)
         return Choice(
             index,
             "".join(self.text),
@@ -248,26 +256,21 @@ class _ChoiceFold:
             self.finish_reason,
             None if self.logprobs is None else copy.deepcopy(self.logprobs),
             "".join(self.refusal),
-            tuple(self.parts or ()),
-            tuple(self.reasoning_details),
+            with_joined_text(self.parts or ()),
+            tuple(details),
             tuple(self.annotations),
             tuple(self.images),
             dict(self.extra) if self.extra else NOTHING,
-            dict(self.message_extra) if self.message_extra else NOTHING,
+            accumulated(self.message_extra) or NOTHING,
             self.reasoning_field,
         )
 
     def _add_parts(self, delta: ChoiceDelta) -> None:
-        """Keeps content in its order once it has parts; runs of plain text become one part."""
+        """Keeps content in its order once it has parts; its text so far becomes its first part."""
         if self.parts is None:
             said = "".join(self.text)
-            self.parts = [_text_part(said)] if said else []
-        for part in delta.parts or ((_text_part(delta.text),) if delta.text else ()):
-            last = self.parts[-1] if self.parts else NOTHING
-            if _is_plain_text(last) and _is_plain_text(part):
-                self.parts[-1] = _text_part(last["text"] + part["text"])
-            else:
-                self.parts.append(part)
+            self.parts = [text_part(said)] if said else []
+        self.parts += delta.parts or ((text_part(delta.text),) if delta.text else ())
 
 
 def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
@@ -275,54 +278,35 @@ def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
 
     Pieces of one detail share type and index; their text, summary and data are continued.
     """
+    # Gathered first and joined once: joining at each piece would copy all that came before it.
+    details = [[joined.pop()]] if joined else []
     for piece in pieces:
-        if joined and _continues(joined[-1], piece):
-            joined[-1] = _continued(joined[-1], piece)
+        if details and _continues(details[-1][0], piece):
+            details[-1].append(piece)
         else:
-            joined.append(piece)
+            details.append([piece])
+    joined.extend(pieces[0] if len(pieces) == 1 else _continued(pieces) for pieces in details)
 
 
-def _continues(last: Json, piece: Json) -> bool:
-    same_id = not piece.get("id") or last.get("id") == piece.get("id")
-    return same_id and all(last.get(name) == piece.get(name) for name in ("type", "index"))
+def _continues(first: Json, piece: Json) -> bool:
+    same_id = not piece.get("id") or first.get("id") == piece.get("id")
+    return same_id and all(first.get(name) == piece.get(name) for name in ("type", "index"))
 
 
-def _continued(last: Json, detail: Json) -> Json:
-    joined = dict(last)
-    for name, value in detail.items():
-        if name in {"text", "summary", "data"} and isinstance(value, str):
-            joined[name] = (joined.get(name) or "") + value
-        elif value is not None:
-            joined[name] = value
-    return joined
-
-
-def _accumulated(before: Json, after: Json) -> dict[str, Any]:
-    """Unknown delta fields added up as deltas are: text continued, lists and objects joined."""
-    total = dict(before)
-    for name, value in after.items():
-        old = total.get(name)
-        if value is None:
-            continue
-        match old, value:
-            case (str(), str()) if name not in _SAID_ONCE:
-                total[name] = old + value
-            case (list(), list()):
-                total[name] = old + value
-            case (dict(), dict()):
-                total[name] = _accumulated(old, value)
-            case _:
-                total[name] = value
-    return total
+def _continued(pieces: list[Json]) -> Json:
+    """The pieces of one detail as one; of a field that is no text, the last one said counts."""
+    joined: dict[str, Any] = {}
+    written: dict[str, list[str]] = {}
+    for piece in pieces:
+        for name, value in piece.items():
+            if name in _WRITTEN_ON and isinstance(value, str):
+                written.setdefault(name, []).append(value)
+            if value is not None or name not in joined:
+                joined[name] = value
+    return joined | {
+        name: "".join(texts) for name, texts in written.items() if isinstance(joined[name], str)
+    }
 
 
 def _said(fields: Json) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _text_part(value: str) -> Json:
-    return {"type": "text", "text": value}
-
-
-def _is_plain_text(part: Json) -> bool:
-    return len(part) == len(("type", "text")) and part.get("type") == "text" and "text" in part

@@ -10,6 +10,7 @@ unstreamed answers cannot be understood differently.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -38,6 +39,8 @@ _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
 _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
+_WORD = 2**63
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
@@ -132,29 +135,42 @@ def read_usage(value: object) -> Usage | None:
     total = count(value.get("total_tokens"))
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
-    cost = value.get("cost")
     return Usage(
         prompt,
         completion,
         total,
         _mapping(value.get("prompt_tokens_details")),
         _mapping(value.get("completion_tokens_details")),
-        float(cost) if isinstance(cost, (int, float)) and not isinstance(cost, bool) else None,
+        _amount(value.get("cost")),
         value,
     )
 
 
 def count(value: object) -> int | None:
-    """A token count as an int; None where the value is no whole number."""
+    """A token count as an int; None where the value is no whole number, or none of 64 bits.
+
+    Nothing is counted in more, and Python refuses to print an integer of thousands of digits.
+    """
     match value:
         case bool():
             return None
-        case int():
+        case int() if -_WORD <= value < _WORD:
             return value
-        case float() if value.is_integer():
+        case float() if -_WORD <= value < _WORD and value.is_integer():
             return int(value)
         case _:
             return None
+
+
+def _amount(value: object) -> float | None:
+    """A sum of money; None where the value is no number, or none that can be added up."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        amount = float(value)
+    except OverflowError:
+        return None
+    return amount if math.isfinite(amount) else None
 
 
 def read_choice(
@@ -230,7 +246,7 @@ def _content_parts(content: object) -> tuple[Json, ...]:
 
 def _text_of_part(part: Json) -> str:
     value = part.get("text")
-    return value if isinstance(value, str) and part.get("type") in {"text", "output_text"} else ""
+    return value if isinstance(value, str) and part.get("type") in _TEXT_PARTS else ""
 
 
 def _reasoning(message: Json, details: tuple[Json, ...]) -> tuple[str, str | None]:

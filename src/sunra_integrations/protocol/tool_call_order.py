@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from sunra_integrations.protocol.brackets import Brackets
 from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta, count, text
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
@@ -34,13 +35,15 @@ class _Piece(NamedTuple):
 
 
 class _Call:
-    __slots__ = ("arguments", "id", "index", "name")
+    __slots__ = ("arguments", "brackets", "followed", "id", "index", "name")
 
     def __init__(self, index: int, call_id: str, name: str | None) -> None:
         self.index = index
         self.id = call_id
         self.name = name
         self.arguments: list[str] = []
+        self.brackets = Brackets()
+        self.followed = 0  # pieces of the arguments that the brackets have been followed in
 
 
 class ToolCallOrder:
@@ -54,6 +57,8 @@ class ToolCallOrder:
     def __init__(self, id_prefix: str = "call") -> None:
         self._id_prefix = id_prefix
         self._calls: list[_Call] = []
+        self._indexes: set[int] = set()
+        self._highest = -1
         self._by_id: dict[str, _Call] = {}
         self._by_wire_index: dict[int, _Call] = {}
 
@@ -103,10 +108,11 @@ class ToolCallOrder:
         return call
 
     def _begin(self, piece: _Piece) -> _Call:
-        taken = {call.index for call in self._calls}
         index = piece.wire_index
-        if index is None or index in taken:
-            index = max(taken, default=-1) + 1
+        if index is None or index in self._indexes:
+            index = self._highest + 1
+        self._indexes.add(index)
+        self._highest = max(self._highest, index)
         call = _Call(index, piece.id or f"{self._id_prefix}_{index}", piece.name)
         self._calls.append(call)
         self._by_id[call.id] = call
@@ -156,6 +162,11 @@ def _rest_of_name(call: _Call, name: str | None) -> str | None:
 
 def _complete(call: _Call) -> bool:
     if not call.arguments or not call.arguments[-1].rstrip().endswith("}"):
+        return False
+    for piece in call.arguments[call.followed :]:
+        call.brackets.feed(piece)
+    call.followed = len(call.arguments)
+    if not call.brackets.closed:
         return False
     try:
         return isinstance(from_json("".join(call.arguments)), dict)

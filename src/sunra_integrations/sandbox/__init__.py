@@ -21,6 +21,9 @@ A test can say what comes next, down to the bytes::
 and see what was sent: ``sandbox.requests[-1].json``. From a shell:
 ``python -m sunra_integrations.sandbox``. In pytest: the fixture ``sunra_sandbox``.
 
+What it checks and answers is described by the OpenAPI document at ``/openapi.json``. Where Sunra
+states no limit, it has a few of its own: 128 choices, 64 MiB and 96 levels of nesting a request.
+
 Needs the extra: ``pip install 'sunra-integrations[sandbox]'``.
 """
 
@@ -28,8 +31,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .ledger import Received
-    from .scripted import (
+    from sunra_integrations.sandbox.ledger import Received
+    from sunra_integrations.sandbox.scripted import (
         Answer,
         CallTools,
         HangUp,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
         completion,
         sse,
     )
-    from .server import Sandbox
+    from sunra_integrations.sandbox.server import Sandbox
 
 __all__ = [
     "Answer",
@@ -63,7 +66,7 @@ def __getattr__(name: str) -> Any:
     """Loads a name when it is asked for: pytest imports this package in every project."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES.get(name, 'scripted')}", __name__), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'scripted')}"), name)
 
 
 def __dir__() -> list[str]:

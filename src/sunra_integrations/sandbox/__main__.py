@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from .server import Sandbox
+from sunra_integrations.sandbox.server import Sandbox
 
 _DESCRIPTION = """\
 A strict local Sunra endpoint: POST /v1/chat/completions, plain and streamed.

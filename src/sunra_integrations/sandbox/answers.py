@@ -6,8 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from .conversation import Attachment, Conversation, ToolResult
-from .words import MOST_TEXT, is_question, question, sentences, stems, without_label
+from sunra_integrations.sandbox.conversation import Attachment, Conversation, ToolResult
+from sunra_integrations.sandbox.words import (
+    MOST_TEXT,
+    is_question,
+    question,
+    sentences,
+    stems,
+    without_label,
+)
 
 _SHORT_RESULT = 600
 _SECOND_BEST = 0.7

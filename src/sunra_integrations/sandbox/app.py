@@ -6,21 +6,21 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from . import refusal, script, stream, strict_json
-from .contract import model_problem, request_problems, unknown_parameters
-from .delivery import Event, Receive, Response, Send, deliver
-from .ledger import Ledger, Received
-from .refusal import Refusal
-from .reply import Reply, completion
-from .scripted import CallTools, HangUp, Http, Message, Say, Scripted
+from sunra_integrations.sandbox import openapi, refusal, script, stream, strict_json
+from sunra_integrations.sandbox.contract import model_problem, request_problems, unknown_parameters
+from sunra_integrations.sandbox.delivery import Event, Receive, Response, Send, deliver
+from sunra_integrations.sandbox.ledger import Ledger, Received
+from sunra_integrations.sandbox.openapi import COMPLETIONS_PATH, DOCUMENT_PATH, MOST_BYTES
+from sunra_integrations.sandbox.refusal import Refusal
+from sunra_integrations.sandbox.reply import Reply, completion
+from sunra_integrations.sandbox.scripted import CallTools, HangUp, Http, Message, Say, Scripted
 
-PATH = "/v1/chat/completions"
-MOST_BYTES = 64 * 1024 * 1024
+_METHODS = {COMPLETIONS_PATH: "POST", DOCUMENT_PATH: "GET"}
 _MOST_NAMES = 20
 
 
 class App:
-    """One endpoint, ``POST /v1/chat/completions``.
+    """One endpoint, ``POST /v1/chat/completions``, and its description, ``GET /openapi.json``.
 
     Args:
         ledger: Where answers are queued and requests noted.
@@ -58,6 +58,8 @@ class App:
         refused = self._refused(received, too_large=too_large)
         if refused is not None:
             return _refusal(received, refused)
+        if received.path == DOCUMENT_PATH:
+            return _described(received, openapi.document(self._models))
         try:
             request = strict_json.read(received.body)
         except strict_json.NotJson as error:
@@ -72,10 +74,13 @@ class App:
 
     def _refused(self, received: Received, *, too_large: bool) -> Refusal | None:
         """What is wrong before the body is even looked at."""
-        if received.path != PATH:
+        method = _METHODS.get(received.path)
+        if method is None:
             return refusal.no_such_path(received.path)
-        if received.method != "POST":
-            return refusal.wrong_method(received.method)
+        if received.method != method:
+            return refusal.wrong_method(received.method, method)
+        if received.path == DOCUMENT_PATH:
+            return None
         scheme, _, key = received.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return refusal.no_key("there is no bearer key")
@@ -112,6 +117,13 @@ def _refusal(received: Received, refused: Refusal) -> Response:
     body = refused.body(received.path, request_id)
     headers = {"content-type": "application/json", **_headers(request_id), **refused.headers}
     return Response(refused.status, {**headers, "content-length": str(len(body))}, [body])
+
+
+def _described(received: Received, document: dict[str, Any]) -> Response:
+    body = json.dumps(document).encode()
+    own = {"content-type": "application/json", "content-length": str(len(body))}
+    request_id = refusal.request_id(received.method, received.path, received.body)
+    return Response(200, {**_headers(request_id), **own}, [body])
 
 
 def _headers(request_id: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Small checks of JSON values: each says what is wrong, where, and which rule it breaks."""
+"""Small checks of JSON values: each says what is wrong, where, and which rule it breaks.
+
+A check also states its rule as a JSON Schema, which is what the OpenAPI document is made of.
+"""
 
 import math
 import re
@@ -31,7 +34,30 @@ class Problem:
         return f"{self.path}: {shown(self.value)} is not {self.rule}"
 
 
-Check: TypeAlias = Callable[[str, Any], Iterator[Problem]]
+Finder: TypeAlias = Callable[[str, Any], Iterator[Problem]]
+Schema: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Finds what is wrong with a value, and states the same rule as a JSON Schema.
+
+    Args:
+        find: Every problem of the value found at a path.
+        schema: The rule, as far as JSON Schema can say it.
+    """
+
+    find: Finder
+    schema: Schema
+
+    def __call__(self, path: str, value: Any) -> Iterator[Problem]:
+        """Every problem of the value found at a path."""
+        return self.find(path, value)
+
+
+def stated_as(schema: Schema) -> Callable[[Finder], Check]:
+    """Makes a check of a function and the JSON Schema that states the same rule."""
+    return lambda find: Check(find, schema)
 
 
 def shown(value: Any) -> str:
@@ -62,22 +88,39 @@ def breaks_rule(path: str, value: Any, rule: str) -> Problem:
     return Problem(path, value, rule, malformed=False)
 
 
+@stated_as({"type": "boolean"})
 def boolean(path: str, value: Any) -> Iterator[Problem]:
     """Finds fault with anything but true and false."""
     if not isinstance(value, bool):
         yield wrong_type(path, value, "a boolean")
 
 
-def integer(low: int, high: int | None = None) -> Check:
-    """A check for whole numbers in a range; true and 1.0 are not integers on this wire."""
-    rule = (
-        f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
-    )
+def integer(low: int | None = None, high: int | None = None, why: str = "") -> Check:
+    """A check for whole numbers in a range; true and 1.0 are not integers on this wire.
 
+    Args:
+        low: The least; None for no bound.
+        high: The most; None for no bound.
+        why: Where the bound comes from, if not from Sunra's reference.
+    """
+    schema: Schema = {"type": "integer"}
+    if low is None:
+        rule = "an integer"
+    elif high is None:
+        rule = f"an integer of {low} or more"
+        schema["minimum"] = low
+    else:
+        rule = f"an integer from {low} to {high}"
+        schema |= {"minimum": low, "maximum": high}
+    if why:
+        rule = f"{rule} ({why})"
+        schema["description"] = why
+
+    @stated_as(schema)
     def check(path: str, value: Any) -> Iterator[Problem]:
         if isinstance(value, bool) or not isinstance(value, int):
             yield wrong_type(path, value, rule)
-        elif value < low or (high is not None and value > high):
+        elif (low is not None and value < low) or (high is not None and value > high):
             yield breaks_rule(path, value, rule)
 
     return check
@@ -87,6 +130,7 @@ def number(low: float, high: float) -> Check:
     """A check for finite numbers in a range."""
     rule = f"a number from {low:g} to {high:g}"
 
+    @stated_as({"type": "number", "minimum": low, "maximum": high})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             yield wrong_type(path, value, rule)
@@ -99,7 +143,9 @@ def number(low: float, high: float) -> Check:
 def string(pattern: str | None = None, rule: str = "a string") -> Check:
     """A check for strings, optionally of a whole-match pattern described by ``rule``."""
     compiled = re.compile(pattern) if pattern else None
+    stated = {"pattern": f"^(?:{pattern})$", "description": rule} if pattern else {}
 
+    @stated_as({"type": "string", **stated})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if not isinstance(value, str):
             yield wrong_type(path, value, rule)
@@ -109,7 +155,7 @@ def string(pattern: str | None = None, rule: str = "a string") -> Check:
     return check
 
 
-NON_EMPTY = string(r"(?s).+", "a non-empty string")
+NON_EMPTY = Check(string(r"(?s).+", "a non-empty string").find, {"type": "string", "minLength": 1})
 TEXT = string()
 
 
@@ -117,6 +163,7 @@ def one_of(*allowed: str) -> Check:
     """A check for a closed set of words."""
     rule = "one of " + ", ".join(allowed)
 
+    @stated_as({"type": "string", "enum": list(allowed)})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if not isinstance(value, str):
             yield wrong_type(path, value, rule)
@@ -128,7 +175,10 @@ def one_of(*allowed: str) -> Check:
 
 def list_of(item: Check, least: int = 0, most: int | None = None) -> Check:
     """A check for lists whose every item passes ``item``."""
+    bounds = {"minItems": least or None, "maxItems": most}
+    stated = {name: bound for name, bound in bounds.items() if bound is not None}
 
+    @stated_as({"type": "array", "items": item.schema, **stated})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if not isinstance(value, list):
             yield wrong_type(path, value, "a list")
@@ -152,7 +202,16 @@ def object_of(
     """A check for objects by key; ``closed`` refuses keys that are not named."""
     needed = required or {}
     known = {**needed, **(optional or {})}
+    stated: Schema = {
+        "type": "object",
+        "properties": {name: inner.schema for name, inner in known.items()},
+    }
+    if needed:
+        stated["required"] = list(needed)
+    if closed:
+        stated["additionalProperties"] = False
 
+    @stated_as(stated)
     def check(path: str, value: Any) -> Iterator[Problem]:
         if not isinstance(value, dict):
             yield wrong_type(path, value, "an object")
@@ -173,9 +232,42 @@ def object_of(
 ANY_OBJECT = object_of()
 
 
+def by_word(key: str, forms: Mapping[str, Check], rule: str = "one of") -> Check:
+    """A check for objects whose ``key`` says which of several forms they have.
+
+    Args:
+        key: The key that holds the word.
+        forms: What to check for each word.
+        rule: What the words are, before they are listed.
+    """
+    listed = f"{rule} {', '.join(forms)}"
+
+    @stated_as({"oneOf": [_with_word(form.schema, key, word) for word, form in forms.items()]})
+    def check(path: str, value: Any) -> Iterator[Problem]:
+        if not isinstance(value, dict):
+            yield wrong_type(path, value, "an object")
+            return
+        match value.get(key):
+            case str(word) if word in forms:
+                yield from forms[word](path, value)
+            case str(word):
+                yield breaks_rule(f"{path}.{key}", word, listed)
+            case other:
+                yield wrong_type(f"{path}.{key}", other, listed)
+
+    return check
+
+
+def _with_word(form: Schema, key: str, word: str) -> Schema:
+    properties = {key: {"const": word}, **form.get("properties", {})}
+    required = [key, *(name for name in form.get("required", ()) if name != key)]
+    return {**form, "properties": {**properties, key: {"const": word}}, "required": required}
+
+
 def nullable(inner: Check) -> Check:
     """The same check, with null let through."""
 
+    @stated_as({"anyOf": [inner.schema, {"type": "null"}]})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if value is not None:
             yield from inner(path, value)
@@ -183,6 +275,7 @@ def nullable(inner: Check) -> Check:
     return check
 
 
+@stated_as({})
 def anything(path: str, value: Any) -> Iterator[Problem]:
     """Finds no fault: for keys whose value Sunra does not document."""
     del path, value

@@ -5,16 +5,16 @@ model that is none with 404. All problems are told at once, each with its path, 
 """
 
 import difflib
-from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from .checks import (
+from sunra_integrations.sandbox.checks import (
     ANY_OBJECT,
     NON_EMPTY,
     TEXT,
     Check,
     Problem,
+    Schema,
     anything,
     boolean,
     breaks_rule,
@@ -22,15 +22,15 @@ from .checks import (
     list_of,
     number,
     object_of,
-    one_of,
+    stated_as,
     string,
     wrong_type,
 )
-from .json_schema import schema_problems, strict_problems
-from .message_rules import check_messages
+from sunra_integrations.sandbox.message_rules import check_messages
+from sunra_integrations.sandbox.tool_rules import response_format, tool_choice, tools
 
-MODEL_NAME = string(r"[^/\s]+/\S+", "a model name of the form vendor/name")
-_TOOL_NAME = string(r"[a-zA-Z0-9_-]{1,64}", "a name of 1 to 64 letters, digits, _ or -")
+# Spelled out, because what \s stands for differs between the dialects of readers of the document.
+MODEL_NAME = string(r"[^/\x00-\x20\x7F]+/[^\x00-\x20\x7F]+", "a model name of the form vendor/name")
 
 # How alike an unknown name must be to a known one to be taken for its misspelling, and up to
 # which length and how many names are compared at all.
@@ -38,81 +38,20 @@ _CLOSE_SPELLING = 0.8
 _LONGEST_NAME = 40
 _MOST_NAMES = 64
 
+# A choice costs memory here as it costs money at Sunra, which states no limit.
+MOST_CHOICES = 128
 
+_FEW_STRINGS = list_of(NON_EMPTY, most=4)
+
+
+@stated_as({"anyOf": [NON_EMPTY.schema, _FEW_STRINGS.schema]})
 def _stop(path: str, value: Any) -> Iterator[Problem]:
     if isinstance(value, list):
-        yield from list_of(NON_EMPTY, most=4)(path, value)
+        yield from _FEW_STRINGS(path, value)
     elif not isinstance(value, str):
         yield wrong_type(path, value, "a string or a list of at most 4 strings")
     else:
         yield from NON_EMPTY(path, value)
-
-
-def _parameters_schema(path: str, value: Any) -> Iterator[Problem]:
-    yield from schema_problems(path, value)
-    if isinstance(value, dict) and value.get("type", "object") != "object":
-        yield breaks_rule(f"{path}.type", value["type"], "'object'")
-
-
-def _tool(path: str, value: Any) -> Iterator[Problem]:
-    function = object_of(
-        {"name": _TOOL_NAME},
-        {"description": TEXT, "parameters": _parameters_schema, "strict": boolean},
-    )
-    found = list(object_of({"type": one_of("function"), "function": function})(path, value))
-    yield from found
-    if not found and value["function"].get("strict"):
-        parameters = value["function"].get("parameters", {"type": "object"})
-        yield from strict_problems(f"{path}.function.parameters", parameters)
-
-
-def _tools(path: str, value: Any) -> Iterator[Problem]:
-    found = list(list_of(_tool, least=1)(path, value))
-    yield from found
-    if not found:
-        names = Counter(tool["function"]["name"] for tool in value)
-        for name in sorted(name for name, count in names.items() if count > 1):
-            yield breaks_rule(path, name, "the name of one tool only")
-
-
-def _tool_choice(path: str, value: Any) -> Iterator[Problem]:
-    match value:
-        case str():
-            yield from one_of("none", "auto", "required")(path, value)
-        case dict():
-            named = object_of({"name": NON_EMPTY}, closed=True)
-            choice = object_of({"type": one_of("function"), "function": named}, closed=True)
-            yield from choice(path, value)
-        case _:
-            yield wrong_type(path, value, "a string or an object naming a function")
-
-
-def _response_format(path: str, value: Any) -> Iterator[Problem]:
-    kinds = one_of("text", "json_object", "json_schema", "grammar")
-    found = list(object_of({"type": kinds})(path, value))
-    yield from found
-    if found:
-        return
-    match value["type"]:
-        case "json_schema":
-            yield from object_of({"json_schema": _named_schema})(path, value)
-        case "grammar":
-            yield from object_of({"grammar": NON_EMPTY})(path, value)
-        case _:
-            return
-
-
-def _named_schema(path: str, value: Any) -> Iterator[Problem]:
-    found = list(
-        object_of(
-            {"name": _TOOL_NAME, "schema": schema_problems},
-            {"description": TEXT, "strict": boolean},
-            closed=True,
-        )(path, value)
-    )
-    yield from found
-    if not found and value.get("strict"):
-        yield from strict_problems(f"{path}.schema", value["schema"])
 
 
 _STRINGS = list_of(NON_EMPTY)
@@ -130,13 +69,13 @@ DOCUMENTED: dict[str, Check] = {
     "frequency_penalty": _PENALTY,
     "presence_penalty": _PENALTY,
     "stop": _stop,
-    "n": integer(1, 128),
+    "n": integer(1, MOST_CHOICES, "the sandbox's own limit: Sunra states none"),
     "logprobs": boolean,
     "top_logprobs": integer(0, 20),
-    "response_format": _response_format,
-    "seed": integer(-(2**63), 2**63 - 1),
-    "tools": _tools,
-    "tool_choice": _tool_choice,
+    "response_format": response_format,
+    "seed": integer(),
+    "tools": tools,
+    "tool_choice": tool_choice,
     "parallel_tool_calls": boolean,
     "user": TEXT,
 }
@@ -192,6 +131,25 @@ FAMILY: dict[str, Check] = {
 
 _KNOWN: dict[str, Check] = {**DOCUMENTED, **FAMILY}
 
+_NEED_TRUE = {"top_logprobs": "logprobs", "stream_options": "stream"}
+_NEED_TOOLS = ("tool_choice", "parallel_tool_calls")
+
+REQUEST_SCHEMA: Schema = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        **{name: check.schema for name, check in _KNOWN.items()},
+        "model": MODEL_NAME.schema,
+    },
+    "not": {"required": ["max_tokens", "max_completion_tokens"]},
+    "dependentRequired": {name: ["tools"] for name in _NEED_TOOLS},
+    "dependentSchemas": {
+        name: {"required": [other], "properties": {other: {"const": True}}}
+        for name, other in _NEED_TRUE.items()
+    },
+}
+"""The contract as a JSON Schema, as far as JSON Schema can say it."""
+
 
 def request_problems(request: Any) -> list[Problem]:
     """Everything wrong with a request body, in the order of its keys."""
@@ -240,31 +198,29 @@ def _meant(name: str) -> str | None:
 
 def _company(request: dict[str, Any]) -> Iterator[Problem]:
     """Parameters that need or forbid one another."""
-    tools = request.get("tools")
+    offered = request.get("tools")
     if "max_tokens" in request and "max_completion_tokens" in request:
         limit = request["max_completion_tokens"]
         yield breaks_rule("max_completion_tokens", limit, "allowed together with max_tokens")
-    if "top_logprobs" in request and request.get("logprobs") is not True:
-        yield breaks_rule("top_logprobs", request["top_logprobs"], "allowed without logprobs: true")
-    if "stream_options" in request and request.get("stream") is not True:
-        options = request["stream_options"]
-        yield breaks_rule("stream_options", options, "allowed without stream: true")
-    for name in ("tool_choice", "parallel_tool_calls"):
-        if name in request and tools is None:
+    for name, other in _NEED_TRUE.items():
+        if name in request and request.get(other) is not True:
+            yield breaks_rule(name, request[name], f"allowed without {other}: true")
+    for name in _NEED_TOOLS:
+        if name in request and offered is None:
             yield breaks_rule(name, request[name], "allowed without tools")
-    match request.get("tool_choice"), tools:
+    match request.get("tool_choice"), offered:
         case {"function": {"name": str(name)}}, list():
-            if name not in _tool_names(tools):
+            if name not in _tool_names(offered):
                 path = "tool_choice.function.name"
                 yield breaks_rule(path, name, "the name of one of the tools")
         case _:
             return
 
 
-def _tool_names(tools: list[Any]) -> set[str]:
+def _tool_names(offered: list[Any]) -> set[str]:
     return {
         name
-        for tool in tools
+        for tool in offered
         if isinstance(tool, dict) and isinstance(function := tool.get("function"), dict)
         if isinstance(name := function.get("name"), str)
     }

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .ledger import Received
-from .scripted import End
+from sunra_integrations.sandbox.ledger import Received
+from sunra_integrations.sandbox.scripted import End
 
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]

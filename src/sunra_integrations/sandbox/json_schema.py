@@ -17,7 +17,7 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
         "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
     ) from missing
 
-from .checks import Problem, breaks_rule, wrong_type
+from sunra_integrations.sandbox.checks import Problem, breaks_rule, wrong_type
 
 # Without a registry of its own, jsonschema would fetch a remote $ref over the network.
 _LOCAL_ONLY: referencing.Registry[Any] = referencing.Registry()

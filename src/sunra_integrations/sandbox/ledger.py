@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from .scripted import Answer, Handler, Scripted, as_scripted
+from sunra_integrations.sandbox.scripted import Answer, Handler, Scripted, as_scripted
 
 
 @dataclass(eq=False)

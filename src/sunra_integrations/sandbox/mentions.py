@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from .tokens import CJK
-from .words import STOPWORDS, stems, word_set
+from sunra_integrations.sandbox.tokens import CJK
+from sunra_integrations.sandbox.words import STOPWORDS, stems, word_set
 
 Kind: TypeAlias = Literal[
     "quoted", "url", "email", "uuid", "datetime", "date", "time", "path", "expression", "number",

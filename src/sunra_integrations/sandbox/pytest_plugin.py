@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .server import Sandbox
+    from sunra_integrations.sandbox.server import Sandbox
 
 
 @pytest.fixture(scope="session")
 def _sunra_sandbox_server() -> "Iterator[Sandbox]":
     """One server for the whole run."""
-    from .server import Sandbox  # noqa: PLC0415 - needs the extra, which a project may not have
+    from sunra_integrations.sandbox.server import Sandbox  # noqa: PLC0415 - needs the extra, which a project may not have
 
     with Sandbox() as sandbox:
         yield sandbox

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .checks import Problem
+from sunra_integrations.sandbox.checks import Problem
 
 MOST_PROBLEMS = 50
 RATE_LIMIT = {"limit": 1000, "remaining": 999, "reset": 60}
@@ -73,15 +73,15 @@ INVALID = "invalid_request_error"
 
 
 def no_such_path(path: str) -> Refusal:
-    """404: there is one path."""
+    """404: there is one endpoint."""
     message = f"{path[:200]!r} is not served; the path is /v1/chat/completions"
     return Refusal(404, "not_found_error", "NOT_FOUND", message)
 
 
-def wrong_method(method: str) -> Refusal:
-    """405: there is one method."""
-    message = f"{method} is not served here; use POST"
-    return Refusal(405, INVALID, "METHOD_NOT_ALLOWED", message, headers={"allow": "POST"})
+def wrong_method(method: str, served: str) -> Refusal:
+    """405: each path has one method."""
+    message = f"{method} is not served here; use {served}"
+    return Refusal(405, INVALID, "METHOD_NOT_ALLOWED", message, headers={"allow": served})
 
 
 def no_key(reason: str) -> Refusal:

@@ -1,6 +1,6 @@
 """The ``format`` of JSON Schema strings: which words have it, and what stands in for them."""
 
-from .mentions import Kind
+from sunra_integrations.sandbox.mentions import Kind
 
 # A text of each format, for where the words have none.
 FORMATS = {

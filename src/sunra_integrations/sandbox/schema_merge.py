@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from sunra_integrations.sandbox.json_schema import resolve
+
+# A chain of references that is longer than this leads in a circle.
+_MOST_REFERENCES = 12
+
 
 def merged(schemas: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Schemas that all apply, as one: maps joined, lists of names united, the tighter bound."""
@@ -45,3 +50,31 @@ def _shared_type(first: Any, second: Any) -> Any:
         return "integer"
     shared = [kind for kind in firsts if kind in seconds]
     return shared if len(shared) > 1 else next(iter(shared), second)
+
+
+def flattened(root: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its reference followed and its ``allOf`` folded in.
+
+    Args:
+        root: Where references lead.
+        schema: A schema within the root.
+    """
+    for _ in range(_MOST_REFERENCES):
+        if "$ref" in schema:
+            schema = _dereferenced(root, schema)
+        elif "allOf" in schema:
+            rest = {key: value for key, value in schema.items() if key != "allOf"}
+            schema = merged([rest, *(_dereferenced(root, part) for part in schema["allOf"])])
+        else:
+            break
+    return schema
+
+
+def _dereferenced(root: Any, part: Any) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        return {}
+    if "$ref" not in part:
+        return part
+    target = resolve(root, part["$ref"])
+    rest = {key: value for key, value in part.items() if key != "$ref"}
+    return merged([target if isinstance(target, dict) else {}, rest])

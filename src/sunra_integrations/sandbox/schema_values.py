@@ -4,38 +4,20 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .json_schema import fits, resolve
-from .pattern_text import matching
-from .schema_formats import FORMATS, SPOKEN_FORMATS, is_written_strictly
-from .schema_merge import merged
-from .schema_numbers import in_range, parsed
-from .supply import Supply
+from sunra_integrations.sandbox.json_schema import fits
+from sunra_integrations.sandbox.pattern_text import matching
+from sunra_integrations.sandbox.schema_formats import FORMATS, SPOKEN_FORMATS, is_written_strictly
+from sunra_integrations.sandbox.schema_kind import kind_of
+from sunra_integrations.sandbox.schema_merge import flattened, merged
+from sunra_integrations.sandbox.schema_numbers import in_range, parsed
+from sunra_integrations.sandbox.supply import Supply
 
 _DEEPEST = 100
 # From here on, what may end does: null before objects, no item that need not be.
 _DEEP_ENOUGH = 6
 _MOST_ITEMS = 200
-_MOST_REFERENCES = 12
 _MOST_VALUES = 5_000
 _LONGEST_TEXT = 20_000
-_BY_KEYWORD = {
-    "properties": "object",
-    "required": "object",
-    "additionalProperties": "object",
-    "minProperties": "object",
-    "items": "array",
-    "prefixItems": "array",
-    "minItems": "array",
-    "pattern": "string",
-    "minLength": "string",
-    "maxLength": "string",
-    "format": "string",
-    "minimum": "number",
-    "maximum": "number",
-    "exclusiveMinimum": "number",
-    "exclusiveMaximum": "number",
-    "multipleOf": "number",
-}
 _ABSENT = object()
 
 
@@ -70,14 +52,14 @@ class _Maker:
         self._left -= 1
         if self._left < 0:
             return _ABSENT if optional else None
-        schema = self._flat(schema if isinstance(schema, dict) else {})
+        schema = flattened(self._root, schema if isinstance(schema, dict) else {})
         if "const" in schema:
             return _ABSENT if optional else schema["const"]
         if "enum" in schema:
             return self._option(schema, optional=optional)
         if "anyOf" in schema or "oneOf" in schema:
             return self._alternative(schema, name, depth, optional=optional)
-        match _kind(schema):
+        match kind_of(schema):
             case "object":
                 return self._object(schema, depth, optional=optional)
             case "array":
@@ -91,27 +73,6 @@ class _Maker:
                 return _ABSENT if optional else None
             case _:
                 return self._string(schema, name, optional=optional)
-
-    def _flat(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema with its reference followed and its ``allOf`` folded in."""
-        for _ in range(_MOST_REFERENCES):
-            if "$ref" in schema:
-                target = resolve(self._root, schema["$ref"])
-                rest = {key: value for key, value in schema.items() if key != "$ref"}
-                schema = merged([target if isinstance(target, dict) else {}, rest])
-            elif "allOf" in schema:
-                rest = {key: value for key, value in schema.items() if key != "allOf"}
-                schema = merged([rest, *(self._flat_once(part) for part in schema["allOf"])])
-            else:
-                break
-        return schema
-
-    def _flat_once(self, part: Any) -> dict[str, Any]:
-        if isinstance(part, dict) and "$ref" in part:
-            target = resolve(self._root, part["$ref"])
-            rest = {key: value for key, value in part.items() if key != "$ref"}
-            return merged([target if isinstance(target, dict) else {}, rest])
-        return part if isinstance(part, dict) else {}
 
     def _option(self, schema: dict[str, Any], *, optional: bool) -> Any:
         options = [value for value in schema["enum"] if fits(value, schema, self._root)]
@@ -129,7 +90,7 @@ class _Maker:
         """The first alternative whose value fits the whole; null last."""
         key = "anyOf" if "anyOf" in schema else "oneOf"
         rest = {other: value for other, value in schema.items() if other != key}
-        options = [self._flat(part) for part in schema[key] if isinstance(part, dict)]
+        options = [flattened(self._root, part) for part in schema[key] if isinstance(part, dict)]
         options.sort(key=lambda part: (part.get("type") == "null", self._is_deep(part, depth)))
         made: Any = None
         for option in options:
@@ -143,7 +104,7 @@ class _Maker:
 
     def _is_deep(self, schema: dict[str, Any], depth: int) -> bool:
         """Whether a schema would lead further down where it is time to come to an end."""
-        return depth > _DEEP_ENOUGH and _kind(schema) in {"object", "array"}
+        return depth > _DEEP_ENOUGH and kind_of(schema) in {"object", "array"}
 
     def _object(self, schema: dict[str, Any], depth: int, *, optional: bool) -> Any:
         properties: dict[str, Any] = schema.get("properties", {})
@@ -193,11 +154,11 @@ class _Maker:
 
     def _items(self, item: Any, name: str, depth: int, least: int) -> list[Any]:
         """As many items as the text mentions, and at least as many as asked for."""
-        flat = self._flat(item) if isinstance(item, dict) else {}
+        flat = flattened(self._root, item) if isinstance(item, dict) else {}
         mentioned = self._enumerated(flat)
         if mentioned is not None and len(mentioned) >= least:
             return mentioned
-        kind = _kind(flat)
+        kind = kind_of(flat)
         said: list[Any] = []
         count = least
         if kind in {"integer", "number"}:
@@ -262,17 +223,6 @@ class _Maker:
         if 0 < len(text) < least:
             text = (text * (least // len(text) + 1))[:least]
         return text[:most]
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    match schema.get("type"):
-        case str(kind):
-            return kind
-        case [*kinds]:
-            return next((kind for kind in kinds if kind != "null"), "null")
-        case _:
-            found = (kind for keyword, kind in _BY_KEYWORD.items() if keyword in schema)
-            return next(found, "string")
 
 
 def _fallback(schema: dict[str, Any], plain: Any, *, optional: bool) -> Any:

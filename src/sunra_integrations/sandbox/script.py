@@ -16,9 +16,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import answers, conversation, structured, tokens, tool_use
-from .conversation import Conversation
-from .reply import Choice, Message, Reply
+from sunra_integrations.sandbox import answers, conversation, structured, tokens, tool_use
+from sunra_integrations.sandbox.conversation import Conversation
+from sunra_integrations.sandbox.reply import Choice, Message, Reply
 
 _REASONER = re.compile(r"(?:^|[^a-z0-9])(?:reasoner|reasoning|thinking|r1)(?:$|[^a-z0-9])")
 _EPOCH = 1_750_000_000

@@ -16,9 +16,10 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
         "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
     ) from missing
 
-from .app import App
-from .ledger import Ledger, Received
-from .scripted import Answer, End, Handler, Scripted
+from sunra_integrations.sandbox import openapi
+from sunra_integrations.sandbox.app import App
+from sunra_integrations.sandbox.ledger import Ledger, Received
+from sunra_integrations.sandbox.scripted import Answer, End, Handler, Scripted
 
 _BACKLOG = 2048
 _KEEP_ALIVE = 75
@@ -51,6 +52,7 @@ class Sandbox:
         keep: int | None = None,
     ) -> None:
         self._address = (host, port)
+        self._models = models
         self._keys = keys
         self._ledger = Ledger(keep)
         self._app = App(self._ledger, models, keys)
@@ -68,6 +70,11 @@ class Sandbox:
     def api_key(self) -> str:
         """A key it accepts."""
         return next(iter(sorted(self._keys)), _DEFAULT_KEY) if self._keys else _DEFAULT_KEY
+
+    @property
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document, which it also serves, without a key, at ``/openapi.json``."""
+        return openapi.document(self._models)
 
     # ── scripting ────────────────────────────────────────────────────────────
 

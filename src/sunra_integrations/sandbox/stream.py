@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .reply import Choice, Reply, envelope, wire_logprobs
-from .tokens import split
+from sunra_integrations.sandbox.reply import Choice, Reply, envelope, wire_logprobs
+from sunra_integrations.sandbox.tokens import split
 
 DONE = b"data: [DONE]\n\n"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from .answers import answer, nearest
-from .conversation import Conversation
-from .json_schema import schema_problems
-from .schema_values import instance
-from .supply import Supply
-from .words import question, sentences, without_label
+from sunra_integrations.sandbox.answers import answer, nearest
+from sunra_integrations.sandbox.conversation import Conversation
+from sunra_integrations.sandbox.json_schema import schema_problems
+from sunra_integrations.sandbox.schema_values import instance
+from sunra_integrations.sandbox.supply import Supply
+from sunra_integrations.sandbox.words import question, sentences, without_label
 
 _KEY = re.compile(r"[\"'`“‘]([A-Za-z_]\w{0,39})[\"'`”’]")
 _KEY_TALK = re.compile(r"\b(?:keys?|fields?|propert(?:y|ies)|attributes?|json)\b", re.IGNORECASE)

@@ -4,8 +4,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .mentions import MOST_TEXT, Kind, Mention, find, leftover, places
-from .words import GENERIC, question, stem, stem_set, stems, without_label
+from sunra_integrations.sandbox.mentions import MOST_TEXT, Kind, Mention, find, leftover, places
+from sunra_integrations.sandbox.words import GENERIC, question, stem, stem_set, stems, without_label
 
 # Stems in a property's name (or description, where the name says nothing) and what they ask for.
 _NATURES: tuple[tuple[frozenset[str], tuple[Kind, ...]], ...] = (

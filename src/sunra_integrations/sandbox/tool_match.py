@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .words import GENERIC, is_question, question, stem, stem_set, stems
+from sunra_integrations.sandbox.words import GENERIC, is_question, question, stem, stem_set, stems
 
 _GENERIC_STEMS = frozenset(map(stem, GENERIC))
 _LOOKUP = stem_set("search retrieve retriever lookup knowledge documents docs wiki encyclopedia")

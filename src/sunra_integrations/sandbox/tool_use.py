@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .conversation import Conversation
-from .mentions import MOST_TEXT, Mention, find, places
-from .schema_values import instance
-from .supply import Supply
-from .tool_match import Tool, fitting, nearest, read, score
-from .words import stems
+from sunra_integrations.sandbox.conversation import Conversation
+from sunra_integrations.sandbox.mentions import MOST_TEXT, Mention, find, places
+from sunra_integrations.sandbox.schema_values import instance
+from sunra_integrations.sandbox.supply import Supply
+from sunra_integrations.sandbox.tool_match import Tool, fitting, nearest, read, score
+from sunra_integrations.sandbox.words import stems
 
 _CLAUSE = re.compile(
     r"[,;]?\s+(?:and then|then|and also|and|also|plus)\s+|[;\n]+|(?<=[.!?])\s+|[，；。？！]"

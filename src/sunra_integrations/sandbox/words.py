@@ -3,7 +3,7 @@
 
 import re
 
-from .tokens import CJK
+from sunra_integrations.sandbox.tokens import CJK
 
 
 def word_set(text: str) -> frozenset[str]:

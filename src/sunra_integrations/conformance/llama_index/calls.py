@@ -1,7 +1,5 @@
 """One call: what is sent, and what is told of the answer."""
 
-# ruff: noqa: D102, PLR2004, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Blocks out and blocks in: each is on the wire or an error, and nothing of an answer is lost."""
 
-# ruff: noqa: D102, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 import base64

@@ -1,7 +1,5 @@
 """Calls that fail: how often they are tried, and that they do not pass for an answer."""
 
-# ruff: noqa: D102, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 import traceback

@@ -1,7 +1,5 @@
 """An LLM as an object: stored, copied, used from several event loops, and its clients."""
 
-# ruff: noqa: D102, S101, S301 - tests: their names are sentences; the pickles are their own
-
 from __future__ import annotations
 
 import asyncio
@@ -55,7 +53,7 @@ class LifecycleTests(LLMSuite):
         again = type(llm).from_dict(llm.to_dict(), api_key=endpoint.api_key)
         assert again.to_dict() == llm.to_dict()
         again.complete(PROMPT)
-        assert sent(endpoint)["temperature"] == 0.5  # noqa: PLR2004
+        assert sent(endpoint)["temperature"] == 0.5
 
     @pytest.mark.parametrize("how", _COPIES)
     def test_a_copy_made_after_calls_works(
@@ -70,7 +68,7 @@ class LifecycleTests(LLMSuite):
         assert again.to_dict() == llm.to_dict()
         for way in WAYS:
             WAYS[way](again)
-        assert sent(endpoint)["temperature"] == 0.5  # noqa: PLR2004
+        assert sent(endpoint)["temperature"] == 0.5
 
     @pytest.mark.parametrize("way", WAYS)
     def test_a_changed_key_takes_effect(self, endpoint: Sandbox, way: str) -> None:

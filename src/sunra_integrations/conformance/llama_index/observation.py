@@ -1,7 +1,5 @@
 """What callbacks, events and spans get to see: each call once, its usage, and no secret."""
 
-# ruff: noqa: D102, PLR2004, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 from typing import Any

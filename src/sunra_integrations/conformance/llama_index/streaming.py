@@ -1,7 +1,5 @@
 """Streams: each response whole so far, none changed later, the last one complete."""
 
-# ruff: noqa: D102, PLR2004, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 import inspect

@@ -1,7 +1,5 @@
 """Objects of a class out of answers, in every way to ask for them."""
 
-# ruff: noqa: D102, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Chat with tools: what is asked for, and what the calls are read as."""
 
-# ruff: noqa: D102, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """The LLM where LlamaIndex uses it: agents, query engines, chat engines."""
 
-# ruff: noqa: D102, S101 - tests: their names are sentences
-
 from __future__ import annotations
 
 from typing import Any

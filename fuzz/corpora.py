@@ -1,0 +1,26 @@
+"""What fuzzing begins with: the recordings of the suite, and what once broke something."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+CORPUS = _HERE / "corpus"
+"""Inputs by target, each named for what it once broke or what it exercises."""
+_RECORDINGS = _HERE.parent / "tests" / "wire"
+
+# A recording becomes an input of a target by what stands before its body.
+_HEADS = {
+    "event_stream": (".sse", b"\x07"),
+    "chunk_stream": (".sse", b"\x07"),
+    "completion": (".json", b""),
+    "error_answer": (".json", b"d\nx-request-id: r\nretry-after: 3\n\n"),
+}
+
+
+def inputs(target: str) -> Iterator[tuple[str, bytes]]:
+    """Each input of a target, with its name."""
+    suffix, head = _HEADS.get(target, ("", b""))
+    for path in sorted(_RECORDINGS.glob(f"*{suffix}")) if suffix else ():
+        yield path.name, head + path.read_bytes()
+    for path in sorted((CORPUS / target).glob("*")):
+        yield path.name, path.read_bytes()

@@ -1,0 +1,194 @@
+"""The OpenAPI document says what the sandbox does, and the sandbox does what it says.
+
+Schemathesis makes requests of the document, right and wrong ones, and holds each response to it.
+`FUZZ_EXAMPLES` sets how many; the suite's own number takes some ten seconds.
+"""
+
+import json
+import os
+import re
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from sunra_integrations.sandbox import Sandbox
+from sunra_integrations.sandbox.contract import DOCUMENTED, FAMILY, request_problems
+from sunra_integrations.sandbox.openapi import document
+from tests.sandbox.test_contract import (
+    ACCEPTED,
+    ANYTHING,
+    CALLING,
+    MESSAGE,
+    REFUSED,
+    STRICT,
+    TOOL,
+    USER,
+    named_schema,
+    tool,
+)
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+KEY = "fuzz-key"
+DOCUMENT = document()
+REQUEST = Draft202012Validator(DOCUMENT["components"]["schemas"]["ChatCompletionRequest"])
+
+# What JSON Schema cannot state; the document tells it in words.
+BEYOND_A_SCHEMA = re.compile(
+    r"\(strict\)|; missing: | is not the name of one (?:tool only|of the tools)$"
+    r"| is not answered by a tool message| is not the id of an unanswered"
+    r"| is not a list of distinct ids| is not a valid JSON Schema"
+    r"| is not a reference within this schema| is not a parameter: did you mean"
+    # In JSON Schema 1.0 is an integer; on this wire it is none.
+    r"|: -?\d+(?:\.0|(?:\.\d+)?e\+\d+) is not an integer"
+)
+
+
+def request(**parameters):
+    return {"model": "a/b", "messages": [USER], **parameters}
+
+
+def is_beyond_a_schema(problems):
+    return all(BEYOND_A_SCHEMA.search(text) for text in problems)
+
+
+def problems_of(asked):
+    return [problem.text for problem in request_problems(asked)]
+
+
+# ── the document and the contract ────────────────────────────────────────────
+
+
+def test_the_document_names_every_parameter_and_no_other():
+    assert set(REQUEST.schema["properties"]) == {*DOCUMENTED, *FAMILY}
+
+
+@pytest.mark.parametrize("name", DOCUMENT["components"]["schemas"])
+def test_every_schema_of_the_document_is_one(name):
+    Draft202012Validator.check_schema(DOCUMENT["components"]["schemas"][name])
+
+
+@pytest.mark.parametrize("parameters", ACCEPTED)
+def test_the_document_allows_what_is_accepted(parameters):
+    assert [found.message for found in REQUEST.iter_errors(request(**parameters))] == []
+
+
+@pytest.mark.parametrize(("parameters", "status", "told"), REFUSED)
+def test_the_document_forbids_what_is_refused_where_a_schema_can(parameters, status, told):
+    asked = request(**parameters)
+    assert REQUEST.is_valid(asked) is is_beyond_a_schema(problems_of(asked))
+
+
+def around(low, high, step):
+    """The bounds of a range, and what is just inside and outside of them."""
+    values = [low - step, low, low + step]
+    return [*values, high - step, high, high + step] if high is not None else values
+
+
+BOUNDARIES = [
+    *({"temperature": value} for value in around(0, 2, 0.01)),
+    *({"top_p": value} for value in around(0, 1, 0.01)),
+    *({"frequency_penalty": value} for value in around(-2, 2, 0.01)),
+    *({"presence_penalty": value} for value in around(-2, 2, 0.01)),
+    *({"min_p": value} for value in around(0, 1, 0.01)),
+    *({"repetition_penalty": value} for value in around(0, 2, 0.01)),
+    *({"top_k": value} for value in around(-1, None, 1)),
+    *({"n": value} for value in around(1, 128, 1)),
+    *({"max_tokens": value} for value in around(1, None, 1)),
+    *({"max_completion_tokens": value} for value in around(1, None, 1)),
+    *({"logprobs": True, "top_logprobs": value} for value in around(0, 20, 1)),
+    *({"logprobs": value, "top_logprobs": 1} for value in (True, False, None)),
+    *({"stream": value, "stream_options": {}} for value in (True, False, None)),
+    *({"stop": ["a"] * count} for count in range(6)),
+    *({"stop": value} for value in ("", "a", [""], [1], None)),
+    *({"tools": [TOOL] * count} for count in range(2)),
+    *({"tools": [tool(name="n" * length)]} for length in (0, 1, 64, 65)),
+    *({"messages": [USER] * count} for count in range(2)),
+    *({"tools": [TOOL], "tool_choice": value} for value in ("none", "auto", "required", "any", 1)),
+    {"tools": None, "tool_choice": "auto"},
+    {"response_format": None},
+    {"response_format": {}},
+    {"response_format": {"type": ["text"]}},
+    {"seed": 2**200},
+    {"user": ""},
+    {"user": None},
+]
+
+
+@pytest.mark.parametrize("parameters", BOUNDARIES, ids=str)
+def test_document_and_contract_draw_the_same_boundary(parameters):
+    asked = request(**parameters)
+    assert REQUEST.is_valid(asked) is not bool(request_problems(asked))
+
+
+def test_a_model_of_the_wrong_form_is_forbidden_though_it_is_a_404():
+    assert not REQUEST.is_valid(request(model="gpt-4o"))
+    assert request_problems(request(model="gpt-4o")) == []
+
+
+def test_the_document_names_the_models_served():
+    with Sandbox(models=["b/b", "a/a"]) as sandbox:
+        schemas = sandbox.openapi["components"]["schemas"]
+    model = schemas["ChatCompletionRequest"]["properties"]["model"]
+    assert model == {"type": "string", "enum": ["a/a", "b/b"]}
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    parameters=st.dictionaries(st.sampled_from([*DOCUMENTED, *FAMILY]), ANYTHING, max_size=4),
+    messages=st.lists(MESSAGE, max_size=3) | st.just([USER]),
+)
+@example(parameters={}, messages=[CALLING])
+@example(parameters={"tools": [tool(parameters=STRICT, strict=True)]}, messages=[USER])
+@example(parameters=named_schema({"type": "object"}, strict=True), messages=[USER])
+def test_document_and_contract_agree_on_any_request(parameters, messages):
+    asked = {"model": "a/b", "messages": messages, **parameters}
+    problems = problems_of(asked)
+    assert REQUEST.is_valid(asked) is is_beyond_a_schema(problems), problems
+
+
+# ── the document and the server ──────────────────────────────────────────────
+
+
+def test_the_document_is_served_without_a_key(sandbox):
+    response = httpx.get(f"{sandbox.base_url.removesuffix('/v1')}/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert response.json() == sandbox.openapi == DOCUMENT
+
+
+def test_the_document_can_only_be_got(sandbox):
+    response = httpx.post(f"{sandbox.base_url.removesuffix('/v1')}/openapi.json", json={})
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert response.json()["error"]["message"] == "POST is not served here; use GET"
+
+
+@schemathesis.deserializer("text/event-stream")
+def events(_, response):
+    """What each event but ``[DONE]`` carries: Schemathesis holds each to the document's chunk."""
+    # Schemathesis stops reading a long stream between two events.
+    carried = [event.removeprefix("data: ") for event in response.content.decode().split("\n\n")]
+    return [json.loads(data) for data in carried if data not in {"", "[DONE]"}]
+
+
+@pytest.fixture(scope="module")
+def locked():
+    """A sandbox with one key, so that a wrong one is told from a right one."""
+    with Sandbox(keys={KEY}, keep=0) as sandbox:
+        yield sandbox.base_url.removesuffix("/v1")
+
+
+@schemathesis.openapi.from_dict(DOCUMENT).parametrize()
+@seed(20_251)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
+def test_every_response_is_one_the_document_describes_and_none_is_a_5xx(case, locked):
+    case.headers["Authorization"] = f"Bearer {KEY}"
+    response = case.call(base_url=locked)
+    problems = []
+    if response.status_code in {400, 422}:
+        problems = [found["message"] for found in response.json()["error"]["details"]]
+    excused = [positive_data_acceptance] if problems and is_beyond_a_schema(problems) else []
+    case.validate_response(response, excluded_checks=excused)

@@ -1,0 +1,211 @@
+"""The key and secret headers, looked for in all that a user, a log or a tracer could see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.load import dumpd, dumps
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.callbacks.base_handler import BaseCallbackHandler as LlamaIndexHandler
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
+from pydantic import BaseModel, Field
+
+from sunra_integrations.errors import SunraError
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.sandbox import Http
+from sunra_integrations.transport import Settings, SunraClient
+
+KEY = "sk-look-for-me-0123456789"
+DEFAULT_HEADER = "default-header-look-for-me"
+CALL_HEADER = "call-header-look-for-me"
+SECRETS = (KEY, DEFAULT_HEADER, CALL_HEADER)
+CALL: dict[str, Any] = {"extra_headers": {"X-Call": CALL_HEADER}}
+ROOT = Path(__file__).parent
+
+
+def nothing_secret_in(seen: str | bytes) -> None:
+    raw = seen if isinstance(seen, bytes) else seen.encode()
+    for secret in SECRETS:
+        assert secret.encode() not in raw
+
+
+def deep(value: Any) -> str:
+    """All that can be printed of a value: its repr, its pydantic dump, and those of its items."""
+    if isinstance(value, dict):
+        return repr(value) + "".join(map(deep, value.values()))
+    if isinstance(value, (list, tuple, set)):
+        return repr(value) + "".join(map(deep, value))
+    if isinstance(value, BaseModel):
+        return repr(value) + repr(value.model_dump())
+    return repr(value) + str(value)
+
+
+def chat(sandbox, **more):
+    return ChatSunra(
+        model="openai/gpt-4o",
+        api_key=KEY,
+        base_url=sandbox.base_url,
+        default_headers={"X-Default": DEFAULT_HEADER},
+        max_retries=1,
+        **more,
+    )
+
+
+def llm(sandbox, **more):
+    return Sunra(
+        model="openai/gpt-4o",
+        api_key=KEY,
+        api_base=sandbox.base_url,
+        default_headers={"X-Default": DEFAULT_HEADER},
+        max_retries=1,
+        **more,
+    )
+
+
+def client(sandbox):
+    headers = {"X-Default": DEFAULT_HEADER}
+    return SunraClient(Settings.resolve(KEY, sandbox.base_url, default_headers=headers))
+
+
+class Callbacks(BaseCallbackHandler):
+    """Keeps all that LangChain's callbacks tell."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            return lambda *args, **kwargs: self.told.append((name, args, kwargs))
+        return super().__getattribute__(name)
+
+
+class Events(BaseEventHandler):
+    """Keeps all that LlamaIndex's events tell."""
+
+    told: list[Any] = Field(default_factory=list)
+
+    def handle(self, event: Any, **_: Any) -> None:
+        self.told.append(event)
+
+
+class Payloads(LlamaIndexHandler):
+    """Keeps the payloads of LlamaIndex's older callbacks."""
+
+    def __init__(self):
+        super().__init__([], [])
+        self.told: list[Any] = []
+
+    def on_event_start(self, event_type, payload=None, event_id="", parent_id="", **_):
+        self.told.append(payload)
+        return event_id
+
+    def on_event_end(self, event_type, payload=None, event_id="", **_):
+        self.told.append(payload)
+
+    def start_trace(self, trace_id=None):
+        pass
+
+    def end_trace(self, trace_id=None, trace_map=None):
+        pass
+
+
+@pytest.mark.parametrize("make", [chat, llm, client])
+def test_no_repr_dump_or_pickle_of_an_instance_holds_a_secret(make, sunra_sandbox):
+    model = make(sunra_sandbox)
+    nothing_secret_in(deep(model))
+    nothing_secret_in(str(model))
+    assert KEY.encode() not in pickle.dumps(model)
+    for dump in ("model_dump", "model_dump_json", "to_dict", "to_json"):
+        if hasattr(model, dump) and not isinstance(model, SunraClient):
+            nothing_secret_in(deep(getattr(model, dump)()))
+
+
+def test_langchain_s_serialised_form_holds_no_secret(sunra_sandbox):
+    model = chat(sunra_sandbox)
+    nothing_secret_in(dumps(model))
+    nothing_secret_in(deep(dumpd(model)))
+    nothing_secret_in(deep(model._identifying_params))
+    nothing_secret_in(deep(model._get_ls_params()))
+    nothing_secret_in(model._get_llm_string(**CALL))
+
+
+CALLS_OF_LANGCHAIN = {
+    "invoke": lambda model, config: model.invoke("Hi", config, **CALL),
+    "stream": lambda model, config: list(model.stream("Hi", config, **CALL)),
+    "ainvoke": lambda model, config: asyncio.run(model.ainvoke("Hi", config, **CALL)),
+}
+CALLS_OF_LLAMA_INDEX = {
+    "chat": lambda llm: llm.chat([ChatMessage("Hi")], **CALL),
+    "stream_chat": lambda llm: list(llm.stream_chat([ChatMessage("Hi")], **CALL)),
+    "complete": lambda llm: llm.complete("Hi", **CALL),
+    "achat": lambda llm: asyncio.run(llm.achat([ChatMessage("Hi")], **CALL)),
+}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("call", CALLS_OF_LANGCHAIN)
+def test_langchain_s_callbacks_logs_and_errors_hold_no_secret(call, fails, sunra_sandbox, caplog):
+    handler = Callbacks()
+    model = chat(sunra_sandbox)
+    if fails:
+        sunra_sandbox.answer_with(lambda _: Http(500, {"error": {"message": "It failed"}}))
+    with caplog.at_level(logging.DEBUG):
+        try:
+            CALLS_OF_LANGCHAIN[call](model, {"callbacks": [handler]})
+        except SunraError as error:
+            assert fails
+            nothing_secret_in(pickle.dumps(error))
+            nothing_secret_in(deep(vars(error)) + str(error) + repr(error))
+    assert handler.told
+    nothing_secret_in(deep(handler.told))
+    nothing_secret_in(caplog.text)
+    assert sunra_sandbox.requests[-1].headers["x-call"] == CALL_HEADER
+    assert sunra_sandbox.requests[-1].headers["x-default"] == DEFAULT_HEADER
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("call", CALLS_OF_LLAMA_INDEX)
+def test_llama_index_s_events_spans_payloads_logs_and_errors_hold_no_secret(
+    call, fails, sunra_sandbox, caplog
+):
+    events, payloads, spans = Events(), Payloads(), SimpleSpanHandler()
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(events)
+    dispatcher.add_span_handler(spans)
+    model = llm(sunra_sandbox, callback_manager=CallbackManager([payloads]))
+    if fails:
+        sunra_sandbox.answer_with(lambda _: Http(500, {"error": {"message": "It failed"}}))
+    try:
+        with caplog.at_level(logging.DEBUG):
+            CALLS_OF_LLAMA_INDEX[call](model)
+    except SunraError as error:
+        assert fails
+        nothing_secret_in(pickle.dumps(error))
+        nothing_secret_in(deep(vars(error)) + str(error) + repr(error))
+    finally:
+        dispatcher.event_handlers.remove(events)
+        dispatcher.span_handlers.remove(spans)
+    assert events.told
+    nothing_secret_in(deep(events.told) + deep(payloads.told))
+    nothing_secret_in(deep([*spans.completed_spans, *spans.dropped_spans]))
+    nothing_secret_in(caplog.text)
+    assert sunra_sandbox.requests[-1].headers["x-call"] == CALL_HEADER
+
+
+def test_no_cassette_holds_an_authorization_header():
+    cassettes = list(ROOT.rglob("cassettes/*.yaml"))
+    assert cassettes
+    for cassette in cassettes:
+        text = cassette.read_text(encoding="utf-8").lower()
+        assert "authorization" not in text
+        assert "bearer" not in text
