@@ -10,7 +10,8 @@ from typing import Any
 
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.protocol import responses
-from sunra_integrations.protocol.reply import Choice, Fold, Reply, ToolCall, join_details
+from sunra_integrations.protocol.accumulation import join_details
+from sunra_integrations.protocol.reply import Choice, Fold, Reply, ToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, Json, ToolCallDelta
 
 ANSWER = 0

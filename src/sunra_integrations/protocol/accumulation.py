@@ -13,6 +13,8 @@ from sunra_integrations.protocol.responses import Json
 
 _SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated by servers, not continued."""
+_WRITTEN_ON = frozenset(("text", "summary", "data"))
+"""Strings of these names in a reasoning detail are continued; all others are its own."""
 
 
 def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
@@ -49,6 +51,41 @@ def _goes_on(name: str, last: object, value: object) -> bool:
             return True
         case _:
             return False
+
+
+def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
+    """Appends reasoning details piece to piece, unchanged in all else, ready to be replayed.
+
+    Pieces of one detail share type and index; their text, summary and data are continued.
+    """
+    # Gathered first and joined once: joining at each piece would copy all that came before it.
+    details = [[joined.pop()]] if joined else []
+    for piece in pieces:
+        if details and _continues(details[-1][0], piece):
+            details[-1].append(piece)
+        else:
+            details.append([piece])
+    joined.extend(pieces[0] if len(pieces) == 1 else _continued(pieces) for pieces in details)
+
+
+def _continues(first: Json, piece: Json) -> bool:
+    same_id = not piece.get("id") or first.get("id") == piece.get("id")
+    return same_id and all(first.get(name) == piece.get(name) for name in ("type", "index"))
+
+
+def _continued(pieces: list[Json]) -> Json:
+    """The pieces of one detail as one; of a field that is no text, the last one said counts."""
+    joined: dict[str, Any] = {}
+    written: dict[str, list[str]] = {}
+    for piece in pieces:
+        for name, value in piece.items():
+            if name in _WRITTEN_ON and isinstance(value, str):
+                written.setdefault(name, []).append(value)
+            if value is not None or name not in joined:
+                joined[name] = value
+    return joined | {
+        name: "".join(texts) for name, texts in written.items() if isinstance(joined[name], str)
+    }
 
 
 def with_joined_text(parts: Iterable[Json]) -> tuple[Json, ...]:

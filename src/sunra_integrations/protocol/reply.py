@@ -11,7 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sunra_integrations.protocol.accumulation import accumulated, text_part, with_joined_text
+from sunra_integrations.protocol.accumulation import (
+    accumulated,
+    join_details,
+    text_part,
+    with_joined_text,
+)
 from sunra_integrations.protocol.responses import (
     NOTHING,
     ChoiceDelta,
@@ -21,8 +26,6 @@ from sunra_integrations.protocol.responses import (
     Usage,
 )
 from sunra_integrations.protocol.tool_call_order import parse_arguments
-
-_WRITTEN_ON = frozenset(("text", "summary", "data"))
 
 
 def _nothing() -> Json:
@@ -271,41 +274,6 @@ class _ChoiceFold:
             said = "".join(self.text)
             self.parts = [text_part(said)] if said else []
         self.parts += delta.parts or ((text_part(delta.text),) if delta.text else ())
-
-
-def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
-    """Appends reasoning details piece to piece, unchanged in all else, ready to be replayed.
-
-    Pieces of one detail share type and index; their text, summary and data are continued.
-    """
-    # Gathered first and joined once: joining at each piece would copy all that came before it.
-    details = [[joined.pop()]] if joined else []
-    for piece in pieces:
-        if details and _continues(details[-1][0], piece):
-            details[-1].append(piece)
-        else:
-            details.append([piece])
-    joined.extend(pieces[0] if len(pieces) == 1 else _continued(pieces) for pieces in details)
-
-
-def _continues(first: Json, piece: Json) -> bool:
-    same_id = not piece.get("id") or first.get("id") == piece.get("id")
-    return same_id and all(first.get(name) == piece.get(name) for name in ("type", "index"))
-
-
-def _continued(pieces: list[Json]) -> Json:
-    """The pieces of one detail as one; of a field that is no text, the last one said counts."""
-    joined: dict[str, Any] = {}
-    written: dict[str, list[str]] = {}
-    for piece in pieces:
-        for name, value in piece.items():
-            if name in _WRITTEN_ON and isinstance(value, str):
-                written.setdefault(name, []).append(value)
-            if value is not None or name not in joined:
-                joined[name] = value
-    return joined | {
-        name: "".join(texts) for name, texts in written.items() if isinstance(joined[name], str)
-    }
 
 
 def _said(fields: Json) -> Json:
