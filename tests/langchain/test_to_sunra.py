@@ -298,6 +298,26 @@ REFUSED: dict[str, tuple[BaseMessage, str, str]] = {
         "image",
         "messages[1].content[0]",
     ),
+    "tool result that is no content": (
+        HumanMessage([{"type": "tool_result", "tool_use_id": "c1", "content": 7}]),
+        "int",
+        "messages[1].content[0]",
+    ),
+    "tool result of a number": (
+        HumanMessage([{"type": "tool_result", "tool_use_id": "c1", "content": [7]}]),
+        "int",
+        "messages[1].content[0].content[0]",
+    ),
+    "tool result that answers nothing": (
+        HumanMessage([{"type": "tool_result", "content": "3"}]),
+        "tool_result",
+        "messages[1].content[0]",
+    ),
+    "tool call with a list for an id": (
+        AIMessage([{"type": "tool_use", "id": ["c1"], "name": "add", "input": {}}]),
+        "tool_call",
+        "messages[1].content[0]",
+    ),
     "unknown block": (HumanMessage([{"type": "hologram"}]), "hologram", "messages[1].content[0]"),
     "block without a type": (HumanMessage([{"x": 1}]), "untyped", "messages[1].content[0]"),
     "bytes of no known kind": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +89,7 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
     said = _Said()
     if isinstance(message.content, str):
         return said
-    known = {call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)}
+    known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
     own_images = message.additional_kwargs.get("images") or []
     for place, block in enumerate(message.content):
         where = f"{position}.content[{place}]"
@@ -104,7 +104,7 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
     return said
 
 
-def _take(block: Block, where: str, said: _Said, known: set[str | None]) -> None:
+def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) -> None:
     """Puts one block where it belongs; `known` are the ids of calls the message has as such."""
     match block.get("type"):
         case "text" if not block.get("text"):
@@ -116,7 +116,7 @@ def _take(block: Block, where: str, said: _Said, known: set[str | None]) -> None
         case "invalid_tool_call":
             if block.get("id") not in known:
                 said.calls.append(_wire_call(block, str(block.get("args") or ""), where))
-        case kind if kind in _CALL_BLOCKS:
+        case str() as kind if kind in _CALL_BLOCKS:
             call_id = block.get("call_id") if kind == "function_call" else block.get("id")
             if call_id not in known:
                 said.calls.append(_block_call({**block, "id": call_id}, where))
@@ -128,8 +128,9 @@ def _take_reasoning(block: Block, said: _Said) -> None:
     """Signed reasoning as a detail to replay, unsigned as text."""
     extras = block.get("extras")
     extras = extras if isinstance(extras, Mapping) else {}
-    said.reasoning_field = extras.get(REASONING_FIELD) or said.reasoning_field
-    if extras.get("reasoning_details"):
+    field = extras.get(REASONING_FIELD)
+    said.reasoning_field = field if isinstance(field, str) else said.reasoning_field
+    if isinstance(extras.get("reasoning_details"), list):
         said.reasoning_details += extras["reasoning_details"]
         said.reasoning.append(str(block.get("reasoning") or ""))
         return
@@ -190,10 +191,12 @@ def _block_call(block: Block, where: str) -> Message:
 
 
 def _wire_call(call: Mapping[str, Any], arguments: str, where: str) -> Message:
-    if not call.get("id"):
+    if not isinstance(call.get("id"), str) or not call["id"]:
         raise unsupported(
             {"type": "tool_call"}, where, "without an `id`, which its result must name"
         )
+    if not isinstance(call.get("name") or "", str):
+        raise unsupported({"type": "tool_call"}, where, "whose `name` is no string")
     function = {"name": call.get("name") or "", "arguments": arguments}
     return {"id": call["id"], "type": "function", "function": function}
 

@@ -32,7 +32,7 @@ _FRAMEWORK_KEYS = frozenset(("id", "index", "annotations", "extras"))
 """Keys LangChain adds to a block for itself; they are no content."""
 
 
-def part(block: str | Block, position: str) -> Part:
+def part(block: object, position: str) -> Part:
     """The wire's content part for one block; `cache_control` on the block is kept.
 
     Args:
@@ -44,6 +44,8 @@ def part(block: str | Block, position: str) -> Part:
     """
     if isinstance(block, str):
         return text_part(block)
+    if not isinstance(block, Mapping):
+        raise not_content(block, position, "a block is a string or a dict")
     made = _part(block, position)
     cache_control = block.get("cache_control") or _extras(block).get("cache_control")
     return {**made, "cache_control": cache_control} if cache_control else made
@@ -59,12 +61,22 @@ def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
     )
 
 
+def not_content(given: object, position: str, rule: str) -> UnsupportedContent:
+    """The error for something that is no content at all."""
+    kind = type(given).__name__
+    return UnsupportedContent(
+        f"{position} is of Python's type {kind!r}; {rule}. Nothing was sent.",
+        kind=kind,
+        position=position,
+    )
+
+
 def _part(block: Block, position: str) -> Part:
     kind = block.get("type")
     match kind:
         case "text":
             return _text(block, position)
-        case _ if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
+        case str() if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
             return _as_it_is(block, kind)
         case "image":
             url = _url(block, position, "give its `url` or `base64`")

@@ -21,7 +21,7 @@ from langchain_core.messages import (
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain.assistant import assistant_message
-from sunra_integrations.langchain.parts import Block, part
+from sunra_integrations.langchain.parts import not_content, part, unsupported
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.parameters import merged
@@ -141,7 +141,7 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
     return made
 
 
-def content(given: str | Sequence[str | Block], position: str) -> str | list[Part]:
+def content(given: object, position: str) -> str | list[Part]:
     """A message's content in the wire's form: text as it is, blocks as parts.
 
     Args:
@@ -153,6 +153,8 @@ def content(given: str | Sequence[str | Block], position: str) -> str | list[Par
     """
     if isinstance(given, str):
         return given
+    if not isinstance(given, Sequence):
+        raise not_content(given, position, "content is text or a list of blocks")
     parts = [
         part(block, f"{position}.content[{place}]") for place, block in enumerate(given) if block
     ]
@@ -176,10 +178,12 @@ def _tool_results(given: BaseMessage, position: str) -> tuple[list[Message], Bas
     for place, block in enumerate(given.content):
         if isinstance(block, dict) and block.get("type") == "tool_result":
             where = f"{position}.content[{place}]"
+            if not isinstance(block.get("tool_use_id"), str):
+                raise unsupported(block, where, "without the `tool_use_id` that it answers")
             found.append(
                 {
                     "role": "tool",
-                    "tool_call_id": block.get("tool_use_id"),
+                    "tool_call_id": block["tool_use_id"],
                     "content": content(block.get("content") or "", where),
                 }
             )
