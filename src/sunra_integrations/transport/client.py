@@ -257,7 +257,7 @@ class AsyncSunraClient(_Client):
                 for chunk in chunks.close(broken_by):
                     yield chunk
                 if chunks.done:
-                    await end_of_body.take_async(pieces)
+                    await end_of_body.take_async(response, pieces)
 
     async def _open(self, post: Post, patience: Patience) -> httpx.Response:
         """The successful answer, its body still to be read."""

@@ -25,7 +25,7 @@ def take(response: httpx.Response, pieces: Iterator[bytes]) -> None:
     this one time. Without that interface the connection is left to be closed.
     """
     network = response.extensions.get("network_stream")
-    if network is None:
+    if network is None or not _has_connection_of_its_own(response):
         return
     patient_read, reader = network.read, threading.get_ident()
 
@@ -42,7 +42,14 @@ def take(response: httpx.Response, pieces: Iterator[bytes]) -> None:
         del network.read
 
 
-async def take_async(pieces: AsyncIterator[bytes]) -> None:
+async def take_async(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
     """Reads once more, for a moment at most."""
+    if not _has_connection_of_its_own(response):
+        return
     with suppress(httpx.HTTPError, asyncio.TimeoutError):
         await asyncio.wait_for(anext(pieces, None), _MOMENT)
+
+
+def _has_connection_of_its_own(response: httpx.Response) -> bool:
+    """Whether nothing else is on its connection; HTTP/2 shares one, and needs no end to go on."""
+    return response.http_version.startswith("HTTP/1")
