@@ -13,6 +13,8 @@ from tests.wire_cases import completion_bytes, stream_bytes
 READ, STALL, TOTAL = 0.5, 0.3, 1.0
 """The timeouts of these tests, in seconds; the bounds in the table are told in their terms."""
 
+UNKNOWN_HOST = "nowhere.invalid"
+
 PLAIN, STREAM = completion_bytes("plain"), stream_bytes("plain")
 GOOD = by_kind(answer(200, PLAIN), chunks(STREAM))
 EVENTS = [event + b"\n\n" for event in STREAM.split(b"\n\n") if event]
@@ -33,6 +35,7 @@ class Fault:
         only: `plain` or `streamed`, where a fault is of one kind of call.
         waits: The waits between attempts that are told by the server.
         total: The `total_timeout` of the call.
+        base_url: Where the call goes instead of the server, which then sees nothing of it.
     """
 
     acts: tuple[Act, ...]
@@ -44,6 +47,7 @@ class Fault:
     only: str | None = None
     waits: tuple[float, ...] | None = None
     total: float | None = None
+    base_url: str | None = None
 
 
 def refused(status: int, body: bytes = b"", **headers: str) -> tuple[Act, ...]:
@@ -137,6 +141,21 @@ WAITS: dict[str, Fault] = {
 }
 
 CONNECTIONS: dict[str, Fault] = {
+    "nobody listens": Fault(
+        (),
+        errors.ConnectionFailed,
+        3,
+        RETRIES,
+        base_url="http://127.0.0.1:9",
+    ),
+    "the name is unknown": Fault(
+        (),
+        errors.ConnectionFailed,
+        3,
+        RETRIES,
+        "not known",
+        base_url=f"https://{UNKNOWN_HOST}",
+    ),
     "closed before the headers": Fault((cut("close"),), errors.ConnectionFailed, 3, RETRIES),
     "reset before the headers": Fault((cut("reset"),), errors.ConnectionFailed, 3, RETRIES),
     "reset once": Fault(once(cut("reset")), "Hello", 2, "a wait of at most 0.5 s"),
