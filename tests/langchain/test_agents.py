@@ -102,7 +102,7 @@ def test_an_agent_does_not_run_a_call_that_was_cut_off(
         ran.append(path)
         return "gone"
 
-    sandbox.next(CallTools(("delete", '{"path": "/tmp/a'), finish_reason="length"))
+    sandbox.next(CallTools(("delete", '{"path": "notes/a'), finish_reason="length"))
     agent = create_agent(model, [delete])
     if streamed:
         list(agent.stream(ASKED, STEPS, stream_mode="messages"))

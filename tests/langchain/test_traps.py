@@ -547,7 +547,7 @@ def test_trap_an_agent_runs_a_call_that_was_cut_off(sunra_sandbox: Sandbox):
         ran.append(path)
         return "gone"
 
-    sunra_sandbox.next(CallTools(("delete", '{"path": "/tmp/a'), finish_reason="length"))
+    sunra_sandbox.next(CallTools(("delete", '{"path": "notes/a'), finish_reason="length"))
     agent = create_agent(on(sunra_sandbox), [delete])
     list(agent.stream(ASKED, {"recursion_limit": 10}, stream_mode="messages"))
     assert ran == []

@@ -133,6 +133,13 @@ def test_a_timeout_that_is_no_time_is_refused(seconds):
         Settings.resolve(KEY, timeout=seconds)
 
 
+@pytest.mark.parametrize("name", ["max_connections", "max_response_bytes"])
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_limit_that_would_let_nothing_through_is_refused(name, number):
+    with pytest.raises(ConfigurationError, match=f"`{name}` was {number}"):
+        Settings.resolve(KEY, **{name: number})
+
+
 def test_the_number_of_retries_changes_that_alone_of_a_policy():
     policy = RetryPolicy(max_retries=9, first_wait=3)
     settings = Settings.resolve(KEY, retry=policy, max_retries=1)

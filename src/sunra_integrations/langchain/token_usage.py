@@ -33,6 +33,7 @@ def usage(counted: Usage | None) -> UsageMetadata | None:
     )
     prompt = _details(counted.prompt_details, _PROMPT_DETAILS)
     completion = _details(counted.completion_details, _COMPLETION_DETAILS)
+    # Servers name more details than the typed dicts do, and all of them are kept.
     if prompt:
         made["input_token_details"] = InputTokenDetails(**prompt)  # type: ignore[typeddict-item]
     if completion:

@@ -258,6 +258,7 @@ class SunraConfiguration(FunctionCallingLLM):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`."""
+        # Through __init__, so that what was pickled elsewhere is checked as anything else is.
         self.__init__(**state["__dict__"])  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:

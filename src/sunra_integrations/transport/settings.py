@@ -118,8 +118,9 @@ class Settings:
             timeouts=_timeouts(timeout, stall_timeout, total_timeout),
             retry=policy if max_retries is None else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
-            max_connections=max_connections,
-            max_response_bytes=max_response_bytes or DEFAULT_MAX_RESPONSE_BYTES,
+            max_connections=_at_least_one("max_connections", max_connections),
+            max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes)
+            or DEFAULT_MAX_RESPONSE_BYTES,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -150,6 +151,13 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         if name.lower() == "authorization":
             raise ConfigurationError("The Authorization header is made from `api_key`; set that.")
     return headers
+
+
+def _at_least_one(name: str, number: int | None) -> int | None:
+    # A limit of 0 connections would wait for a free one until the timeout.
+    if number is not None and number < 1:
+        raise ConfigurationError(f"`{name}` was {number!r}; it must be at least 1, or None.")
+    return number
 
 
 def _with_key_of_this_process(rest: dict[str, Any]) -> Settings:
