@@ -96,7 +96,10 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
-            with closing(self._client().stream(request, headers=_headers(kwargs))) as events:
+            events = self._client().stream(
+                request, headers=_headers(kwargs), so_far=streamed.so_far
+            )
+            with closing(events):
                 for event in events:
                     chunk = streamed.chunk(event)
                     if chunk is not None:
@@ -119,7 +122,8 @@ class Calls(Description):
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
             client = self._async_client()
-            async with aclosing(client.stream(request, headers=_headers(kwargs))) as events:
+            events = client.stream(request, headers=_headers(kwargs), so_far=streamed.so_far)
+            async with aclosing(events):
                 async for event in events:
                     chunk = streamed.chunk(event)
                     if chunk is not None:
@@ -141,7 +145,8 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
-            with closing(self._client().stream(request, headers=_headers(kwargs))) as events:
+            events = self._client().stream(request, headers=_headers(kwargs), so_far=message.so_far)
+            with closing(events):
                 for event in events:
                     yield from message.events(event)
             yield from message.end()
@@ -157,7 +162,8 @@ class Calls(Description):
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
             client = self._async_client()
-            async with aclosing(client.stream(request, headers=_headers(kwargs))) as events:
+            events = client.stream(request, headers=_headers(kwargs), so_far=message.so_far)
+            async with aclosing(events):
                 async for event in events:
                     for one in message.events(event):
                         yield one

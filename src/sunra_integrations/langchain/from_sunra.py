@@ -20,6 +20,7 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.token_usage import usage
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
@@ -128,6 +129,10 @@ def said_once(choice: Choice) -> dict[str, Any]:
 
 def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
     """What one event adds to a streamed message; None where it is nothing to show."""
+    if delta.adds_text_only:
+        if not delta.text:
+            return None
+        return generation_chunk(delta.text, {}, {"model_provider": MODEL_PROVIDER}, [])
     logprobs = {} if delta.logprobs is None else _lists(delta.logprobs)
     spoken = delta.text or delta.reasoning or delta.tool_calls or delta.parts or delta.refusal
     if not spoken and not logprobs:
@@ -140,13 +145,11 @@ def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
         additional_kwargs["refusal"] = delta.refusal
     if logprobs:
         response_metadata["logprobs"] = logprobs
-    return ChatGenerationChunk(
-        message=AIMessageChunk(
-            content=_content(delta),
-            additional_kwargs=additional_kwargs,
-            tool_call_chunks=[tool_call_chunk(call) for call in delta.tool_calls],
-            response_metadata=response_metadata,
-        )
+    return generation_chunk(
+        _content(delta),
+        additional_kwargs,
+        response_metadata,
+        [tool_call_chunk(call) for call in delta.tool_calls],
     )
 
 
@@ -204,13 +207,13 @@ def with_broken_calls(message: Message) -> Message:
 
 def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
     """A piece of a tool call, joined by core to the others of its `index`."""
-    return ToolCallChunk(
-        name=delta.name,
-        args=delta.arguments,
-        id=delta.id,
-        index=delta.call_index,
-        type="tool_call_chunk",
-    )
+    return {
+        "name": delta.name,
+        "args": delta.arguments,
+        "id": delta.id,
+        "index": delta.call_index,
+        "type": "tool_call_chunk",
+    }
 
 
 def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
@@ -226,7 +229,7 @@ def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
 
 def has_parts_of_other_kinds(said: Choice | ChoiceDelta) -> bool:
     """Whether content came in parts that plain text cannot stand for."""
-    return any(set(part) != {"type", "text"} for part in said.parts)
+    return bool(said.parts) and any(set(part) != {"type", "text"} for part in said.parts)
 
 
 def _content(said: Choice | ChoiceDelta) -> str | list[str | dict[Any, Any]]:

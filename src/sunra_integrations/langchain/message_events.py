@@ -40,6 +40,8 @@ class MessageEvents:
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
         self._streamed = StreamedMessage()
+        self.so_far = self._streamed.so_far
+        """To be filled by whoever reads the stream."""
         self._started = False
         self._indices: dict[str | int, int] = {}
         self._whole: dict[int, Block] = {}

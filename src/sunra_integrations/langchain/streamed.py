@@ -22,17 +22,18 @@ class StreamedMessage:
     """
 
     def __init__(self) -> None:
-        self._fold = Fold()
+        self.so_far = Fold()
+        """To be filled by whoever reads the stream."""
         self._begun: set[int] = set()
 
     def delta(self, event: Chunk) -> ChoiceDelta | None:
         """What an event adds to the choice that is followed; None where that is nothing."""
-        self._fold.add(event)
         for delta in event.choices:
             if delta.choice_index == 0:
-                if delta.tool_calls:
-                    return delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
-                return delta
+                calls = delta.tool_calls
+                if not calls or self._begun.issuperset(call.call_index for call in calls):
+                    return delta
+                return delta._replace(tool_calls=tuple(map(self._call, calls)))
         return None
 
     def chunk(self, event: Chunk) -> ChatGenerationChunk | None:
@@ -50,7 +51,7 @@ class StreamedMessage:
         Raises:
             UnreadableResponse: The stream had other choices only.
         """
-        reply = self._fold.reply()
+        reply = self.so_far.reply()
         if reply.choice.index != 0:
             raise UnreadableResponse(
                 f"The stream's first choice is number {reply.choice.index}, and there is no choice "

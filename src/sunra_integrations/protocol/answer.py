@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pydantic_core import from_json
@@ -16,8 +17,10 @@ from sunra_integrations.protocol.responses import (
     Chunk,
     Json,
     count,
+    objects,
     read_choice,
     read_chunk,
+    read_text,
     text,
 )
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder
@@ -31,13 +34,20 @@ class AnswerReader:
     Args:
         message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
         request_id: The answer's `x-request-id`, put on every chunk.
+        so_far: Where the chunks are added up.
     """
 
-    def __init__(self, message_field: str = "delta", *, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message_field: str = "delta",
+        *,
+        request_id: str | None = None,
+        so_far: Fold | None = None,
+    ) -> None:
         self._message_field = message_field
         self._request_id = request_id
         self._tool_calls: dict[int, ToolCallOrder] = {}
-        self.so_far = Fold()
+        self.so_far = Fold() if so_far is None else so_far
 
     def read(self, body: Json) -> Chunk:
         """One event of a stream, or one whole completion, as a Chunk.
@@ -46,16 +56,15 @@ class AnswerReader:
             SunraError: The body carries an error, alone, beside choices or in one. The error's
                 `partial` holds all that had arrived, this body's own content included.
         """
-        choices = body.get("choices")
-        found = choices if isinstance(choices, list) else []
-        chunk = self._chunk(body, [choice for choice in found if isinstance(choice, dict)])
+        text_only = read_text(body) if self._message_field == "delta" else None
+        choices = () if text_only is not None else objects(body.get("choices"))
+        deltas = (text_only,) if text_only is not None else self._deltas(body, choices)
+        chunk = read_chunk(body, deltas, self._request_id)
         self.so_far.add(chunk)
         if has_error(body):
             raise self.failure(body)
-        for choice in found:
-            if isinstance(choice, dict) and (
-                choice.get("finish_reason") == "error" or isinstance(choice.get("error"), dict)
-            ):
+        for choice in choices:
+            if choice.get("finish_reason") == "error" or isinstance(choice.get("error"), dict):
                 raise self.failure(choice)
         return chunk
 
@@ -68,9 +77,8 @@ class AnswerReader:
             top_level=top_level,
         )
 
-    def _chunk(self, body: Json, choices: list[Json]) -> Chunk:
-        deltas = tuple(self._choice(body, choice, place) for place, choice in enumerate(choices))
-        return read_chunk(body, deltas, self._request_id)
+    def _deltas(self, body: Json, choices: Iterable[Json]) -> tuple[ChoiceDelta, ...]:
+        return tuple([self._choice(body, choice, place) for place, choice in enumerate(choices)])
 
     def _choice(self, body: Json, choice: Json, place: int) -> ChoiceDelta:
         index = count(choice.get("index"))

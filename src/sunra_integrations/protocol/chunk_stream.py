@@ -17,7 +17,8 @@ from sunra_integrations.protocol.event_stream import (
     Event,
     EventStream,
 )
-from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.repeated_event import RepeatedEvent
+from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import Chunk
 
 
@@ -29,6 +30,7 @@ class ChunkStream:
         choices_asked: The request's `n`: a connection that breaks before all of them were seen
             has cut the answer short.
         max_event_bytes: An event longer than this raises `UnreadableResponse`.
+        so_far: Where the chunks are added up, for a reader who wants the sum as well.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class ChunkStream:
         request_id: str | None = None,
         choices_asked: int = 1,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        so_far: Fold | None = None,
     ) -> None:
         self._request_id = request_id
         self._choices_asked = choices_asked
         self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._reader = AnswerReader(request_id=request_id)
+        self._reader = AnswerReader(request_id=request_id, so_far=so_far)
+        self._repeated = RepeatedEvent()
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""
 
@@ -111,28 +115,35 @@ class ChunkStream:
         error.partial = self.so_far() if self._reader.so_far.begun else None
 
     def _read(self, events: list[Event]) -> Iterator[Chunk]:
-        for event in events:
+        for name, data in events:
             if self.done:
                 return
-            if event.data == b"[DONE]":
+            if data == b"[DONE]":
                 self.done = True
                 return
-            yield self._chunk(event)
+            chunk = None if name else self._repeated.read(data)
+            if chunk is None:
+                chunk = self._chunk(name, data)
+                self._repeated.learn(data, chunk)
+            else:
+                self._reader.so_far.add(chunk)
+            yield chunk
 
-    def _chunk(self, event: Event) -> Chunk:
+    def _chunk(self, name: str, data: bytes) -> Chunk:
         try:
-            body = from_json(event.data)
+            body = from_json(data)
         except ValueError as error:
-            if event.name == "error":
-                raise self._reader.failure(excerpt(event.data)) from error
-            raise self._interrupted(
-                f"an event is no JSON ({error}): {excerpt(event.data)}"
-            ) from error
-        if event.name == "error":
+            raise self._unreadable(name, data, error) from error
+        if name == "error":
             raise self._reader.failure(body, top_level=True)
         if not isinstance(body, dict):
-            raise self._interrupted(f"an event is no JSON object: {excerpt(event.data)}")
+            raise self._interrupted(f"an event is no JSON object: {excerpt(data)}")
         return self._reader.read(body)
+
+    def _unreadable(self, name: str, data: bytes, error: ValueError) -> SunraError:
+        if name == "error":
+            return self._reader.failure(excerpt(data))
+        return self._interrupted(f"an event is no JSON ({error}): {excerpt(data)}")
 
     def _no_answer(self) -> SunraError:
         stray = self._events.stray

@@ -77,7 +77,7 @@ class EventStream:
             if lines and self._unfinished:
                 self._keep_unfinished(lines[0])
                 lines[0] = self._take_unfinished()
-            events.extend(event for line in lines if (event := self._line(line)) is not None)
+            self._take(lines, events)
             if rest:
                 self._keep_unfinished(rest)
         except UnreadableResponse as refusal:
@@ -86,30 +86,48 @@ class EventStream:
             self._refusal = refusal
         return events
 
+    def _take(self, lines: list[bytes], events: list[Event]) -> None:
+        """Takes in whole lines, and appends the events that they complete."""
+        data, limit = self._data, self._max_event_bytes
+        for line in lines:
+            if not line:
+                if data:
+                    events.append(
+                        Event(self._name, data[0] if len(data) == 1 else b"\n".join(data))
+                    )
+                    data.clear()
+                    self._data_size = 0
+                self._name = ""
+                self._at_start = False
+            elif data or self._at_start or len(line) > limit or not line.startswith(b"data: "):
+                self._line(line)
+            else:  # the first line of an event's data, and nearly always the only one
+                data.append(line[6:])
+                self._data_size = len(line) - 5
+                self.data_received += len(line)
+
     def close(self) -> list[Event]:
         """The event left unfinished when the bytes ended, if any."""
         if self._refusal is not None:
             raise self._refusal
         if self._unfinished:
             self._line(self._take_unfinished())
-        event = self._dispatch()
-        return [] if event is None else [event]
+        events: list[Event] = []
+        self._take([b""], events)
+        return events
 
-    def _line(self, line: bytes) -> Event | None:
+    def _line(self, line: bytes) -> None:
+        """Takes in a line that is not blank."""
         if len(line) > self._max_event_bytes:
             self._refuse_size()
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BOM)
         if line.startswith(b"data:"):
-            value = line[6:] if line[5:6] == b" " else line[5:]
             self.data_received += len(line)
-            self._keep_data(value)
-            return None
-        if not line:
-            return self._dispatch()
-        self._other_field(line)
-        return None
+            self._keep_data(line[6:] if line.startswith(b" ", 5) else line[5:])
+        elif line:
+            self._other_field(line)
 
     def _other_field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
@@ -125,15 +143,6 @@ class EventStream:
             case _:
                 self.data_received += len(line)
                 self._keep_stray(line)
-
-    def _dispatch(self) -> Event | None:
-        name, self._name = self._name, ""
-        if not self._data:
-            return None
-        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        self._data.clear()
-        self._data_size = 0
-        return Event(name, data)
 
     def _keep_data(self, value: bytes) -> None:
         self._data.append(value)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +107,7 @@ class Fold:
 
     def __init__(self) -> None:
         self._choices: dict[int, _ChoiceFold] = {}
-        self._last: Chunk | None = None
+        self._request_id: str | None = None
         self._id: str | None = None
         self._model: str | None = None
         self._created: int | None = None
@@ -128,19 +127,24 @@ class Fold:
 
     def add(self, chunk: Chunk) -> None:
         """Takes in one chunk."""
-        self._last = chunk
         for delta in chunk.choices:
             choice = self._choices.get(delta.choice_index)
             if choice is None:
                 choice = self._choices[delta.choice_index] = _ChoiceFold()
             choice.add(delta)
-        self._id = self._id or chunk.id
-        self._model = chunk.model or self._model
-        self._created = self._created if self._created is not None else chunk.created
-        self._fingerprint = chunk.system_fingerprint or self._fingerprint
-        self._usage = chunk.usage or self._usage  # cumulative where repeated: the last one counts
-        if chunk.extra:
-            self._extra.update(_said(chunk.extra))
+        _, said_id, model, created, fingerprint, usage, self._request_id, extra, _ = chunk
+        if self._id is None:
+            self._id = said_id
+        if self._created is None:
+            self._created = created
+        if model is not None:
+            self._model = model
+        if fingerprint is not None:
+            self._fingerprint = fingerprint
+        if usage is not None:
+            self._usage = usage  # cumulative where repeated: the last one counts
+        if extra:
+            self._extra.update(_said(extra))
 
     def reply(self) -> Reply:
         """What has come so far, as a Reply."""
@@ -151,7 +155,7 @@ class Fold:
             self._created,
             self._fingerprint,
             self._usage,
-            self._last.request_id if self._last is not None else None,
+            self._request_id,
             dict(self._extra) if self._extra else NOTHING,
         )
 
@@ -166,11 +170,14 @@ class _ToolCallFold:
         self.extra: dict[str, Any] = {}
 
     def add(self, delta: ToolCallDelta) -> None:
-        self.id = self.id or delta.id or ""
-        self.name += delta.name or ""
-        self.arguments.append(delta.arguments)
-        if delta.extra:
-            self.extra.update(_said(delta.extra))
+        _, said_id, name, arguments, extra = delta
+        if said_id is not None and not self.id:
+            self.id = said_id
+        if name is not None:
+            self.name += name
+        self.arguments.append(arguments)
+        if extra:
+            self.extra.update(_said(extra))
 
     def call(self) -> ToolCall:
         return ToolCall(self.id, self.name, "".join(self.arguments), self.extra or NOTHING)
@@ -213,16 +220,22 @@ class _ChoiceFold:
             self._add_parts(delta)
         if delta.text:
             self.text.append(delta.text)
+        if delta.adds_text_only:
+            return
+        for call in delta.tool_calls:
+            known = self.tool_calls.get(call.call_index)
+            if known is None:
+                known = self.tool_calls[call.call_index] = _ToolCallFold()
+            known.add(call)
+        if delta.finish_reason is not None:
+            self.finish_reason = delta.finish_reason
+        if delta.logprobs is not None:
+            self._add_logprobs(delta.logprobs)
         if delta.reasoning:
             self.reasoning.append(delta.reasoning)
             self.reasoning_field = self.reasoning_field or delta.reasoning_field
-        if delta.finish_reason is not None:
-            self.finish_reason = delta.finish_reason
-        for call in delta.tool_calls:
-            self.tool_calls.setdefault(call.call_index, _ToolCallFold()).add(call)
-        if delta.logprobs is not None:
-            self._add_logprobs(delta.logprobs)
-        self._add_rarities(delta)
+        if delta.adds_rarities:
+            self._add_rarities(delta)
 
     def _add_rarities(self, delta: ChoiceDelta) -> None:
         if delta.refusal:
@@ -257,7 +270,7 @@ class _ChoiceFold:
             "".join(self.reasoning),
             tuple(self.tool_calls[i].call() for i in sorted(self.tool_calls)),
             self.finish_reason,
-            None if self.logprobs is None else copy.deepcopy(self.logprobs),
+            None if self.logprobs is None else _with_own_lists(self.logprobs),
             "".join(self.refusal),
             with_joined_text(self.parts or ()),
             tuple(details),
@@ -274,6 +287,11 @@ class _ChoiceFold:
             said = "".join(self.text)
             self.parts = [text_part(said)] if said else []
         self.parts += delta.parts or ((text_part(delta.text),) if delta.text else ())
+
+
+def _with_own_lists(fields: Json) -> Json:
+    """The fields with lists that do not grow; what is in them is the wire's and stays as it is."""
+    return {n: list(value) if isinstance(value, list) else value for n, value in fields.items()}
 
 
 def _said(fields: Json) -> Json:

@@ -39,6 +39,8 @@ _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
 _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_USUAL_FIELDS = frozenset(("role", "content", "tool_calls"))
+_TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _WORD = 2**63
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
@@ -106,6 +108,22 @@ class ChoiceDelta(NamedTuple):
     reasoning_field: str | None = None
     """The name `reasoning` came under, to be replayed under; None where it came in details only."""
 
+    @property
+    def adds_text_only(self) -> bool:
+        """Whether nothing is set but the text, as in nearly every event of a stream."""
+        return self[_BEHIND_TEXT:] == _TEXT_ONLY
+
+    @property
+    def adds_rarities(self) -> bool:
+        """Whether anything from `refusal` on is set."""
+        return self[_RARITIES:] != _NO_RARITIES
+
+
+_BEHIND_TEXT = ChoiceDelta._fields.index("reasoning")
+_TEXT_ONLY = ChoiceDelta(0)[_BEHIND_TEXT:]
+_RARITIES = ChoiceDelta._fields.index("refusal")
+_NO_RARITIES = ChoiceDelta(0)[_RARITIES:]
+
 
 class Chunk(NamedTuple):
     """One event of a stream, or a whole completion."""
@@ -151,15 +169,12 @@ def count(value: object) -> int | None:
 
     Nothing is counted in more, and Python refuses to print an integer of thousands of digits.
     """
-    match value:
-        case bool():
-            return None
-        case int() if -_WORD <= value < _WORD:
-            return value
-        case float() if -_WORD <= value < _WORD and value.is_integer():
-            return int(value)
-        case _:
-            return None
+    # By type and not by `match`: this runs for every event, and bool is a subclass of int.
+    if type(value) is int:
+        return value if -_WORD <= value < _WORD else None
+    if type(value) is float and -_WORD <= value < _WORD and value.is_integer():
+        return int(value)
+    return None
 
 
 def _amount(value: object) -> float | None:
@@ -173,6 +188,32 @@ def _amount(value: object) -> float | None:
     return amount if math.isfinite(amount) else None
 
 
+def read_text(event: Json) -> ChoiceDelta | None:
+    """The one choice of a stream's event that adds a piece of text and nothing else, else None.
+
+    Nearly every event of a stream is of this kind, so it is read in a few steps. What is made of it
+    equals what `read_choice` makes of the same choice.
+    """
+    choices = event.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+        return None
+    choice = choices[0]
+    delta = choice.get("delta")
+    if type(delta) is not dict:
+        return None
+    content = delta.get("content")
+    if (
+        type(content) is not str
+        or len(delta) != 1 + ("role" in delta)
+        or not _TEXT_CHOICE_FIELDS.issuperset(choice)
+        or choice.get("finish_reason") is not None
+        or choice.get("logprobs") is not None
+    ):
+        return None
+    index = count(choice.get("index"))
+    return ChoiceDelta(0 if index is None else index, content)
+
+
 def read_choice(
     choice: Json, index: int, message: Json, tool_calls: tuple[ToolCallDelta, ...]
 ) -> ChoiceDelta:
@@ -184,43 +225,51 @@ def read_choice(
         message: Its `delta` or `message`; empty where that was null or missing.
         tool_calls: Its tool calls, each with a definite index.
     """
-    content = message.get("content")
-    parts = _content_parts(content)
-    details = objects(message.get("reasoning_details"))
-    unknown = choice.keys() - _CHOICE_FIELDS
-    unknown_in_message = message.keys() - _MESSAGE_FIELDS
+    said = message.get
+    content = said("content")
+    finish_reason = text(choice.get("finish_reason"))
     logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, dict):
+        logprobs = None
+    extra = others(choice, _CHOICE_FIELDS)
+    if _USUAL_FIELDS.issuperset(message) and (content is None or isinstance(content, str)):
+        return ChoiceDelta(
+            index, content or "", "", tool_calls, finish_reason, logprobs, extra=extra
+        )
+    parts = _content_parts(content) if content else ()
+    details = objects(said("reasoning_details"))
     reasoning, reasoning_field = _reasoning(message, details)
     return ChoiceDelta(
         index,
         content if isinstance(content, str) else "".join(map(_text_of_part, parts)),
         reasoning,
         tool_calls,
-        text(choice.get("finish_reason")),
-        logprobs if isinstance(logprobs, dict) else None,
-        text(message.get("refusal")) or "",
+        finish_reason,
+        logprobs,
+        text(said("refusal")) or "",
         parts,
         details,
-        objects(message.get("annotations")),
-        objects(message.get("images")),
-        {name: choice[name] for name in unknown} if unknown else NOTHING,
-        {name: message[name] for name in unknown_in_message} if unknown_in_message else NOTHING,
+        objects(said("annotations")),
+        objects(said("images")),
+        extra,
+        others(message, _MESSAGE_FIELDS),
         reasoning_field,
     )
 
 
 def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
     """The whole event as a `Chunk`, given its choices."""
-    unknown = event.keys() - _CHUNK_FIELDS
+    get = event.get
+    usage = get("usage")
     return Chunk(
         choices,
-        text(event.get("id")),
-        text(event.get("model")),
-        count(event.get("created")),
-        text(event.get("system_fingerprint")),
-        read_usage(event.get("usage")),
+        text(get("id")),
+        text(get("model")),
+        count(get("created")),
+        text(get("system_fingerprint")),
+        read_usage(usage) if usage else None,
         request_id,
-        {name: event[name] for name in unknown} if unknown else NOTHING,
+        others(event, _CHUNK_FIELDS),
         event,
     )
 
@@ -232,9 +281,16 @@ def text(value: object) -> str | None:
 
 def objects(value: object) -> tuple[Json, ...]:
     """The JSON objects of a list; empty where the value is no list."""
-    if not isinstance(value, list):
+    if not value or not isinstance(value, list):
         return ()
     return tuple(item for item in value if isinstance(item, dict))
+
+
+def others(given: Json, known: frozenset[str]) -> Json:
+    """The fields of other names than the known ones."""
+    if known.issuperset(given):
+        return NOTHING
+    return {name: value for name, value in given.items() if name not in known}
 
 
 def _content_parts(content: object) -> tuple[Json, ...]:

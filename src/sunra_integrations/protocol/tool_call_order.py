@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.protocol.brackets import Brackets
-from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta, count, text
+from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta, count, others, text
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
+_GOING_ON = frozenset(("index", "type", "function"))
 _NO_ARGUMENTS = frozenset(("", "null", "false"))
 
 
@@ -75,11 +76,29 @@ class ToolCallOrder:
         placed: list[ToolCallDelta] = []
         for entry in entries:
             if isinstance(entry, dict):
-                piece = _read(entry)
-                delta = self._place(piece, None if whole else self._find(piece, joined))
+                delta = None if whole else self._go_on(entry)
+                if delta is None:
+                    piece = _read(entry)
+                    delta = self._place(piece, None if whole else self._find(piece, joined))
                 joined.add(delta.call_index)
                 placed.append(delta)
         return tuple(placed)
+
+    def _go_on(self, entry: Json) -> ToolCallDelta | None:
+        """A piece that brings arguments to a call known by its index and nothing else, else None.
+
+        Nearly every piece is of this kind, so it is placed in a few steps; rule 2 says the same.
+        """
+        function = entry.get("function")
+        if not _GOING_ON.issuperset(entry) or type(function) is not dict or len(function) != 1:
+            return None
+        index, arguments = entry.get("index"), function.get("arguments")
+        call = self._by_wire_index.get(index) if type(index) is int else None
+        if call is None or type(arguments) is not str:
+            return None
+        if arguments:
+            call.arguments.append(arguments)
+        return ToolCallDelta(call.index, None, None, arguments)
 
     def _place(self, piece: _Piece, call: _Call | None) -> ToolCallDelta:
         if call is None:
@@ -178,22 +197,16 @@ def _read(entry: Json) -> _Piece:
     function = entry.get("function")
     if not isinstance(function, dict):
         function = NOTHING
-    arguments = function.get("arguments")
-    unknown = entry.keys() - _CALL_FIELDS
     return _Piece(
         count(entry.get("index")),
         text(entry.get("id")),
         text(function.get("name")),
-        _arguments_text(arguments),
-        {name: entry[name] for name in unknown} if unknown else NOTHING,
+        _arguments_text(function.get("arguments")),
+        others(entry, _CALL_FIELDS),
     )
 
 
 def _arguments_text(arguments: object) -> str:
-    match arguments:
-        case None | False:
-            return ""
-        case str():
-            return arguments
-        case _:
-            return to_json(arguments).decode()
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None or arguments is False else to_json(arguments).decode()

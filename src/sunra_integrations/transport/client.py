@@ -25,7 +25,7 @@ from sunra_integrations.errors import (
 )
 from sunra_integrations.protocol.answer import read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import connections, end_of_body
@@ -69,11 +69,14 @@ class _Client:
     def _fault(self, error: HttpFault) -> SunraError:
         return typed_fault(error, self.settings.endpoint)
 
-    def _chunks(self, request: ChatRequest, response: httpx.Response) -> ChunkStream:
+    def _chunks(
+        self, request: ChatRequest, response: httpx.Response, so_far: Fold | None
+    ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
             choices_asked=request.n or 1,
             max_event_bytes=self.settings.max_response_bytes,
+            so_far=so_far,
         )
 
     def _check_body(self, body: bytearray, patience: Patience) -> None:
@@ -129,7 +132,11 @@ class SunraClient(_Client):
             return read_completion(bytes(body), request_id=_request_id(response))
 
     def stream(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+        self,
+        request: ChatRequest,
+        *,
+        headers: Mapping[str, str] | None = None,
+        so_far: Fold | None = None,
     ) -> Generator[Chunk, None, None]:
         """The answer piece by piece, as it comes.
 
@@ -139,6 +146,7 @@ class SunraClient(_Client):
         Args:
             request: What to ask.
             headers: Sent with this request, over the default ones.
+            so_far: Where the pieces are added up, for a reader who wants the sum as well.
 
         Raises:
             StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
@@ -147,7 +155,7 @@ class SunraClient(_Client):
         post = Post.of(self.settings, request, stream=True, headers=headers)
         patience = self._patience()
         with closing(self._open(post, patience)) as response:
-            chunks = self._chunks(request, response)
+            chunks = self._chunks(request, response, so_far)
             pieces = response.iter_bytes()
             broken_by: SunraError | None = None
             try:
@@ -234,13 +242,17 @@ class AsyncSunraClient(_Client):
             return read_completion(bytes(body), request_id=_request_id(response))
 
     async def stream(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+        self,
+        request: ChatRequest,
+        *,
+        headers: Mapping[str, str] | None = None,
+        so_far: Fold | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece, as it comes; see `SunraClient.stream`."""
         post = Post.of(self.settings, request, stream=True, headers=headers)
         patience = self._patience()
         async with aclosing(await self._open(post, patience)) as response:
-            chunks = self._chunks(request, response)
+            chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
             # httpx declares an iterator, but it is a generator, and one left open ends late.
             body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
