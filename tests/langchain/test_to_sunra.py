@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     ChatMessage,
     FunctionMessage,
@@ -444,3 +448,39 @@ def test_an_unknown_parameter_is_refused_with_the_closest_name():
 def test_a_call_decides_on_usage_while_streaming(wanted: bool, sent: dict[str, Any] | None):
     request = to_sunra.request([HumanMessage("Hi")], {"model": "a/b"}, {"stream_usage": wanted})
     assert request.body(stream=True).get("stream_options") == sent
+
+
+KINDS = st.sampled_from([SystemMessage, HumanMessage, AIMessage, AIMessageChunk, ToolMessage])
+SAID = st.fixed_dictionaries(
+    {"content": st.sampled_from(["", "Hi", " ", ["Hi"], [], [{"type": "text", "text": "Hi"}]])},
+    optional={
+        "name": st.sampled_from([None, "", "ann"]),
+        "additional_kwargs": st.sampled_from(
+            [{}, {"__openai_role__": "developer"}, {"reasoning_content": "hm"}, {"refusal": "no"}]
+        ),
+        "response_metadata": st.sampled_from([{}, {"model_provider": "sunra"}]),
+    },
+)
+CALLED = st.fixed_dictionaries(
+    {},
+    optional={
+        "tool_calls": st.sampled_from([[], [CALL]]),
+        "invalid_tool_calls": st.sampled_from(
+            [[], [{"name": "f", "args": "{", "id": "c2", "error": None}]]
+        ),
+    },
+)
+
+
+@given(KINDS, SAID, CALLED)
+def test_a_text_is_sent_in_few_steps_as_it_is_the_long_way(kind, said, called):
+    fields = {**said, **(called if issubclass(kind, AIMessage) else {})}
+    one = kind(**fields, tool_call_id="c1") if kind is ToolMessage else kind(**fields)
+    sent = to_sunra.messages([one])
+    with patch.object(to_sunra, "_text_message", return_value=None):
+        assert sent == to_sunra.messages([one])
+
+
+def test_a_long_history_of_texts_is_sent_in_few_steps():
+    with patch.object(to_sunra, "message", side_effect=AssertionError):
+        to_sunra.messages([SystemMessage("a"), HumanMessage("b"), AIMessage("c")])

@@ -5,6 +5,7 @@ import math
 import pickle
 
 import pytest
+from pydantic import BaseModel
 
 from sunra_integrations.errors import BadRequest, InvalidParameter
 from sunra_integrations.protocol.requests import (
@@ -147,15 +148,33 @@ def test_a_plain_call_sends_no_stream_options():
     assert "stream" not in body
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, object(), "\ud800"])
-def test_what_has_no_json_form_is_refused_by_name(value):
+class Odds(BaseModel):
+    """What pydantic can write as JSON and is no plain JSON value."""
+
+    odds: float
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["in a short body", "in a long body"])
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, [{"x": (-math.inf,)}], object(), "\ud800"],
+    ids=["NaN", "infinity deep within", "an object", "half a character"],
+)
+def test_what_has_no_json_form_is_refused_by_name(value, long):
+    fine = "x" * 1_000_000 if long else "x"
     with pytest.raises(InvalidParameter) as caught:
-        request(extra_body={"fine": 1, "odd": value}).encode(stream=False)
+        request(extra_body={"fine": fine, "odd": value}).encode(stream=False)
     assert caught.value.parameter == "odd"
 
 
-def test_the_words_nan_and_infinity_are_text_like_any_other():
-    assert sent(user="NaN Infinity")["user"] == "NaN Infinity"
+@pytest.mark.parametrize("padding", ["", "x" * 1_000_000])
+def test_the_words_nan_and_infinity_are_text_like_any_other(padding):
+    assert sent(user="NaN Infinity" + padding)["user"] == "NaN Infinity" + padding
+
+
+def test_a_model_in_a_long_body_is_written_as_pydantic_writes_it():
+    body = sent(extra_body={"fine": "x" * 1_000_000, "odds": Odds(odds=0.5)})
+    assert body["odds"] == {"odds": 0.5}
 
 
 def test_text_of_every_script_goes_out_as_utf_8():

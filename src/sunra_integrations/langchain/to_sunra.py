@@ -34,6 +34,11 @@ from sunra_integrations.protocol.requests import (
 
 __all__ = ["content", "message", "messages", "request", "tool"]
 
+_TEXT_ROLES: Mapping[type, str] = {
+    SystemMessage: "system",
+    HumanMessage: "user",
+    AIMessage: "assistant",
+}
 _ROLES = {"human": "user", "ai": "assistant"}
 _WIRE_ROLES = frozenset(("system", "developer", "user", "assistant"))
 _OTHER_NAMES = {"model_name": "model", "stop_sequences": "stop"}
@@ -95,6 +100,10 @@ def messages(conversation: Sequence[BaseMessage]) -> list[Message]:
     """
     made: list[Message] = []
     for place, one in enumerate(conversation):
+        plain = _text_message(one)
+        if plain is not None:
+            made.append(plain)
+            continue
         position = f"messages[{place}]"
         results, rest = _tool_results(one, position)
         made += results
@@ -139,6 +148,25 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
     if given.name:
         made["name"] = given.name
     return made
+
+
+def _text_message(given: BaseMessage) -> Message | None:
+    """The message in the wire's form if it is a text and nothing else, else None.
+
+    Long histories are mostly of these; `message` makes the same of them.
+    """
+    role = _TEXT_ROLES.get(type(given))
+    text = given.content
+    if (
+        role is None
+        or not text
+        or not isinstance(text, str)
+        or given.name
+        or given.additional_kwargs
+        or (isinstance(given, AIMessage) and (given.tool_calls or given.invalid_tool_calls))
+    ):
+        return None
+    return {"role": role, "content": text}
 
 
 def content(given: object, position: str) -> str | list[Part]:

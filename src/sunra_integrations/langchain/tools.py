@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
@@ -32,6 +32,8 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
     Raises:
         InvalidParameter: It cannot be read as a function; Sunra has no other kind of tool.
     """
+    if strict is None and _is_wire_tool(given):
+        return dict(given)
     described = _described(given)
     function = described.get("function")
     if described.get("type") != "function" or not isinstance(function, Mapping):
@@ -122,6 +124,15 @@ def _named_format(named: Mapping[str, Any], strict: bool | None) -> dict[str, An
 
 def _is_function(schema: Mapping[str, Any]) -> bool:
     return bool({"parameters", "input_schema", "function", "toolSpec"} & schema.keys())
+
+
+def _is_wire_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
+    """Whether it is in the wire's form, as all bound tools are by the time they are sent."""
+    return (
+        isinstance(given, dict)
+        and given.get("type") == "function"
+        and isinstance(given.get("function"), dict)
+    )
 
 
 def _described(given: Tool) -> dict[str, Any]:

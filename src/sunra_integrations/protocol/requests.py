@@ -9,6 +9,7 @@ spelling.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,9 @@ Message = dict[str, Any]
 
 _REQUIRED = ("model", "messages")
 _SHOWN_VALUE = 200
+_QUICKER_TO_WALK = 256 * 1024
+"""Bytes of JSON from which on its values are looked through rather than its text: such a body
+holds a few long strings, as images and documents are."""
 
 
 class ChatRequest(BaseModel):
@@ -206,9 +210,26 @@ def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
 def _encoded(value: Any) -> bytes:
     """UTF-8 JSON; a ValueError where a part has no JSON form."""
     data = to_json(value, inf_nan_mode="constants")
+    if len(data) > _QUICKER_TO_WALK and _is_plainly_finite(value):
+        return data
     if b"NaN" in data or b"Infinity" in data:  # as numbers, or only as words in some text
         from_json(data, allow_inf_nan=False)
     return data
+
+
+def _is_plainly_finite(value: Any) -> bool:
+    """Whether all within is plain JSON, and no number NaN or infinite."""
+    match value:
+        case str() | int() | None:
+            return True
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_plainly_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_plainly_finite, value))
+        case _:
+            return False
 
 
 def _encodes(value: Any) -> bool:
