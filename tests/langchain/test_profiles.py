@@ -67,6 +67,11 @@ def test_the_users_profile_wins(model: str):
     assert chat(model, profile={"max_input_tokens": 7}).profile == {"max_input_tokens": 7}
 
 
+def test_langchain_warns_of_what_it_does_not_know_in_a_users_profile():
+    with pytest.warns(UserWarning, match="no_such_ability"):
+        chat(profile={"no_such_ability": True})
+
+
 def test_a_profile_follows_the_model_in_copies_and_assignments():
     model = chat()
     assert model.model_copy(update={"model_name": UNKNOWN}).profile is None

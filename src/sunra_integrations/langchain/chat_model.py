@@ -9,9 +9,10 @@ from langchain_core.language_models.model_profile import ModelProfile
 from pydantic import SecretStr
 
 from sunra_integrations.langchain.bindings import Bindings
+from sunra_integrations.langchain.configuration import Configuration
 
 
-class ChatSunra(Bindings):
+class ChatSunra(Bindings, Configuration):
     """Any model behind the Sunra LLM gateway, as a LangChain chat model.
 
     Setup:

@@ -31,7 +31,10 @@ class Configuration(BaseChatModel):
     """The fields of `ChatSunra`, checked when it is made; `ChatSunra` documents them."""
 
     model_config = ConfigDict(
-        populate_by_name=True, arbitrary_types_allowed=True, protected_namespaces=()
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        defer_build=True,  # built with the first instance, so that an import costs little
     )
 
     model_name: str = Field(alias="model")
@@ -89,6 +92,12 @@ class Configuration(BaseChatModel):
             return handler(data)
         except ValidationError as error:
             raise as_invalid_parameter(error) from None
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        """Core's own check, for profiles of the user's; it takes as long as all the rest."""
+        check = getattr(super(), "_check_profile_keys", None)
+        return self if check is None or self._has_profile_of_its_model() else check()
 
     @model_validator(mode="after")
     def _keep_resolved_settings(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
@@ -18,8 +18,14 @@ from sunra_integrations.langchain.configuration import Configuration
 
 _CHARACTERS_PER_TOKEN = 4
 
+if TYPE_CHECKING:
+    _Configured = Configuration
+else:
+    # Pydantic takes milliseconds for every class of models, so what has no fields is none.
+    _Configured = object
 
-class Description(Configuration):
+
+class Description(_Configured):
     """How a configured model presents itself to LangChain."""
 
     @property

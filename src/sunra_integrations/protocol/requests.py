@@ -38,7 +38,9 @@ class ChatRequest(BaseModel):
         InvalidParameter: A value breaks its rule, or a parameter is unknown.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True
+    )
 
     model: str = Field(min_length=1, description="a non-empty string such as 'openai/gpt-4o'")
     messages: list[Message] = Field(
