@@ -38,15 +38,13 @@ def validated(
     response_metadata: dict[str, Any],
     tool_call_chunks: list[ToolCallChunk],
 ) -> ChatGenerationChunk:
-    """A chunk of a stream, made by validation."""
-    return ChatGenerationChunk(
-        message=AIMessageChunk(
-            content=content,
-            additional_kwargs=additional_kwargs,
-            response_metadata=response_metadata,
-            tool_call_chunks=tool_call_chunks,
-        )
-    )
+    """A chunk of a stream, made by validation; what is empty counts as not set."""
+    fields: dict[str, Any] = {"content": content, "response_metadata": response_metadata}
+    if additional_kwargs:
+        fields["additional_kwargs"] = additional_kwargs
+    if tool_call_chunks:
+        fields["tool_call_chunks"] = tool_call_chunks
+    return ChatGenerationChunk(message=AIMessageChunk(**fields))
 
 
 def generation_chunk(
@@ -75,7 +73,7 @@ def generation_chunk(
             broken.append(_broken_call(piece))
         else:
             return validated(content, additional_kwargs, response_metadata, tool_call_chunks)
-    message = (_with_calls if tool_call_chunks else _without_calls).make(
+    message = _messages[bool(additional_kwargs), bool(tool_call_chunks)].make(
         {
             "content": content,
             "additional_kwargs": additional_kwargs,
@@ -85,7 +83,8 @@ def generation_chunk(
             "invalid_tool_calls": broken,
         }
     )
-    return _generation.make({"text": TextAccessor(content), "message": message})
+    text = TextAccessor(content) if content else _NO_TEXT
+    return _generation.make({"text": text, "message": message})
 
 
 def _call(piece: ToolCallChunk) -> ToolCall:
@@ -102,12 +101,18 @@ def _broken_call(piece: ToolCallChunk) -> InvalidToolCall:
     }
 
 
-def _example(*pieces: ToolCallChunk) -> ChatGenerationChunk:
-    return validated("", {}, {}, list(pieces))
-
-
 _PIECE = ToolCallChunk(name=None, args="", id=None, index=0, type="tool_call_chunk")
-_without_calls = Prototype(_example().message, varying=_VARYING, validators=_MESSAGE_VALIDATORS)
-_with_calls = Prototype(_example(_PIECE).message, varying=_VARYING, validators=_MESSAGE_VALIDATORS)
-_generation = Prototype(_example(), varying=("text", "message"), validators=("set_text",))
-_usable = _without_calls.usable and _with_calls.usable and _generation.usable
+_NO_TEXT = TextAccessor("")
+_messages = {
+    (bool(kwargs), bool(pieces)): Prototype(
+        validated("", kwargs, {}, pieces).message,
+        varying=_VARYING,
+        validators=_MESSAGE_VALIDATORS,
+    )
+    for kwargs in ({}, {"reasoning_content": "…"})
+    for pieces in ([], [_PIECE])
+}
+_generation = Prototype(
+    validated("", {}, {}, []), varying=("text", "message"), validators=("set_text",)
+)
+_usable = _generation.usable and all(message.usable for message in _messages.values())

@@ -30,10 +30,10 @@ class StreamedMessage:
         """What an event adds to the choice that is followed; None where that is nothing."""
         for delta in event.choices:
             if delta.choice_index == 0:
-                calls = delta.tool_calls
-                if not calls or self._begun.issuperset(call.call_index for call in calls):
-                    return delta
-                return delta._replace(tool_calls=tuple(map(self._call, calls)))
+                for call in delta.tool_calls:
+                    if call.call_index not in self._begun:
+                        return delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
+                return delta
         return None
 
     def chunk(self, event: Chunk) -> ChatGenerationChunk | None:

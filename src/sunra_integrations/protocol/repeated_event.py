@@ -67,7 +67,10 @@ class RepeatedEvent:
             data: The event as it came.
             chunk: What was read from it.
         """
-        if self._tries_left and read_text(chunk.raw) is not None:
+        if not self._tries_left or len(chunk.choices) != 1:
+            return
+        only = chunk.choices[0]
+        if only.text and only.adds_text_only and read_text(chunk.raw) is not None:
             self._tries_left -= 1
             self._frame = _frame(data, chunk)
 

@@ -253,12 +253,13 @@ class _ChoiceFold:
         if self.logprobs is None:
             self.logprobs = {}
         for name, value in logprobs.items():
+            before = self.logprobs.get(name)
             if isinstance(value, list):
-                before = self.logprobs.get(name)
-                if not isinstance(before, list):
-                    before = self.logprobs[name] = []
-                before.extend(value)
-            elif value is not None or name not in self.logprobs:
+                if isinstance(before, list):
+                    before.extend(value)
+                else:
+                    self.logprobs[name] = list(value)
+            elif value is not None or before is None:
                 self.logprobs[name] = value
 
     def choice(self, index: int) -> Choice:

@@ -204,10 +204,10 @@ def read_text(event: Json) -> ChoiceDelta | None:
     content = delta.get("content")
     if (
         type(content) is not str
+        or choice.get("logprobs") is not None
+        or choice.get("finish_reason") is not None
         or len(delta) != 1 + ("role" in delta)
         or not _TEXT_CHOICE_FIELDS.issuperset(choice)
-        or choice.get("finish_reason") is not None
-        or choice.get("logprobs") is not None
     ):
         return None
     index = count(choice.get("index"))
@@ -232,10 +232,12 @@ def read_choice(
     if not isinstance(logprobs, dict):
         logprobs = None
     extra = others(choice, _CHOICE_FIELDS)
-    if _USUAL_FIELDS.issuperset(message) and (content is None or isinstance(content, str)):
-        return ChoiceDelta(
-            index, content or "", "", tool_calls, finish_reason, logprobs, extra=extra
-        )
+    if (
+        extra is NOTHING
+        and _USUAL_FIELDS.issuperset(message)
+        and (content is None or isinstance(content, str))
+    ):
+        return ChoiceDelta(index, content or "", "", tool_calls, finish_reason, logprobs)
     parts = _content_parts(content) if content else ()
     details = objects(said("reasoning_details"))
     reasoning, reasoning_field = _reasoning(message, details)
