@@ -7,9 +7,12 @@ from typing import Any
 
 from llama_index.core.base.llms.types import LogProb
 
+from sunra_integrations.llama_index import unvalidated
 from sunra_integrations.protocol.responses import Json, objects
 
 LogProbs = list[list[LogProb]]
+
+_logprob_of = unvalidated.maker(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 
 
 def logprobs(given: Json | None) -> LogProbs | None:
@@ -28,8 +31,16 @@ def _considered(token: Mapping[str, Any]) -> list[LogProb]:
 
 def _logprob(token: Mapping[str, Any]) -> LogProb:
     probability = token.get("logprob")
-    return LogProb(
-        token=str(token.get("token") or ""),
-        logprob=probability if isinstance(probability, (int, float)) else float("-inf"),
-        bytes=token.get("bytes") or [],
-    )
+    codes = token.get("bytes") or []
+    values = {
+        "token": str(token.get("token") or ""),
+        "logprob": probability if isinstance(probability, (int, float)) else float("-inf"),
+        "bytes": codes,
+    }
+    if (
+        type(values["logprob"]) is float
+        and type(codes) is list
+        and {int}.issuperset(map(type, codes))
+    ):
+        return _logprob_of(values | {"bytes": codes.copy()})
+    return LogProb(**values)  # which converts what can be, and says what cannot

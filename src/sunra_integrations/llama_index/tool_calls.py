@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from sunra_integrations.llama_index import unvalidated
 from sunra_integrations.protocol.reply import ToolCall
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
@@ -40,15 +41,26 @@ class CalledTool(BaseModel):
     type: Literal["function"] = "function"
 
 
+_block = unvalidated.maker(
+    ToolCallBlock, {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"}
+)
+_function = unvalidated.maker(CalledFunction, {"name": "add", "arguments": "{}"})
+_entry = unvalidated.maker(
+    CalledTool, {"id": "call_1", "function": CalledFunction(name="add", arguments="{}")}
+)
+
+
 def block(call: ToolCall) -> ToolCallBlock:
     """The call as a content block; its arguments stay the text that the model wrote."""
-    return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+    return _block({"tool_call_id": call.id, "tool_name": call.name, "tool_kwargs": call.arguments})
 
 
 def entry(call: ToolCall) -> CalledTool:
     """The call as an entry of `additional_kwargs["tool_calls"]`, vendors' extra fields included."""
-    function = CalledFunction(name=call.name, arguments=call.arguments)
-    return CalledTool(id=call.id, function=function, **call.extra)
+    function = _function({"name": call.name, "arguments": call.arguments})
+    if call.extra:
+        return CalledTool(id=call.id, function=function, **call.extra)
+    return _entry({"id": call.id, "function": function})
 
 
 def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:
