@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
+from sunra_integrations.llama_index.tool_calls import CalledTool, longer
 from sunra_integrations.protocol import responses
 from sunra_integrations.protocol.accumulation import join_details
-from sunra_integrations.protocol.reply import Choice, Fold, ToolCall
+from sunra_integrations.protocol.reply import Choice, Fold
 from sunra_integrations.protocol.responses import NOTHING, ChoiceDelta, Json, ToolCallDelta
 
 ANSWER = 0
@@ -58,7 +59,10 @@ class AnswerSoFar:
 
 
 class ChoiceSoFar:
-    """One choice of a stream, read as a `Choice` is."""
+    """One choice of a stream, read as a `Choice` is, but for its calls: they are entries already.
+
+    An entry is frozen, so the responses share those that a chunk brings nothing for.
+    """
 
     __slots__ = (
         "_calls",
@@ -84,13 +88,13 @@ class ChoiceSoFar:
         self.reasoning_details: list[Json] = []
         self.refusal = ""
         self.finish_reason: str | None = None
-        self.tool_calls: tuple[ToolCall, ...] = ()
+        self.tool_calls: tuple[CalledTool, ...] = ()
         self.extra: Json = NOTHING
         self.parts: tuple[Json, ...] = ()
         self.annotations: tuple[Json, ...] = ()
         self.images: tuple[Json, ...] = ()
         self.message_extra: Json = NOTHING
-        self._calls: dict[int, ToolCall] = {}
+        self._calls: dict[int, CalledTool] = {}
         self._rarer = Fold()
 
     def add(self, delta: ChoiceDelta) -> None:
@@ -116,9 +120,13 @@ class ChoiceSoFar:
             self._add_rarer(delta)
 
     def _add_calls(self, deltas: tuple[ToolCallDelta, ...]) -> None:
+        calls = self._calls
+        begun = len(calls)
         for delta in deltas:
-            self._calls[delta.call_index] = _longer(self._calls.get(delta.call_index), delta)
-        self.tool_calls = tuple(self._calls[index] for index in sorted(self._calls))
+            calls[delta.call_index] = longer(calls.get(delta.call_index), delta)
+        if len(calls) > begun:  # kept in the order of their indices
+            self._calls = calls = dict(sorted(calls.items()))
+        self.tool_calls = tuple(calls.values())
 
     def _add_rarer(self, delta: ChoiceDelta) -> None:
         rare = ChoiceDelta(
@@ -134,15 +142,3 @@ class ChoiceSoFar:
         self.annotations = joined.annotations
         self.images = joined.images
         self.message_extra = joined.message_extra
-
-
-def _longer(call: ToolCall | None, delta: ToolCallDelta) -> ToolCall:
-    if call is None:
-        return ToolCall(delta.id or "", delta.name or "", delta.arguments, delta.extra)
-    extra = {**call.extra, **delta.extra} if delta.extra else call.extra
-    return ToolCall(
-        call.id or delta.id or "",
-        call.name + (delta.name or ""),
-        call.arguments + delta.arguments,
-        extra,
-    )

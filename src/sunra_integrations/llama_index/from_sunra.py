@@ -28,10 +28,10 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations.llama_index import tool_calls, unvalidated
 from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar, ChoiceSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
+from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.responses import NOTHING, Json
-
 
 _text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
 _thinking_block = unvalidated.maker(
@@ -49,7 +49,7 @@ _chat_response = unvalidated.maker(
         "message": ChatMessage("Hi", role=MessageRole.ASSISTANT),
         "raw": {},
         "delta": "Hi",
-        "logprobs": [[LogProb(token="Hi")]],
+        "logprobs": [[LogProb(logprob=-0.5)]],
         "additional_kwargs": {},
     },
 )
@@ -59,7 +59,7 @@ _completion_response = unvalidated.maker(
         "text": "Hi",
         "additional_kwargs": {},
         "raw": {},
-        "logprobs": [[LogProb(token="Hi")]],
+        "logprobs": [[LogProb(logprob=-0.5)]],
         "delta": "Hi",
     },
 )
@@ -128,8 +128,12 @@ def message(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> Ch
     if choice.refusal:
         extra["refusal"] = choice.refusal
     if choice.tool_calls:
-        blocks += [tool_calls.block(call) for call in choice.tool_calls]
-        extra["tool_calls"] = [tool_calls.entry(call) for call in choice.tool_calls]
+        entries = [
+            call if isinstance(call, CalledTool) else tool_calls.entry(call)
+            for call in choice.tool_calls
+        ]
+        blocks += map(tool_calls.block, entries)
+        extra["tool_calls"] = entries
     return _chat_message(
         {
             "role": MessageRole.ASSISTANT,

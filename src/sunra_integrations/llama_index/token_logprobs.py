@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from llama_index.core.base.llms.types import LogProb
 
@@ -12,6 +11,7 @@ from sunra_integrations.protocol.responses import Json, objects
 
 LogProbs = list[list[LogProb]]
 
+_INTEGER = frozenset((int,))
 _logprob_of = unvalidated.maker(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 
 
@@ -23,24 +23,22 @@ def logprobs(given: Json | None) -> LogProbs | None:
     return [_considered(token) for token in tokens if isinstance(token, Mapping)]
 
 
-def _considered(token: Mapping[str, Any]) -> list[LogProb]:
+def _considered(token: Json) -> list[LogProb]:
     chosen = _logprob(token)
-    others = map(_logprob, objects(token.get("top_logprobs")))
-    return [chosen, *(other for other in others if other.token != chosen.token)]
+    others = objects(token.get("top_logprobs"))
+    return [chosen, *[_logprob(other) for other in others if _text(other) != chosen.token]]
 
 
-def _logprob(token: Mapping[str, Any]) -> LogProb:
+def _logprob(token: Json) -> LogProb:
     probability = token.get("logprob")
+    if not isinstance(probability, (int, float)):
+        probability = float("-inf")
     codes = token.get("bytes") or []
-    values = {
-        "token": str(token.get("token") or ""),
-        "logprob": probability if isinstance(probability, (int, float)) else float("-inf"),
-        "bytes": codes,
-    }
-    if (
-        type(values["logprob"]) is float
-        and type(codes) is list
-        and {int}.issuperset(map(type, codes))
-    ):
-        return _logprob_of(values | {"bytes": codes.copy()})
-    return LogProb(**values)  # which converts what can be, and says what cannot
+    if type(probability) is float and type(codes) is list and _INTEGER.issuperset(map(type, codes)):
+        return _logprob_of({"token": _text(token), "logprob": probability, "bytes": codes.copy()})
+    # Converted where that is possible, and what is wrong is said where it is not.
+    return LogProb(token=_text(token), logprob=probability, bytes=codes)
+
+
+def _text(token: Json) -> str:
+    return str(token.get("token") or "")
