@@ -17,7 +17,7 @@ from pydantic_core import SchemaValidator, core_schema
 _M = TypeVar("_M", bound=BaseModel)
 _Maker = Callable[[dict[str, Any]], _M]
 
-_STATE = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_BESIDE_FIELDS = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 _KNOWN_SETTINGS = frozenset(("arbitrary_types_allowed", "extra", "frozen", "protected_namespaces"))
 
 
@@ -114,8 +114,6 @@ def _does_more(field: FieldInfo) -> bool:
 
 
 def _state(instance: BaseModel) -> tuple[Any, ...]:
-    """All that an instance consists of, its fields in their order."""
-    return tuple(
-        list(value.items()) if isinstance(value, dict) else value
-        for value in (getattr(instance, name) for name in _STATE)
-    )
+    """All that an instance consists of: its fields in their order, with their types, and so on."""
+    fields = [(name, type(value), value) for name, value in instance.__dict__.items()]
+    return fields, *(getattr(instance, name) for name in _BESIDE_FIELDS)
