@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import SchemaValidator, core_schema
 
 _M = TypeVar("_M", bound=BaseModel)
 _Maker = Callable[[dict[str, Any]], _M]
 
-_BESIDE_FIELDS = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_CONSTANTS = (str, int, float, type(None))
 _KNOWN_SETTINGS = frozenset(("arbitrary_types_allowed", "extra", "frozen", "protected_namespaces"))
 
 
@@ -37,7 +37,7 @@ def maker(
             validators, `__init__`), where that is known to change nothing about such values.
     """
     if _is_known(model, sample.keys(), frozenset(harmless)):
-        make = _unvalidated(model)
+        make = _unvalidated(model, sample.keys())
         if _state(make(dict(sample))) == _state(model(**sample)):
             return make
     return validated(model)
@@ -52,25 +52,32 @@ def validated(model: type[_M]) -> _Maker[_M]:
     return make
 
 
-def _unvalidated(model: type[_M]) -> _Maker[_M]:
-    """The class's own validator with the types left out: any value will do for any field."""
-    fields = {
-        name: core_schema.model_field(_any_or_default(field))
-        for name, field in model.model_fields.items()
-    }
-    extra = model.model_config.get("extra") or "ignore"
-    schema = core_schema.model_fields_schema(fields, extra_behavior=extra)
-    make: _Maker[_M] = SchemaValidator(core_schema.model_schema(model, schema)).validate_python
+def _unvalidated(model: type[_M], given: Collection[str]) -> _Maker[_M]:
+    """Sets what validation sets: the fields in their order, which of them were given, and so on."""
+    fields = model.model_fields
+    defaults = {name: field.default for name, field in fields.items()}
+    anew = [(n, field) for n, field in fields.items() if n not in given and not _constant(field)]
+    takes_extra = model.model_config.get("extra") == "allow"
+    new = model.__new__
+    # The slots are set as such, since a model's own __setattr__ may validate or refuse.
+    set_fields, set_given, set_extra, set_private = (vars(BaseModel)[n].__set__ for n in _SLOTS)
+
+    def make(values: dict[str, Any]) -> _M:
+        made = new(model)
+        held = {**defaults, **values}
+        for name, field in anew:  # what could be changed is shared by no two instances
+            held[name] = field.get_default(call_default_factory=True)
+        set_fields(made, held)
+        set_given(made, set(values))
+        set_extra(made, {} if takes_extra else None)
+        set_private(made, None)
+        return made
+
     return make
 
 
-def _any_or_default(field: FieldInfo) -> core_schema.CoreSchema:
-    held = core_schema.any_schema()
-    if field.is_required():
-        return held
-    if field.default_factory is not None:
-        return core_schema.with_default_schema(held, default_factory=field.default_factory)
-    return core_schema.with_default_schema(held, default=field.default)
+def _constant(field: FieldInfo) -> bool:
+    return field.default_factory is None and isinstance(field.default, _CONSTANTS)
 
 
 def _is_known(model: type[BaseModel], given: Collection[str], harmless: frozenset[str]) -> bool:
@@ -78,7 +85,8 @@ def _is_known(model: type[BaseModel], given: Collection[str], harmless: frozense
     fields = model.model_fields
     required = {name for name, field in fields.items() if field.is_required()}
     return (
-        _beyond_types(model) <= harmless
+        vars(BaseModel).keys() >= set(_SLOTS)
+        and _beyond_types(model) <= harmless
         and not model.__private_attributes__
         and model.model_config.keys() <= _KNOWN_SETTINGS
         and required <= set(given) <= fields.keys()
@@ -116,4 +124,4 @@ def _does_more(field: FieldInfo) -> bool:
 def _state(instance: BaseModel) -> tuple[Any, ...]:
     """All that an instance consists of: its fields in their order, with their types, and so on."""
     fields = [(name, type(value), value) for name, value in instance.__dict__.items()]
-    return fields, *(getattr(instance, name) for name in _BESIDE_FIELDS)
+    return fields, *(getattr(instance, slot) for slot in _SLOTS[1:])
