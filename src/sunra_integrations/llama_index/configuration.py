@@ -49,8 +49,11 @@ _NO_FIELD = "class_name"  # written by to_dict, read by nobody
 class SunraConfiguration(FunctionCallingLLM):
     """What a `Sunra` is set to; see there for each field."""
 
-    # A wrong value's error would otherwise show what was passed, a key among it.
-    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+    # A wrong value's error would otherwise show what was passed, a key among it. The validator is
+    # built by the first instance, not on import, and not for the classes that `Sunra` is made of.
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
+    )
 
     model: str = Field(description="Model to ask, as 'vendor/name'.")
     api_key: SecretStr | None = Field(
