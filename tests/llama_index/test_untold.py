@@ -16,6 +16,7 @@ from llama_index.core.llms import callbacks as framework
 from llama_index.core.llms.callbacks import llm_chat_callback
 
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.llama_index import untold
 from sunra_integrations.llama_index.streams import awatched, watched
 from tests.llama_index.test_events import Callbacks, Events
 
@@ -178,3 +179,16 @@ async def test_while_nobody_listens_no_event_is_made_for_each_response(monkeypat
     assert len(drain(llm, 50, broken=False)) == 50
     assert len(await adrain(llm, 50, broken=False)) == 50
     assert len(made) == 4  # the first and the last of each
+
+
+def test_it_is_the_decorators_own_dispatcher_that_is_asked_for_listeners() -> None:
+    assert untold._dispatcher is framework.dispatcher
+    assert not untold.heard()
+    with listening():
+        assert untold.heard()
+    framework.dispatcher.add_event_handler(events := Events())
+    try:
+        assert untold.heard()
+    finally:
+        framework.dispatcher.event_handlers.remove(events)
+    assert not untold.heard()

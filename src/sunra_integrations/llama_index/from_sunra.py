@@ -116,7 +116,7 @@ def message(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> Ch
     if choice.text:
         blocks.append(_text_block({"text": choice.text}))
     extra: dict[str, Any] = dict(choice.message_extra)
-    if sound := _sound(extra):
+    if extra and (sound := _sound(extra)):
         blocks.append(sound)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
@@ -164,7 +164,9 @@ def _response(
     delta: str | None = None,
 ) -> ChatResponse:
     choice = reply.choice
-    known: dict[str, Any] = {**reply.extra, **choice.extra, **usage(reply.usage)}
+    known: dict[str, Any] = {**reply.extra, **choice.extra}
+    if reply.usage is not None:
+        known |= usage(reply.usage)
     if choice.finish_reason is not None:
         known["finish_reason"] = choice.finish_reason
     if reply.request_id is not None:

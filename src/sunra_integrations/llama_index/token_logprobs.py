@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from llama_index.core.base.llms.types import LogProb
 
 from sunra_integrations.llama_index import unvalidated
-from sunra_integrations.protocol.responses import Json, objects
+from sunra_integrations.protocol.responses import Json
 
 LogProbs = list[list[LogProb]]
 
@@ -20,25 +18,29 @@ def logprobs(given: Json | None) -> LogProbs | None:
     tokens = given.get("content") if given else None
     if not isinstance(tokens, list):
         return None
-    return [_considered(token) for token in tokens if isinstance(token, Mapping)]
+    return [_considered(token) for token in tokens if isinstance(token, dict)]
 
 
 def _considered(token: Json) -> list[LogProb]:
-    chosen = _logprob(token)
-    others = objects(token.get("top_logprobs"))
-    return [chosen, *[_logprob(other) for other in others if _text(other) != chosen.token]]
+    considered = [_logprob(token)]
+    others = token.get("top_logprobs")
+    if isinstance(others, list):
+        chosen = considered[0].token
+        considered += [
+            _logprob(other)
+            for other in others
+            if isinstance(other, dict) and str(other.get("token") or "") != chosen
+        ]
+    return considered
 
 
 def _logprob(token: Json) -> LogProb:
+    text = str(token.get("token") or "")
     probability = token.get("logprob")
     if not isinstance(probability, (int, float)):
         probability = float("-inf")
     codes = token.get("bytes") or []
     if type(probability) is float and type(codes) is list and _INTEGER.issuperset(map(type, codes)):
-        return _logprob_of({"token": _text(token), "logprob": probability, "bytes": codes.copy()})
+        return _logprob_of({"token": text, "logprob": probability, "bytes": codes.copy()})
     # Converted where that is possible, and what is wrong is said where it is not.
-    return LogProb(token=_text(token), logprob=probability, bytes=codes)
-
-
-def _text(token: Json) -> str:
-    return str(token.get("token") or "")
+    return LogProb(token=text, logprob=probability, bytes=codes)

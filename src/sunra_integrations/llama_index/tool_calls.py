@@ -60,7 +60,7 @@ def longer(so_far: CalledTool | None, delta: ToolCallDelta) -> CalledTool:
     """The entry of a streamed call with one more piece; the entry given is not touched."""
     if so_far is None:
         return _called(delta.id or "", delta.name or "", delta.arguments, delta.extra)
-    extra: Json = so_far.model_extra or NOTHING
+    extra: Json = so_far.__pydantic_extra__ or NOTHING
     return _called(
         so_far.id or delta.id or "",
         so_far.function.name + (delta.name or ""),

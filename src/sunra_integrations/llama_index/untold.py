@@ -51,7 +51,11 @@ class Untold(Generic[_T]):
         """What the decorator is to watch in place of the stream."""
         while True:
             if self._error is not None:
-                raise self._error
+                error, self._error = self._error, None
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame
             response: _T = self._latest
             self._latest = _NONE
             if response is _NONE:
@@ -101,7 +105,11 @@ class AsyncUntold(Generic[_T]):
         """What the decorator is to watch in place of the stream."""
         while True:
             if self._error is not None:
-                raise self._error
+                error, self._error = self._error, None
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame
             response: _T = self._latest
             self._latest = _NONE
             if response is _NONE:
