@@ -15,8 +15,7 @@ from llama_index.core.instrumentation import root_dispatcher
 from llama_index.core.llms import callbacks as framework
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from sunra_integrations.llama_index import Sunra
-from sunra_integrations.llama_index import untold
+from sunra_integrations.llama_index import Sunra, untold
 from sunra_integrations.llama_index.streams import awatched, watched
 from tests.llama_index.test_events import Callbacks, Events
 
