@@ -182,12 +182,12 @@ async def test_while_nobody_listens_no_event_is_made_for_each_response(monkeypat
 
 def test_it_is_the_decorators_own_dispatcher_that_is_asked_for_listeners() -> None:
     assert untold._dispatcher is framework.dispatcher
-    assert not untold.heard()
+    assert not untold.heard(untold.dispatchers())
     with listening():
-        assert untold.heard()
+        assert untold.heard(untold.dispatchers())
     framework.dispatcher.add_event_handler(events := Events())
     try:
-        assert untold.heard()
+        assert untold.heard(untold.dispatchers())
     finally:
         framework.dispatcher.event_handlers.remove(events)
-    assert not untold.heard()
+    assert not untold.heard(untold.dispatchers())

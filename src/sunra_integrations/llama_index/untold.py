@@ -9,12 +9,13 @@ response again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import aclosing, closing
 from typing import Any, Generic, TypeVar
 
 from llama_index.core.llms import callbacks
 from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import Dispatcher
 from llama_index_instrumentation.event_handlers import NullEventHandler
 
 _T = TypeVar("_T")
@@ -23,16 +24,21 @@ _NONE: Any = object()
 _dispatcher = get_dispatcher(callbacks.__name__)
 
 
-def heard() -> bool:
-    """Whether anyone hears the events of the framework's callback decorators."""
-    asked = _dispatcher
-    while True:
-        for handler in asked.event_handlers:
+def dispatchers() -> tuple[Dispatcher, ...]:
+    """Those that get the events of the framework's callback decorators."""
+    asked = [_dispatcher]
+    while asked[-1].propagate:
+        asked.append(asked[-1].parent)
+    return tuple(asked)
+
+
+def heard(asked: Iterable[Dispatcher]) -> bool:
+    """Whether any of these dispatchers has a handler that does something."""
+    for dispatcher in asked:
+        for handler in dispatcher.event_handlers:
             if type(handler) is not NullEventHandler:
                 return True
-        if not asked.propagate:
-            return False
-        asked = asked.parent
+    return False
 
 
 class Untold(Generic[_T]):
@@ -73,6 +79,7 @@ class Untold(Generic[_T]):
             told: What `told` gave.
             seen: What the decorator made of it.
         """
+        asked = dispatchers()
         with closing(self._stream), closing(told), closing(seen):
             while True:
                 given = self._latest is not _NONE
@@ -81,7 +88,7 @@ class Untold(Generic[_T]):
                     return
                 if not given:
                     yield response
-                while not heard():
+                while not heard(asked):
                     try:
                         response = next(self._stream, _NONE)
                     except BaseException as error:  # noqa: BLE001 - for the decorator to raise
@@ -122,6 +129,7 @@ class AsyncUntold(Generic[_T]):
         self, told: AsyncGenerator[_T, None], seen: AsyncGenerator[_T, None]
     ) -> AsyncGenerator[_T, None]:
         """Every response once, told or not; when its reader leaves, all that is below is closed."""
+        asked = dispatchers()
         async with aclosing(self._stream), aclosing(told), aclosing(seen):
             while True:
                 given = self._latest is not _NONE
@@ -130,7 +138,7 @@ class AsyncUntold(Generic[_T]):
                     return
                 if not given:
                     yield response
-                while not heard():
+                while not heard(asked):
                     try:
                         response = await anext(self._stream, _NONE)
                     except BaseException as error:  # noqa: BLE001 - for the decorator to raise
