@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Annotated, Any
 
 import httpx
@@ -40,6 +41,7 @@ _CONNECTION = (
     "max_response_bytes",
 )
 _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
+_rest = attrgetter(*(name for name in _CONNECTION if name not in {"api_key", "default_headers"}))
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
 _NO_FIELD = "class_name"  # written by to_dict, read by nobody
 
@@ -47,8 +49,11 @@ _NO_FIELD = "class_name"  # written by to_dict, read by nobody
 class SunraConfiguration(FunctionCallingLLM):
     """What a `Sunra` is set to; see there for each field."""
 
-    # A wrong value's error would otherwise show what was passed, a key among it.
-    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+    # A wrong value's error would otherwise show what was passed, a key among it. The validator is
+    # built by the first instance, not on import, and not for the classes that `Sunra` is made of.
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
+    )
 
     model: str = Field(description="Model to ask, as 'vendor/name'.")
     api_key: SecretStr | None = Field(
@@ -227,20 +232,20 @@ class SunraConfiguration(FunctionCallingLLM):
         key = self.api_key
         shown = key.get_secret_value() if isinstance(key, SecretStr) else key
         headers = tuple((self.default_headers or {}).items())
-        rest = (getattr(self, name) for name in _CONNECTION if name != "default_headers")
-        return (shown, headers, self.http_client, self.async_http_client, *rest)
+        return (shown, headers, self.http_client, self.async_http_client, *_rest(self))
 
     def _both_clients(self) -> tuple[SunraClient, AsyncSunraClient]:
         """The clients for what the fields say now, so a changed key takes effect at once."""
         connection = self._connection()
-        if self._clients is None or self._clients[0] != connection:
+        kept = self._clients
+        if kept is None or kept[0] != connection:
             settings = self._settings()
-            self._clients = (
+            kept = self._clients = (
                 connection,
                 SunraClient(settings, http_client=self.http_client),
                 AsyncSunraClient(settings, http_client=self.async_http_client),
             )
-        return self._clients[1:]
+        return kept[1:]
 
     @property
     def _client(self) -> SunraClient:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -19,23 +19,56 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ContentBlock,
     ImageBlock,
+    LogProb,
     MessageRole,
     TextBlock,
     ThinkingBlock,
 )
 
-from sunra_integrations.llama_index import tool_calls
-from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar
+from sunra_integrations.llama_index import tool_calls, unvalidated
+from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar, ChoiceSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
+from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.responses import NOTHING, Json
+
+_text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
+_thinking_block = unvalidated.maker(
+    ThinkingBlock, {"content": "Hm", "num_tokens": 1, "additional_information": {}}
+)
+# Both concern what no message made here has: `content`, and image documents of the framework's.
+_chat_message = unvalidated.maker(
+    ChatMessage,
+    {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="Hi")], "additional_kwargs": {}},
+    harmless=("__init__", "legacy_additional_kwargs_image"),
+)
+_chat_response = unvalidated.maker(
+    ChatResponse,
+    {
+        "message": ChatMessage("Hi", role=MessageRole.ASSISTANT),
+        "raw": {},
+        "delta": "Hi",
+        "logprobs": [[LogProb(logprob=-0.5)]],
+        "additional_kwargs": {},
+    },
+)
+_completion_response = unvalidated.maker(
+    CompletionResponse,
+    {
+        "text": "Hi",
+        "additional_kwargs": {},
+        "raw": {},
+        "logprobs": [[LogProb(logprob=-0.5)]],
+        "delta": "Hi",
+    },
+)
 
 
 def response(reply: Reply) -> ChatResponse:
     """A whole answer; `raw` is the completion as it came."""
     raw = _raw(reply.raw, reply.usage)
-    return _response(reply, raw, logprobs(reply.choice.logprobs))
+    return _response(reply, reply.choices[1:], raw, logprobs(reply.choice.logprobs))
 
 
 def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
@@ -50,9 +83,8 @@ def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
     for delta in piece.choices:
         if delta.choice_index == ANSWER:
             text, thinking = text + delta.text, thinking + delta.reasoning
-    given = _response(
-        so_far.reply(), _raw(piece.raw, so_far.usage), list(so_far.logprobs) or None, text
-    )
+    raw = _raw(piece.raw, so_far.usage)
+    given = _response(so_far, so_far.others, raw, so_far.logprobs.copy() or None, text)
     if thinking:
         given.additional_kwargs["thinking_delta"] = thinking
     return given
@@ -65,24 +97,26 @@ def completion(given: ChatResponse) -> CompletionResponse:
         block.content or "" for block in message.blocks if isinstance(block, ThinkingBlock)
     )
     known = {**message.additional_kwargs, **given.additional_kwargs}
-    return CompletionResponse(
-        text=message.content or "",
-        additional_kwargs={"thinking": thinking, **known} if thinking else known,
-        raw=given.raw,
-        logprobs=given.logprobs,
-        delta=given.delta,
+    return _completion_response(
+        {
+            "text": message.content or "",
+            "additional_kwargs": {"thinking": thinking, **known} if thinking else known,
+            "raw": given.raw,
+            "logprobs": given.logprobs,
+            "delta": given.delta,
+        }
     )
 
 
-def message(choice: Choice, reply: Reply) -> ChatMessage:
+def message(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> ChatMessage:
     """A choice as a message: thinking, text (one block), media, citations, tool calls."""
     blocks: list[ContentBlock] = []
     if choice.reasoning or choice.reasoning_details:
-        blocks.append(_thinking(choice, reply.usage))
+        blocks.append(_thinking(choice, counted))
     if choice.text:
-        blocks.append(TextBlock(text=choice.text))
+        blocks.append(_text_block({"text": choice.text}))
     extra: dict[str, Any] = dict(choice.message_extra)
-    if sound := _sound(choice):
+    if extra and (sound := _sound(extra)):
         blocks.append(sound)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
@@ -94,12 +128,18 @@ def message(choice: Choice, reply: Reply) -> ChatMessage:
     if choice.refusal:
         extra["refusal"] = choice.refusal
     if choice.tool_calls:
-        blocks += [tool_calls.block(call) for call in choice.tool_calls]
-        extra["tool_calls"] = [tool_calls.entry(call) for call in choice.tool_calls]
-    return ChatMessage(
-        role=MessageRole.ASSISTANT,
-        blocks=blocks or [TextBlock(text="")],
-        additional_kwargs=extra,
+        entries = [
+            call if isinstance(call, CalledTool) else tool_calls.entry(call)
+            for call in choice.tool_calls
+        ]
+        blocks += map(tool_calls.block, entries)
+        extra["tool_calls"] = entries
+    return _chat_message(
+        {
+            "role": MessageRole.ASSISTANT,
+            "blocks": blocks or [_text_block({"text": ""})],
+            "additional_kwargs": extra,
+        }
     )
 
 
@@ -117,32 +157,37 @@ def usage(counted: responses.Usage | None) -> dict[str, Any]:
 
 
 def _response(
-    reply: Reply,
+    reply: Reply | AnswerSoFar,
+    others: Sequence[Choice],
     raw: dict[str, Any],
     probabilities: LogProbs | None,
     delta: str | None = None,
 ) -> ChatResponse:
     choice = reply.choice
-    known: dict[str, Any] = {**reply.extra, **choice.extra, **usage(reply.usage)}
+    known: dict[str, Any] = {**reply.extra, **choice.extra}
+    if reply.usage is not None:
+        known |= usage(reply.usage)
     if choice.finish_reason is not None:
         known["finish_reason"] = choice.finish_reason
     if reply.request_id is not None:
         known["request_id"] = reply.request_id
-    if len(reply.choices) > 1:
-        known["choices"] = [_other_choice(other, reply) for other in reply.choices[1:]]
-    return ChatResponse(
-        message=message(choice, reply),
-        raw=raw,
-        delta=delta,
-        logprobs=probabilities,
-        additional_kwargs=known,
+    if others:
+        known["choices"] = [_other_choice(other, reply.usage) for other in others]
+    return _chat_response(
+        {
+            "message": message(choice, reply.usage),
+            "raw": raw,
+            "delta": delta,
+            "logprobs": probabilities,
+            "additional_kwargs": known,
+        }
     )
 
 
-def _other_choice(choice: Choice, reply: Reply) -> dict[str, Any]:
+def _other_choice(choice: Choice, counted: responses.Usage | None) -> dict[str, Any]:
     return {
         "index": choice.index,
-        "message": message(choice, reply),
+        "message": message(choice, counted),
         "finish_reason": choice.finish_reason,
         "logprobs": logprobs(choice.logprobs),
     }
@@ -159,23 +204,25 @@ def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
     return raw
 
 
-def _thinking(choice: Choice, counted: responses.Usage | None) -> ThinkingBlock:
+def _thinking(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> ThinkingBlock:
     details = counted.completion_details if counted is not None else NOTHING
     information: dict[str, Any] = {}
     if choice.reasoning_field is not None:
         information["reasoning_field"] = choice.reasoning_field
     if choice.reasoning_details:
         information["reasoning_details"] = list(choice.reasoning_details)
-    return ThinkingBlock(
-        content=choice.reasoning or None,
-        num_tokens=responses.count(details.get("reasoning_tokens")),
-        additional_information=information,
+    return _thinking_block(
+        {
+            "content": choice.reasoning or None,
+            "num_tokens": responses.count(details.get("reasoning_tokens")),
+            "additional_information": information,
+        }
     )
 
 
-def _sound(choice: Choice) -> AudioBlock | None:
+def _sound(extra: Json) -> AudioBlock | None:
     """The sound of an answer; None while its base64 is not whole, as in the middle of a stream."""
-    match choice.message_extra.get("audio"):
+    match extra.get("audio"):
         case {"data": str() as data} if data:
             try:
                 base64.b64decode(data, validate=True)
@@ -186,7 +233,7 @@ def _sound(choice: Choice) -> AudioBlock | None:
             return None
 
 
-def _images_and_others(choice: Choice) -> tuple[list[ImageBlock], list[Json]]:
+def _images_and_others(choice: Choice | ChoiceSoFar) -> tuple[list[ImageBlock], list[Json]]:
     """Images from either place where servers put them, and the parts that have no block."""
     images: list[ImageBlock] = []
     others: list[Json] = []
@@ -209,7 +256,7 @@ def _image(url: str) -> ImageBlock:
     return ImageBlock(url=url)
 
 
-def _citations(choice: Choice) -> Iterable[CitationBlock]:
+def _citations(choice: Choice | ChoiceSoFar) -> Iterable[CitationBlock]:
     for annotation in choice.annotations:
         match annotation:
             case {"type": "url_citation", "url_citation": {"url": str()} as citation}:

@@ -253,7 +253,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> tuple[ChatRequest, dict[str, str] | None]:
         call = dict(kwargs)
-        headers = hidden(call.pop(EXTRA_HEADERS, None)).shown()
+        given = call.pop(EXTRA_HEADERS, None)
+        headers = hidden(given).shown() if given else None
         parameters = merged(self._parameters(), call)
         tools = [to_sunra.tool(tool) for tool in parameters.get("tools") or ()]
         parameters["tools"] = tools or None

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
 from typing import Any, TypeVar
 
+from sunra_integrations.llama_index.untold import AsyncUntold, Untold
+
 _T = TypeVar("_T")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -32,14 +34,16 @@ def watched(
         *args: Its arguments.
         **kwargs: Its keyword arguments.
     """
-    opened: list[Generator[_T, None, None]] = []
+    opened: list[tuple[Untold[_T], Generator[_T, None, None]]] = []
 
     def keep(_: object, *args: Any, **kwargs: Any) -> Generator[_T, None, None]:
-        opened.append(open_stream(*args, **kwargs))
-        return opened[0]
+        untold = Untold(open_stream(*args, **kwargs))
+        opened.append((untold, told := untold.told()))
+        return told
 
     seen: Generator[_T, None, None] = callback(keep)(llm, *args, **kwargs)
-    return _both_closed(seen, opened[0])
+    ((untold, told),) = opened
+    return untold.each(told, seen)
 
 
 async def awatched(
@@ -50,14 +54,16 @@ async def awatched(
     **kwargs: Any,
 ) -> AsyncGenerator[_T, None]:
     """As `watched`, for an async generator."""
-    opened: list[AsyncGenerator[_T, None]] = []
+    opened: list[tuple[AsyncUntold[_T], AsyncGenerator[_T, None]]] = []
 
     async def keep(_: object, *args: Any, **kwargs: Any) -> AsyncGenerator[_T, None]:
-        opened.append(open_stream(*args, **kwargs))
-        return opened[0]
+        untold = AsyncUntold(open_stream(*args, **kwargs))
+        opened.append((untold, told := untold.told()))
+        return told
 
     seen: AsyncGenerator[_T, None] = await callback(keep)(llm, *args, **kwargs)
-    return _both_aclosed(seen, opened[0])
+    ((untold, told),) = opened
+    return untold.each(told, seen)
 
 
 def mapped(
@@ -75,18 +81,3 @@ async def amapped(
     async with aclosing(stream):
         async for element in stream:
             yield function(element)
-
-
-def _both_closed(
-    seen: Generator[_T, None, None], opened: Generator[_T, None, None]
-) -> Generator[_T, None, None]:
-    with closing(opened), closing(seen):
-        yield from seen
-
-
-async def _both_aclosed(
-    seen: AsyncGenerator[_T, None], opened: AsyncGenerator[_T, None]
-) -> AsyncGenerator[_T, None]:
-    async with aclosing(opened), aclosing(seen):
-        async for element in seen:
-            yield element

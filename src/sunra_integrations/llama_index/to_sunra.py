@@ -62,7 +62,10 @@ def request(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any])
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
     """The conversation as the wire has it, message by message."""
-    return [message(one, position=f"messages[{place}]") for place, one in enumerate(chat_messages)]
+    return [
+        _plain(one) or message(one, position=f"messages[{place}]")
+        for place, one in enumerate(chat_messages)
+    ]
 
 
 def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
@@ -72,7 +75,7 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     `tool_call_id`, on assistant messages `refusal`, `annotations` and, where no block has them,
     `tool_calls`. The rest is LlamaIndex's own bookkeeping.
     """
-    role = _ROLES[MessageRole(chat_message.role)]
+    role = _role(chat_message)
     if role == "assistant":
         wire = _assistant(chat_message, position)
     else:
@@ -83,6 +86,20 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     if name := chat_message.additional_kwargs.get("name"):
         wire["name"] = name
     return wire
+
+
+def _plain(chat_message: ChatMessage) -> Message | None:
+    """What `message` makes of one text and nothing else, as most messages are; else None."""
+    match chat_message.blocks:
+        case [TextBlock(text=str() as text)] if not chat_message.additional_kwargs:
+            role = _role(chat_message)
+            return None if role == "tool" else {"role": role, "content": text}
+        case _:
+            return None
+
+
+def _role(chat_message: ChatMessage) -> str:
+    return _ROLES[MessageRole(chat_message.role)]
 
 
 def content(blocks: Sequence[ContentBlock], *, position: str = "message") -> list[Part]:

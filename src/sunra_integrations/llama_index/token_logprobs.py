@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from llama_index.core.base.llms.types import LogProb
 
-from sunra_integrations.protocol.responses import Json, objects
+from sunra_integrations.llama_index import unvalidated
+from sunra_integrations.protocol.responses import Json
 
 LogProbs = list[list[LogProb]]
+
+_INTEGER = frozenset((int,))
+_logprob_of = unvalidated.maker(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 
 
 def logprobs(given: Json | None) -> LogProbs | None:
@@ -17,19 +18,29 @@ def logprobs(given: Json | None) -> LogProbs | None:
     tokens = given.get("content") if given else None
     if not isinstance(tokens, list):
         return None
-    return [_considered(token) for token in tokens if isinstance(token, Mapping)]
+    return [_considered(token) for token in tokens if isinstance(token, dict)]
 
 
-def _considered(token: Mapping[str, Any]) -> list[LogProb]:
-    chosen = _logprob(token)
-    others = map(_logprob, objects(token.get("top_logprobs")))
-    return [chosen, *(other for other in others if other.token != chosen.token)]
+def _considered(token: Json) -> list[LogProb]:
+    considered = [_logprob(token)]
+    others = token.get("top_logprobs")
+    if isinstance(others, list):
+        chosen = considered[0].token
+        considered += [
+            _logprob(other)
+            for other in others
+            if isinstance(other, dict) and str(other.get("token") or "") != chosen
+        ]
+    return considered
 
 
-def _logprob(token: Mapping[str, Any]) -> LogProb:
+def _logprob(token: Json) -> LogProb:
+    text = str(token.get("token") or "")
     probability = token.get("logprob")
-    return LogProb(
-        token=str(token.get("token") or ""),
-        logprob=probability if isinstance(probability, (int, float)) else float("-inf"),
-        bytes=token.get("bytes") or [],
-    )
+    if not isinstance(probability, (int, float)):
+        probability = float("-inf")
+    codes = token.get("bytes") or []
+    if type(probability) is float and type(codes) is list and _INTEGER.issuperset(map(type, codes)):
+        return _logprob_of({"token": text, "logprob": probability, "bytes": codes.copy()})
+    # Converted where that is possible, and what is wrong is said where it is not.
+    return LogProb(token=text, logprob=probability, bytes=codes)

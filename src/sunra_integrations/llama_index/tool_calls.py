@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from sunra_integrations.llama_index import unvalidated
 from sunra_integrations.protocol.reply import ToolCall
+from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
@@ -40,15 +42,50 @@ class CalledTool(BaseModel):
     type: Literal["function"] = "function"
 
 
-def block(call: ToolCall) -> ToolCallBlock:
-    """The call as a content block; its arguments stay the text that the model wrote."""
-    return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+_block = unvalidated.maker(
+    ToolCallBlock, {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"}
+)
+_function = unvalidated.maker(CalledFunction, {"name": "add", "arguments": "{}"})
+_entry = unvalidated.maker(
+    CalledTool, {"id": "call_1", "function": CalledFunction(name="add", arguments="{}")}
+)
 
 
 def entry(call: ToolCall) -> CalledTool:
     """The call as an entry of `additional_kwargs["tool_calls"]`, vendors' extra fields included."""
-    function = CalledFunction(name=call.name, arguments=call.arguments)
-    return CalledTool(id=call.id, function=function, **call.extra)
+    return _called(call.id, call.name, call.arguments, call.extra)
+
+
+def longer(so_far: CalledTool | None, delta: ToolCallDelta) -> CalledTool:
+    """The entry of a streamed call with one more piece; the entry given is not touched."""
+    if so_far is None:
+        return _called(delta.id or "", delta.name or "", delta.arguments, delta.extra)
+    extra: Json = so_far.__pydantic_extra__ or NOTHING
+    return _called(
+        so_far.id or delta.id or "",
+        so_far.function.name + (delta.name or ""),
+        so_far.function.arguments + delta.arguments,
+        {**extra, **delta.extra} if delta.extra else extra,
+    )
+
+
+def block(called: CalledTool) -> ToolCallBlock:
+    """The call as a content block; its arguments stay the text that the model wrote."""
+    function = called.function
+    return _block(
+        {
+            "tool_call_id": called.id,
+            "tool_name": function.name,
+            "tool_kwargs": function.arguments,
+        }
+    )
+
+
+def _called(call_id: str, name: str, arguments: str, extra: Json) -> CalledTool:
+    function = _function({"name": name, "arguments": arguments})
+    if extra:
+        return CalledTool(id=call_id, function=function, **extra)
+    return _entry({"id": call_id, "function": function})
 
 
 def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:

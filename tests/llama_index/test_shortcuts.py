@@ -1,0 +1,138 @@
+"""What is done in a shorter way is what the longer way does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llama_index.core.base.llms.types import (
+    CachePoint,
+    ChatMessage,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
+
+from sunra_integrations.errors import InvalidParameter, UnsupportedContent
+from sunra_integrations.llama_index import attachments, from_sunra, to_sunra
+from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.protocol.reply import Fold
+from sunra_integrations.protocol.responses import NOTHING, ChoiceDelta, Chunk, ToolCallDelta, Usage
+
+words = st.sampled_from(["", "a", "Hé", " b"])
+fields = st.just(NOTHING) | st.dictionaries(
+    st.sampled_from(["signature", "vendor"]), st.integers() | words, min_size=1, max_size=2
+)
+calls = st.builds(
+    ToolCallDelta,
+    st.integers(0, 3),
+    st.none() | st.just("c1"),
+    st.none() | st.just("add"),
+    words,
+    fields,
+)
+rare: dict[str, st.SearchStrategy[Any]] = {
+    "reasoning": words,
+    "reasoning_field": st.sampled_from([None, "reasoning", "reasoning_content"]),
+    "tool_calls": st.lists(calls, max_size=2).map(tuple),
+    "finish_reason": st.sampled_from([None, "stop"]),
+    "refusal": words,
+    "reasoning_details": st.sampled_from(
+        [(), ({"type": "reasoning.text", "text": "a", "index": 0},), ({"type": "other"},)]
+    ),
+    "annotations": st.sampled_from([(), ({"type": "url_citation", "url": "https://a.example"},)]),
+    "images": st.sampled_from([(), ({"image_url": {"url": "https://a.example/x.png"}},)]),
+    "extra": fields,
+    "message_extra": fields,
+}
+deltas = words.map(lambda text: ChoiceDelta(0, text)) | st.fixed_dictionaries(
+    {"choice_index": st.just(0), "text": words}, optional=rare
+).map(lambda given: ChoiceDelta(**given))
+usages = st.none() | st.just(Usage(1, 2, 3, completion_details={"reasoning_tokens": 2}))
+chunks = st.tuples(st.lists(deltas, max_size=2).map(tuple), usages).map(
+    lambda given: Chunk(given[0], usage=given[1])
+)
+
+
+@given(st.lists(chunks, max_size=8))
+def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
+    so_far, total = AnswerSoFar(), Fold()
+    for piece in pieces:
+        response = from_sunra.chunk(piece, so_far)
+        total.add(piece)
+        reply = total.reply()
+        whole = from_sunra.response(reply)
+        assert response.message == whole.message
+        assert response.message.model_dump() == whole.message.model_dump()
+        known = {n: v for n, v in response.additional_kwargs.items() if n != "thinking_delta"}
+        assert known == whole.additional_kwargs
+        assert response.delta == "".join(delta.text for delta in piece.choices)
+
+
+@given(st.lists(chunks, max_size=8))
+def test_what_a_reader_does_to_a_response_changes_no_later_one(pieces) -> None:
+    untouched, so_far = AnswerSoFar(), AnswerSoFar()
+    for piece in pieces:
+        reference, response = from_sunra.chunk(piece, untouched), from_sunra.chunk(piece, so_far)
+        assert response == reference
+        for block in response.message.blocks:
+            block.__dict__.clear()
+        response.message.blocks.clear()
+        for entries in response.message.additional_kwargs.values():
+            if isinstance(entries, list):
+                entries.clear()
+        response.message.additional_kwargs.clear()
+        response.additional_kwargs.clear()
+        response.raw.clear()
+
+
+blocks = st.lists(
+    st.sampled_from(
+        [
+            TextBlock(text="a"),
+            TextBlock(text=""),
+            ThinkingBlock(content="Hm"),
+            ImageBlock(url="https://a.example/x.png"),
+            CachePoint(cache_control={"type": "ephemeral"}),
+        ]
+    ),
+    max_size=2,
+)
+kwargs = st.dictionaries(st.sampled_from(["name", "tool_call_id", "refusal"]), st.just("c1"))
+
+
+def outcome(convert: Any, *given_: Any) -> object:
+    try:
+        return convert(*given_)
+    except (InvalidParameter, UnsupportedContent) as error:
+        return type(error)
+
+
+@given(role=st.sampled_from(list(MessageRole)), blocks=blocks, kwargs=kwargs)
+def test_a_plain_message_is_what_any_message_would_be(role, blocks, kwargs) -> None:
+    message = ChatMessage(role=role, blocks=blocks, additional_kwargs=kwargs)
+    shorter = outcome(to_sunra.messages, [message])
+    longer = outcome(to_sunra.message, message)
+    assert shorter == (longer if isinstance(longer, type) else [longer])
+
+
+@given(st.lists(st.sampled_from([*b"AAAAZz09+/==\n-\x89"]), max_size=12).map(bytes))
+def test_base64_is_what_can_be_decoded(content) -> None:
+    try:
+        base64.b64decode(content, validate=True)
+    except binascii.Error:
+        decodes = False
+    else:
+        decodes = True
+    assert attachments._is_base64(content) is decodes
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 300])
+def test_base64_of_any_length_is_known_as_such(size) -> None:
+    assert attachments._is_base64(base64.b64encode(bytes(range(256)) * 2)[: size * 4 or None])
+    assert attachments._is_base64(base64.b64encode(b"\xff" * size))
