@@ -179,12 +179,12 @@ def test_event_loops_one_after_another_each_get_a_client_that_is_closed_with_the
         async def twice():
             await client.create(ASKED)
             (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
-            return (await client.create(ASKED)).text, found.client
+            return (await client.create(ASKED)).text, found.pools
 
         for loops in (1, 2, 3):
-            text, http = asyncio.run(twice())
+            text, pools = asyncio.run(twice())
             assert text == "Hello"
-            assert http.is_closed
+            assert pools.is_closed
             assert server.connections == loops
         gc.collect()
 

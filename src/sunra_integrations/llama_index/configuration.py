@@ -26,6 +26,7 @@ from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
 from sunra_integrations.protocol.requests import check_parameters
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from sunra_integrations.transport.settings import AsyncTransport
 
 _CONNECTION = (
     "api_key",
@@ -38,6 +39,7 @@ _CONNECTION = (
     "allow_http",
     "max_connections",
     "max_response_bytes",
+    "async_transport",
 )
 _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
@@ -134,6 +136,9 @@ class SunraConfiguration(FunctionCallingLLM):
     )
     max_response_bytes: int | None = Field(
         default=None, description="The longest answer, or event of a stream, that is taken in."
+    )
+    async_transport: AsyncTransport = Field(
+        default="auto", description="What carries async calls; auto: aiohttp if it is installed."
     )
     allow_http: bool = Field(
         default=False, description="Permit plain http to another machine; the key is readable."

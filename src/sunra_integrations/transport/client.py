@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing, suppress
 from pickle import PicklingError
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
@@ -29,6 +29,7 @@ from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import connections, end_of_body
+from sunra_integrations.transport.body import async_pieces_of, pieces_of
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.patience import Patience
@@ -120,7 +121,7 @@ class SunraClient(_Client):
         with closing(self._open(post, patience)) as response:
             body = bytearray()
             try:
-                for piece in response.iter_bytes():
+                for piece in pieces_of(response):
                     body += piece
                     self._check_body(body, patience)
             except httpx.HTTPError as error:
@@ -148,7 +149,7 @@ class SunraClient(_Client):
         patience = self._patience()
         with closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response)
-            pieces = response.iter_bytes()
+            pieces = pieces_of(response)
             broken_by: SunraError | None = None
             try:
                 for piece in pieces:
@@ -180,20 +181,26 @@ class SunraClient(_Client):
     ) -> tuple[httpx.Response | None, Answer | SunraError]:
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
-            client = self._http_client or connections.sync_client(self.settings.max_connections)
-            request = post.built_by(client, patience.time_left())
-            response = client.send(request, auth=self._auth, stream=True, follow_redirects=False)
+            response = self._sent(post, patience.time_left())
         except SENDING_FAULTS as error:
             return None, self._fault(error)
         if response.is_success:
-            return response, _answer(response)
+            return response, Answer(response.status_code)
         body = bytearray()
         with closing(response), suppress(httpx.HTTPError):
-            for piece in response.iter_bytes():
+            for piece in pieces_of(response):
                 body += piece
                 if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
                     break
-        return response, _answer(response, bytes(body))
+        return response, Answer(response.status_code, dict(response.headers), bytes(body))
+
+    def _sent(self, post: Post, time_left: float) -> httpx.Response:
+        if (client := self._http_client) is not None:
+            request = post.request_by(client, time_left)
+            return client.send(request, auth=self._auth, stream=True, follow_redirects=False)
+        request = post.request(time_left)
+        self._auth.sign(request)
+        return connections.sync_pools(self.settings).send(request)
 
 
 class AsyncSunraClient(_Client):
@@ -224,13 +231,14 @@ class AsyncSunraClient(_Client):
         patience = self._patience()
         async with aclosing(await self._open(post, patience)) as response:
             body = bytearray()
-            try:
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    self._check_body(body, patience)
-            except httpx.HTTPError as error:
-                fault = self._fault(error)
-                raise _broke_off(fault) from fault
+            async with aclosing(async_pieces_of(response)) as pieces:
+                try:
+                    async for piece in pieces:
+                        body += piece
+                        self._check_body(body, patience)
+                except httpx.HTTPError as error:
+                    fault = self._fault(error)
+                    raise _broke_off(fault) from fault
             return read_completion(bytes(body), request_id=_request_id(response))
 
     async def stream(
@@ -242,9 +250,7 @@ class AsyncSunraClient(_Client):
         async with aclosing(await self._open(post, patience)) as response:
             chunks = self._chunks(request, response)
             broken_by: SunraError | None = None
-            # httpx declares an iterator, but it is a generator, and one left open ends late.
-            body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-            async with aclosing(body) as pieces:
+            async with aclosing(async_pieces_of(response)) as pieces:
                 try:
                     async for piece in pieces:
                         for chunk in chunks.feed(piece):
@@ -278,25 +284,27 @@ class AsyncSunraClient(_Client):
     ) -> tuple[httpx.Response | None, Answer | SunraError]:
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
-            client = self._http_client or await connections.async_client(
-                self.settings.max_connections
-            )
-            request = post.built_by(client, patience.time_left())
-            response = await client.send(
-                request, auth=self._auth, stream=True, follow_redirects=False
-            )
+            response = await self._sent(post, patience.time_left())
         except SENDING_FAULTS as error:
             return None, self._fault(error)
         if response.is_success:
-            return response, _answer(response)
+            return response, Answer(response.status_code)
         body = bytearray()
-        async with aclosing(response):
+        async with aclosing(response), aclosing(async_pieces_of(response)) as pieces:
             with suppress(httpx.HTTPError):
-                async for piece in response.aiter_bytes():
+                async for piece in pieces:
                     body += piece
                     if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
                         break
-        return response, _answer(response, bytes(body))
+        return response, Answer(response.status_code, dict(response.headers), bytes(body))
+
+    async def _sent(self, post: Post, time_left: float) -> httpx.Response:
+        if (client := self._http_client) is not None:
+            request = post.request_by(client, time_left)
+            return await client.send(request, auth=self._auth, stream=True, follow_redirects=False)
+        request = post.request(time_left)
+        self._auth.sign(request)
+        return await (await connections.async_pools(self.settings)).send(request)
 
 
 def _require_asyncio() -> None:
@@ -307,10 +315,6 @@ def _require_asyncio() -> None:
             "AsyncSunraClient runs on asyncio only; under trio, run it in a thread of its own with "
             "`asyncio.run`, or use SunraClient in `trio.to_thread`."
         ) from None
-
-
-def _answer(response: httpx.Response, body: bytes = b"") -> Answer:
-    return Answer(response.status_code, dict(response.headers), body)
 
 
 def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> httpx.Response:

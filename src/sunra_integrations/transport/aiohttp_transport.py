@@ -1,0 +1,193 @@
+"""aiohttp as a transport of httpx: the extra `aiohttp`.
+
+What it does as httpx's own transport does, aiohttp by itself would not: a timeout for each kind of
+wait, bytes that came before a connection broke are not lost, cookies are not kept, and exceptions,
+which hold the request with its key, do not leave this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from ssl import SSLContext
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpProcessingError
+from yarl import URL
+
+_PIECE = 64 * 1024
+_LONGEST_HEADER = 64 * 1024
+
+_FAULTS = (
+    aiohttp.ClientError,
+    HttpProcessingError,
+    asyncio.TimeoutError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends through aiohttp. To be made in the event loop that it is used in.
+
+    It limits no connections: whoever sends through it does.
+
+    Args:
+        tls: How servers prove who they are.
+        keepalive_expiry: Seconds until an idle connection is closed.
+    """
+
+    def __init__(self, tls: SSLContext, *, keepalive_expiry: float) -> None:
+        self._proxies = getproxies()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=tls,
+                limit=0,
+                keepalive_timeout=keepalive_expiry,
+                resolver=aiohttp.ThreadedResolver(),
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, its body unread.
+
+        Raises:
+            httpx.HTTPError: It could not be had.
+            RuntimeError: This was closed.
+        """
+        waits = request.extensions["timeout"]
+        content = request.content
+        try:
+            response = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers.multi_items(),
+                data=content if len(content) <= _PIECE else _LargeBody(content, waits["write"]),
+                proxy=self._proxy_for(request.url) if self._proxies else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    connect=waits["connect"], sock_read=waits["read"], ceil_threshold=math.inf
+                ),
+            )
+        except _FAULTS as error:
+            fault = _as_httpx(error)
+        else:
+            return httpx.Response(
+                response.status,
+                headers=list(response.raw_headers),
+                stream=_Body(response, request),
+            )
+        raise fault  # here, where it takes no context along
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._session.close()
+
+    def _proxy_for(self, url: httpx.URL) -> str | None:
+        if proxy_bypass(url.netloc.decode("ascii")):
+            return None
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+class _LargeBody(aiohttp.Payload):
+    """A request's body whose every piece must be taken in in time."""
+
+    def __init__(self, content: bytes, patience: float | None) -> None:
+        super().__init__(content)
+        self._size = len(content)
+        self._patience = patience
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text."""
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Sends it."""
+        content = memoryview(self._value)
+        for start in range(0, len(content), _PIECE):
+            sending = self._send(writer, content[start : start + _PIECE])
+            try:
+                await asyncio.wait_for(sending, self._patience)
+            except asyncio.TimeoutError:
+                raise _NotTakenIn from None
+
+    async def _send(self, writer: AbstractStreamWriter, piece: memoryview) -> None:
+        await writer.write(piece)
+        await writer.drain()
+
+
+class _NotTakenIn(Exception):
+    """The server did not take in a piece of the request in time."""
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+        self._response = response
+        self._request = request
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        self._wait_as_long_as_the_request_says_now()
+        content = self._response.content
+        try:
+            while piece := await content.readany():
+                yield piece
+        except _FAULTS as error:
+            fault = _as_httpx(error)
+        else:
+            return
+        # aiohttp raises at once; what had come before is still there.
+        content.set_exception(None)  # type: ignore[arg-type]  # its default, and the way back to it
+        if piece := content.read_nowait():
+            yield piece
+        raise fault
+
+    def _wait_as_long_as_the_request_says_now(self) -> None:
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._request.extensions["timeout"]["read"]
+            connection.protocol.start_timeout()
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+def _as_httpx(error: Exception) -> Exception:
+    """The exception that httpx's own transport would have raised."""
+    said = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ClientConnectionError() if isinstance(error.__cause__, _NotTakenIn):
+            return httpx.WriteTimeout("a piece of the request was not taken in")
+        case aiohttp.ConnectionTimeoutError():
+            return httpx.ConnectTimeout(said)
+        case asyncio.TimeoutError():
+            return httpx.ReadTimeout(said)
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return httpx.ProxyError(said)
+        case aiohttp.ClientConnectorError():
+            return httpx.ConnectError(said)
+        case aiohttp.ServerDisconnectedError():
+            return httpx.RemoteProtocolError("Server disconnected without sending a response")
+        case aiohttp.InvalidURL():
+            return httpx.UnsupportedProtocol(said)
+        case aiohttp.ClientResponseError():
+            return httpx.RemoteProtocolError(error.message)
+        case aiohttp.ClientPayloadError() | HttpProcessingError():
+            return httpx.RemoteProtocolError(said)
+        case aiohttp.ClientError() | OSError():
+            return httpx.ReadError(said)
+        case RuntimeError():
+            return RuntimeError(said)
+        case _:
+            return httpx.UnsupportedProtocol(said)
