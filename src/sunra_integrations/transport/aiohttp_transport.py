@@ -22,14 +22,8 @@ from yarl import URL
 _PIECE = 64 * 1024
 _LONGEST_HEADER = 64 * 1024
 
-_FAULTS = (
-    aiohttp.ClientError,
-    HttpProcessingError,
-    asyncio.TimeoutError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
+_BREAKS = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError)
+_FAULTS = (*_BREAKS, RuntimeError, ValueError)  # a closed session; a proxy it cannot use
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -143,7 +137,7 @@ class _Body(httpx.AsyncByteStream):
         try:
             while piece := await content.readany():
                 yield piece
-        except _FAULTS as error:
+        except _BREAKS as error:
             fault = _as_httpx(error)
         else:
             return
@@ -165,29 +159,25 @@ class _Body(httpx.AsyncByteStream):
 
 def _as_httpx(error: Exception) -> Exception:
     """The exception that httpx's own transport would have raised."""
-    said = str(error) or type(error).__name__
-    match error:
-        case aiohttp.ClientConnectionError() if isinstance(error.__cause__, _NotTakenIn):
-            return httpx.WriteTimeout("a piece of the request was not taken in")
-        case aiohttp.ConnectionTimeoutError():
-            return httpx.ConnectTimeout(said)
-        case asyncio.TimeoutError():
-            return httpx.ReadTimeout(said)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return httpx.ProxyError(said)
-        case aiohttp.ClientConnectorError():
-            return httpx.ConnectError(said)
-        case aiohttp.ServerDisconnectedError():
-            return httpx.RemoteProtocolError("Server disconnected without sending a response")
-        case aiohttp.InvalidURL():
-            return httpx.UnsupportedProtocol(said)
-        case aiohttp.ClientResponseError():
-            return httpx.RemoteProtocolError(error.message)
-        case aiohttp.ClientPayloadError() | HttpProcessingError():
-            return httpx.RemoteProtocolError(said)
-        case aiohttp.ClientError() | OSError():
-            return httpx.ReadError(said)
-        case RuntimeError():
-            return RuntimeError(said)
-        case _:
-            return httpx.UnsupportedProtocol(said)
+    if isinstance(error.__cause__, _NotTakenIn):
+        return httpx.WriteTimeout("a piece of the request was not taken in")
+    said = getattr(error, "message", "") or str(error) or type(error).__name__
+    return next(meant(str(said)) for kind, meant in _MEANINGS if isinstance(error, kind))
+
+
+_MEANINGS: tuple[tuple[type[Exception], type[Exception]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (asyncio.TimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
+    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
+    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
+    (HttpProcessingError, httpx.RemoteProtocolError),
+    (aiohttp.ClientError, httpx.ReadError),
+    (OSError, httpx.ReadError),
+    (RuntimeError, RuntimeError),
+    (ValueError, httpx.UnsupportedProtocol),
+)

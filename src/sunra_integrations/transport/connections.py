@@ -29,7 +29,7 @@ from sunra_integrations.transport.settings import AsyncTransport, Settings
 from sunra_integrations.transport.through_client import AsyncThroughClient, ThroughClient
 
 _KEEPALIVE_EXPIRY = 30.0
-_PLACES_PER_POOL = 8
+_PLACES_PER_POOL = 4
 
 
 class _Kind(NamedTuple):

@@ -44,6 +44,7 @@ class SyncPools:
         Raises:
             httpx.HTTPError: It could not be sent; `PoolTimeout` if no place became free in time.
         """
+        self._close_idle()
         pool = self._take(request.extensions["timeout"]["pool"])
         try:
             response = pool.carrier.handle_request(request)
@@ -60,16 +61,20 @@ class SyncPools:
         for pool in self.allocation.pools:
             pool.carrier.close()
 
-    def _take(self, timeout: float | None) -> SyncPool:
+    def _close_idle(self) -> None:
         with self._lock:
             idle = self.allocation.forget_idle()
-            pool = None if self._waiting else self.allocation.take()
-            if pool is None:
-                waiter = _Waiter()
-                self._waiting.append(waiter)
         for carrier in idle:
             carrier.close()
-        return pool or self._wait(waiter, timeout)
+
+    def _take(self, timeout: float | None) -> SyncPool:
+        with self._lock:
+            pool = None if self._waiting else self.allocation.take()
+            if pool is not None:
+                return pool
+            waiter = _Waiter()
+            self._waiting.append(waiter)
+        return self._wait(waiter, timeout)
 
     def _wait(self, waiter: _Waiter, timeout: float | None) -> SyncPool:
         try:
@@ -121,6 +126,7 @@ class AsyncPools:
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The answer with its body unread; see `SyncPools.send`."""
+        await self._close_idle()
         pool = await self._take(request.extensions["timeout"]["pool"])
         try:
             response = await pool.carrier.handle_async_request(request)
@@ -137,10 +143,12 @@ class AsyncPools:
         for pool in self.allocation.pools:
             await pool.carrier.aclose()
 
-    async def _take(self, timeout: float | None) -> AsyncPool:
+    async def _close_idle(self) -> None:
         if idle := self.allocation.forget_idle():
             # Shielded, so that a call that is cancelled here leaves no connection half closed.
             await asyncio.shield(asyncio.gather(*(carrier.aclose() for carrier in idle)))
+
+    async def _take(self, timeout: float | None) -> AsyncPool:
         pool = None if self._waiting else self.allocation.take()
         return pool or await self._wait(timeout)
 
@@ -152,7 +160,7 @@ class AsyncPools:
         try:
             return await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():  # served in the very moment
+            if place.done() and not (place.cancelled() or place.exception()):  # just now served
                 self._give_back(place.result())
             raise
         finally:

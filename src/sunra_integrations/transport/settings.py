@@ -179,9 +179,8 @@ def _at_least_one(name: str, number: int | None) -> int | None:
 
 def _known_transport(name: AsyncTransport) -> AsyncTransport:
     if name not in get_args(AsyncTransport):
-        raise ConfigurationError(
-            f"`async_transport` was {name!r}; it must be one of {', '.join(get_args(AsyncTransport))}."
-        )
+        known = ", ".join(get_args(AsyncTransport))
+        raise ConfigurationError(f"`async_transport` was {name!r}; it must be one of {known}.")
     if name == "aiohttp" and find_spec("aiohttp") is None:
         raise ConfigurationError(
             "`async_transport` is aiohttp, which is not installed; "
