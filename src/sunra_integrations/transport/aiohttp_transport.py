@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
 _PIECE = 64 * 1024
@@ -59,13 +59,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             RuntimeError: This was closed.
         """
         waits = request.extensions["timeout"]
-        content = request.content
+        body = _RequestBody(request.content, waits["write"])
         try:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=content if len(content) <= _PIECE else _LargeBody(content, waits["write"]),
+                data=body,
                 proxy=self._proxy_for(request.url) if self._proxies else None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
@@ -73,12 +73,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 ),
             )
         except _FAULTS as error:
+            body.abort()
             fault = _as_httpx(error)
+        except BaseException:  # the task was cancelled
+            body.abort()
+            raise
         else:
             return httpx.Response(
                 response.status,
                 headers=list(response.raw_headers),
-                stream=_Body(response, request),
+                stream=_ResponseBody(response, request, body),
             )
         raise fault  # here, where it takes no context along
 
@@ -93,13 +97,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-class _LargeBody(aiohttp.Payload):
+class _RequestBody(aiohttp.Payload):
     """A request's body whose every piece must be taken in in time."""
 
     def __init__(self, content: bytes, patience: float | None) -> None:
         super().__init__(content)
         self._size = len(content)
         self._patience = patience
+        self._way: asyncio.WriteTransport | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
@@ -107,6 +112,11 @@ class _LargeBody(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Sends it."""
+        if isinstance(writer, StreamWriter):
+            self._way = writer.transport
+        if len(self._value) <= _PIECE:  # is buffered
+            await writer.write(self._value)
+            return
         content = memoryview(self._value)
         for start in range(0, len(content), _PIECE):
             sending = self._send(writer, content[start : start + _PIECE])
@@ -119,17 +129,25 @@ class _LargeBody(aiohttp.Payload):
         await writer.write(piece)
         await writer.drain()
 
+    def abort(self) -> None:
+        """Ends the connection that this is sent on; closing it would wait for what is unsent."""
+        if self._way is not None:
+            self._way.abort()
+
 
 class _NotTakenIn(Exception):
     """The server did not take in a piece of the request in time."""
 
 
-class _Body(httpx.AsyncByteStream):
+class _ResponseBody(httpx.AsyncByteStream):
     """The body of an answer, as it comes."""
 
-    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _RequestBody
+    ) -> None:
         self._response = response
         self._request = request
+        self._sent = sent
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         self._wait_as_long_as_the_request_says_now()
@@ -154,6 +172,8 @@ class _Body(httpx.AsyncByteStream):
             connection.protocol.start_timeout()
 
     async def aclose(self) -> None:
+        if self._response.connection is not None:  # the body was not read to its end
+            self._sent.abort()
         self._response.close()
 
 
