@@ -77,9 +77,9 @@ def test_pools_that_a_crowd_left_behind_are_forgotten_except_the_first(clock):
     pools = allocation(clock)
     for pool in [pools.take() for _ in range(12)]:
         pools.give_back(pool)
-    assert pools.forget_idle() == []
+    assert pools.forgotten() == []
     clock.now = 30.0
-    assert pools.forget_idle() == ["pool of 4.0", "pool of 4.0"]
+    assert pools.forgotten() == ["pool of 4.0", "pool of 4.0"]
     assert places(pools) == [4]
 
 
@@ -94,8 +94,31 @@ def test_a_pool_in_use_is_never_forgotten_nor_one_used_a_moment_ago(clock):
     second.in_flight = 1
     pools.give_back(second)
     clock.now = 31.0
-    assert pools.forget_idle() == []
+    assert pools.forgotten() == []
     assert len(pools.pools) == 3
+
+
+def test_a_spoiled_pool_takes_no_more_calls_and_is_forgotten_once_it_is_empty(clock):
+    pools = allocation(clock, 4)
+    first = pools.take()
+    pools.take()
+    pools.give_back(first, spoiled=True)
+    assert pools.take() is None
+    assert pools.forgotten() == []
+    pools.give_back(first)
+    assert pools.forgotten() == ["pool of 4"]
+    assert pools.take() is not first
+
+
+def test_a_pool_that_cannot_be_made_takes_no_places(clock):
+    def fail(_):
+        raise OSError
+
+    pools = Allocation(fail, limit=1, places_per_pool=1, expiry=1, clock=clock)
+    for _ in range(3):
+        with pytest.raises(OSError):  # noqa: PT011 - our own
+            pools.take()
+    assert pools.pools == []
 
 
 @given(
@@ -109,15 +132,16 @@ def test_whatever_happens_no_place_is_lost_and_none_invented(limit, steps):
     for step in steps:
         if step == "take":
             pool = pools.take()
-            assert (pool is None) == (len(held) == limit)
+            if not any(pool.is_spoiled for pool in pools.pools):
+                assert (pool is None) == (len(held) == limit)
             if pool is not None:
                 held.append(pool)
         elif isinstance(step, int):
             if held:
-                pools.give_back(held.pop(step % len(held)))
+                pools.give_back(held.pop(step % len(held)), spoiled=step % 5 == 0)
         else:
             clock.now += step
-            pools.forget_idle()
+            pools.forgotten()
         assert all(pool in pools.pools for pool in held)
         assert sum(pool.in_flight for pool in pools.pools) == len(held)
         assert all(0 <= pool.in_flight <= pool.places for pool in pools.pools)

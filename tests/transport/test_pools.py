@@ -47,15 +47,14 @@ class Clock:
 
 
 def pools(cls, limit=1, *answers, clock=None):
-    return cls(
-        Allocation(
-            lambda _: Carrier(*answers),
-            limit=limit,
-            places_per_pool=2,
-            expiry=30,
-            clock=clock or Clock(),
-        )
+    allocation = Allocation(
+        lambda _: Carrier(*answers),
+        limit=limit,
+        places_per_pool=2,
+        expiry=30,
+        clock=clock or Clock(),
     )
+    return cls(allocation) if cls is SyncPools else cls(allocation, spoiled_by_cancelling=True)
 
 
 def request(patience=5.0):
@@ -207,6 +206,24 @@ async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await held.aclose()
+    assert in_flight(sending) == 0
+
+
+@pytest.mark.parametrize("spoiled", [True, False])
+async def test_a_pool_whose_call_was_cancelled_may_be_spoiled_and_is_then_closed(spoiled):
+    sending = pools(AsyncPools, 1)
+    sending._spoiled_by_cancelling = spoiled
+    await (await sending.send(request())).aclose()
+    carrier = sending.allocation.pools[0].carrier
+    call = asyncio.create_task(sending.send(request()))
+    waiting = asyncio.create_task(sending.send(request()))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert carrier.closed is spoiled
+    await (await waiting).aclose()
+    assert (sending.allocation.pools[0].carrier is carrier) is not spoiled
     assert in_flight(sending) == 0
 
 

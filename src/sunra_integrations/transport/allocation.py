@@ -14,20 +14,20 @@ Carrier = TypeVar("Carrier")
 
 
 class Pool(Generic[Carrier]):
-    """One small pool, and how many calls it is carrying.
+    """One small pool, and how many calls it is carrying: at first, the one it was made for.
 
     Args:
-        carrier: What sends through the pool.
         places: Calls that it carries at once.
     """
 
-    __slots__ = ("carrier", "idle_since", "in_flight", "places")
+    carrier: Carrier
+    __slots__ = ("carrier", "idle_since", "in_flight", "is_spoiled", "places")
 
-    def __init__(self, carrier: Carrier, places: float) -> None:
-        self.carrier = carrier
+    def __init__(self, places: float) -> None:
         self.places = places
-        self.in_flight = 0
+        self.in_flight = 1
         self.idle_since = 0.0
+        self.is_spoiled = False
 
 
 class Allocation(Generic[Carrier]):
@@ -59,34 +59,50 @@ class Allocation(Generic[Carrier]):
         self._expiry = expiry
         self._clock = clock
         self._next_look = clock() + expiry
+        self._spoiled: list[Carrier] = []
         self.pools: list[Pool[Carrier]] = []
 
     def take(self) -> Pool[Carrier] | None:
         """A place in a pool; None when all that may be are taken."""
         for pool in self.pools:
-            if pool.in_flight < pool.places:
+            if pool.in_flight < pool.places and not pool.is_spoiled:
                 pool.in_flight += 1
                 return pool
         left = self._limit - sum(pool.places for pool in self.pools)
         if left <= 0:
             return None
-        places = min(left, self._places_per_pool)
-        pool = Pool(self._make(places), places)
-        pool.in_flight = 1
-        self.pools.append(pool)
-        return pool
+        new: Pool[Carrier] = Pool(min(left, self._places_per_pool))
+        self.pools.append(new)  # before it is made, so that nothing meanwhile is given its places
+        try:
+            new.carrier = self._make(new.places)
+        except BaseException:
+            self.pools.remove(new)
+            raise
+        return new
 
-    def give_back(self, pool: Pool[Carrier]) -> None:
-        """Frees the place."""
+    def give_back(self, pool: Pool[Carrier], *, spoiled: bool = False) -> None:
+        """Frees the place.
+
+        Args:
+            pool: Whose place it was.
+            spoiled: Whether the pool may no longer be sound. It takes no more calls, and is
+                forgotten once those it carries have ended.
+        """
         pool.in_flight -= 1
-        if not pool.in_flight:
-            pool.idle_since = self._clock()
+        pool.is_spoiled = pool.is_spoiled or spoiled
+        if pool.in_flight:
+            return
+        pool.idle_since = self._clock()
+        if pool.is_spoiled:
+            self.pools.remove(pool)
+            self._spoiled.append(pool.carrier)
 
-    def forget_idle(self) -> list[Carrier]:
-        """The carriers of pools that nobody has used for long, no longer kept; for closing."""
+    def forgotten(self) -> list[Carrier]:
+        """The carriers of pools that are no longer kept, for closing: spoiled, or long unused."""
+        spoiled, self._spoiled = self._spoiled, []
         now = self._clock()
         if now < self._next_look:
-            return []
+            return spoiled
         self._next_look = now + self._expiry
         # The first is kept: each call looks there, and it closes its old connections by itself.
         idle = [
@@ -95,4 +111,4 @@ class Allocation(Generic[Carrier]):
             if not pool.in_flight and now - pool.idle_since >= self._expiry
         ]
         self.pools = [pool for pool in self.pools if pool not in idle]
-        return [pool.carrier for pool in idle]
+        return spoiled + [pool.carrier for pool in idle]

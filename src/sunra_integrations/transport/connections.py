@@ -13,7 +13,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
@@ -23,13 +23,15 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from sunra_integrations.transport.allocation import Allocation
+from sunra_integrations.transport.allocation import Allocation, Carrier
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from sunra_integrations.transport.settings import AsyncTransport, Settings
 from sunra_integrations.transport.through_client import AsyncThroughClient, ThroughClient
 
 _KEEPALIVE_EXPIRY = 30.0
 _PLACES_PER_POOL = 4
+# Under a limit a pool that waits to be replaced must not hold places that others wait for.
+_PLACES_UNDER_LIMIT = 1
 
 
 class _Kind(NamedTuple):
@@ -99,43 +101,45 @@ def _make_sync(kind: _Kind) -> SyncPools:
             return ThroughClient(httpx.Client(verify=tls, limits=limits))
         return httpx.HTTPTransport(verify=tls, limits=limits)
 
-    return SyncPools(
-        Allocation(
-            make,
-            limit=kind.max_connections,
-            places_per_pool=_PLACES_PER_POOL,
-            expiry=_KEEPALIVE_EXPIRY,
-            clock=time.monotonic,
-        )
-    )
+    return SyncPools(_allocation(make, kind))
 
 
 def _make_async(kind: _Kind) -> AsyncPools:
     tls, through_proxy = _tls_for(kind), _has_proxies()
-    through_aiohttp = kind.library == "aiohttp" or (
-        kind.library == "auto" and _has_aiohttp() and not through_proxy
-    )
 
     def make(places: float) -> httpx.AsyncBaseTransport:
-        if through_aiohttp:
-            from sunra_integrations.transport.aiohttp_transport import (  # noqa: PLC0415 - optional
-                AiohttpTransport,
-            )
-
-            return AiohttpTransport(tls, keepalive_expiry=_KEEPALIVE_EXPIRY)
         limits = _limits(kind, places)
         if through_proxy:
             return AsyncThroughClient(httpx.AsyncClient(verify=tls, limits=limits))
         return httpx.AsyncHTTPTransport(verify=tls, limits=limits)
 
-    return AsyncPools(
-        Allocation(
-            make,
-            limit=kind.max_connections,
-            places_per_pool=math.inf if through_aiohttp else _PLACES_PER_POOL,
-            expiry=_KEEPALIVE_EXPIRY,
-            clock=time.monotonic,
+    def make_of_aiohttp(_: float) -> httpx.AsyncBaseTransport:
+        from sunra_integrations.transport.aiohttp_transport import (  # noqa: PLC0415 - optional
+            AiohttpTransport,
         )
+
+        return AiohttpTransport(tls, keepalive_expiry=_KEEPALIVE_EXPIRY)
+
+    if kind.library == "aiohttp" or (
+        kind.library == "auto" and _has_aiohttp() and not through_proxy
+    ):
+        # Its pool is quick however many connections it has, so one is enough.
+        pools = _allocation(make_of_aiohttp, kind, math.inf)
+        return AsyncPools(pools, spoiled_by_cancelling=False)
+    # A call cancelled as it connects leaves a connection that httpcore neither uses nor closes.
+    return AsyncPools(_allocation(make, kind), spoiled_by_cancelling=True)
+
+
+def _allocation(
+    make: Callable[[float], Carrier], kind: _Kind, places_per_pool: float | None = None
+) -> Allocation[Carrier]:
+    of_httpx = _PLACES_PER_POOL if kind.max_connections is None else _PLACES_UNDER_LIMIT
+    return Allocation(
+        make,
+        limit=kind.max_connections,
+        places_per_pool=places_per_pool or of_httpx,
+        expiry=_KEEPALIVE_EXPIRY,
+        clock=time.monotonic,
     )
 
 

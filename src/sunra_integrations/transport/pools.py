@@ -44,7 +44,7 @@ class SyncPools:
         Raises:
             httpx.HTTPError: It could not be sent; `PoolTimeout` if no place became free in time.
         """
-        self._close_idle()
+        self._close_forgotten()
         pool = self._take(request.extensions["timeout"]["pool"])
         try:
             response = pool.carrier.handle_request(request)
@@ -61,10 +61,10 @@ class SyncPools:
         for pool in self.allocation.pools:
             pool.carrier.close()
 
-    def _close_idle(self) -> None:
+    def _close_forgotten(self) -> None:
         with self._lock:
-            idle = self.allocation.forget_idle()
-        for carrier in idle:
+            forgotten = self.allocation.forgotten()
+        for carrier in forgotten:
             carrier.close()
 
     def _take(self, timeout: float | None) -> SyncPool:
@@ -95,12 +95,10 @@ class SyncPools:
 
     def _give_back(self, pool: SyncPool) -> None:
         with self._lock:
-            try:
+            self.allocation.give_back(pool)
+            while self._waiting and (place := self.allocation.take()):
                 waiter = self._waiting.popleft()
-            except IndexError:
-                self.allocation.give_back(pool)
-            else:
-                waiter.pool = pool
+                waiter.pool = place
                 waiter.served.set()
 
 
@@ -117,19 +115,27 @@ class AsyncPools:
 
     Args:
         allocation: Decides which pool carries a call.
+        spoiled_by_cancelling: Whether a pool is replaced after a call in it was cancelled.
     """
 
-    def __init__(self, allocation: Allocation[httpx.AsyncBaseTransport]) -> None:
+    def __init__(
+        self, allocation: Allocation[httpx.AsyncBaseTransport], *, spoiled_by_cancelling: bool
+    ) -> None:
         self.allocation = allocation
+        self._spoiled_by_cancelling = spoiled_by_cancelling
         self.is_closed = False
         self._waiting: deque[asyncio.Future[AsyncPool]] = deque()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The answer with its body unread; see `SyncPools.send`."""
-        await self._close_idle()
+        await self._close_forgotten()
         pool = await self._take(request.extensions["timeout"]["pool"])
         try:
             response = await pool.carrier.handle_async_request(request)
+        except asyncio.CancelledError:
+            self._give_back(pool, spoiled=self._spoiled_by_cancelling)
+            await self._close_forgotten()
+            raise
         except BaseException:
             self._give_back(pool)
             raise
@@ -143,10 +149,10 @@ class AsyncPools:
         for pool in self.allocation.pools:
             await pool.carrier.aclose()
 
-    async def _close_idle(self) -> None:
-        if idle := self.allocation.forget_idle():
+    async def _close_forgotten(self) -> None:
+        if forgotten := self.allocation.forgotten():
             # Shielded, so that a call that is cancelled here leaves no connection half closed.
-            await asyncio.shield(asyncio.gather(*(carrier.aclose() for carrier in idle)))
+            await asyncio.shield(asyncio.gather(*(carrier.aclose() for carrier in forgotten)))
 
     async def _take(self, timeout: float | None) -> AsyncPool:
         pool = None if self._waiting else self.allocation.take()
@@ -167,13 +173,15 @@ class AsyncPools:
             if timer is not None:
                 timer.cancel()
 
-    def _give_back(self, pool: AsyncPool) -> None:
+    def _give_back(self, pool: AsyncPool, *, spoiled: bool = False) -> None:
+        self.allocation.give_back(pool, spoiled=spoiled)
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():  # who has lost patience is still in line
-                place.set_result(pool)
+            if self._waiting[0].done():  # who has lost patience is still in line
+                self._waiting.popleft()
+            elif place := self.allocation.take():
+                self._waiting.popleft().set_result(place)
+            else:
                 return
-        self.allocation.give_back(pool)
 
 
 def _expire(place: asyncio.Future[AsyncPool]) -> None:
