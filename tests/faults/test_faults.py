@@ -115,22 +115,24 @@ def _names(monkeypatch):
 
 
 READINGS = [
-    pytest.param(fault, kind, reader, id=f"{name}-{reader.__name__}")
+    pytest.param(fault, kind, reader, library, id=f"{name}-{reader.__name__}-{library}")
     for name, fault in CASES.items()
     for kind, readers in READERS.items()
     if fault.only in {None, kind}
     for reader in readers
+    for library in (["httpx", "aiohttp"] if "async" in reader.__name__ else ["httpx"])
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "reader"), READINGS)
-def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, waits):
+@pytest.mark.parametrize(("fault", "kind", "reader", "library"), READINGS)
+def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, library, waits):
     with FaultServer(*fault.acts) as server:
         server.base_url = fault.base_url or server.base_url
         server.limits = {
             "timeout": READ,
             "stall_timeout": STALL,
             "total_timeout": fault.total,
+            "async_transport": library,
         }
         began = time.monotonic()
         try:

@@ -36,8 +36,11 @@ def crowd_url():
         server.kill()
 
 
-async def test_a_thousand_async_streams_on_one_instance_all_complete(crowd_url):
-    chat = ChatSunra(model="a/b", api_key="k", base_url=crowd_url, max_retries=0)
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+async def test_a_thousand_async_streams_on_one_instance_all_complete(crowd_url, library):
+    chat = ChatSunra(
+        model="a/b", api_key="k", base_url=crowd_url, max_retries=0, async_transport=library
+    )
 
     async def read() -> str:
         return "".join([chunk.text async for chunk in chat.astream("Hi")])

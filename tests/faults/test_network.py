@@ -62,7 +62,9 @@ class TlsServer:
         with raw:
             try:
                 with self._context.wrap_socket(raw, server_side=True) as secured:
-                    secured.recv(65536)
+                    request = b""
+                    while not request.endswith(b"}"):
+                        request += secured.recv(65536)
                     body = completion_bytes("plain")
                     head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
                     secured.sendall(head + body)

@@ -5,97 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import socket
 import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
 
 import pytest
 
 from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
-from tests.wire_cases import completion_bytes, stream_bytes
+from tests.transport.counting_server import serving
+
+pytestmark = pytest.mark.usefixtures("loop_pools")
 
 ASKED = ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}])
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def chunked(body: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(body), body)
-
-
-class Server:
-    """A socket server that keeps connections alive and counts them."""
-
-    def __init__(self, *, ends_bodies: bool, in_one_write: bool = False) -> None:
-        self.ends_bodies, self.in_one_write = ends_bodies, in_one_write
-        self.connections = 0
-        self.closed = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, connection.makefile("rb") as incoming:
-            while head := self._request(incoming):
-                streamed = b"text/event-stream" in head
-                kind = b"text/event-stream" if streamed else b"application/json"
-                body = stream_bytes("plain") if streamed else completion_bytes("plain")
-                end = b"0\r\n\r\n" if self.ends_bodies else b""
-                if self.in_one_write:
-                    connection.sendall(HEAD % kind + chunked(body) + end)
-                else:
-                    connection.sendall(HEAD % kind + chunked(body))
-                    connection.sendall(end)
-        self.closed.set()
-
-    def _request(self, incoming) -> bytes:
-        head = b""
-        while (line := incoming.readline()) not in (b"\r\n", b""):
-            head += line.lower()
-        if head:
-            length = head.partition(b"content-length:")[2].split(b"\r\n")[0]
-            incoming.read(int(length))
-        return head
-
-    def stop(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._threads[0].join()
-
-
-@contextmanager
-def serving(*, ends_bodies=True, **options):
-    server = Server(ends_bodies=ends_bodies, **options)
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(autouse=True)
-def _fresh_pools(monkeypatch):
-    shared = connections._Shared()
-    monkeypatch.setattr(connections, "_shared", shared)
-    yield
-    for client in shared.sync.values():
-        client.close()
 
 
 def settings(server, **more):
@@ -116,15 +40,6 @@ def test_clients_with_equal_settings_share_one_connection():
         assert server.connections == 1
 
 
-def test_a_thousand_clients_make_one_pool():
-    with serving() as server:
-        clients = [SunraClient(settings(server)) for _ in range(1000)]
-        for client in clients[::100]:
-            client.create(ASKED)
-        assert len(connections._shared.sync) == 1
-        assert server.connections == 1
-
-
 def test_a_different_limit_of_connections_has_a_pool_of_its_own():
     with serving() as server:
         SunraClient(settings(server)).create(ASKED)
@@ -142,18 +57,12 @@ def test_streams_that_end_in_the_ordinary_way_reuse_their_connection(in_one_writ
 
 
 @pytest.mark.parametrize("in_one_write", [True, False])
-async def test_and_so_do_async_streams(in_one_write):
+async def test_and_so_do_async_streams(in_one_write, library):
     with serving(in_one_write=in_one_write) as server:
-        client = AsyncSunraClient(settings(server))
+        client = AsyncSunraClient(settings(server, async_transport=library))
         for _ in range(5):
             assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert server.connections == 1
-        await close_clients_of_this_loop()
-
-
-async def close_clients_of_this_loop():
-    for found in list(connections._shared.by_loop[asyncio.get_running_loop()].values()):
-        await found.keeper.aclose()
 
 
 def test_a_server_that_leaves_the_connection_open_after_done_is_not_waited_for():
@@ -163,35 +72,35 @@ def test_a_server_that_leaves_the_connection_open_after_done_is_not_waited_for()
         assert server.closed.wait(5)
 
 
-async def test_nor_is_it_in_async():
+async def test_nor_is_it_in_async(library):
     with serving(ends_bodies=False) as server:
-        client = AsyncSunraClient(settings(server, timeout=30, stall_timeout=30))
+        asked = settings(server, timeout=30, stall_timeout=30, async_transport=library)
+        client = AsyncSunraClient(asked)
         assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert await asyncio.to_thread(server.closed.wait, 5)
-        await close_clients_of_this_loop()
 
 
-def test_event_loops_one_after_another_each_get_a_client_that_is_closed_with_them():
+def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(library):
     with serving() as server, warnings.catch_warnings():
         warnings.simplefilter("error")
-        client = AsyncSunraClient(settings(server))
+        client = AsyncSunraClient(settings(server, async_transport=library))
 
         async def twice():
             await client.create(ASKED)
             (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
-            return (await client.create(ASKED)).text, found.client
+            return (await client.create(ASKED)).text, found.pools
 
         for loops in (1, 2, 3):
-            text, http = asyncio.run(twice())
+            text, pools = asyncio.run(twice())
             assert text == "Hello"
-            assert http.is_closed
+            assert pools.is_closed
             assert server.connections == loops
         gc.collect()
 
 
-def test_event_loops_at_once_do_not_share_connections():
+def test_event_loops_at_once_do_not_share_connections(library):
     with serving() as server:
-        client = AsyncSunraClient(settings(server))
+        client = AsyncSunraClient(settings(server, async_transport=library))
         texts = []
 
         async def several():

@@ -113,7 +113,45 @@ def test_an_exception_from_a_real_connection_holds_no_secret_in_its_whole_chain(
     no_secret_in(pickle.dumps(caught.value))
 
 
-async def test_an_exception_from_a_connection_cut_by_the_server_holds_no_secret():
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-long: " + b"x" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncut",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk\r\n",
+    ],
+)
+async def test_whatever_breaks_an_async_call_its_exception_holds_no_secret(answer, library):
+    async def break_it(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(break_it, "127.0.0.1", 0) as server:
+        base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        asked = settings(base_url=base_url, async_transport=library)
+        with pytest.raises(errors.SunraError) as caught:
+            await AsyncSunraClient(asked).create(ASKED)
+    no_secret_in(shown(caught.value))
+    no_secret_in(pickle.dumps(caught.value))
+    links = [caught.value]
+    for link in links:
+        assert "aiohttp" not in type(link).__module__
+        links += [other for other in (link.__cause__, link.__context__) if other is not None]
+
+
+async def test_nor_does_one_from_a_connection_that_was_refused(unused_tcp_port, library):
+    asked = settings(base_url=refused_port(unused_tcp_port), async_transport=library)
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        await AsyncSunraClient(asked).create(ASKED)
+    no_secret_in(shown(caught.value))
+    assert isinstance(caught.value.__cause__, httpx.ConnectError)
+
+
+async def test_an_exception_from_a_connection_cut_by_the_server_holds_no_secret(library):
     async def cut(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
@@ -125,8 +163,9 @@ async def test_an_exception_from_a_connection_cut_by_the_server_holds_no_secret(
     async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         base_url = f"http://127.0.0.1:{port}"
+        asked = settings(base_url=base_url, async_transport=library)
         with pytest.raises(errors.StreamInterrupted) as caught:
-            async for _ in AsyncSunraClient(settings(base_url=base_url)).stream(ASKED):
+            async for _ in AsyncSunraClient(asked).stream(ASKED):
                 pass
         with pytest.raises(errors.StreamInterrupted) as caught_sync:
             await asyncio.to_thread(

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from sunra_integrations.langchain.bindings import Bindings
 from sunra_integrations.langchain.configuration import Configuration
+from sunra_integrations.transport.settings import AsyncTransport
 
 
 class ChatSunra(Bindings, Configuration):
@@ -42,6 +43,7 @@ class ChatSunra(Bindings, Configuration):
         total_timeout: Seconds for the call as a whole, retries included.
         max_connections: Connections open at once; no limit unless set.
         max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB.
+        async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
         max_retries: Tries after the first one, made only before an answer begins.
         default_headers: Sent with every request. Kept out of repr and serialised forms.
         http_client, http_async_client: httpx clients of your own, never closed here.
@@ -166,6 +168,7 @@ class ChatSunra(Bindings, Configuration):
             max_retries: int = 2,
             max_connections: int | None = None,
             max_response_bytes: int | None = None,
+            async_transport: AsyncTransport = "auto",
             allow_http: bool = False,
             default_headers: dict[str, str] | None = None,
             http_client: httpx.Client | None = None,

@@ -20,6 +20,7 @@ from typing_extensions import Self
 
 from sunra_integrations.langchain.parameters import REQUEST_FIELDS, as_invalid_parameter, checked
 from sunra_integrations.transport import Settings
+from sunra_integrations.transport.settings import AsyncTransport
 
 _SERIALIZED = "_serialized"
 """Where langchain-core keeps a model's serialised form, of which it makes answer-cache keys."""
@@ -75,6 +76,8 @@ class Configuration(BaseChatModel):
     """Connections open at once, per process (sync) or event loop (async)."""
     max_response_bytes: int | None = None
     """The longest answer, or event of a stream, that is taken in."""
+    async_transport: AsyncTransport = "auto"
+    """What carries async calls, `httpx` or `aiohttp`; `auto`: aiohttp where it is installed."""
     allow_http: bool = False
     """Permit a `base_url` of plain http to another machine."""
     default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
@@ -163,6 +166,7 @@ class Configuration(BaseChatModel):
             allow_http=self.allow_http,
             max_connections=self.max_connections,
             max_response_bytes=self.max_response_bytes,
+            async_transport=self.async_transport,
         )
 
 

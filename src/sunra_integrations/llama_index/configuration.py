@@ -27,6 +27,7 @@ from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
 from sunra_integrations.protocol.requests import check_parameters
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from sunra_integrations.transport.settings import AsyncTransport
 
 _CONNECTION = (
     "api_key",
@@ -39,6 +40,7 @@ _CONNECTION = (
     "allow_http",
     "max_connections",
     "max_response_bytes",
+    "async_transport",
 )
 _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
 _rest = attrgetter(*(name for name in _CONNECTION if name not in {"api_key", "default_headers"}))
@@ -139,6 +141,9 @@ class SunraConfiguration(FunctionCallingLLM):
     )
     max_response_bytes: int | None = Field(
         default=None, description="The longest answer, or event of a stream, that is taken in."
+    )
+    async_transport: AsyncTransport = Field(
+        default="auto", description="What carries async calls; auto: aiohttp if it is installed."
     )
     allow_http: bool = Field(
         default=False, description="Permit plain http to another machine; the key is readable."

@@ -89,6 +89,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         default_headers: Sent with every request. Shown and stored nowhere.
         max_connections: Connections open at once, per process (sync) or event loop (async).
         max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB by default.
+        async_transport: What carries async calls, `httpx` or `aiohttp`; `auto`, the default, is
+            aiohttp where it is installed and the environment names no proxy.
         allow_http: Permit plain http to another machine; the key crosses the network readable.
         http_client: An `httpx.Client` of your own; it is never closed here.
         async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.

@@ -1,4 +1,4 @@
-"""SunraClient and AsyncSunraClient: the only file that sends or waits.
+"""SunraClient and AsyncSunraClient, side by side.
 
 Both perform what `exchange` decides and hand the bytes to `protocol`. Each method of the one has
 its twin in the other, a few lines long.
@@ -11,32 +11,27 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from pickle import PicklingError
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
-from sunra_integrations.errors import (
-    ConfigurationError,
-    StreamInterrupted,
-    SunraError,
-    UnreadableResponse,
-)
+from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError
 from sunra_integrations.protocol.answer import read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.protocol.responses import Chunk
-from sunra_integrations.transport import connections, end_of_body
+from sunra_integrations.transport import body, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
+from sunra_integrations.transport.sending import send, send_async
 from sunra_integrations.transport.settings import Settings
 
 _logger = logging.getLogger("sunra_integrations")
-_LONGEST_ERROR_BODY = 1024 * 1024
 
 
 class _Client:
@@ -79,16 +74,6 @@ class _Client:
             so_far=so_far,
         )
 
-    def _check_body(self, body: bytearray, patience: Patience) -> None:
-        if len(body) > self.settings.max_response_bytes:
-            raise UnreadableResponse(
-                f"The answer is longer than {self.settings.max_response_bytes:,} bytes; "
-                "raise `max_response_bytes` if answers of that size are expected.",
-                retryable=False,
-            )
-        if late := patience.run_out(len(body)):
-            raise late
-
 
 class SunraClient(_Client):
     """Sunra's chat completions, synchronously. Safe to share between threads, and cheap to make.
@@ -121,15 +106,12 @@ class SunraClient(_Client):
         post = Post.of(self.settings, request, stream=False, headers=headers)
         patience = self._patience()
         with closing(self._open(post, patience)) as response:
-            body = bytearray()
             try:
-                for piece in response.iter_bytes():
-                    body += piece
-                    self._check_body(body, patience)
+                content = body.whole(response, self.settings.max_response_bytes, patience)
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(bytes(body), request_id=_request_id(response))
+            return read_completion(content, request_id=_request_id(response))
 
     def stream(
         self,
@@ -156,7 +138,7 @@ class SunraClient(_Client):
         patience = self._patience()
         with closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
-            pieces = response.iter_bytes()
+            pieces = body.pieces(response)
             broken_by: SunraError | None = None
             try:
                 for piece in pieces:
@@ -188,20 +170,17 @@ class SunraClient(_Client):
     ) -> tuple[httpx.Response | None, Answer | SunraError]:
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
-            client = self._http_client or connections.sync_client(self.settings.max_connections)
-            request = post.built_by(client, patience.time_left())
-            response = client.send(request, auth=self._auth, stream=True, follow_redirects=False)
+            response = send(
+                post, self.settings, self._auth, self._http_client, patience.time_left()
+            )
         except SENDING_FAULTS as error:
             return None, self._fault(error)
+        _logger.debug("Sunra: answered with %d", response.status_code)
         if response.is_success:
-            return response, _answer(response)
-        body = bytearray()
-        with closing(response), suppress(httpx.HTTPError):
-            for piece in response.iter_bytes():
-                body += piece
-                if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
-                    break
-        return response, _answer(response, bytes(body))
+            return response, Answer(response.status_code)
+        with closing(response):
+            content = body.of_error(response, patience)
+        return response, Answer(response.status_code, dict(response.headers), content)
 
 
 class AsyncSunraClient(_Client):
@@ -231,15 +210,14 @@ class AsyncSunraClient(_Client):
         post = Post.of(self.settings, request, stream=False, headers=headers)
         patience = self._patience()
         async with aclosing(await self._open(post, patience)) as response:
-            body = bytearray()
             try:
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    self._check_body(body, patience)
+                content = await body.whole_async(
+                    response, self.settings.max_response_bytes, patience
+                )
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(bytes(body), request_id=_request_id(response))
+            return read_completion(content, request_id=_request_id(response))
 
     async def stream(
         self,
@@ -254,9 +232,7 @@ class AsyncSunraClient(_Client):
         async with aclosing(await self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
-            # httpx declares an iterator, but it is a generator, and one left open ends late.
-            body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-            async with aclosing(body) as pieces:
+            async with aclosing(body.pieces_async(response)) as pieces:
                 try:
                     async for piece in pieces:
                         for chunk in chunks.feed(piece):
@@ -290,25 +266,17 @@ class AsyncSunraClient(_Client):
     ) -> tuple[httpx.Response | None, Answer | SunraError]:
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
-            client = self._http_client or await connections.async_client(
-                self.settings.max_connections
-            )
-            request = post.built_by(client, patience.time_left())
-            response = await client.send(
-                request, auth=self._auth, stream=True, follow_redirects=False
+            response = await send_async(
+                post, self.settings, self._auth, self._http_client, patience.time_left()
             )
         except SENDING_FAULTS as error:
             return None, self._fault(error)
+        _logger.debug("Sunra: answered with %d", response.status_code)
         if response.is_success:
-            return response, _answer(response)
-        body = bytearray()
+            return response, Answer(response.status_code)
         async with aclosing(response):
-            with suppress(httpx.HTTPError):
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > _LONGEST_ERROR_BODY or patience.run_out(len(body)):
-                        break
-        return response, _answer(response, bytes(body))
+            content = await body.of_error_async(response, patience)
+        return response, Answer(response.status_code, dict(response.headers), content)
 
 
 def _require_asyncio() -> None:
@@ -319,10 +287,6 @@ def _require_asyncio() -> None:
             "AsyncSunraClient runs on asyncio only; under trio, run it in a thread of its own with "
             "`asyncio.run`, or use SunraClient in `trio.to_thread`."
         ) from None
-
-
-def _answer(response: httpx.Response, body: bytes = b"") -> Answer:
-    return Answer(response.status_code, dict(response.headers), body)
 
 
 def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> httpx.Response:

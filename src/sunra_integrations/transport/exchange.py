@@ -8,6 +8,7 @@ body after that is never tried again, so no answer is paid for twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sunra_integrations.errors import SunraError
@@ -23,10 +24,10 @@ class Attempt(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The head of an HTTP answer, with the body where it was no success."""
+    """An HTTP answer, with headers and body where it was no success."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import httpx
 from pydantic import SecretStr
@@ -22,8 +23,12 @@ class BearerAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Signs the request."""
-        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        self.sign(request)
         yield request
+
+    def sign(self, request: httpx.Request) -> None:
+        """Puts the key on the request."""
+        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
 
 
 @dataclass(frozen=True)
@@ -61,28 +66,48 @@ class Post:
         }
         return cls(settings.endpoint, request.encode(stream=stream), ours, settings.timeouts)
 
-    def built_by(self, client: httpx.Client | httpx.AsyncClient, time_left: float) -> httpx.Request:
+    def request(self, time_left: float) -> httpx.Request:
         """The request of one attempt, whose every wait ends when the call's time does."""
-        limits = self.timeouts
+        return httpx.Request(
+            "POST",
+            _parsed(self.url),
+            headers=self.headers,
+            content=self.content,
+            extensions={"timeout": self._waits(time_left)},
+        )
+
+    def request_by(
+        self, client: httpx.Client | httpx.AsyncClient, time_left: float
+    ) -> httpx.Request:
+        """The same with what a client of the user's own adds to it."""
         return client.build_request(
             "POST",
             self.url,
-            content=self.content,
             headers=self.headers,
-            timeout=httpx.Timeout(
-                connect=_within(time_left, limits.connect),
-                read=_within(time_left, limits.read),
-                write=_within(time_left, limits.write),
-                pool=_within(time_left, limits.pool),
-            ),
+            content=self.content,
+            extensions={"timeout": self._waits(time_left)},
         )
+
+    def _waits(self, time_left: float) -> dict[str, float | None]:
+        limits = self.timeouts
+        return {
+            "connect": _within(time_left, limits.connect),
+            "read": _within(time_left, limits.read),
+            "write": _within(time_left, limits.write),
+            "pool": _within(time_left, limits.pool),
+        }
 
     def await_body(self, response: httpx.Response, time_left: float) -> None:
         """From here on a silence may last as long as `stall` says, no longer `read`.
 
-        httpcore looks the timeout up when the body is first read, which is still to come.
+        It is looked up when the body is first read, which is still to come.
         """
         response.request.extensions["timeout"]["read"] = _within(time_left, self.timeouts.stall)
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 def _within(time_left: float, limit: float | None) -> float | None:
