@@ -64,16 +64,22 @@ def _unvalidated(model: type[_M], given: Collection[str]) -> _Maker[_M]:
 
     def make(values: dict[str, Any]) -> _M:
         made = new(model)
-        held = {**defaults, **values}
-        for name, field in anew:  # what could be changed is shared by no two instances
-            held[name] = field.get_default(call_default_factory=True)
-        set_fields(made, held)
+        set_fields(made, defaults | values)
         set_given(made, set(values))
-        set_extra(made, {} if takes_extra else None)
+        set_extra(made, None)
         set_private(made, None)
         return made
 
-    return make
+    def make_with_its_own(values: dict[str, Any]) -> _M:
+        made = make(values)
+        if takes_extra:
+            set_extra(made, {})
+        if anew:  # what could be changed is shared by no two instances
+            own = {name: field.get_default(call_default_factory=True) for name, field in anew}
+            set_fields(made, {**made.__dict__, **own})
+        return made
+
+    return make_with_its_own if anew or takes_extra else make
 
 
 def _constant(field: FieldInfo) -> bool:
