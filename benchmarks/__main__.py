@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.measures import Measure, plan
-from benchmarks.rounds import measured, server
+from benchmarks.rounds import Crew, measured, server
 from benchmarks.run import Run
 from benchmarks.terminal import lines
 
@@ -47,12 +48,15 @@ def _known(names: list[str]) -> list[str]:
 
 def _measure(chosen: list[Measure], framework: str | None, *, quick: bool) -> Run:
     run = Run.begin(quick=quick)
-    with server() as address:
+    with server() as address, Crew(address) as shared:
         for measure in chosen:
             contestants = measure.contestants(framework)
-            if contestants:
-                run.measures[measure.name] = measured(measure, contestants, address, _say)
-                print("\n".join(lines(run, measure)), flush=True)
+            if not contestants:
+                continue
+            # A quick check saves the start of new processes; a full run begins each measure anew.
+            with nullcontext(shared) if quick else Crew(address) as crew:
+                run.measures[measure.name] = measured(measure, contestants, crew, _say)
+            print("\n".join(lines(run, measure)), flush=True)
     return run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from benchmarks.contestants import ALL, Contestant
 from benchmarks.scenarios import MANY, Kind, Scenario
@@ -13,6 +13,8 @@ _ASYNC = {"astream", "ainvoke", "aevents", "tasks", "alatency"}
 _MAIN_PEERS = {"ChatOpenAI", "OpenAI"}
 _WAYS = {"": "sync", "a": "async"}
 _WRITES = {MANY: f"{MANY} events a write", 1: "one event a write"}
+_THINKING = 20
+"""Milliseconds that the server of a crowd takes: with none, few calls are really under way."""
 _STREAMS: tuple[Kind, ...] = ("text", "tools", "logprobs", "reasoning")
 
 
@@ -75,40 +77,47 @@ def plan(*, quick: bool) -> tuple[Measure, ...]:
 
 
 def _full_plan() -> Iterator[Measure]:
-    yield Measure("import", "Import", (_ask("import", "import"),), 7, ("cpu_us", "kb"))
+    yield _imports(rounds=5)
     yield _instances(rounds=3, equal=1000, distinct=50)
     yield Measure("invoke", "One small answer", tuple(_answers(50)), 9, _CPU)
-    yield Measure("stream", "Streams, per event", tuple(_streams(1000, 2)), 7, _CPU)
+    yield Measure("stream", "Streams, per event", tuple(_streams(1000, 2)), 5, _CPU)
     yield _events(rounds=7, events=1000)
     yield _callbacks(rounds=5, events=1000)
-    yield _crowds(rounds=5, calls=1024)
     yield _big(rounds=5, times=3)
     yield _image_memory(rounds=3)
-    yield _growth(rounds=1, sizes=(1_000, 10_000, 100_000))
+    yield _growth(rounds=3, sizes=(1_000, 10_000, 100_000))
     yield _latency(rounds=7, times=5)
+    yield _crowds(rounds=3, calls={1: 64, 32: 512, 256: 1024}, threads=1024)
 
 
 def _quick_plan() -> Iterator[Measure]:
-    yield Measure("import", "Import", (_ask("import", "import"),), 2, ("cpu_us", "kb"))
-    yield _instances(rounds=1, equal=200, distinct=10)
-    yield Measure("invoke", "One small answer", tuple(_answers(20)), 3, _CPU, main_peers=True)
-    streams = tuple(_streams(400, 1))
-    yield Measure("stream", "Streams, per event", streams, 3, _CPU, main_peers=True)
-    yield _events(rounds=2, events=400)
-    yield _callbacks(rounds=2, events=400)
-    yield _crowds(rounds=1, calls=256)
+    yield _imports(rounds=1)
+    yield _instances(rounds=1, equal=200, distinct=5)
+    answers = tuple(_answers(20))
+    yield Measure("invoke", "One small answer", answers, 3, _CPU, main_peers=True)
+    streams = tuple(_streams(300, 1))
+    yield Measure("stream", "Streams, per event", streams, 2, _CPU, main_peers=True)
+    yield _events(rounds=2, events=300)
+    yield _callbacks(rounds=2, events=300)
     yield _big(rounds=1, times=1)
     yield _image_memory(rounds=1)
-    yield _growth(rounds=1, sizes=(1_000, 5_000))
+    yield _growth(rounds=1, sizes=(1_000, 10_000))
     yield _latency(rounds=2, times=2)
+    yield _crowds(rounds=1, calls={1: 16, 32: 128, 256: 512}, threads=256)
 
 
 _CPU = ("cpu_us", "gc_us")
-_NO_FLOOR_BELOW = frozenset({"httpx[aiohttp]", "ChatSunra[aiohttp]", "Sunra[aiohttp]"})
+_ON_AIOHTTP = frozenset({"httpx[aiohttp]", "ChatSunra[aiohttp]", "Sunra[aiohttp]"})
 
 
 def _ask(case: str, task: str, **told: Any) -> Question:
     return Question(case, {"task": task, **told})
+
+
+def _imports(rounds: int) -> Measure:
+    without = frozenset({"none"})
+    questions = (_ask("import", "import"),)
+    return Measure("import", "Import", questions, rounds, ("cpu_us", "kb"), without)
 
 
 def _instances(rounds: int, equal: int, distinct: int) -> Measure:
@@ -117,7 +126,7 @@ def _instances(rounds: int, equal: int, distinct: int) -> Measure:
         _ask("each with a base URL of its own", "distinct", times=distinct),
     )
     figures = ("construct_us", "first_call_us", "kb", "clients_added", "tls_contexts")
-    without = frozenset({"none", *_NO_FLOOR_BELOW})
+    without = frozenset({"none", "ChatOpenRouter", "OpenAILike", *_ON_AIOHTTP})
     return Measure("instances", "Instances", questions, rounds, figures, without, fresh=True)
 
 
@@ -149,7 +158,7 @@ def _events(rounds: int, events: int) -> Measure:
         for prefix, way in _WAYS.items()
     )
     title = 'LangChain\'s own events (`stream_events(version="v3")`), per event of the wire'
-    without = frozenset({"none", "llama-index", *_NO_FLOOR_BELOW})
+    without = frozenset({"none", "llama-index", *_ON_AIOHTTP})
     return Measure("events", title, questions, rounds, _CPU, without, main_peers=True)
 
 
@@ -161,21 +170,23 @@ def _callbacks(rounds: int, events: int) -> Measure:
         for prefix, way in _WAYS.items()
     )
     title = "Streams with a callback handler attached, per event"
-    without = frozenset({"none", *_NO_FLOOR_BELOW})
+    without = frozenset({"none", *_ON_AIOHTTP})
     return Measure("callbacks", title, questions, rounds, _CPU, without, main_peers=True)
 
 
-def _crowds(rounds: int, calls: int) -> Measure:
-    scenario = str(Scenario("completion"))
+def _crowds(rounds: int, calls: dict[int, int], threads: int) -> Measure:
+    late = str(Scenario("late", _THINKING))
     questions = [
-        _ask(f"{n} at once, async", "tasks", scenario=scenario, at_once=n, times=calls)
-        for n in (1, 32, 256)
+        _ask(f"{at_once} at once, async", "tasks", scenario=late, at_once=at_once, times=times)
+        for at_once, times in calls.items()
     ]
-    threads = _ask("32 threads", "threads", scenario=scenario, at_once=32, times=calls)
+    threaded = _ask("32 threads", "threads", scenario=late, at_once=32, times=threads)
+    title = f"Many small answers at once, each {_THINKING} ms after its request"
     figures = ("cpu_us", "calls_per_second", "errors")
-    title = "Many small answers at once"
-    without = frozenset({"LangChain alone", "LlamaIndex alone", "ChatOpenRouter", "OpenAILike"})
-    return Measure("crowd", title, (*questions, threads), rounds, figures, without)
+    without = frozenset({"LangChain alone", "LlamaIndex alone"})
+    return Measure(
+        "crowd", title, (*questions, threaded), rounds, figures, without, main_peers=True
+    )
 
 
 def _big(rounds: int, times: int) -> Measure:
@@ -190,7 +201,7 @@ def _big(rounds: int, times: int) -> Measure:
         for case, asked in wanted.items()
     )
     title = "Big inputs, per call"
-    return Measure("big", title, questions, rounds, _CPU, _NO_FLOOR_BELOW, main_peers=True)
+    return Measure("big", title, questions, rounds, _CPU, _ON_AIOHTTP, main_peers=True)
 
 
 def _image_memory(rounds: int) -> Measure:
@@ -198,7 +209,7 @@ def _image_memory(rounds: int) -> Measure:
     question = _ask("a 10 MB image", "invoke_memory", scenario=scenario, wanted=image)
     figures = ("peak_kb", "copies", "traced_copies")
     title = "Peak memory of a big input"
-    without = frozenset({"LangChain alone", "LlamaIndex alone", *_NO_FLOOR_BELOW})
+    without = frozenset({"LangChain alone", "LlamaIndex alone", *_ON_AIOHTTP})
     return Measure("image", title, (question,), rounds, figures, without, True, main_peers=True)
 
 
@@ -210,7 +221,7 @@ def _growth(rounds: int, sizes: tuple[int, ...]) -> Measure:
     figures = ("cpu_us", "gc_us", "peak_kb")
     title = "Long streams whose chunks are dropped"
     return Measure(
-        "growth", title, questions, rounds, figures, _NO_FLOOR_BELOW, fresh=True, main_peers=True
+        "growth", title, questions, rounds, figures, _ON_AIOHTTP, fresh=True, main_peers=True
     )
 
 

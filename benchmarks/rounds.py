@@ -8,8 +8,10 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
+
+from typing_extensions import Self
 
 from benchmarks.contestants import Contestant
 from benchmarks.measures import Measure, Question
@@ -49,10 +51,8 @@ class Worker:
             env=_environment(),
         )
 
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """Ends it."""
         self._process.kill()
         self._process.communicate()
 
@@ -73,42 +73,52 @@ class Worker:
         return answer
 
 
+class Crew:
+    """The contestants' processes, each begun when it is first asked."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._workers: dict[str, Worker] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.end()
+
+    def ask(self, contestant: Contestant, task: dict[str, Any]) -> Figures:
+        """The contestant's answer."""
+        if contestant.name not in self._workers:
+            self._workers[contestant.name] = Worker(contestant, self.address)
+        return self._workers[contestant.name].ask(task)
+
+
 def measured(
-    measure: Measure,
-    contestants: Sequence[Contestant],
-    address: str,
-    say: Callable[[str], None],
+    measure: Measure, contestants: Sequence[Contestant], crew: Crew, say: Callable[[str], None]
 ) -> Results:
     """The figures of a measure."""
     results: Results = {}
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        if not measure.fresh and measure.name != "import":
-            for one in contestants:
-                workers[one.name] = stack.enter_context(Worker(one, address))
-            # Warmth is each worker's own business; this only waits until all have been imported.
-            for worker in workers.values():
-                worker.ask({"task": "invoke", "scenario": "completion", "times": 1})
-        for number in range(measure.rounds):
-            for question in measure.questions:
-                for one in _in_turn(contestants, number):
-                    if not question.suits(one):
-                        continue
-                    answer = _answer(question, one, workers.get(one.name), address)
-                    _note(results, question.case, one.name, answer, number, say)
-            say(f"{measure.name}: round {number + 1} of {measure.rounds}")
+    for number in range(measure.rounds):
+        for question in measure.questions:
+            for one in _in_turn(contestants, number):
+                if question.suits(one):
+                    answer = _answer(measure, question, one, crew)
+                    if "failed" in answer:
+                        say(f"{one.name}, {question.case}: {answer['failed']}")
+                    elif "not_offered" not in answer:
+                        _note(results, question.case, one.name, answer, number)
+        say(f"{measure.name}: round {number + 1} of {measure.rounds}")
     return results
 
 
-def _answer(
-    question: Question, contestant: Contestant, worker: Worker | None, address: str
-) -> Figures:
+def _answer(measure: Measure, question: Question, contestant: Contestant, crew: Crew) -> Figures:
     if question.task["task"] == "import":
         return _import(contestant)
-    if worker:
-        return worker.ask(question.task)
-    with Worker(contestant, address) as fresh:
-        return fresh.ask(question.task)
+    if measure.fresh:
+        with Crew(crew.address) as fresh:
+            return fresh.ask(contestant, question.task)
+    return crew.ask(contestant, question.task)
 
 
 def _in_turn(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
@@ -117,19 +127,7 @@ def _in_turn(contestants: Sequence[Contestant], number: int) -> list[Contestant]
     return [*contestants[first:], *contestants[:first]]
 
 
-def _note(
-    results: Results,
-    case: str,
-    name: str,
-    answer: Figures,
-    number: int,
-    say: Callable[[str], None],
-) -> None:
-    if "not_offered" in answer:
-        return
-    if "failed" in answer:
-        say(f"{name}, {case}: {answer['failed']}")
-        return
+def _note(results: Results, case: str, name: str, answer: Figures, number: int) -> None:
     figures = results.setdefault(case, {}).setdefault(name, {})
     for figure, value in answer.items():
         rounds = figures.setdefault(figure, [])

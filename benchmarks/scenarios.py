@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-Kind = Literal["text", "tools", "logprobs", "reasoning", "completion", "paced"]
+Kind = Literal["text", "tools", "logprobs", "reasoning", "completion", "late", "paced"]
 
 MANY = 64
 """Events in one write, where many are sent together."""
@@ -20,7 +20,7 @@ MANY = 64
 MODEL = "gpt-4o"
 WORDS = ("The", " river", " carried", " its", " boats", " past", " quiet", " gardens", ",", " and")
 CLOCK_DIGITS = 20
-"""Width of a clock reading (nanoseconds) inside a paced event, so that its bytes can be prebuilt."""
+"""Width of a clock reading (nanoseconds) inside a paced event, whose bytes are prebuilt."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Scenario:
 
     Args:
         kind: What the answer is made of.
-        events: Pieces of content in a stream.
+        events: Pieces of content in a stream; milliseconds until a late completion.
         per_write: Events in one write, which is one HTTP chunk.
         variant: Only to make base URLs differ.
     """

@@ -78,6 +78,9 @@ class Connection(asyncio.Protocol):
             transport.write(_NOT_FOUND)
         elif scenario.kind == "completion":
             transport.write(_COMPLETION)
+        elif scenario.kind == "late":
+            seconds = scenario.events / 1000
+            asyncio.get_running_loop().call_later(seconds, transport.write, _COMPLETION)
         elif scenario.kind == "paced":
             before, _ = paced_frame()
             transport.write(_STREAM_HEAD + before)

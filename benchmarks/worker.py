@@ -33,76 +33,63 @@ class Worker:
     def answer(self, question: dict[str, Any]) -> Figures:
         """The figures of one question."""
         task, times = question["task"], question.get("times", 1)
-        if task in {"equal", "distinct"}:
-            return getattr(instances, task)(self.connect, self.server, times)  # type: ignore[no-any-return]
-        wanted = _wanted(question)
-        events = wanted.scenario.events
+        if task in _INSTANCES:
+            return _INSTANCES[task](self.connect, self.server, times)
+        wanted = Wanted(Scenario.parse(question["scenario"]), **question.get("wanted", {}))
+        if task in _MEMORY:
+            self._warm_another(task)
+            return _MEMORY[task](self.connect(self.server, wanted), wanted.scenario.events)
         call = self._call(wanted, task)
-        loop = self.loop
+        if task in _CROWDS:
+            return _CROWDS[task](call, question["at_once"], times, self.loop)
+        return self._ask(call, task, times, wanted.scenario.events)
+
+    def _ask(self, call: Call, task: str, times: int, events: int) -> Figures:
         match task:
             case "invoke":
                 return calls.invoke(call, times)
             case "ainvoke":
-                return calls.ainvoke(call, times, loop)
+                return calls.ainvoke(call, times, self.loop)
             case "stream":
                 return calls.stream(call.stream, times, events)
             case "astream":
-                return calls.astream(call.astream, times, events, loop)
+                return calls.astream(call.astream, times, events, self.loop)
             case "events":
                 return calls.stream(call.events, times, events)
             case "aevents":
-                return calls.astream(call.aevents, times, events, loop)
-            case "tasks":
-                return crowd.tasks(call, question["at_once"], times, loop)
-            case "threads":
-                return crowd.threads(call, question["at_once"], times)
+                return calls.astream(call.aevents, times, events, self.loop)
             case "latency":
                 return latency.stream(call, times)
             case "alatency":
-                return latency.astream(call, times, loop)
-            case "stream_memory":
-                return memory.stream(call, events)
-            case "invoke_memory":
-                return memory.invoke(call)
+                return latency.astream(call, times, self.loop)
         raise ValueError(f"no such task: {task!r}")
 
     def _call(self, wanted: Wanted, task: str) -> Call:
+        """The call, warm: no measure is to hold what happens once in a process."""
         if (wanted, task) not in self.ready:
             self.ready[wanted, task] = call = self.connect(self.server, wanted)
-            self._warm(call, task)
+            self._ask(call, _WARMED_BY.get(task, task), 1, 1)
         return self.ready[wanted, task]
 
-    def _warm(self, call: Call, task: str) -> None:
-        """One call, so that no measure holds what happens once in a process."""
-        match task:
-            case "ainvoke" | "tasks":
-                calls.ainvoke(call, 1, self.loop)
-            case "stream" | "latency":
-                calls.stream(call.stream, 1, 1)
-            case "astream" | "alatency":
-                calls.astream(call.astream, 1, 1, self.loop)
-            case "events":
-                calls.stream(call.events, 1, 1)
-            case "aevents":
-                calls.astream(call.aevents, 1, 1, self.loop)
-            case "invoke" | "threads" | "invoke_memory":
-                call.invoke()
-            case _:
-                pass
+    def _warm_another(self, task: str) -> None:
+        """The same on a small scale, by another client, so that none of its memory is kept."""
+        scenario = Scenario("text", 10, 1) if task == "stream_memory" else Scenario("completion")
+        small = self.connect(self.server, Wanted(scenario))
+        self._ask(small, task.removesuffix("_memory"), 3, 1)
 
 
-def _wanted(question: dict[str, Any]) -> Wanted:
-    scenario = Scenario.parse(question["scenario"])
-    return Wanted(scenario, **question.get("wanted", {}))
+_INSTANCES = {"equal": instances.equal, "distinct": instances.distinct}
+_MEMORY = {"stream_memory": memory.stream, "invoke_memory": memory.invoke}
+_CROWDS = {"tasks": crowd.tasks, "threads": crowd.threads}
+_WARMED_BY = {"tasks": "ainvoke", "threads": "invoke"}
 
 
 def prepare(contestant: Contestant) -> None:
-    """Nothing but the call itself is to be measured, and no key of the developer's is to be used."""
+    """Nothing but the call itself is to be measured."""
     os.environ.update(LANGSMITH_TRACING="false", LANGCHAIN_TRACING_V2="false")
     if not contestant.aiohttp:
         # As where it is not installed: a package that would choose it by itself does not find it.
         sys.modules["httpx_aiohttp"] = None  # type: ignore[assignment]
-    warnings.simplefilter("ignore")
 
 
 def main() -> None:
@@ -115,6 +102,7 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(contestant.connect(), server, loop)
+    warnings.simplefilter("ignore")  # after the imports, which set filters of their own
     for line in sys.stdin:
         try:
             answer: dict[str, Any] = worker.answer(json.loads(line))

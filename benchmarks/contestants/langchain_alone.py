@@ -21,7 +21,6 @@ from benchmarks.contestants.asked import Call, Wanted
 from benchmarks.contestants.langchain import made_ready
 from benchmarks.scenarios import WORDS, Kind, chunks
 
-
 _ANSWER = "".join(WORDS)
 
 

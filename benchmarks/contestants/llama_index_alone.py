@@ -33,7 +33,6 @@ from benchmarks.contestants.asked import Call, NotOffered, Wanted
 from benchmarks.contestants.llama_index import listeners, made_ready
 from benchmarks.scenarios import WORDS, Kind, chunks
 
-
 _ANSWER = "".join(WORDS)
 
 

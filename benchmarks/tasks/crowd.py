@@ -31,7 +31,9 @@ def tasks(call: Call, at_once: int, total: int, loop: asyncio.AbstractEventLoop)
     return _figures(meter, total, errors)
 
 
-def threads(call: Call, at_once: int, total: int) -> Figures:
+def threads(
+    call: Call, at_once: int, total: int, _: asyncio.AbstractEventLoop | None = None
+) -> Figures:
     """CPU time per call, calls per second and errors, so many threads asking over and over."""
 
     def one_after_another(_: int) -> int:

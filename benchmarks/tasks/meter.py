@@ -6,6 +6,8 @@ import gc
 import time
 from types import TracebackType
 
+from typing_extensions import Self
+
 _MICROSECONDS = 1e6
 
 
@@ -21,7 +23,7 @@ class Meter:
         self._wall_began = 0.0
         self.cpu = self.collector = self.wall = 0.0
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> Self:
         gc.collect()
         gc.callbacks.append(self._collection)
         self._wall_began = time.perf_counter()
