@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 SECONDS ?= 60
+BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz bench clean
 
@@ -40,7 +41,7 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 	$(BIN)/python -m fuzz $(SECONDS)
 	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
-bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS=--quick a rough check
+bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:

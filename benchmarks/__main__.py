@@ -7,7 +7,9 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from benchmarks.chart import draw
 from benchmarks.measures import Measure, plan
+from benchmarks.report import document, with_headlines
 from benchmarks.rounds import Crew, measured, server
 from benchmarks.run import Run
 from benchmarks.terminal import lines
@@ -15,20 +17,36 @@ from benchmarks.terminal import lines
 _NAMES = [measure.name for measure in plan(quick=True)]
 
 
+_ROOT = Path(__file__).parent.parent
+_README = _ROOT / "README.md"
+_DOCS = _ROOT / "docs"
+
+
 def main() -> int:
     """Measures; returns the exit status."""
     options = _options()
+    if options.write_readme:
+        run = Run.load((options.output or _DOCS) / "benchmarks.json")
+        readme = _README.read_text(encoding="utf-8")
+        _README.write_text(with_headlines(readme, run), encoding="utf-8")
+        return 0
     chosen = [m for m in plan(quick=options.quick) if m.name in options.only]
     run = _measure(chosen, options.framework, quick=options.quick)
     if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        run.save(options.output / "benchmarks.json")
+        _write(run, options.output)
     return 0
+
+
+def _write(run: Run, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    run.save(folder / "benchmarks.json")
+    (folder / "benchmarks.md").write_text(document(run), encoding="utf-8")
+    draw(run, folder / "benchmarks.svg")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="rough figures in about a minute")
+    parser.add_argument("--quick", action="store_true", help="rough figures, in a few minutes")
     parser.add_argument(
         "--only",
         type=lambda text: _known(text.split(",")),
@@ -36,7 +54,14 @@ def _options() -> argparse.Namespace:
         help=f"comma-separated, of: {', '.join(_NAMES)}",
     )
     parser.add_argument("--framework", choices=("langchain", "llama-index"), help="only this one")
-    parser.add_argument("--output", type=Path, help="folder to write to; else only print")
+    parser.add_argument(
+        "--output", type=Path, help="folder of benchmarks.json, .md and .svg; else only print"
+    )
+    parser.add_argument(
+        "--write-readme",
+        action="store_true",
+        help="measure nothing; put the figures of the output folder, or of docs/, into the README",
+    )
     return parser.parse_args()
 
 

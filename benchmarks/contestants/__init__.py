@@ -47,7 +47,12 @@ class Contestant:
         return connect
 
 
-_LANGCHAIN_CORE = "from langchain_core.language_models.chat_models import BaseChatModel"
+# What any chat model with tools and structured output stands on.
+_LANGCHAIN_CORE = """
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.output_parsers import JsonOutputParser, PydanticToolsParser
+from langchain_core.tools import BaseTool
+"""
 _LLAMA_CORE = "from llama_index.core.llms.function_calling import FunctionCallingLLM"
 
 ALL = (

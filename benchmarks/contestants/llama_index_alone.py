@@ -91,7 +91,7 @@ class AloneLLM(FunctionCallingLLM):
 
         return responses()
 
-    def _prepare_chat_with_tools(
+    def _prepare_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,  # noqa: ARG002
