@@ -35,7 +35,7 @@ def draw(run: Run, path: Path) -> None:
             drawn = axes.barh(
                 height, values, _BAR, color=_OURS[framework], label=_LABELS[framework]
             )
-            axes.bar_label(drawn, fmt="%.2f", padding=3, color=_INK, fontsize=8)
+            axes.bar_label(drawn, fmt="%.2g", padding=3, color=_INK, fontsize=8)
         _dress(axes, rows)
         figure.savefig(
             path, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
@@ -45,7 +45,7 @@ def draw(run: Run, path: Path) -> None:
 
 def _bars(run: Run) -> dict[tuple[str, str], float]:
     """The value of each bar, by its row and framework: headlines for which less is better."""
-    found = {}
+    found: dict[tuple[str, str], float] = {}
     for target in targets():
         spread = target.found(run)
         if target.headline and spread and target.sense == "at most" and target.measure != "import":
@@ -64,4 +64,5 @@ def _dress(axes: Any, rows: Sequence[str]) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_INK)
-    axes.legend(frameon=False, loc="lower right")
+    axes.margins(y=0.01)
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))

@@ -160,6 +160,7 @@ def _environment() -> dict[str, str]:
         "HTTP",
         "http",
         "ALL_",
+        "all_",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(spoilers)}
     return {**kept, "LANGSMITH_TRACING": "false"}

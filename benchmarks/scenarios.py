@@ -70,7 +70,8 @@ def chunks(kind: Kind, events: int) -> Iterator[dict[str, Any]]:
 
 def completion() -> dict[str, Any]:
     """A small answer in one piece."""
-    message = {"role": "assistant", "content": "".join(WORDS), "refusal": None, "annotations": []}
+    content = "".join(WORDS)
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     return {
         "id": "chatcmpl-benchmark",
         "object": "chat.completion",

@@ -153,7 +153,9 @@ def _starting() -> Iterator[Target]:
         yield Target(what, side.ours, "instances", "set alike", "tls_contexts", 1)
     what = "CPU to make an instance, sharing one pool"
     case = "set alike"
-    yield Target(what, "ChatSunra", "instances", case, "construct_us", 0.25, "ChatOpenAI")
+    yield Target(
+        what, "ChatSunra", "instances", case, "construct_us", 0.25, "ChatOpenAI", headline=what
+    )
 
 
 def _crowds() -> Iterator[Target]:

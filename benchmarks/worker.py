@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,9 +79,18 @@ class Worker:
         self._ask(small, task.removesuffix("_memory"), 3, 1)
 
 
-_INSTANCES = {"equal": instances.equal, "distinct": instances.distinct}
-_MEMORY = {"stream_memory": memory.stream, "invoke_memory": memory.invoke}
-_CROWDS = {"tasks": crowd.tasks, "threads": crowd.threads}
+_INSTANCES: dict[str, Callable[[Connect, str, int], Figures]] = {
+    "equal": instances.equal,
+    "distinct": instances.distinct,
+}
+_MEMORY: dict[str, Callable[[Call, int], Figures]] = {
+    "stream_memory": memory.stream,
+    "invoke_memory": memory.invoke,
+}
+_CROWDS: dict[str, Callable[[Call, int, int, asyncio.AbstractEventLoop], Figures]] = {
+    "tasks": crowd.tasks,
+    "threads": crowd.threads,
+}
 _WARMED_BY = {"tasks": "ainvoke", "threads": "invoke"}
 
 

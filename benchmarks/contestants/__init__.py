@@ -38,7 +38,10 @@ class Contestant:
     @property
     def installed(self) -> bool:
         """Whether it can be measured here."""
-        return find_spec(self.needs) is not None
+        try:
+            return find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # not even the package around it
+            return False
 
     def connect(self) -> Connect:
         """Imports it."""

@@ -75,7 +75,7 @@ class Listener(BaseCallbackHandler):
 
     tokens = 0
 
-    def on_llm_new_token(self, token: str, **_: Any) -> None:  # noqa: ARG002 - counted unread
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:  # noqa: ARG002 - counted unread
         """One more."""
         self.tokens += 1
 
@@ -85,7 +85,7 @@ class AsyncListener(AsyncCallbackHandler):
 
     tokens = 0
 
-    async def on_llm_new_token(self, token: str, **_: Any) -> None:  # noqa: ARG002
+    async def on_llm_new_token(self, token: Any, **_: Any) -> None:  # noqa: ARG002
         """One more."""
         self.tokens += 1
 

@@ -125,7 +125,8 @@ def connect(server: str, wanted: Wanted) -> Call:  # noqa: ARG001 - it asks no s
     """The floor, answering the scenario."""
     scenario = wanted.scenario
     deltas = _deltas(scenario.kind, scenario.events)
-    llm = AloneLLM(kind=scenario.kind, deltas=deltas, answer=_ANSWER, **listeners(wanted))
+    settings: dict[str, Any] = {"deltas": deltas, "answer": _ANSWER, **listeners(wanted)}
+    llm = AloneLLM(kind=scenario.kind, **settings)
     return made_ready(llm, wanted)
 
 
