@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -31,9 +32,12 @@ def main() -> int:
         _README.write_text(with_headlines(readme, run), encoding="utf-8")
         return 0
     chosen = [m for m in plan(quick=options.quick) if m.name in options.only]
-    run = _measure(chosen, options.framework, quick=options.quick)
-    if options.output:
-        _write(run, options.output)
+    run = Run.begin(quick=options.quick)
+    with server() as address:
+        for measure in _measured(run, chosen, options.framework, address):
+            print("\n".join(lines(run, measure)), flush=True)
+            if options.output:  # after each, so that a run that is broken off has not been in vain
+                _write(run, options.output)
     return 0
 
 
@@ -46,7 +50,7 @@ def _write(run: Run, folder: Path) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="rough figures, in a few minutes")
+    parser.add_argument("--quick", action="store_true", help="rough figures in about two minutes")
     parser.add_argument(
         "--only",
         type=lambda text: _known(text.split(",")),
@@ -71,18 +75,19 @@ def _known(names: list[str]) -> list[str]:
     return names
 
 
-def _measure(chosen: list[Measure], framework: str | None, *, quick: bool) -> Run:
-    run = Run.begin(quick=quick)
-    with server() as address, Crew(address) as shared:
+def _measured(
+    run: Run, chosen: list[Measure], framework: str | None, address: str
+) -> Iterator[Measure]:
+    """Each measure as soon as the run has its figures."""
+    with Crew(address) as shared:
         for measure in chosen:
             contestants = measure.contestants(framework)
             if not contestants:
                 continue
             # A quick check saves the start of new processes; a full run begins each measure anew.
-            with nullcontext(shared) if quick else Crew(address) as crew:
+            with nullcontext(shared) if run.quick else Crew(address) as crew:
                 run.measures[measure.name] = measured(measure, contestants, crew, _say)
-            print("\n".join(lines(run, measure)), flush=True)
-    return run
+            yield measure
 
 
 def _say(what: str) -> None:
