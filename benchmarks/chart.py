@@ -57,7 +57,7 @@ def _dress(axes: Any, rows: Sequence[str]) -> None:
     axes.set_yticks(range(len(rows)), rows, color=_INK)
     axes.invert_yaxis()
     axes.axvline(1, color=_INK, linewidth=1, linestyle="--")
-    axes.set_xlim(0, 1.08)
+    axes.set_xlim(0, max(1.0, *axes.get_xlim()) * 1.08)
     axes.tick_params(colors=_INK)
     axes.set_xlabel("ours ÷ the peer's; 1 is the peer, less is better", color=_INK)
     for side in ("top", "right"):

@@ -58,7 +58,7 @@ What a call costs on the client, ours and the peers', measured side by side. Mad
   without I/O. For each event they make what the framework demands: one new `AIMessageChunk` in one
   new `ChatGenerationChunk`, or one new `ChatResponse` with a message that holds all text so far.
   *httpx* reads the bytes of the same answers and makes nothing of them.
-- *[aiohttp]* is the async client on httpx-aiohttp's transport. Sync calls never use it.
+- *[aiohttp]* carries async calls by aiohttp; sync calls never do. The others are on httpx.
 - An import is compared with what any chat model with tools stands on: `BaseChatModel`, tools and
   output parsers, or `FunctionCallingLLM`. The interpreter's own start is not counted.
 - Instances are compared as each class makes them, with its own HTTP client; then each is called

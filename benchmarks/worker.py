@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.contestants import NAMED, Contestant
+from benchmarks.contestants import NAMED
 from benchmarks.contestants.asked import Call, Connect, NotOffered, Wanted
 from benchmarks.scenarios import Scenario
 from benchmarks.tasks import calls, crowd, instances, latency, memory
@@ -94,24 +94,14 @@ _CROWDS: dict[str, Callable[[Call, int, int, asyncio.AbstractEventLoop], Figures
 _WARMED_BY = {"tasks": "ainvoke", "threads": "invoke"}
 
 
-def prepare(contestant: Contestant) -> None:
-    """Nothing but the call itself is to be measured."""
-    os.environ.update(LANGSMITH_TRACING="false", LANGCHAIN_TRACING_V2="false")
-    if not contestant.aiohttp:
-        # As where it is not installed: a package that would choose it by itself does not find it.
-        sys.modules["httpx_aiohttp"] = None  # type: ignore[assignment]
-
-
 def main() -> None:
     """Answers until the input ends."""
     name, server = sys.argv[1:]
-    contestant = NAMED[name]
-    prepare(contestant)
     # What a library prints must not come between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = Worker(contestant.connect(), server, loop)
+    worker = Worker(NAMED[name].connect(), server, loop)
     warnings.simplefilter("ignore")  # after the imports, which set filters of their own
     for line in sys.stdin:
         try:

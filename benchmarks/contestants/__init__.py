@@ -24,7 +24,7 @@ class Contestant:
         maker: `module:function` under `benchmarks.contestants`, a `Connect`.
         needs: The module that must be installed.
         imports: The statement a user begins with.
-        aiohttp: Whether httpx-aiohttp may be found. The package may choose it by itself.
+        aiohttp: Whether its async calls are carried by aiohttp.
     """
 
     name: str

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
-from benchmarks.contestants.aiohttp_client import handed_in
 from benchmarks.contestants.asked import (
     HISTORY_MESSAGES,
     KEY,
@@ -23,6 +22,7 @@ from benchmarks.contestants.asked import (
     base_url,
     image_text,
 )
+from benchmarks.contestants.carriers import carried_by
 from benchmarks.contestants.tool_set import functions
 from benchmarks.scenarios import MODEL
 
@@ -99,18 +99,20 @@ def made_ready(model: BaseChatModel, wanted: Wanted) -> Call:
 
 
 def sunra(server: str, wanted: Wanted) -> Call:
-    """Ours."""
-    from sunra_integrations.langchain import ChatSunra
-
-    return made_ready(ChatSunra(**_settings(server, wanted)), wanted)
+    """Ours, on httpx."""
+    return _sunra(server, wanted, "httpx")
 
 
 def sunra_on_aiohttp(server: str, wanted: Wanted) -> Call:
-    """Ours, with httpx-aiohttp installed."""
+    """Ours, its async calls on aiohttp."""
+    return _sunra(server, wanted, "aiohttp")
+
+
+def _sunra(server: str, wanted: Wanted, library: Literal["httpx", "aiohttp"]) -> Call:
     from sunra_integrations.langchain import ChatSunra
 
-    client = handed_in("http_async_client")
-    return made_ready(ChatSunra(**_settings(server, wanted), **client), wanted)
+    carrier = carried_by(library, ChatSunra.model_fields, "http_async_client")
+    return made_ready(ChatSunra(**_settings(server, wanted), **carrier), wanted)
 
 
 def openai(server: str, wanted: Wanted) -> Call:

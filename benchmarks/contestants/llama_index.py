@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import ChatMessage, ImageBlock, MessageRole, TextBlock
 from llama_index.core.tools import FunctionTool
 
-from benchmarks.contestants.aiohttp_client import handed_in
 from benchmarks.contestants.asked import (
     HISTORY_MESSAGES,
     KEY,
@@ -23,6 +22,7 @@ from benchmarks.contestants.asked import (
     base_url,
     image_text,
 )
+from benchmarks.contestants.carriers import carried_by
 from benchmarks.contestants.tool_set import functions
 from benchmarks.scenarios import MODEL
 
@@ -84,18 +84,20 @@ def listeners(wanted: Wanted) -> dict[str, CallbackManager]:
 
 
 def sunra(server: str, wanted: Wanted) -> Call:
-    """Ours."""
-    from sunra_integrations.llama_index import Sunra
-
-    return made_ready(Sunra(**_settings(server, wanted)), wanted)
+    """Ours, on httpx."""
+    return _sunra(server, wanted, "httpx")
 
 
 def sunra_on_aiohttp(server: str, wanted: Wanted) -> Call:
-    """Ours, with httpx-aiohttp installed."""
+    """Ours, its async calls on aiohttp."""
+    return _sunra(server, wanted, "aiohttp")
+
+
+def _sunra(server: str, wanted: Wanted, library: Literal["httpx", "aiohttp"]) -> Call:
     from sunra_integrations.llama_index import Sunra
 
-    client = handed_in("async_http_client")
-    return made_ready(Sunra(**_settings(server, wanted), **client), wanted)
+    carrier = carried_by(library, Sunra.model_fields, "async_http_client")
+    return made_ready(Sunra(**_settings(server, wanted), **carrier), wanted)
 
 
 def openai(server: str, wanted: Wanted) -> Call:
