@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.chart import draw
@@ -32,6 +33,8 @@ def main() -> int:
         _README.write_text(with_headlines(readme, run), encoding="utf-8")
         return 0
     chosen = [m for m in plan(quick=options.quick) if m.name in options.only]
+    if options.rounds:
+        chosen = [replace(measure, rounds=options.rounds) for measure in chosen]
     run = Run.begin(quick=options.quick)
     with server() as address:
         for measure in _measured(run, chosen, options.framework, address):
@@ -57,6 +60,7 @@ def _options() -> argparse.Namespace:
         default=_NAMES,
         help=f"comma-separated, of: {', '.join(_NAMES)}",
     )
+    parser.add_argument("--rounds", type=int, help="of each measure, in place of the plan's")
     parser.add_argument("--framework", choices=("langchain", "llama-index"), help="only this one")
     parser.add_argument(
         "--output", type=Path, help="folder of benchmarks.json, .md and .svg; else only print"

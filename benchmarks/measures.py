@@ -91,7 +91,7 @@ def _full_plan() -> Iterator[Measure]:
     yield _image_memory(rounds=3)
     yield _growth(rounds=3, sizes=(1_000, 10_000, 100_000))
     yield _latency(rounds=7, times=5)
-    yield _crowds(rounds=3, calls={1: 64, 32: 512, 256: 1024}, threads=1024)
+    yield _crowds(rounds=3, calls={1: 64, 32: 512, 256: 2048}, threads=1024)
 
 
 def _quick_plan() -> Iterator[Measure]:
@@ -112,7 +112,7 @@ def _quick_plan() -> Iterator[Measure]:
     yield replace(_image_memory(rounds=1), fresh=False)
     yield replace(_growth(rounds=1, sizes=(1_000, 5_000)), fresh=False)
     yield _latency(rounds=2, times=2)
-    yield _crowds(rounds=1, calls={1: 16, 32: 64, 256: 256}, threads=64)
+    yield _crowds(rounds=1, calls={1: 16, 32: 64, 256: 512}, threads=64)
 
 
 _CPU = ("cpu_us", "gc_us")
