@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 SECONDS ?= 60
+BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz clean
+.PHONY: demo test check audit format record sandbox fuzz bench clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -40,6 +41,9 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 	$(BIN)/python -m fuzz $(SECONDS)
 	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
+bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 clean:
 	rm -rf $(VENV)
 
@@ -58,4 +62,8 @@ $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group fuzz
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group bench
 	@touch $@
