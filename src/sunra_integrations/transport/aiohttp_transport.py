@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from ssl import SSLContext
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -39,7 +40,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, tls: SSLContext, *, keepalive_expiry: float) -> None:
         self._proxies = getproxies()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 ssl=tls,
                 limit=0,
                 keepalive_timeout=keepalive_expiry,
@@ -95,6 +96,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             return None
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Counts as closed when its event loop has ended, shut down in order or not.
+
+    aiohttp logs an error for a session that was not closed. Many a program closes its loop without
+    shutting it down first; there is nothing it could do about a session that it knows nothing of.
+    """
+
+    @property
+    def closed(self) -> bool:
+        return super().closed or not self._loop.is_running()
+
+    def __del__(self, _warnings: Any = None) -> None:
+        """Says nothing: asyncio itself warns of sockets that were left open."""
 
 
 class _RequestBody(aiohttp.Payload):
