@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp import ConnectionTimeoutError  # of 3.10; what is older lacks it and is not used
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
@@ -202,7 +203,7 @@ def _as_httpx(error: Exception) -> Exception:
 
 
 _MEANINGS: tuple[tuple[type[Exception], type[Exception]], ...] = (
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (ConnectionTimeoutError, httpx.ConnectTimeout),
     (asyncio.TimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
     (aiohttp.ClientHttpProxyError, httpx.ProxyError),
