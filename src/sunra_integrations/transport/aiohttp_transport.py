@@ -61,13 +61,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             RuntimeError: This was closed.
         """
         waits = request.extensions["timeout"]
-        body = _RequestBody(request.content, waits["write"])
+        body = _LargeBody(request.content, waits["write"])
         try:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=body,
+                data=body if len(request.content) > _PIECE else request.content,
                 proxy=self._proxy_for(request.url) if self._proxies else None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
@@ -114,8 +114,11 @@ class _Connector(aiohttp.TCPConnector):
         """Says nothing: asyncio itself warns of sockets that were left open."""
 
 
-class _RequestBody(aiohttp.Payload):
-    """A request's body whose every piece must be taken in in time."""
+class _LargeBody(aiohttp.Payload):
+    """A request's body whose every piece must be taken in in time.
+
+    A small one needs no watching: the system takes it in at once.
+    """
 
     def __init__(self, content: bytes, patience: float | None) -> None:
         super().__init__(content)
@@ -131,9 +134,6 @@ class _RequestBody(aiohttp.Payload):
         """Sends it."""
         if isinstance(writer, StreamWriter):
             self._way = writer.transport
-        if len(self._value) <= _PIECE:  # is buffered
-            await writer.write(self._value)
-            return
         content = memoryview(self._value)
         for start in range(0, len(content), _PIECE):
             sending = self._send(writer, content[start : start + _PIECE])
@@ -160,7 +160,7 @@ class _ResponseBody(httpx.AsyncByteStream):
     """The body of an answer, as it comes."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _RequestBody
+        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _LargeBody
     ) -> None:
         self._response = response
         self._request = request
@@ -189,9 +189,12 @@ class _ResponseBody(httpx.AsyncByteStream):
             connection.protocol.start_timeout()
 
     async def aclose(self) -> None:
-        if self._response.connection is not None:  # the body was not read to its end
+        was_left_early = self._response.connection is not None
+        if was_left_early:
             self._sent.abort()
         self._response.close()
+        if was_left_early:
+            await asyncio.sleep(0)  # in this step the loop closes the socket
 
 
 def _as_httpx(error: Exception) -> Exception:
