@@ -40,13 +40,23 @@ def add(first: int, second: int) -> int:
 @pytest.fixture
 def chat(endpoint):
     return ChatSunra(
-        model=MODEL, temperature=0, api_key=endpoint.api_key, base_url=endpoint.base_url
+        model=MODEL,
+        temperature=0,
+        api_key=endpoint.api_key,
+        base_url=endpoint.base_url,
+        async_transport="httpx",  # which is what a cassette replaces
     )
 
 
 @pytest.fixture
 def llm(endpoint):
-    return Sunra(model=MODEL, temperature=0, api_key=endpoint.api_key, api_base=endpoint.base_url)
+    return Sunra(
+        model=MODEL,
+        temperature=0,
+        api_key=endpoint.api_key,
+        api_base=endpoint.base_url,
+        async_transport="httpx",
+    )
 
 
 def test_langchain_invoke(chat):

@@ -16,6 +16,8 @@ from sunra_integrations.errors import (
     StreamInterrupted,
     TimedOut,
 )
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, Timeouts, connections
@@ -182,6 +184,21 @@ def test_a_proxy_that_is_not_there_is_a_failed_connection(client, monkeypatch, u
         server.base_url = "http://sunra.example"
         with pytest.raises(ConnectionFailed):
             create(client(server, allow_http=True))
+
+
+@pytest.mark.parametrize("adapter", ["langchain", "llama_index"])
+def test_both_adapters_pass_on_what_carries_their_async_calls(library, adapter):
+    async def call():
+        more = {"api_key": "k", "async_transport": library}
+        if adapter == "langchain":
+            answer = await ChatSunra(model="a/b", base_url=server.base_url, **more).ainvoke("Hi")
+        else:
+            answer = await Sunra(model="a/b", api_base=server.base_url, **more).acomplete("Hi")
+        (kind,) = connections._shared.by_loop[asyncio.get_running_loop()]
+        return answer.text, kind.library
+
+    with FaultServer(GOOD) as server:
+        assert asyncio.run(call()) == ("Hello", library)
 
 
 def test_pools_that_were_closed_under_way_are_replaced(client):

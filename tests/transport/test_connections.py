@@ -98,6 +98,23 @@ def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(
         gc.collect()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_is_closed_without_being_shut_down_makes_no_noise(library, caplog, fresh_pools):
+    with serving() as server:
+        client = AsyncSunraClient(settings(server, async_transport=library))
+        for loops in (1, 2, 3):
+            loop = asyncio.new_event_loop()
+            for _ in range(2):
+                assert loop.run_until_complete(client.create(ASKED)).text == "Hello"
+            loop.close()
+            assert (server.connections, len(fresh_pools.by_loop)) == (loops, 1)
+        fresh_pools.by_loop.clear()
+        del loop
+        gc.collect()
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
 def test_event_loops_at_once_do_not_share_connections(library):
     with serving() as server:
         client = AsyncSunraClient(settings(server, async_transport=library))

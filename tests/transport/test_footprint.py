@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from sunra_integrations.errors import ConnectionFailed, TimedOut
+from sunra_integrations.errors import ConfigurationError, ConnectionFailed, TimedOut
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
@@ -171,5 +171,7 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
     assert await carrier() == "AsyncThroughClient"
     assert await carrier(async_transport="aiohttp") == "AiohttpTransport"
     monkeypatch.delenv("HTTPS_PROXY")
-    monkeypatch.setattr(connections, "_has_aiohttp", lambda: False)
+    monkeypatch.setattr(connections, "_aiohttp_transport", lambda: None)  # none, or an old one
     assert await carrier() == "AsyncHTTPTransport"
+    with pytest.raises(ConfigurationError, match="too old"):
+        await carrier(async_transport="aiohttp")

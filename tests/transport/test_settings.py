@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError
-from sunra_integrations.transport import RetryPolicy, Settings, Timeouts
+from sunra_integrations.transport import RetryPolicy, Settings, Timeouts, settings
 
 KEY = "sk-very-secret"
 
@@ -166,3 +166,15 @@ def test_pickled_settings_hold_no_key_and_take_that_of_the_process_that_loads_th
         pickle.loads(pickled)  # noqa: S301 - our own bytes
     monkeypatch.setenv("SUNRA_KEY", KEY)
     assert pickle.loads(pickled) == settings  # noqa: S301 - our own bytes
+
+
+def test_an_unknown_carrier_of_async_calls_is_refused():
+    with pytest.raises(ConfigurationError, match="auto, httpx, aiohttp"):
+        Settings.resolve("k", async_transport="curl")
+
+
+def test_aiohttp_that_is_asked_for_and_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"sunra-integrations\[aiohttp\]"):
+        Settings.resolve("k", async_transport="aiohttp")
+    assert Settings.resolve("k").async_transport == "auto"

@@ -11,10 +11,12 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from ssl import SSLContext
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp import ConnectionTimeoutError  # of 3.10; what is older lacks it and is not used
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
@@ -39,7 +41,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, tls: SSLContext, *, keepalive_expiry: float) -> None:
         self._proxies = getproxies()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 ssl=tls,
                 limit=0,
                 keepalive_timeout=keepalive_expiry,
@@ -59,13 +61,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             RuntimeError: This was closed.
         """
         waits = request.extensions["timeout"]
-        body = _RequestBody(request.content, waits["write"])
+        body = _LargeBody(request.content, waits["write"])
         try:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=body,
+                data=body if len(request.content) > _PIECE else request.content,
                 proxy=self._proxy_for(request.url) if self._proxies else None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
@@ -97,8 +99,26 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-class _RequestBody(aiohttp.Payload):
-    """A request's body whose every piece must be taken in in time."""
+class _Connector(aiohttp.TCPConnector):
+    """Counts as closed when its event loop has ended, shut down in order or not.
+
+    aiohttp logs an error for a session that was not closed. Many a program closes its loop without
+    shutting it down first; there is nothing it could do about a session that it knows nothing of.
+    """
+
+    @property
+    def closed(self) -> bool:
+        return super().closed or not self._loop.is_running()
+
+    def __del__(self, _warnings: Any = None) -> None:
+        """Says nothing: asyncio itself warns of sockets that were left open."""
+
+
+class _LargeBody(aiohttp.Payload):
+    """A request's body whose every piece must be taken in in time.
+
+    A small one needs no watching: the system takes it in at once.
+    """
 
     def __init__(self, content: bytes, patience: float | None) -> None:
         super().__init__(content)
@@ -114,9 +134,6 @@ class _RequestBody(aiohttp.Payload):
         """Sends it."""
         if isinstance(writer, StreamWriter):
             self._way = writer.transport
-        if len(self._value) <= _PIECE:  # is buffered
-            await writer.write(self._value)
-            return
         content = memoryview(self._value)
         for start in range(0, len(content), _PIECE):
             sending = self._send(writer, content[start : start + _PIECE])
@@ -143,7 +160,7 @@ class _ResponseBody(httpx.AsyncByteStream):
     """The body of an answer, as it comes."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _RequestBody
+        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _LargeBody
     ) -> None:
         self._response = response
         self._request = request
@@ -172,9 +189,12 @@ class _ResponseBody(httpx.AsyncByteStream):
             connection.protocol.start_timeout()
 
     async def aclose(self) -> None:
-        if self._response.connection is not None:  # the body was not read to its end
+        was_left_early = self._response.connection is not None
+        if was_left_early:
             self._sent.abort()
         self._response.close()
+        if was_left_early:
+            await asyncio.sleep(0)  # in this step the loop closes the socket
 
 
 def _as_httpx(error: Exception) -> Exception:
@@ -186,7 +206,7 @@ def _as_httpx(error: Exception) -> Exception:
 
 
 _MEANINGS: tuple[tuple[type[Exception], type[Exception]], ...] = (
-    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (ConnectionTimeoutError, httpx.ConnectTimeout),
     (asyncio.TimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
     (aiohttp.ClientHttpProxyError, httpx.ProxyError),

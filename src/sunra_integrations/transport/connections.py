@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
-from importlib.util import find_spec
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import NamedTuple
 from urllib.request import getproxies
@@ -23,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
+from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.allocation import Allocation, Carrier
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from sunra_integrations.transport.settings import AsyncTransport, Settings
@@ -113,19 +113,19 @@ def _make_async(kind: _Kind) -> AsyncPools:
             return AsyncThroughClient(httpx.AsyncClient(verify=tls, limits=limits))
         return httpx.AsyncHTTPTransport(verify=tls, limits=limits)
 
-    def make_of_aiohttp(_: float) -> httpx.AsyncBaseTransport:
-        from sunra_integrations.transport.aiohttp_transport import (  # noqa: PLC0415 - optional
-            AiohttpTransport,
-        )
-
-        return AiohttpTransport(tls, keepalive_expiry=_KEEPALIVE_EXPIRY)
-
-    if kind.library == "aiohttp" or (
-        kind.library == "auto" and _has_aiohttp() and not through_proxy
-    ):
-        # Its pool is quick however many connections it has, so one is enough.
-        pools = _allocation(make_of_aiohttp, kind, math.inf)
-        return AsyncPools(pools, spoiled_by_cancelling=False)
+    if kind.library == "aiohttp" or (kind.library == "auto" and not through_proxy):
+        of_aiohttp = _aiohttp_transport()
+        if of_aiohttp is not None:
+            # Its pool is quick however many connections it has, so one is enough.
+            pools = _allocation(
+                lambda _: of_aiohttp(tls, keepalive_expiry=_KEEPALIVE_EXPIRY), kind, math.inf
+            )
+            return AsyncPools(pools, spoiled_by_cancelling=False)
+        if kind.library == "aiohttp":
+            raise ConfigurationError(
+                "`async_transport` is aiohttp, whose version here is too old; "
+                "install sunra-integrations[aiohttp]."
+            )
     # A call cancelled as it connects leaves a connection that httpcore neither uses nor closes.
     return AsyncPools(_allocation(make, kind), spoiled_by_cancelling=True)
 
@@ -144,8 +144,14 @@ def _allocation(
 
 
 @lru_cache(maxsize=1)
-def _has_aiohttp() -> bool:
-    return find_spec("aiohttp") is not None
+def _aiohttp_transport() -> Callable[..., httpx.AsyncBaseTransport] | None:
+    try:
+        from sunra_integrations.transport.aiohttp_transport import (  # noqa: PLC0415 - an extra
+            AiohttpTransport,
+        )
+    except ImportError:  # not installed, or too old
+        return None
+    return AiohttpTransport
 
 
 def _has_proxies() -> bool:
