@@ -134,7 +134,7 @@ def _instances(rounds: int, equal: int, distinct: int) -> Measure:
         _ask("set alike", "equal", times=equal),
         _ask("each with a base URL of its own", "distinct", times=distinct),
     )
-    figures = ("construct_us", "first_call_us", "kb", "clients_added", "tls_contexts")
+    figures = ("construct_us", "first_call_us", "kb", "clients_added", "tls_added")
     without = frozenset({"none", "ChatOpenRouter", "OpenAILike", *_ON_AIOHTTP})
     return Measure("instances", "Instances", questions, rounds, figures, without, fresh=True)
 

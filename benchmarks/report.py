@@ -20,7 +20,7 @@ _UNITS = {
     "construct_us": "to make one, CPU µs",
     "first_call_us": "its first call, CPU µs",
     "clients_added": "httpx clients added",
-    "tls_contexts": "TLS contexts",
+    "tls_added": "TLS contexts added",
     "calls_per_second": "calls per second",
     "errors": "errors",
     "peak_kb": "peak memory, KB",

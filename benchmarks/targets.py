@@ -149,8 +149,8 @@ def _starting() -> Iterator[Target]:
         yield Target(what, side.ours, "instances", distinct, "kb", 0.6, side.peer, headline=what)
         what = "httpx clients added by instances set alike"
         yield Target(what, side.ours, "instances", "set alike", "clients_added", 0)
-        what = "TLS contexts of instances set alike"
-        yield Target(what, side.ours, "instances", "set alike", "tls_contexts", 1)
+        what = "TLS contexts added by instances set alike"
+        yield Target(what, side.ours, "instances", "set alike", "tls_added", 0)
     what = "CPU to make an instance, sharing one pool"
     case = "set alike"
     yield Target(

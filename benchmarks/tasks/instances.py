@@ -43,7 +43,7 @@ def _figures(connect: Connect, server: str, wanted: Sequence[Wanted]) -> Figures
         "first_call_us": asking.figures(len(calls))["cpu_us"],
         "kb": grown / len(calls),
         "clients_added": alive["clients"] - alive_before["clients"],
-        "tls_contexts": alive["tls_contexts"],
+        "tls_added": alive["tls_contexts"] - alive_before["tls_contexts"],
     }
 
 

@@ -37,7 +37,7 @@ def crew():
         ({"task": "threads", **ANSWER, "times": 8, "at_once": 4}, {"calls_per_second", "errors"}),
         pytest.param(
             {"task": "equal", "times": 3},
-            {"construct_us", "first_call_us", "kb", "tls_contexts"},
+            {"construct_us", "first_call_us", "kb", "tls_added"},
             marks=LINUX,
         ),
         pytest.param({"task": "stream_memory", **STREAM}, {"cpu_us", "peak_kb"}, marks=LINUX),
