@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 """The library that carries async calls."""
 
 _ENDPOINT = "/chat/completions"
+_KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -127,7 +129,9 @@ class Settings:
                 base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL, allow_http
             ),
             timeouts=_timeouts(timeout, stall_timeout, total_timeout),
-            retry=policy if max_retries is None else replace(policy, max_retries=max_retries),
+            retry=policy
+            if max_retries is None or max_retries == policy.max_retries
+            else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
             max_connections=_at_least_one("max_connections", max_connections),
             max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes)
@@ -210,7 +214,7 @@ def _check_key(secret: SecretStr) -> None:
     flaw = None
     if not secret.get_secret_value():
         flaw = "is empty"
-    elif not all("\x21" <= character <= "\x7e" for character in secret.get_secret_value()):
+    elif not _KEY.fullmatch(secret.get_secret_value()):
         flaw = "holds a space, a line break or another character that no key has"
     if flaw:
         raise ConfigurationError(
@@ -219,6 +223,7 @@ def _check_key(secret: SecretStr) -> None:
         )
 
 
+@lru_cache(maxsize=64)  # clients are made for every call
 def _base_url(given: str, allow_http: bool) -> str:
     url = given.strip().rstrip("/").removesuffix(_ENDPOINT).rstrip("/")
     try:
@@ -249,6 +254,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def _timeouts(
     timeout: float | Timeouts | None, stall: float | None, total: float | None
 ) -> Timeouts:
