@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 
+from sunra_integrations import transport
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.description import Description
@@ -18,7 +19,6 @@ from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.message_events import MessageEvents
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.protocol.requests import ChatRequest
-from sunra_integrations.transport import AsyncSunraClient, SunraClient
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -189,12 +189,12 @@ class Calls(Description):
             )
         return self._request(messages, stop, kwargs)
 
-    def _client(self) -> SunraClient:
+    def _client(self) -> transport.SunraClient:
         # Made per call: it is cheap, holds no connections, and so copies and pickles carry none.
-        return SunraClient(self._settings(), http_client=self.http_client)
+        return transport.SunraClient(self._settings(), http_client=self.http_client)
 
-    def _async_client(self) -> AsyncSunraClient:
-        return AsyncSunraClient(self._settings(), http_client=self.http_async_client)
+    def _async_client(self) -> transport.AsyncSunraClient:
+        return transport.AsyncSunraClient(self._settings(), http_client=self.http_async_client)
 
 
 def _with_broken_calls(result: ChatResult) -> ChatResult:

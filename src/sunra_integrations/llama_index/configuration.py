@@ -21,12 +21,13 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
+from sunra_integrations import transport
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
 from sunra_integrations.protocol.requests import check_parameters
-from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.settings import AsyncTransport
 
 _CONNECTION = (
@@ -155,8 +156,8 @@ class SunraConfiguration(FunctionCallingLLM):
         default=None, exclude=True, repr=False, description="Your own, in place of the shared one."
     )
 
-    _clients: tuple[tuple[Any, ...], SunraClient, AsyncSunraClient] | None = PrivateAttr(
-        default=None
+    _clients: tuple[tuple[Any, ...], transport.SunraClient, transport.AsyncSunraClient] | None = (
+        PrivateAttr(default=None)
     )
 
     @model_validator(mode="before")
@@ -239,7 +240,7 @@ class SunraConfiguration(FunctionCallingLLM):
         headers = tuple((self.default_headers or {}).items())
         return (shown, headers, self.http_client, self.async_http_client, *_rest(self))
 
-    def _both_clients(self) -> tuple[SunraClient, AsyncSunraClient]:
+    def _both_clients(self) -> tuple[transport.SunraClient, transport.AsyncSunraClient]:
         """The clients for what the fields say now, so a changed key takes effect at once."""
         connection = self._connection()
         kept = self._clients
@@ -247,17 +248,17 @@ class SunraConfiguration(FunctionCallingLLM):
             settings = self._settings()
             kept = self._clients = (
                 connection,
-                SunraClient(settings, http_client=self.http_client),
-                AsyncSunraClient(settings, http_client=self.async_http_client),
+                transport.SunraClient(settings, http_client=self.http_client),
+                transport.AsyncSunraClient(settings, http_client=self.async_http_client),
             )
         return kept[1:]
 
     @property
-    def _client(self) -> SunraClient:
+    def _client(self) -> transport.SunraClient:
         return self._both_clients()[0]
 
     @property
-    def _async_client(self) -> AsyncSunraClient:
+    def _async_client(self) -> transport.AsyncSunraClient:
         return self._both_clients()[1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,8 +12,20 @@
         ...
 """
 
-from sunra_integrations.transport.client import AsyncSunraClient, SunraClient
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sunra_integrations.transport.retry import RetryPolicy
 from sunra_integrations.transport.settings import Settings, Timeouts
 
+if TYPE_CHECKING:
+    from sunra_integrations.transport.client import AsyncSunraClient, SunraClient
+
 __all__ = ["AsyncSunraClient", "RetryPolicy", "Settings", "SunraClient", "Timeouts"]
+
+
+def __getattr__(name: str) -> Any:
+    """The clients, loaded when first asked for: an import of an adapter needs none of it."""
+    if name in {"AsyncSunraClient", "SunraClient"}:
+        return getattr(import_module("sunra_integrations.transport.client"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
