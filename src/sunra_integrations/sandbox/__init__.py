@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         sse,
     )
     from sunra_integrations.sandbox.server import Sandbox
+    from sunra_integrations.sandbox.standing_in import stand_in
 
 __all__ = [
     "Answer",
@@ -57,9 +58,10 @@ __all__ = [
     "Scripted",
     "completion",
     "sse",
+    "stand_in",
 ]
 
-_HOMES = {"Sandbox": "server", "Received": "ledger"}
+_HOMES = {"Sandbox": "server", "Received": "ledger", "stand_in": "standing_in"}
 
 
 def __getattr__(name: str) -> Any:
