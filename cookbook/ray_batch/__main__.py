@@ -21,11 +21,11 @@ def arguments() -> argparse.ArgumentParser:
     """What it takes on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cookbook.ray_batch",
-        description="Answer every prompt of a Parquet file, on Ray, into a folder of Parquet parts.",
+        description="Answer every prompt of a Parquet file, on Ray, into a folder of parts.",
         epilog="Run it again after it was killed or stopped: it goes on where it was. "
         "Exit code 0: all rows are done; 1: some are open, run it again; 2: it cannot be run so.",
     )
-    parser.add_argument("prompts", type=Path, help="Parquet with a text column `prompt`, maybe `id`")
+    parser.add_argument("prompts", type=Path, help="Parquet with a column `prompt`, maybe `id`")
     parser.add_argument("answers", type=Path, help="folder for the parts; all machines must see it")
     parser.add_argument("--model", default="openai/gpt-4o", help="the model (%(default)s)")
     parser.add_argument("--max-tokens", type=int, help="most tokens of an answer")

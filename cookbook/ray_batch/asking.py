@@ -9,7 +9,6 @@ from typing import Protocol
 
 from langchain_core.messages import AIMessage, message_to_dict
 
-from cookbook.ray_batch.gate import BatchStopped
 from cookbook.ray_batch.parts import Row
 from sunra_integrations.errors import (
     AuthenticationFailed,
@@ -58,9 +57,20 @@ class Patience:
     tries: int = 5
     refusals: int = 50
 
-    def is_over(self, failures: int, refusals: int) -> bool:
-        """Whether to give up after so many of each."""
-        return failures >= self.tries or refusals >= self.refusals
+
+@dataclass
+class _Tally:
+    """How a row's calls have failed so far."""
+
+    failures: int = 0
+    refusals: int = 0
+
+    def count(self, *, refused: bool) -> None:
+        self.failures += not refused
+        self.refusals += refused
+
+    def is_over(self, patience: Patience) -> bool:
+        return self.failures >= patience.tries or self.refusals >= patience.refusals
 
 
 @dataclass(frozen=True)
@@ -83,50 +93,45 @@ class Asking:
         Raises:
             BatchStopped: It was not let through any more.
         """
-
-        def failed(error: Exception, attempts: int) -> Row:
-            return _failed(Row(position, row_id, prompt, attempts), error)
-
+        row, tally = Row(position, row_id, prompt, 0), _Tally()
         if prompt is None:
-            return failed(ValueError("The row has no prompt."), 0)
-        failures = refusals = 0
+            return _failed(row, ValueError("The row has no prompt."))
         expected = self._expected(prompt)
         while True:
-            attempts = failures + refusals
+            await self.gate.admit(expected)
+            row = replace(row, attempts=row.attempts + 1)
             try:
-                await self.gate.admit(expected)
-                attempts += 1
                 message = await self.model.ainvoke(prompt)
-            except BatchStopped:
-                raise
-            except HOPELESS as error:
-                await self.gate.stop()
-                return failed(error, attempts)
             except SunraError as error:
-                refused = isinstance(error, RateLimited)
-                failures, refusals = failures + (not refused), refusals + refused
-                if error.retry_after is not None or refused:
-                    # Even where this row is given up: the others must hear of it.
-                    await self.gate.pause(_seconds(error, refusals))
-                if not error.retryable or self.patience.is_over(failures, refusals):
-                    return failed(error, attempts)
-                if error.retry_after is None and not refused:
-                    await asyncio.sleep(_backoff(failures))
+                if not await self._may_pass(error, tally):
+                    return _failed(row, error)
             except Exception as error:  # noqa: BLE001 - one row that cannot be asked fails alone
-                return failed(error, attempts)
+                return _failed(row, error)
             else:
-                row = _answered(Row(position, row_id, prompt, attempts), message)
+                row = _answered(row, message)
                 self.gate.correct((row.input_tokens or 0) + (row.output_tokens or 0) - expected)
                 return row
+
+    async def _may_pass(self, error: SunraError, tally: _Tally) -> bool:
+        """Whether to try again, once what the error asks for was done: a pause, a wait, a stop."""
+        if isinstance(error, HOPELESS):
+            await self.gate.stop()
+            return False
+        refused = isinstance(error, RateLimited)
+        tally.count(refused=refused)
+        again = error.retryable and not tally.is_over(self.patience)
+        if refused or error.retry_after is not None:
+            # Even where this row is given up: the others must hear of it.
+            backoff = _backoff(tally.refusals or tally.failures)
+            await self.gate.pause(backoff if error.retry_after is None else error.retry_after)
+        elif again:
+            await asyncio.sleep(_backoff(tally.failures))
+        return again
 
     def _expected(self, prompt: str) -> float:
         """The tokens that a call may take, as far as that is known before."""
         longest = self.model.max_tokens or self.model.max_completion_tokens or _UNLIMITED_ANSWER
         return len(prompt) / _CHARACTERS_PER_TOKEN + longest
-
-
-def _seconds(error: SunraError, refusals: int) -> float:
-    return _backoff(refusals) if error.retry_after is None else error.retry_after
 
 
 def _backoff(failures: int) -> float:

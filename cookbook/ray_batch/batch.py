@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -36,8 +36,8 @@ class Plan:
 
     workers: int = 2
     calls_in_flight: int = 32
-    limits: Limits = Limits()
-    patience: Patience = Patience()
+    limits: Limits = field(default_factory=Limits)
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def run(
     if left:
         gate = limiter.start(plan.limits, f"sunra-limiter-{batch.name}")
         progress.paused = lambda: ray.get(gate.paused.remote())
-        for summary in _summaries(model, left, folder, plan, gate, chunk_size):
+        for summary in _summaries(model, left, folder, plan, gate=gate):
             progress.add(
                 rows=summary.rows,
                 failed=summary.failed,
@@ -126,12 +126,12 @@ def _summaries(
     chunks: Sequence[Chunk],
     folder: Path,
     plan: Plan,
+    *,
     gate: Any,
-    chunk_size: int,
-) -> Any:
+) -> Iterator[Summary]:
     """What Ray Data hands back while it works: a summary of each chunk, in no particular order."""
     # One chunk more than the calls need: the last, slow calls of one are no reason to idle.
-    at_once = math.ceil(plan.calls_in_flight / chunk_size) + 1
+    at_once = math.ceil(plan.calls_in_flight / len(chunks[0].row_ids)) + 1
     answered = ray.data.from_arrow([as_row(chunk) for chunk in chunks]).map_batches(
         Worker,
         fn_constructor_kwargs={

@@ -19,7 +19,7 @@ _OBJECT_STORE = 200 * 1024 * 1024
 
 @contextmanager
 def cluster(workers: int, address: str | None = None) -> Iterator[None]:
-    """Connects to Ray, and leaves it at the end; joins what is connected already and leaves that be.
+    """Connects to Ray, and leaves it at the end; one that is connected already is left as it is.
 
     Args:
         workers: How many workers a Ray on this machine must have room for.
@@ -35,6 +35,7 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
             num_cpus=workers + 1,  # places, not cores: a worker mostly waits
             object_store_memory=_OBJECT_STORE,
             include_dashboard=False,
+            _node_ip_address="127.0.0.1",  # no other machine is to reach it
             log_to_driver=False,
             logging_level=logging.WARNING,
         )
@@ -52,3 +53,4 @@ def _be_quiet() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)

@@ -59,10 +59,8 @@ class Gate:
                 correction, self._correction = self._correction, 0.0
                 expected = [tokens for tokens, _ in self._waiting]
                 admitted = await self._limiter.admit.remote(expected, correction)
-                if not admitted:
-                    raise BatchStopped("The batch was stopped before this row was asked.")
-                for _ in range(admitted):
-                    self._release(None)
+                for _ in range(admitted or len(self._waiting)):
+                    self._release(None if admitted else BatchStopped())
         except Exception as error:  # noqa: BLE001 - handed on to whoever waits
             while self._waiting:
                 self._release(error)

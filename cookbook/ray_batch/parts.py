@@ -92,9 +92,7 @@ class Standing:
     open: int = 0
 
     def __add__(self, other: Standing) -> Standing:
-        return Standing(
-            self.rows + other.rows, self.failed + other.failed, self.open + other.open
-        )
+        return Standing(self.rows + other.rows, self.failed + other.failed, self.open + other.open)
 
 
 def path(folder: Path, number: int) -> Path:

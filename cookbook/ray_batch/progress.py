@@ -28,6 +28,7 @@ class Progress:
     calls: int = 0
     tokens: int = 0
     _began: float = field(default_factory=time.monotonic)
+    _first: tuple[float, int] | None = None
     _said: float = 0.0
     _new: int = 0
 
@@ -39,6 +40,7 @@ class Progress:
         self.tokens += tokens
         terminal = sys.stderr.isatty()
         now = time.monotonic()
+        self._first = self._first or (now, rows)
         if now - self._said >= (_EVERY_ON_A_TERMINAL if terminal else _EVERY):
             self._said = now
             sys.stderr.write(f"\r\x1b[K{self}" if terminal else f"{self}\n")
@@ -55,14 +57,19 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Rows a second since it began."""
-        return self._new / max(self.seconds, 1e-9)
+        """Rows a second since the first ones came, as workers take some seconds to start."""
+        if self._first is None:
+            return 0.0
+        moment, rows = self._first
+        return (self._new - rows) / max(time.monotonic() - moment, 1e-9)
 
     def __str__(self) -> str:
         there = self.done + self._new
-        told = [f"{there:,} of {self.total:,} rows", f"{self.rate:,.0f}/s"]
-        if self.rate and there < self.total:
-            told.append(f"{_clock((self.total - there) / self.rate)} left")
+        told = [f"{there:,} of {self.total:,} rows"]
+        if rate := self.rate:
+            told.append(f"{rate:,.0f}/s")
+            if there < self.total:
+                told.append(f"{_clock((self.total - there) / rate)} left")
         if self.failed:
             told.append(f"{self.failed:,} failed")
         told.append(f"{self.calls:,} calls, {self.tokens:,} tokens")

@@ -71,12 +71,16 @@ class Setting:
 def server(delay: float) -> Iterator[str]:
     """The base URL of a server that takes so many seconds for an answer."""
     command = [sys.executable, "-m", "benchmarks.server"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(  # noqa: S603 - this repository's own server
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin  # noqa: S101 - asked for above
         assert process.stdout  # noqa: S101 - asked for above
         port = int(process.stdout.readline())
-        yield f"http://127.0.0.1:{port}/{Scenario('late', round(delay * 1000))}/v1"
-        assert process.stdin  # noqa: S101 - asked for above
-        process.stdin.close()
+        try:
+            yield f"http://127.0.0.1:{port}/{Scenario('late', round(delay * 1000))}/v1"
+        finally:
+            process.stdin.close()
 
 
 def measure(setting: Setting, workers: int, rows: int) -> Measured:

@@ -101,9 +101,10 @@ class Worker:
         # open: what it holds is kept, only the rest is asked.
         before = await asyncio.to_thread(parts.read, self._folder, chunk.number)
         kept = {row.row_id: row for row in before if row.is_final}
+        asked_for = zip(chunk.row_ids, chunk.prompts, strict=True)
         missing = [
             (chunk.first + offset, row_id, prompt)
-            for offset, (row_id, prompt) in enumerate(zip(chunk.row_ids, chunk.prompts))
+            for offset, (row_id, prompt) in enumerate(asked_for)
             if row_id not in kept
         ]
         results = await asyncio.gather(*(self._ask(*row) for row in missing))
