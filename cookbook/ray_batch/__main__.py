@@ -10,6 +10,7 @@ from cookbook.ray_batch.asking import Patience
 from cookbook.ray_batch.batch import Outcome, Plan, run
 from cookbook.ray_batch.cluster import cluster
 from cookbook.ray_batch.pace import Limits
+from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import stand_in
 
@@ -62,7 +63,7 @@ def main() -> int:
             outcome = run(
                 model, options.prompts, options.answers, plan, chunk_size=options.chunk_size
             )
-    except (ValueError, OSError) as error:
+    except (SunraError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
     print(told(outcome, options.answers))

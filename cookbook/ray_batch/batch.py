@@ -32,12 +32,20 @@ class Plan:
         calls_in_flight: Calls of each worker that may be open at once.
         limits: What all workers together may send.
         patience: How often a row is tried.
+
+    Raises:
+        ValueError: A number is not positive.
     """
 
     workers: int = 2
     calls_in_flight: int = 32
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "calls_in_flight"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` was {getattr(self, name)}; the rule is: from 1.")
 
 
 @dataclass(frozen=True)
@@ -88,8 +96,10 @@ def run(
 
     Raises:
         OtherBatch: The folder holds the answers of another batch.
-        ValueError: The file has not the right columns, or a limit cannot be kept.
+        ValueError: The file has not the right columns, or a number cannot be used.
     """
+    if chunk_size < 1:
+        raise ValueError(f"`chunk_size` was {chunk_size}; the rule is: from 1.")
     plan = plan or Plan()
     source, folder = source.resolve(), folder.resolve()
     chunks = prompts.read(source, chunk_size)
@@ -101,17 +111,17 @@ def run(
     progress = Progress(batch.rows, batch.rows - sum(len(chunk.row_ids) for chunk in left))
     stopped_by = None
     if left:
-        gate = limiter.start(plan.limits, f"sunra-limiter-{batch.name}")
-        progress.paused = lambda: ray.get(gate.paused.remote())
-        for summary in _summaries(model, left, folder, plan, gate=gate):
-            progress.add(
-                rows=summary.rows,
-                failed=summary.failed,
-                calls=summary.calls,
-                tokens=summary.input_tokens + summary.output_tokens,
-            )
-            stopped_by = stopped_by or summary.stopped_by
-            heard(summary)
+        with limiter.limiting(plan.limits, batch.name) as gate:
+            progress.paused = lambda: ray.get(gate.paused.remote())
+            for summary in _summaries(model, left, folder, plan, gate=gate):
+                progress.add(
+                    rows=summary.rows,
+                    failed=summary.failed,
+                    calls=summary.calls,
+                    tokens=summary.input_tokens + summary.output_tokens,
+                )
+                stopped_by = stopped_by or summary.stopped_by
+                heard(summary)
     progress.end()
     now = reduce(add, parts.standings(folder).values(), Standing())
     return Outcome(batch.rows, now, progress.calls, progress.seconds, stopped_by)
@@ -145,7 +155,7 @@ def _summaries(
         batch_format="pyarrow",
         num_cpus=1,
         compute=ActorPoolStrategy(
-            size=plan.workers,
+            size=min(plan.workers, len(chunks)),
             max_concurrent_calls_per_actor=at_once,
             max_tasks_in_flight_per_actor=at_once,
         ),

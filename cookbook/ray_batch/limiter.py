@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -62,10 +63,27 @@ class Limiter:
         return self._pace.paused(time.monotonic())
 
 
-def start(limits: Limits, name: str) -> Any:
-    """The handle of a limiter that lives as long as the driver, to be found by this name."""
-    Pace(limits, 0.0)  # a limit that cannot be kept is told here, not in a worker's log
-    actor = ray.remote(Limiter)
-    return actor.options(
-        name=name, num_cpus=0, max_concurrency=_CALLERS, max_restarts=-1, max_task_retries=-1
-    ).remote(limits)
+@contextmanager
+def limiting(limits: Limits, batch: str) -> Iterator[Any]:
+    """The handle of a limiter that lives meanwhile, under a name that tells its batch.
+
+    Args:
+        limits: What all workers together may send.
+        batch: The name of the batch.
+
+    Raises:
+        ValueError: A limit cannot be kept.
+    """
+    Pace(limits, 0.0)  # told here, not in a worker's log
+    actor = ray.remote(Limiter).options(
+        name=f"sunra-limiter-{batch}-{uuid.uuid4().hex[:8]}",
+        num_cpus=0,
+        max_concurrency=_CALLERS,
+        max_restarts=-1,
+        max_task_retries=-1,
+    )
+    handle = actor.remote(limits)
+    try:
+        yield handle
+    finally:
+        ray.kill(handle)

@@ -18,6 +18,12 @@ from cookbook.ray_batch.worker import Summary
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import Sandbox
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Ray warns of settings that it sets itself.
+    config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:ray\.")
+
+
 KEY = "sk-of-the-sandbox"
 CHUNK = 10
 

@@ -66,7 +66,9 @@ def test_a_wait_that_the_server_asks_one_worker_for_is_kept_by_all(prompts: Batc
     def answer(_: object) -> Http | None:
         with lock:
             arrivals.append(time.monotonic())
-            return Http(429, {"error": "slow down"}, {"Retry-After": "3"}) if is_fortieth() else None
+            return (
+                Http(429, {"error": "slow down"}, {"Retry-After": "3"}) if is_fortieth() else None
+            )
 
     def is_fortieth() -> bool:
         return len(arrivals) == 40
