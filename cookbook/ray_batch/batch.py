@@ -160,5 +160,7 @@ def _summaries(
             max_tasks_in_flight_per_actor=at_once,
         ),
     )
-    for row in answered.iter_rows():
-        yield Summary(**row)
+    # Without prefetching: each summary is heard as soon as its part is there.
+    for done in answered.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for row in done.to_pylist():
+            yield Summary(**row)

@@ -35,7 +35,6 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
             num_cpus=workers + 1,  # places, not cores: a worker mostly waits
             object_store_memory=_OBJECT_STORE,
             include_dashboard=False,
-            _node_ip_address="127.0.0.1",  # no other machine is to reach it
             log_to_driver=False,
             logging_level=logging.WARNING,
         )

@@ -18,7 +18,7 @@ class Progress:
     Args:
         total: All rows.
         done: Rows that were there when it began.
-        paused: Says how many seconds are left of a pause.
+        paused: Says how many seconds are left of a pause; asked while the batch runs.
     """
 
     total: int
@@ -43,7 +43,9 @@ class Progress:
         self._first = self._first or (now, rows)
         if now - self._said >= (_EVERY_ON_A_TERMINAL if terminal else _EVERY):
             self._said = now
-            sys.stderr.write(f"\r\x1b[K{self}" if terminal else f"{self}\n")
+            pause = self.paused()
+            line = f"{self}, paused for {_clock(pause)}" if pause else str(self)
+            sys.stderr.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
             sys.stderr.flush()
 
     def end(self) -> None:
@@ -73,8 +75,6 @@ class Progress:
         if self.failed:
             told.append(f"{self.failed:,} failed")
         told.append(f"{self.calls:,} calls, {self.tokens:,} tokens")
-        if pause := self.paused():
-            told.append(f"paused for {_clock(pause)}")
         return ", ".join(told)
 
 
