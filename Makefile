@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+RAY_VENV ?= .venv-ray
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz bench clean
+.PHONY: demo test check audit format record sandbox fuzz bench ray clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -44,8 +45,11 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+ray: $(RAY_VENV)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
+	RAY_USAGE_STATS_ENABLED=0 $(RAY_VENV)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(RAY_VENV)
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +62,12 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(RAY_VENV)/.ray: pyproject.toml
+	$(PYTHON) -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(RAY_VENV)/bin/python -m pip install --quiet --editable . --group ray
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml

@@ -15,6 +15,7 @@ from ray.data import ActorPoolStrategy
 
 from cookbook.ray_batch import limiter, manifest, parts, prompts
 from cookbook.ray_batch.asking import Patience
+from cookbook.ray_batch.interrupt import stopping
 from cookbook.ray_batch.pace import Limits
 from cookbook.ray_batch.parts import Standing
 from cookbook.ray_batch.progress import Progress
@@ -111,7 +112,10 @@ def run(
     progress = Progress(batch.rows, batch.rows - sum(len(chunk.row_ids) for chunk in left))
     stopped_by = None
     if left:
-        with limiter.limiting(plan.limits, batch.name) as gate:
+        with (
+            limiter.limiting(plan.limits, batch.name) as gate,
+            stopping(lambda: ray.get(gate.stop.remote())),
+        ):
             progress.paused = lambda: ray.get(gate.paused.remote())
             for summary in _summaries(model, left, folder, plan, gate=gate):
                 progress.add(
