@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import parquet
+
+_ABANDONED = 60.0
 
 SCHEMA = pa.schema(
     [
@@ -154,9 +157,11 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed writers left unfinished."""
+    """Removes what killed writers left unfinished; what is a minute old, so that none is at it."""
     for unfinished in folder.glob(".*.unfinished"):
-        unfinished.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - unfinished.stat().st_mtime > _ABANDONED:
+                unfinished.unlink()
 
 
 def _flush(target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 KEY = "sk-of-the-sandbox"
 CHUNK = 10
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +97,13 @@ class Batch:
         for row in rows:
             assert row["error_type"] is None
             assert row["answer"] == f"You said: {row['prompt']}"
+
+
+def command(prompts: Batch) -> list[str]:
+    """The command line of a batch."""
+    options = ["--model", "sandbox/echo", "--calls-in-flight", "4", "--chunk-size", str(CHUNK)]
+    files = [str(prompts.source), str(prompts.answers)]
+    return [sys.executable, "-m", "cookbook.ray_batch", *files, *options]
 
 
 @pytest.fixture

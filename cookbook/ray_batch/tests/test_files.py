@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -75,10 +76,15 @@ def test_a_part_that_could_not_be_finished_leaves_the_one_before(
 
 def test_what_a_killed_writer_left_is_no_data_and_is_swept_away(tmp_path: Path) -> None:
     parts.write(tmp_path, 0, [Row(0, "a", "Hi", 1, answer="Hello")])
-    (tmp_path / ".part-000001.parquet.abc.unfinished").write_bytes(b"half of a file")
+    abandoned = tmp_path / ".part-000001.parquet.abc.unfinished"
+    at_work = tmp_path / ".part-000002.parquet.abc.unfinished"
+    for unfinished in (abandoned, at_work):
+        unfinished.write_bytes(b"half of a file")
+    os.utime(abandoned, (0, 0))
     assert parquet.read_table(tmp_path).num_rows == 1
     parts.sweep(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert not abandoned.exists()
+    assert at_work.exists()
 
 
 @pytest.fixture
