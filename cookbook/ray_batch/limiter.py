@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cookbook.ray_batch.pace import Limits, Pace
 
@@ -76,6 +77,10 @@ def limiting(limits: Limits, batch: str) -> Iterator[Any]:
     """
     Pace(limits, 0.0)  # told here, not in a worker's log
     actor = ray.remote(Limiter).options(
+        # Beside the driver, without which there is no batch: another machine's end does not end it.
+        scheduling_strategy=NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=True
+        ),
         name=f"sunra-limiter-{batch}-{uuid.uuid4().hex[:8]}",
         num_cpus=0,
         max_concurrency=_CALLERS,

@@ -28,7 +28,7 @@ def machines(prompts: Batch) -> Iterator[Cluster]:
 def test_a_lost_machine_loses_no_answer_and_doubles_none(prompts: Batch, machines: Cluster) -> None:
     prompts.of(*[f"Say {number}" for number in range(300)])
     prompts.sandbox.answer_with(lambda _: Scripted(None, wait=0.1))
-    options = ["--ray-address", machines.address, "--workers", "3"]
+    options = ["--ray-address", machines.address, "--workers", "4"]
     with subprocess.Popen([*command(prompts), *options], cwd=ROOT) as driver:  # noqa: S603
         while len(list(prompts.answers.glob("part-*"))) < 5:
             assert driver.poll() is None
