@@ -71,11 +71,7 @@ def limiting(limits: Limits, batch: str) -> Iterator[Any]:
     Args:
         limits: What all workers together may send.
         batch: The name of the batch.
-
-    Raises:
-        ValueError: A limit cannot be kept.
     """
-    Pace(limits, 0.0)  # told here, not in a worker's log
     actor = ray.remote(Limiter).options(
         # Beside the driver, without which there is no batch: another machine's end does not end it.
         scheduling_strategy=NodeAffinitySchedulingStrategy(

@@ -16,10 +16,16 @@ class Limits:
         requests_per_minute: Calls, retries included; None for no limit.
         tokens_per_minute: Tokens of prompts and answers; None for no limit. What a call takes is
             an estimate until its answer is there, so this limit is kept on average.
+
+    Raises:
+        ValueError: A limit is too small to keep.
     """
 
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+
+    def __post_init__(self) -> None:
+        Pace(self, 0.0)
 
 
 class Pace:
@@ -28,9 +34,6 @@ class Pace:
     Args:
         limits: What may be sent.
         now: What the clock says, in seconds.
-
-    Raises:
-        ValueError: A limit is too small to keep.
     """
 
     def __init__(self, limits: Limits, now: float) -> None:

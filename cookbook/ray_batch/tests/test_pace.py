@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from cookbook.ray_batch.bucket import Bucket
 from cookbook.ray_batch.pace import Limits, Pace
 
 
@@ -69,4 +68,6 @@ def test_a_pause_is_kept_to_its_end_and_no_burst_follows() -> None:
 
 def test_a_limit_that_cannot_be_kept_is_told() -> None:
     with pytest.raises(ValueError, match="from 2"):
-        Bucket(1, 0.0)
+        Limits(requests_per_minute=1)
+    with pytest.raises(ValueError, match="from 2"):
+        Limits(tokens_per_minute=float("nan"))
