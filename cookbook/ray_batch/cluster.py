@@ -7,9 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Read when Ray is imported: no usage report leaves this machine.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 import ray
 from ray.data import DataContext
 
@@ -30,6 +27,7 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
     if ours and address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     elif ours:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage report leaves this machine
         ray.init(
             address="local",
             num_cpus=workers + 1,  # places, not cores: a worker mostly waits
