@@ -8,7 +8,7 @@ VENV_COOKBOOK ?= .venv-cookbook
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks bench clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks bench package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -51,6 +51,16 @@ notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they p
 
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+	$(BIN)/python -m pip install --quiet --group package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+	$(BIN)/python scripts/first_answer.py dist/*.whl
 
 clean:
 	rm -rf $(VENV) $(VENV_COOKBOOK)
