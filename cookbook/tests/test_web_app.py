@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ def test_the_answer_grows_piece_by_piece(page, sunra_sandbox: Sandbox):
     expect(page.locator("#answer")).to_have_text("One, two, three, four, five.")
     shown = list(dict.fromkeys(page.evaluate("shown")))
     assert len(shown) > 4
-    assert all(after.startswith(before) for before, after in zip(shown, shown[1:], strict=False))
+    assert all(after.startswith(before) for before, after in itertools.pairwise(shown))
     assert sunra_sandbox.requests[-1].json["messages"][-1]["content"] == "Count to five."
 
 
