@@ -29,7 +29,13 @@ def executed(path: Path) -> NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=_PATIENCE, kernel_name="python3", resources=folder).execute()
+    NotebookClient(
+        notebook,
+        timeout=_PATIENCE,
+        kernel_name="python3",
+        resources=folder,
+        coalesce_streams=True,  # of a progress bar, only how it ended
+    ).execute()
     return notebook
 
 
