@@ -106,7 +106,7 @@ async def run(
     keyed = {key_of(model, question): question for question in questions}
     settled = journal.settled()
     todo = iter([(key, question) for key, question in keyed.items() if key not in settled])
-    workers = [asyncio.create_task(_work(model, todo, journal, progress)) for _ in range(at_once)]
+    workers = [asyncio.create_task(work(model, todo, journal, progress)) for _ in range(at_once)]
     try:
         await asyncio.gather(*workers)
     finally:
@@ -114,13 +114,13 @@ async def run(
             worker.cancel()
 
 
-async def _work(
+async def work(
     model: ChatSunra,
     todo: Iterator[tuple[str, str]],
     journal: Journal,
     progress: Callable[[], object],
 ) -> None:
-    """Takes one question after the other from those left over for all workers."""
+    """One worker: takes question after question of those left over for all."""
     for key, question in todo:
         try:
             answer = await model.ainvoke(question)
