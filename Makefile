@@ -50,7 +50,7 @@ notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they p
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
 
 browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
-	command -v chromium google-chrome >/dev/null || apt-get install --yes chromium
+	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
 
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
