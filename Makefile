@@ -8,7 +8,7 @@ VENV_COOKBOOK ?= .venv-cookbook
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks bench package first-answer clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -48,6 +48,10 @@ cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the san
 
 notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
+
+browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
+	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
 
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -90,4 +94,8 @@ $(VENV_COOKBOOK)/.cookbook: pyproject.toml
 	$(PYTHON) -m venv $(VENV_COOKBOOK)
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --editable . --group cookbook
+	@touch $@
+
+$(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
 	@touch $@
