@@ -93,6 +93,8 @@ class LiveMarkdown:
     def _print(self, block: str) -> None:
         if not block.strip():
             return
+        if self._live is not None:
+            self._live.refresh()  # else the block would be seen twice until the next redraw
         if not self._is_first:
             self._console.print()
         self._is_first = False

@@ -70,9 +70,9 @@ def address(base_url: str | None) -> tuple[Finding, Route | None]:
     target = _hop(parts)
     try:
         proxy = _proxy_for(target)
-    except ValueError as error:
+    except ValueError:  # its words may quote a password
         mend = "Write it as http://host:port, or unset the variable."
-        return fail("proxy", f"the URL in the environment cannot be read: {error}", mend), None
+        return fail("proxy", "the proxy's URL in the environment cannot be read", mend), None
     return ok("base URL", settings.base_url), Route(target, parts.path, proxy)
 
 
