@@ -156,9 +156,7 @@ def test_an_answer_that_was_cut_off_is_told_as_such(sunra, sunra_sandbox):
 
 
 def test_a_model_that_declines_is_a_failure_with_its_words(sunra, sunra_sandbox):
-    sunra_sandbox.next(
-        Message({"role": "assistant", "content": None, "refusal": "I will not."})
-    )
+    sunra_sandbox.next(Message({"role": "assistant", "content": None, "refusal": "I will not."}))
     ended = sunra(*ASK, "-q", "Hi")
     assert ended == (1, "", "Error: The model declined: I will not.\n")
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from sunra_integrations import __version__, cli
 from sunra_integrations.cli import application
+from sunra_integrations.sandbox import Http
+from tests.cli.conftest import KEY
 
 MODEL = ("-m", "sandbox/echo")
 
@@ -106,10 +111,31 @@ def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
     assert process.stderr.read() == b""
 
 
+def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, sunra_sandbox):
+    sunra_sandbox.next("Hello", wait=30)
+    process = start("probe", "a/b")
+    assert process.stderr.readline().startswith(b"Asking 1 model")
+    while not sunra_sandbox.requests:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"", b"\n")
+
+
+def test_the_key_is_not_even_in_a_traceback(environment, capfd, sunra_sandbox):
+    sunra_sandbox.next(Http(400, {"error": {"message": f"Bad {KEY}"}}))
+    environment.setattr("sys.stdin", None)
+    assert cli.main(["--debug", "chat", *MODEL, "Hi"]) == 1
+    told = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in told
+    assert "Bad [the key]" in told
+    assert KEY not in told
+
+
 def test_the_sandbox_serves_until_it_is_interrupted(start):
     process = start("sandbox", "--port", "0", stdin=None)
     assert process.stdout.readline().startswith(b"http://127.0.0.1:")
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
 
 
@@ -129,10 +155,8 @@ def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatc
 
 
 def test_the_installed_command_is_this_one():
-    shown = subprocess.run(
-        [sys.executable, "-m", "sunra_integrations.cli", "-V"],
-        capture_output=True,
-        text=True,
-        check=True,
+    installed = Path(sys.executable).parent / "sunra"
+    shown = subprocess.run(  # noqa: S603 - our own program
+        [installed, "-V"], capture_output=True, text=True, check=True
     )
     assert shown.stdout == f"sunra, version {__version__}\n"

@@ -99,7 +99,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(session: Session, error: Exception) -> int:
     if session.debug:
-        sys.stderr.write("".join(traceback.format_exception(error)))
+        session.terminal.trace("".join(traceback.format_exception(error)))
     if isinstance(error, SunraError):
         session.terminal.error(f"{error.message} {advice(error)}")
         return MISUSED if isinstance(error, InvalidParameter) else FAILED

@@ -16,7 +16,7 @@ def printable(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def one_line(text: str, longest: int = 500) -> str:
+def one_line(text: str, longest: int = 4000) -> str:
     """The same on one line, cut to a length that can be taken in."""
     line = " ".join(printable(text).split())
     return f"{line[:longest]}…" if len(line) > longest else line

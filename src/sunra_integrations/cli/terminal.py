@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
 from pydantic import SecretStr
@@ -72,6 +73,14 @@ class Terminal:
     def error(self, text: str) -> None:
         """What went wrong and what to do about it, to standard error."""
         _print(self.err, [("Error: ", "bold red"), (self.shown(text), "")])
+
+    def trace(self, text: str) -> None:
+        """A traceback, to standard error."""
+        _print(self.err, [(printable(self._without_secret(text)), "dim")])
+
+    def waiting(self, text: str) -> AbstractContextManager[Any]:
+        """Shows that something is under way, where standard error is a terminal."""
+        return self.err.status(text) if self.err.file.isatty() else nullcontext()
 
     def _without_secret(self, text: str) -> str:
         secret = self._secret.get_secret_value() if self._secret else ""

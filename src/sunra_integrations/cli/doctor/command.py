@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from time import time as clock
 
 import click
 
@@ -77,7 +78,7 @@ def _findings(
     yield about_address
     if route is not None:
         yield proxies(route)
-        yield from way(route, timeout)
+        yield from way(route, timeout, clock)
     if model is None:
         return
     if route is None or about_key.status == "fail":

@@ -32,7 +32,7 @@ _RESIGNED = (
 )
 
 
-def way(route: Route, timeout: float, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+def way(route: Route, timeout: float, now: Callable[[], float]) -> Iterator[Finding]:
     """The findings on the way to the gateway.
 
     Args:
@@ -166,10 +166,10 @@ def judged_clock(date: str | None, now: float) -> Finding:
 
 
 def _mend_of_trust(code: int) -> str:
-    match code:
+    match code:  # as OpenSSL numbers them
         case 9 | 10:
             return f"{_CLOCK} If it is right, whoever runs the gateway must renew the certificate."
-        case 62:
+        case 62 | 64:
             return "Check the host of the base URL: the certificate is for another one."
         case _:
             return _RESIGNED

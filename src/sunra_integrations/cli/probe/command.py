@@ -77,7 +77,10 @@ def probe(
     many = f"{len(models)} models" if len(models) > 1 else "1 model"
     terminal.note(f"Asking {many}: {calls} calls at most, each small.")
     spending = Spending()
-    found = asyncio.run(probe_all(settings, models, features, at_once=at_once, spending=spending))
+    with terminal.waiting("Asking"):
+        found = asyncio.run(
+            probe_all(settings, models, features, at_once=at_once, spending=spending)
+        )
     if as_json:
         terminal.json(as_value(terminal, found, spending))
     elif terminal.is_terminal:

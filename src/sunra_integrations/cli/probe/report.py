@@ -41,7 +41,7 @@ def show_lines(terminal: Terminal, found: Sequence[Findings]) -> None:
     for findings in found:
         for name, (status, words) in findings.verdicts.items():
             fields = (findings.model, name, status, words)
-            terminal.line(("\t".join(map(terminal.shown, fields)), ""))
+            terminal.say("\t".join(map(terminal.shown, fields)) + "\n")
 
 
 def as_value(terminal: Terminal, found: Sequence[Findings], spending: Spending) -> dict[str, Any]:
