@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
+import subprocess
 
 import pytest
 
 from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say, sse
-from tests.cli.conftest import KEY
+from tests.cli.conftest import KEY, PROGRAM
 
 ASK = ("chat", "-m", "sandbox/echo")
 
@@ -73,6 +75,25 @@ def test_what_is_piped_in_is_asked_behind_the_prompt_or_in_its_place(
 ):
     assert sunra(*ASK, *prompt, stdin=piped).status == 0
     assert sunra_sandbox.requests[0].json["messages"][-1]["content"] == asked
+
+
+def test_what_is_no_text_is_not_sent(start, sunra_sandbox):
+    process = start(*ASK, stdin=subprocess.PIPE, env={"LC_ALL": "C"})
+    out, err = process.communicate(b"\xff\xfe", timeout=20)
+    assert (process.returncode, out) == (2, b"")
+    assert b"What was piped in is no text" in err
+    assert sunra_sandbox.requests == []
+
+
+@pytest.mark.parametrize(("closed", "out"), [(">&- <&-", b""), ("2>&- <&-", b"Hello\n")])
+def test_closed_streams_are_borne(environment, sunra_sandbox, closed, out):
+    sunra_sandbox.next("Hello")
+    command = f"{shlex.join(PROGRAM)} {shlex.join(ASK)} Hi {closed}"
+    ended = subprocess.run(  # noqa: S602 - our own program
+        command, shell=True, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, out)
+    assert b"Error" not in ended.stderr
 
 
 def test_the_model_may_be_named_by_the_environment(sunra, sunra_sandbox, environment):

@@ -81,7 +81,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
             obj=session,
         )
-        sys.stdout.flush()
+        session.terminal.out.file.flush()
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:

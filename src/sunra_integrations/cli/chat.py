@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -82,6 +83,8 @@ def _asked(prompt: str | None) -> str | None:
     if sys.stdin is None or sys.stdin.isatty():
         return _not_blank(prompt) if prompt is not None or sys.stdin is None else None
     try:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="strict")  # some locales would let any bytes pass
         piped = sys.stdin.read()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"What was piped in is no text: {error}.") from error

@@ -26,7 +26,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.out = _console(sys.stdout)
-        self.err = _console(sys.stderr)
+        self.err = _console(sys.stderr, is_err=True)
         self._secret: SecretStr | None = None
 
     def hide(self, secret: SecretStr) -> None:
@@ -87,10 +87,10 @@ class Terminal:
         return text.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST_HIDDEN else text
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO | None, *, is_err: bool = False) -> Console:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")  # a letter the terminal lacks must not end a program
-    return Console(file=stream, markup=False, highlight=False, emoji=False)
+    return Console(file=stream, stderr=is_err, markup=False, highlight=False, emoji=False)
 
 
 def _print(console: Console, parts: list[tuple[str, str]]) -> None:
