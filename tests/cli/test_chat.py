@@ -38,6 +38,15 @@ def test_reasoning_is_told_beside_the_answer_and_left_out_with_quiet(sunra, sunr
     assert sunra(*ASK, "-q", "Hi") == (0, "Yes.\n", "")
 
 
+def test_reasoning_in_the_midst_of_an_answer_does_not_come_between_its_words(sunra, sunra_sandbox):
+    deltas = [{"content": "One "}, {"reasoning": "Hm."}, {"content": "word"}]
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    sunra_sandbox.next(sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in events)))
+    ended = sunra(*ASK, "Hi")
+    assert ended == (0, "One word\n", "Hm.\nthe server counted no tokens\n")
+
+
 def test_what_is_given_is_what_is_sent_and_nothing_else(sunra, sunra_sandbox):
     sunra(*ASK, "-s", "Be brief.", "--temperature", "0.5", "--max-tokens", "9", "Hi")
     sunra(*ASK, "--reasoning-effort", "low", "Hi")
@@ -190,7 +199,7 @@ def test_an_answer_without_text_is_shown_as_none(sunra, sunra_sandbox):
 def test_ctrl_c_in_the_midst_of_an_answer_keeps_what_had_arrived_and_ends_with_130(
     start, sunra_sandbox
 ):
-    sunra_sandbox.next("one two three four five six seven eight nine ten", pause=0.3)
+    sunra_sandbox.next("one two" + " more" * 200 + " last", pause=0.1)
     process = start(*ASK, "Hi")
     begun = process.stdout.read(len("one two"))
     process.send_signal(signal.SIGINT)
@@ -198,7 +207,7 @@ def test_ctrl_c_in_the_midst_of_an_answer_keeps_what_had_arrived_and_ends_with_1
     assert process.returncode == 130
     assert begun == b"one two"
     assert out.endswith(b"\n")
-    assert b"ten" not in out
+    assert b"last" not in out
     assert err == b"\n"  # behind the ^C that a terminal shows
     assert sunra_sandbox.requests[0].disconnected.wait(10)
 

@@ -28,7 +28,8 @@ def statuses(ended):
     return {name: finding["status"] for name, finding in found(ended).items()}
 
 
-def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox):
+def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox, environment):
+    environment.setenv("SUNRA_MODEL", "sandbox/echo")  # a habit of chat's, no wish for a call
     ended = sunra("doctor", "--json")
     assert ended.status == 0
     assert json.loads(ended.out)["ok"] is True

@@ -11,7 +11,7 @@ from typing import cast
 
 _NEEDED = ("click", "rich")
 
-_FAILED = 1
+_FAILED, _INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,5 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(find_spec(name) is None for name in _NEEDED):
         sys.stderr.write("sunra needs its extra: pip install 'sunra-integrations[cli]'\n")
         return _FAILED
-    application = import_module(f"{__name__}.application")
-    return cast("int", application.run(arguments))
+    try:
+        application = import_module(f"{__name__}.application")
+        return cast("int", application.run(arguments))
+    except KeyboardInterrupt:  # before the command had begun
+        return _INTERRUPTED

@@ -102,7 +102,8 @@ class _View:
     def add(self, delta: ChoiceDelta) -> None:
         """Shows what this adds."""
         if delta.reasoning and not self._quiet:
-            self._end_text()
+            if self._terminal.is_terminal:  # in a pipe nothing comes between the answer's own words
+                self._end_text()
             self._terminal.aside(delta.reasoning)
             self._aside_line_open = not delta.reasoning.endswith("\n")
         if delta.text:

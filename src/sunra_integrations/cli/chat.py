@@ -31,7 +31,7 @@ exactly as it came. Reasoning, tokens and cost go to standard error."""
 
 @click.command(epilog=_EPILOG)
 @click.argument("prompt", required=False)
-@options.model("The model to ask.")
+@options.model("The model to ask.", variable="SUNRA_MODEL")
 @click.option("--system", "-s", metavar="TEXT", help="What the model is told before all else.")
 @click.option("--temperature", type=float, metavar="0..2", help="How freely it chooses its words.")
 @click.option("--max-tokens", type=int, metavar="N", help="The most tokens to answer with.")

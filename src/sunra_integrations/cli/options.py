@@ -23,14 +23,14 @@ def complete_model(
     return [name for name in model_names() if name.startswith(begun)][:_MOST_OFFERED]
 
 
-def model(purpose: str) -> Decorator:
-    """`--model`, for this purpose; None where it was not given."""
+def model(purpose: str, *, variable: str | None = None) -> Decorator:
+    """`--model`, for this purpose, else from this variable; None where neither was given."""
     return click.option(
         "--model",
         "-m",
         metavar="VENDOR/NAME",
-        envvar="SUNRA_MODEL",
-        show_envvar=True,
+        envvar=variable,
+        show_envvar=variable is not None,
         shell_complete=complete_model,
         help=purpose,
     )

@@ -132,8 +132,9 @@ def _answer(
     begun, before = time.monotonic(), now()
     through_proxy = route.proxy is not None and route.target.scheme == "http"
     path = f"http://{route.target.host}:{route.target.port}{route.path}"
+    headers = _proxy_headers(route.proxy) if route.proxy is not None and through_proxy else {}
     try:
-        connection.request("HEAD", path if through_proxy else route.path)
+        connection.request("HEAD", path if through_proxy else route.path, headers=headers)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         yield fail("HTTP", f"no answer that is HTTP: {_words(error)}", "Check the base URL.")
