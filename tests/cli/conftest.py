@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,15 @@ def without_key(ended):
     assert KEY not in ended.err
     assert "Traceback" not in ended.err
     return ended
+
+
+def found(ended):
+    """What the doctor found, by the name of the check."""
+    return {finding["check"]: finding for finding in json.loads(ended.out)["findings"]}
+
+
+def statuses(ended):
+    return {name: finding["status"] for name, finding in found(ended).items()}
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_an_answer_that_breaks_off_stays_and_is_told_as_broken(sunra, sunra_sand
     )
     ended = sunra(*ASK, "Hi")
     assert (ended.status, ended.out) == (1, "Half an\n")
-    assert "What had arrived is above" in ended.err
+    assert "Ask again for the whole answer." in ended.err
 
 
 def test_an_answer_that_was_cut_off_is_told_as_such(sunra, sunra_sandbox):

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import ssl
-import threading
 from importlib import metadata
 
 import pytest
-import trustme
 
-from sunra_integrations.cli.doctor import installation, network
+from sunra_integrations.cli.doctor import installation
 from sunra_integrations.sandbox import Http
-from tests.cli.conftest import KEY
-
-NOW = 1_800_000_000.0
-DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
-
-
-def found(ended):
-    """The findings by name."""
-    return {finding["check"]: finding for finding in json.loads(ended.out)["findings"]}
-
-
-def statuses(ended):
-    return {name: finding["status"] for name, finding in found(ended).items()}
+from tests.cli.conftest import KEY, found, statuses
 
 
 def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox, environment):
@@ -156,106 +140,6 @@ def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_s
     assert ended.status == 0
     assert found(ended)["proxy"]["mend"] == "export NO_PROXY=127.0.0.1"
     assert statuses(ended)["HTTP"] == "ok"
-
-
-# ── TLS and the clock ────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def https(tmp_path):
-    """A server with a certificate of an authority of its own; yields its URL and the authority."""
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    root = tmp_path / "root.pem"
-    authority.cert_pem.write_to_path(str(root))
-
-    class Quiet(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(401)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        server.handle_error = lambda *_: None
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"https://localhost:{server.server_port}", root
-        server.shutdown()
-        thread.join()
-
-
-def test_a_trusted_certificate_is_told_with_its_issuer_and_its_days(sunra, environment, https):
-    url, root = https
-    environment.setenv("SSL_CERT_FILE", str(root))
-    ended = sunra("doctor", "--base-url", url, "--json")
-    assert ended.status == 0
-    assert "a certificate by trustme" in found(ended)["TLS"]["found"]
-    assert statuses(ended)["clock"] == "ok"
-    assert "with 401" in found(ended)["HTTP"]["found"]
-
-
-def test_a_certificate_that_is_not_trusted_fails_and_the_root_is_named_as_the_mend(sunra, https):
-    ended = sunra("doctor", "--base-url", https[0], "--json")
-    assert ended.status == 1
-    assert list(statuses(ended).items())[-1] == ("TLS", "fail")
-    assert "SSL_CERT_FILE" in found(ended)["TLS"]["mend"]
-
-
-def test_a_certificate_of_another_host_fails_and_the_host_is_to_be_checked(
-    sunra, environment, https
-):
-    url, root = https
-    environment.setenv("SSL_CERT_FILE", str(root))
-    ended = sunra("doctor", "--base-url", url.replace("localhost", "127.0.0.1"), "--json")
-    assert found(ended)["TLS"]["mend"].startswith("Check the host of the base URL")
-
-
-def test_a_port_that_does_not_speak_tls_fails(sunra, sunra_sandbox):
-    url = sunra_sandbox.base_url.replace("http:", "https:")
-    ended = sunra("doctor", "--base-url", url, "--json")
-    assert found(ended)["TLS"]["mend"] == "Check that the base URL's port speaks https."
-
-
-def test_a_clock_that_is_wrong_is_told_by_how_much(sunra, environment):
-    environment.setattr("sunra_integrations.cli.doctor.command.clock", lambda: 0.0)
-    ended = sunra("doctor", "--json")
-    assert ended.status == 1
-    assert "s behind the server's" in found(ended)["clock"]["found"]
-    assert "timedatectl" in found(ended)["clock"]["mend"]
-
-
-@pytest.mark.parametrize(
-    ("date", "ahead", "status", "told"),
-    [
-        (DATE, 0, "ok", "agrees"),
-        (DATE, 29, "ok", "agrees"),
-        (DATE, 60, "warn", "60 s ahead of"),
-        (DATE, -3600, "fail", "3,600 s behind"),
-        (None, 0, "warn", "does not tell the time"),
-        ("noon", 0, "warn", "does not tell the time"),
-    ],
-)
-def test_a_clock_is_judged_by_how_far_it_is_off(date, ahead, status, told):
-    finding = network.judged_clock(date, NOW + ahead)
-    assert finding.status == status
-    assert told in finding.found
-
-
-@pytest.mark.parametrize(("days", "status"), [(90, "ok"), (7, "ok"), (6, "warn")])
-def test_a_certificate_about_to_end_is_warned_of(days, status):
-    certificate = {"notAfter": "Jan 15 08:00:00 2027 GMT"}
-    finding = network.judged_certificate(certificate, "TLSv1.3", NOW - days * 86_400)
-    assert finding.status == status
-    assert f"valid for {days} more days" in finding.found
-
-
-@pytest.mark.parametrize(("status", "judged"), [(401, "ok"), (301, "warn"), (503, "warn")])
-def test_an_answer_is_judged_by_its_status(status, judged):
-    assert network.judged_status(status, "1 ms").status == judged
 
 
 # ── versions ─────────────────────────────────────────────────────────────────

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sunra_integrations import __version__, cli
+from sunra_integrations import __version__, cli, errors
 from sunra_integrations.cli import application
+from sunra_integrations.cli.advice import advice
 from sunra_integrations.sandbox import Http
 from tests.cli.conftest import KEY
 
@@ -160,3 +161,20 @@ def test_the_installed_command_is_this_one():
         [installed, "-V"], capture_output=True, text=True, check=True
     )
     assert shown.stdout == f"sunra, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.RateLimited("", retry_after=7.4), "Try again in 7 s."),
+        (errors.RateLimited(""), "Try again in a while."),
+        (errors.Overloaded(""), "Try again in a while."),
+        (errors.ServerFailed(""), "Try again, or ask another model."),
+        (errors.ConnectionFailed(""), "Run `sunra doctor` to see where it ends."),
+        (errors.TimedOut(""), "Try again, raise --timeout, or run `sunra doctor`."),
+        (errors.StreamInterrupted(""), "Ask again for the whole answer."),
+        (errors.BadRequest(""), ""),
+    ],
+)
+def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
+    assert advice(error) == told

@@ -19,7 +19,7 @@ def advice(error: errors.SunraError) -> str:
         case errors.TimedOut():
             return "Try again, raise --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
-            return "What had arrived is above; ask again for the whole."
+            return "Ask again for the whole answer."
         case errors.PermissionDenied():
             return "Check what the key's account may use, or ask another model."
         case _:
