@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Notebooks bring Jupyter and more along, so they have an environment of their own.
+VENV_COOKBOOK ?= .venv-cookbook
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz bench clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks bench package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -41,11 +43,27 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 	$(BIN)/python -m fuzz $(SECONDS)
 	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
+cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
+
+notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
+	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
+
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+	$(BIN)/python -m pip install --quiet --group package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+	$(BIN)/python scripts/first_answer.py dist/*.whl
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV_COOKBOOK)
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -66,4 +84,10 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group bench
+	@touch $@
+
+$(VENV_COOKBOOK)/.cookbook: pyproject.toml
+	$(PYTHON) -m venv $(VENV_COOKBOOK)
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --editable . --group cookbook
 	@touch $@
