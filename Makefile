@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz bench clean
+.PHONY: demo test check audit format record sandbox fuzz bench docs compare picture clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -44,8 +44,17 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+
+compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
+	$(VENV)-compare/bin/python -m scripts.comparison
+
+picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
+	$(BIN)/python -m scripts.record_demo > /dev/null
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-docs $(VENV)-compare site
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -66,4 +75,17 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group bench
+	@touch $@
+
+# Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-docs/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-docs/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)-compare/.compare: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-compare
+	$(VENV)-compare/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-compare/bin/python -m pip install --quiet --editable . --group compare
 	@touch $@
