@@ -8,7 +8,8 @@ VENV_COOKBOOK ?= .venv-cookbook
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench package first-answer clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench docs compare \
+	picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -66,8 +67,17 @@ package: $(VENV)/.dev  ## build the wheel and the source archive, and look throu
 first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
 	$(BIN)/python scripts/first_answer.py dist/*.whl
 
+docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+
+compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
+	$(VENV)-compare/bin/python -m scripts.comparison
+
+picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
+	$(BIN)/python -m scripts.record_demo > /dev/null
+
 clean:
-	rm -rf $(VENV) $(VENV_COOKBOOK)
+	rm -rf $(VENV) $(VENV)-* site
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -98,4 +108,17 @@ $(VENV_COOKBOOK)/.cookbook: pyproject.toml
 
 $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
+	@touch $@
+
+# Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-docs/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-docs/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)-compare/.compare: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-compare
+	$(VENV)-compare/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-compare/bin/python -m pip install --quiet --editable . --group compare
 	@touch $@
