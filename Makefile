@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Notebooks bring Jupyter and more along, so they have an environment of their own.
-VENV_COOKBOOK ?= .venv-cookbook
+# What brings much along has an environment of its own.
+VENV_COOKBOOK := $(VENV)-cookbook
+VENV_RAY := $(VENV)-ray
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench docs compare \
-	picture package first-answer clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser ray bench docs \
+	compare picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -57,6 +58,9 @@ browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
+	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+
 package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
 	$(BIN)/python -m pip install --quiet --group package
 	rm -rf dist
@@ -90,6 +94,12 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV_RAY)/.ray: pyproject.toml
+	$(PYTHON) -m venv $(VENV_RAY)
+	$(VENV_RAY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
