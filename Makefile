@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Notebooks bring Jupyter and more along, so they have an environment of their own.
+VENV_COOKBOOK ?= .venv-cookbook
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz bench docs compare picture clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench docs compare \
+	picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -41,8 +44,28 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 	$(BIN)/python -m fuzz $(SECONDS)
 	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
+cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
+
+notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
+	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
+
+browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
+	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
+
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+	$(BIN)/python -m pip install --quiet --group package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+	$(BIN)/python scripts/first_answer.py dist/*.whl
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
@@ -54,7 +77,7 @@ picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
 	$(BIN)/python -m scripts.record_demo > /dev/null
 
 clean:
-	rm -rf $(VENV) $(VENV)-docs $(VENV)-compare site
+	rm -rf $(VENV) $(VENV)-* site
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +98,16 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group bench
+	@touch $@
+
+$(VENV_COOKBOOK)/.cookbook: pyproject.toml
+	$(PYTHON) -m venv $(VENV_COOKBOOK)
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --editable . --group cookbook
+	@touch $@
+
+$(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
 	@touch $@
 
 # Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
