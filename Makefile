@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Notebooks bring Jupyter and more along, so they have an environment of their own.
-VENV_COOKBOOK ?= .venv-cookbook
+# What brings much along has an environment of its own.
+VENV_COOKBOOK := $(VENV)-cookbook
+VENV_RAY := $(VENV)-ray
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser bench clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser ray bench docs \
+	compare picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -56,8 +58,30 @@ browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
+	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+
+package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+	$(BIN)/python -m pip install --quiet --group package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+	$(BIN)/python scripts/first_answer.py dist/*.whl
+
+docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+
+compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
+	$(VENV)-compare/bin/python -m scripts.comparison
+
+picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
+	$(BIN)/python -m scripts.record_demo > /dev/null
+
 clean:
-	rm -rf $(VENV) $(VENV_COOKBOOK)
+	rm -rf $(VENV) $(VENV)-* site
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -70,6 +94,12 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV_RAY)/.ray: pyproject.toml
+	$(PYTHON) -m venv $(VENV_RAY)
+	$(VENV_RAY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
@@ -88,4 +118,17 @@ $(VENV_COOKBOOK)/.cookbook: pyproject.toml
 
 $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
+	@touch $@
+
+# Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-docs/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-docs/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)-compare/.compare: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-compare
+	$(VENV)-compare/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-compare/bin/python -m pip install --quiet --editable . --group compare
 	@touch $@

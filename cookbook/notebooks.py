@@ -34,7 +34,7 @@ def executed(path: Path) -> NotebookNode:
         timeout=_PATIENCE,
         kernel_name="python3",
         resources=folder,
-        coalesce_streams=True,  # of a progress bar, only how it ended
+        coalesce_streams=True,  # in how many pieces a text was flushed is chance
     ).execute()
     return notebook
 

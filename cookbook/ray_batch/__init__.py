@@ -1,0 +1,1 @@
+"""A batch of any size on Ray Data, with `ChatSunra` in async actors; `README.md` tells how."""
