@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator
 
 import httpx
 import pytest
 
+from cookbook.web_app.app import EventStream
 from sunra_integrations.sandbox import HangUp, Http, sse
 
 PATIENCE = 20
@@ -102,6 +104,28 @@ def test_a_slow_reader_slows_the_model_down_and_ends_the_call_by_leaving(web_app
         next(pieces)  # and no more, though the connection stays open
         assert not sunra_sandbox.requests[-1].disconnected.wait(1)
     assert sunra_sandbox.requests[-1].disconnected.wait(PATIENCE)
+
+
+async def test_a_stream_closes_its_source_even_if_someone_still_holds_it():
+    async def endless():
+        try:
+            while True:
+                yield b"piece"
+        finally:
+            closed.set()
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            begun.set()
+            await asyncio.Event().wait()  # a reader who takes nothing more
+
+    async def receive():
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    begun, closed, source = asyncio.Event(), asyncio.Event(), endless()
+    await EventStream(source)({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send)
+    assert closed.is_set()
 
 
 def piece_of(size: int) -> bytes:

@@ -21,8 +21,8 @@ _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 class EventStream(StreamingResponse):
     """Server-sent events, whose source is closed as soon as the reader leaves.
 
-    Starlette stops reading the source then, and leaves it to the garbage collector; until that
-    comes round, the model would go on answering, and be paid for it.
+    Starlette only stops reading it then; whoever still held a reference to it would keep the model
+    answering, and being paid for it.
     """
 
     media_type = "text/event-stream"
