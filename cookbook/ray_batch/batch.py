@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -165,6 +165,9 @@ def _summaries(
         ),
     )
     # Without prefetching: each summary is heard as soon as its part is there.
-    for done in answered.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in done.to_pylist():
+    tables: Iterable[Any] = answered.iter_batches(
+        batch_size=None, batch_format="pyarrow", prefetch_batches=0
+    )
+    for table in tables:
+        for row in table.to_pylist():
             yield Summary(**row)

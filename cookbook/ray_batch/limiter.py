@@ -82,7 +82,7 @@ def limiting(limits: Limits, batch: str) -> Iterator[Any]:
         max_restarts=-1,
         max_task_retries=-1,
     )
-    handle = actor.remote(limits)
+    handle: Any = actor.remote(limits)
     try:
         yield handle
     finally:

@@ -55,10 +55,20 @@ def test_a_part_is_read_as_it_was_written_and_replaced_as_a_whole(tmp_path: Path
     assert [found.name for found in tmp_path.iterdir()] == ["part-000003.parquet"]
 
 
-def test_a_part_that_could_not_be_finished_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_part_that_could_not_be_finished_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts.write(tmp_path, 0, [Row(0, "a", "Hi", 1, answer="Hello")])
-    with pytest.raises(TypeError):
-        parts.write(tmp_path, 0, [Row(0, "a", "Hi", 1, answer="Better"), "no row"])
+
+    def no_space(_: object, target: Path) -> None:
+        target.write_bytes(b"half of a file")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(parquet, "write_table", no_space)
+        with pytest.raises(OSError, match="no space left"):
+            parts.write(tmp_path, 0, [Row(0, "a", "Hi", 1, answer="Better")])
+
     assert parts.read(tmp_path, 0) == [Row(0, "a", "Hi", 1, answer="Hello")]
     assert len(list(tmp_path.iterdir())) == 1
 
