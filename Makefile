@@ -2,12 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-RAY_VENV ?= .venv-ray
+# What brings much along has an environment of its own.
+VENV_COOKBOOK := $(VENV)-cookbook
+VENV_RAY := $(VENV)-ray
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz bench ray clean
+.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser ray bench docs \
+	compare picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -42,14 +45,43 @@ fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that br
 	$(BIN)/python -m fuzz $(SECONDS)
 	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
 
+cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
+
+notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
+	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
+
+browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
+	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
+
 bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-ray: $(RAY_VENV)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
-	RAY_USAGE_STATS_ENABLED=0 $(RAY_VENV)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
+	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+
+package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+	$(BIN)/python -m pip install --quiet --group package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+	$(BIN)/python scripts/first_answer.py dist/*.whl
+
+docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+
+compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
+	$(VENV)-compare/bin/python -m scripts.comparison
+
+picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
+	$(BIN)/python -m scripts.record_demo > /dev/null
 
 clean:
-	rm -rf $(VENV) $(RAY_VENV)
+	rm -rf $(VENV) $(VENV)-* site
 
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
@@ -64,10 +96,10 @@ $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
-$(RAY_VENV)/.ray: pyproject.toml
-	$(PYTHON) -m venv $(RAY_VENV)
-	$(RAY_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(RAY_VENV)/bin/python -m pip install --quiet --editable . --group ray
+$(VENV_RAY)/.ray: pyproject.toml
+	$(PYTHON) -m venv $(VENV_RAY)
+	$(VENV_RAY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
@@ -76,4 +108,27 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group bench
+	@touch $@
+
+$(VENV_COOKBOOK)/.cookbook: pyproject.toml
+	$(PYTHON) -m venv $(VENV_COOKBOOK)
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --editable . --group cookbook
+	@touch $@
+
+$(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
+	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
+	@touch $@
+
+# Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-docs/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-docs/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)-compare/.compare: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-compare
+	$(VENV)-compare/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-compare/bin/python -m pip install --quiet --editable . --group compare
 	@touch $@

@@ -1,36 +1,129 @@
-"""Every Python block of the documents runs, in order, against the sandbox."""
+"""The documents: their Python runs against the sandbox, their links lead somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+DOCS = ROOT / "docs"
+COOKBOOK = ROOT / "cookbook"
+BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<(https?://[^>\s]+)>")
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES += sorted(DOCS.rglob("*.md"))
+
+# Runs a file as a notebook would: `await` may stand outside of functions.
+RUNNER = """
+import ast, asyncio, inspect, sys
+text = open(sys.argv[1], encoding="utf-8").read()
+code = compile(text, sys.argv[1], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+done = eval(code, {"__name__": "document"})
+if inspect.iscoroutine(done):
+    async def run():
+        await done
+    asyncio.run(run())
+"""
+
+SAID = {
+    "README.md": [
+        "It is sunny in Oslo.",
+        "name='Ada' age=36",
+        "`temperature` was 3; the rule is: a number from 0 to 2. Nothing was sent.",
+        "Second time lucky.\n2\n",
+    ],
+    "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
+    "docs/guides/errors.md": [
+        "Third time lucky. 3\n",
+        "The tower was finished in [broken off]\n",
+        "InsufficientCredit 1\n",
+        "google/gemini-2.5-flash\n",
+    ],
+    "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
+    "docs/guides/migrating.md": ["9\n9 stop\n"],
+    "docs/guides/testing.md": ["You said: Hello"],
+    "docs/providers/langchain_chat.mdx": ["It is sunny in Oslo.", "name='Ada' age=36", "sandbox\n"],
+    "docs/providers/langchain_provider.mdx": ["You said: Hello"],
+    "docs/providers/llama_index.ipynb": ["It is sunny in Oslo.", "name='Ada' age=36"],
+}
+"""What each document with Python in it prints, in part."""
 
 
-@pytest.mark.parametrize("name", ["README.md"])
-def test_the_python_blocks_of_a_document_run(name, sunra_sandbox, tmp_path):
-    blocks = BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
-    assert len(blocks) > 5
-    program = tmp_path / "document.py"
-    program.write_text("\n\n".join(blocks), encoding="utf-8")
-    ran = subprocess.run(  # noqa: S603 - our own document
-        [sys.executable, program],
-        env={"SUNRA_KEY": sunra_sandbox.api_key, "SUNRA_BASE_URL": sunra_sandbox.base_url},
+def python_of(document: Path) -> str:
+    text = document.read_text(encoding="utf-8")
+    if document.suffix != ".ipynb":
+        return "\n\n".join(BLOCK.findall(text))
+    cells = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+    return "\n\n".join(cell for cell in cells if not cell.startswith(("%", "!")))
+
+
+def run_by(arguments, sandbox, folder, **variables):
+    known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
+    return subprocess.run(  # noqa: S603 - our own document
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**known, **variables},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_python_of_a_document_runs(name, sunra_sandbox, tmp_path):
+    (tmp_path / "document.py").write_text(python_of(ROOT / name), encoding="utf-8")
+    ran = run_by(["-c", RUNNER, "document.py"], sunra_sandbox, tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert "It is sunny in Oslo." in ran.stdout
-    assert "name='Ada' age=36" in ran.stdout
-    assert "Second time lucky.\n2\n" in ran.stdout
+    for words in SAID[name]:
+        assert words in ran.stdout
+
+
+def test_every_document_with_python_in_it_is_run():
+    documents = [*PAGES, *DOCS.rglob("*.mdx"), *DOCS.rglob("*.ipynb")]
+    assert {str(one.relative_to(ROOT)) for one in documents if python_of(one)} == set(SAID)
+
+
+def test_the_tests_in_the_guide_to_testing_pass(sunra_sandbox, tmp_path):
+    program = python_of(DOCS / "guides" / "testing.md")
+    (tmp_path / "test_document.py").write_text(program, encoding="utf-8")
+    plugin = "sunra_integrations.sandbox.pytest_plugin"
+    ran = run_by(
+        ["-m", "pytest", "-q", "-p", plugin, "test_document.py"],
+        sunra_sandbox,
+        tmp_path,
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+    assert f"{program.count('def test_')} passed" in ran.stdout, ran.stdout
+    cassette = (tmp_path / "cassettes" / "greeting.yaml").read_text(encoding="utf-8")
+    assert sunra_sandbox.api_key not in cassette
+
+
+def links_of(page: Path) -> list[str]:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return [found[0] or found[1] for found in LINK.findall(text)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_a_file_or_look_like_an_address(page: Path):
+    for link in links_of(page):
+        address = urlsplit(link)
+        if address.scheme:
+            assert (address.scheme, bool(address.netloc)) == ("https", True), link
+        elif address.path:
+            assert (page.parent / address.path).exists(), link
+
+
+def test_the_cookbook_page_names_every_notebook():
+    named = {Path(link).name for link in links_of(DOCS / "cookbook.md")}
+    assert {notebook.name for notebook in COOKBOOK.glob("*.ipynb")} <= named
 
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():

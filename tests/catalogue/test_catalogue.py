@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.catalogue import model_facts, model_names
 
 CATALOGUE = json.loads(files("sunra_integrations.catalogue").joinpath("models.json").read_text())
 
@@ -44,3 +44,10 @@ def test_an_unknown_model_is_simply_unknown(name):
 def test_what_is_given_out_can_be_changed_without_harm():
     model_facts("openai/gpt-4o")["name"] = "changed"
     assert model_facts("openai/gpt-4o")["name"] != "changed"
+
+
+def test_the_names_of_the_models_are_listed_in_order():
+    names = model_names()
+    assert "openai/gpt-4o" in names
+    assert names == sorted(names)
+    assert all(model_facts(name) is not None for name in names)

@@ -76,6 +76,16 @@ def test_the_sandbox_starts_or_names_its_extra():
         assert "pip install 'sunra-integrations[sandbox]'" in done.stderr
 
 
+def test_the_command_line_runs_or_names_its_extra():
+    done = run("import sys\nfrom sunra_integrations.cli import main\nsys.exit(main(['--version']))")
+    if installed("click") and installed("rich"):
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("sunra, version ")
+    else:
+        told = "sunra needs its extra: pip install 'sunra-integrations[cli]'\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+
+
 def test_the_pytest_plugin_loads_nothing_of_the_sandbox():
     loaded = modules_after("import sunra_integrations.sandbox.pytest_plugin")
     assert not loaded & {"starlette", "uvicorn", "jsonschema", "pydantic", "httpx"}

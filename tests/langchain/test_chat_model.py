@@ -465,7 +465,18 @@ async def test_events_of_version_two_stream_the_text():
     assert "".join(told) == "Hello"
 
 
-def test_the_missing_framework_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"sunra-integrations\[langchain\]"):
-        runpy.run_path(importlib.import_module("sunra_integrations.langchain").__file__)
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("langchain_core", r"sunra-integrations\[langchain\]"),
+        ("something_of_langchain_cores", "something_of_langchain_cores"),
+    ],
+)
+def test_the_missing_framework_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, said: str):
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    path = importlib.import_module("sunra_integrations.langchain").__file__
+    monkeypatch.setattr(importlib, "import_module", fail)
+    with pytest.raises(ImportError, match=said):
+        runpy.run_path(path)

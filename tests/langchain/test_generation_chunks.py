@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import pickle
+from unittest.mock import patch
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk, ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel
 
 from sunra_integrations.langchain import generation_chunks
 from sunra_integrations.langchain.generation_chunks import generation_chunk, validated
-from sunra_integrations.protocol.prototype import Prototype
+from sunra_integrations.protocol import unvalidated
 
 NAME = st.one_of(st.none(), st.sampled_from(["", "f", "g"]))
 ARGUMENTS = st.one_of(
@@ -93,52 +93,18 @@ def test_no_chunk_shares_anything_that_could_change_with_another():
     assert everything(second.message) == everything(validated("a", {}, {}, []).message)
 
 
-def test_the_shortcut_is_taken_with_the_installed_langchain_core(monkeypatch):
-    monkeypatch.setattr(generation_chunks, "validated", None)
-    assert generation_chunk("a", {}, {}, []).text == "a"
+def test_the_shortcut_is_taken_with_the_installed_langchain_core():
+    validating = unvalidated.validated(AIMessageChunk).__qualname__
+    makers = [*generation_chunks._message.values(), generation_chunks._generation]
+    assert validating not in {make.__qualname__ for make in makers}
 
 
-def test_where_langchain_core_is_not_as_known_validation_is_used(monkeypatch):
-    monkeypatch.setattr(generation_chunks, "_usable", False)
-    assert generation_chunk("a", {}, {}, []) == validated("a", {}, {}, [])
-
-
-class Known(BaseModel):
-    said: str = ""
-    note: str | None = None
-
-
-class WithAChangeableDefault(Known):
-    more: list[str] = Field(default_factory=list)
-
-
-class WithAValidator(Known):
-    @model_validator(mode="after")
-    def look(self) -> WithAValidator:
-        return self
-
-
-class WithAHook(Known):
-    def model_post_init(self, _: object) -> None:
-        self.note = "set after"
-
-
-class WithExtra(Known):
-    model_config = ConfigDict(extra="allow")
-
-
-@pytest.mark.parametrize(
-    ("model", "usable"),
-    [
-        (Known, True),
-        (WithExtra, True),
-        (WithAChangeableDefault, False),
-        (WithAValidator, False),
-        (WithAHook, False),
-        (AIMessageChunk, False),
-    ],
-)
-def test_a_class_that_validates_more_than_is_known_has_no_shortcut(model, usable):
-    example = model(content="") if model is AIMessageChunk else model(said="")
-    varying = ("content",) if model is AIMessageChunk else ("said",)
-    assert Prototype(example, varying=varying).usable is usable
+@given(VALUES)
+def test_where_langchain_core_is_not_as_known_validation_makes_the_same(values):
+    slow = unvalidated.validated(AIMessageChunk)
+    with (
+        patch.dict(generation_chunks._message, dict.fromkeys(generation_chunks._message, slow)),
+        patch.object(generation_chunks, "_generation", unvalidated.validated(ChatGenerationChunk)),
+    ):
+        made = generation_chunk(**copy.deepcopy(values))
+    assert everything(made) == everything(validated(**copy.deepcopy(values)))

@@ -30,8 +30,9 @@ from pydantic import (
     model_validator,
 )
 
-from sunra_integrations.llama_index import from_sunra, token_logprobs, tool_calls, unvalidated
+from sunra_integrations.llama_index import from_sunra, token_logprobs, tool_calls
 from sunra_integrations.llama_index.tool_calls import CalledFunction, CalledTool
+from sunra_integrations.protocol import unvalidated
 
 texts = st.text(max_size=20)
 amounts = st.integers(-(2**63), 2**63 - 1)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["model_facts"]
+__all__ = ["model_facts", "model_names"]
 
 
 def model_facts(model: str) -> dict[str, Any] | None:
@@ -33,6 +33,11 @@ def model_facts(model: str) -> dict[str, Any] | None:
         **dict.fromkeys(entry["has"], True),
         **dict.fromkeys(entry["lacks"], False),
     }
+
+
+def model_names() -> list[str]:
+    """The models in the catalogue, as `vendor/name`, in alphabetical order."""
+    return sorted(_models())
 
 
 @lru_cache(maxsize=1)

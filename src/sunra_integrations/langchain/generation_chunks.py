@@ -6,30 +6,16 @@ is not known here; a property test holds `generation_chunk` against it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGenerationChunk
 
-from sunra_integrations.protocol.prototype import Prototype
+from sunra_integrations.protocol import unvalidated
 
 Content = str | list[str | dict[Any, Any]]
-
-_VARYING = (
-    "content",
-    "additional_kwargs",
-    "response_metadata",
-    "tool_call_chunks",
-    "tool_calls",
-    "invalid_tool_calls",
-)
-# Their work on a message of plain text, done below: none but to read each piece of a tool call.
-_MESSAGE_VALIDATORS = (
-    "_backwards_compat_tool_calls",
-    "init_tool_calls",
-    "init_server_tool_calls",
-)
 
 
 def validated(
@@ -61,7 +47,7 @@ def generation_chunk(
         response_metadata: What is said of the answer.
         tool_call_chunks: Pieces of tool calls.
     """
-    if not _usable or not isinstance(content, str):
+    if not isinstance(content, str):
         return validated(content, additional_kwargs, response_metadata, tool_call_chunks)
     calls: list[ToolCall] = []
     broken: list[InvalidToolCall] = []
@@ -73,18 +59,15 @@ def generation_chunk(
             broken.append(_broken_call(piece))
         else:
             return validated(content, additional_kwargs, response_metadata, tool_call_chunks)
-    message = _messages[bool(additional_kwargs), bool(tool_call_chunks)].make(
-        {
-            "content": content,
-            "additional_kwargs": additional_kwargs,
-            "response_metadata": response_metadata,
-            "tool_call_chunks": tool_call_chunks,
-            "tool_calls": calls,
-            "invalid_tool_calls": broken,
-        }
-    )
-    text = TextAccessor(content) if content else _NO_TEXT
-    return _generation.make({"text": text, "message": message})
+    given: dict[str, Any] = {"content": content, "response_metadata": response_metadata}
+    empty: dict[str, Any] = {}
+    (given if additional_kwargs else empty)["additional_kwargs"] = additional_kwargs
+    of_calls = given if tool_call_chunks else empty
+    of_calls["tool_call_chunks"] = tool_call_chunks
+    of_calls["tool_calls"] = calls
+    of_calls["invalid_tool_calls"] = broken
+    message = _message[bool(additional_kwargs), bool(tool_call_chunks)](given, empty)
+    return _generation({"text": TextAccessor(content) if content else _NO_TEXT, "message": message})
 
 
 def _call(piece: ToolCallChunk) -> ToolCall:
@@ -101,18 +84,45 @@ def _broken_call(piece: ToolCallChunk) -> InvalidToolCall:
     }
 
 
-_PIECE = ToolCallChunk(name=None, args="", id=None, index=0, type="tool_call_chunk")
 _NO_TEXT = TextAccessor("")
-_messages = {
-    (bool(kwargs), bool(pieces)): Prototype(
-        validated("", kwargs, {}, pieces).message,
-        varying=_VARYING,
-        validators=_MESSAGE_VALIDATORS,
-    )
-    for kwargs in ({}, {"reasoning_content": "…"})
-    for pieces in ([], [_PIECE])
+_SAID: dict[str, Any] = {"content": "", "response_metadata": {}}
+_KWARGS: dict[str, Any] = {"additional_kwargs": {"reasoning_content": "…"}}
+_PIECE = ToolCallChunk(name=None, args="", id=None, index=0, type="tool_call_chunk")
+_PIECES: dict[str, Any] = {
+    "tool_call_chunks": [_PIECE],
+    "tool_calls": [_call(_PIECE)],
+    "invalid_tool_calls": [],
 }
-_generation = Prototype(
-    validated("", {}, {}, []), varying=("text", "message"), validators=("set_text",)
+_NO_KWARGS: dict[str, Any] = {"additional_kwargs": {}}
+_NO_PIECES: dict[str, Any] = {name: [] for name in _PIECES}
+
+
+def _message_maker(*, kwargs: bool, pieces: bool) -> Callable[..., AIMessageChunk]:
+    return unvalidated.maker(
+        AIMessageChunk,
+        {**_SAID, **(_KWARGS if kwargs else {}), **(_PIECES if pieces else {})},
+        empty={**({} if kwargs else _NO_KWARGS), **({} if pieces else _NO_PIECES)},
+        # On plain text their work is none but to read the pieces of calls, as `_call` and
+        # `_broken_call` do.
+        harmless=(
+            "__init__",
+            "_backwards_compat_tool_calls",
+            "init_tool_calls",
+            "init_server_tool_calls",
+        ),
+    )
+
+
+_message = {
+    (kwargs, pieces): _message_maker(kwargs=kwargs, pieces=pieces)
+    for kwargs in (False, True)
+    for pieces in (False, True)
+}
+_generation = unvalidated.maker(
+    ChatGenerationChunk,
+    {
+        "text": _NO_TEXT,
+        "message": _message[False, False](dict(_SAID), {**_NO_KWARGS, **_NO_PIECES}),
+    },
+    harmless=("__init__", "set_text"),
 )
-_usable = _generation.usable and all(message.usable for message in _messages.values())

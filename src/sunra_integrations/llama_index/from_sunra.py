@@ -25,11 +25,11 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
 )
 
-from sunra_integrations.llama_index import tool_calls, unvalidated
+from sunra_integrations.llama_index import tool_calls
 from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar, ChoiceSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
-from sunra_integrations.protocol import responses
+from sunra_integrations.protocol import responses, unvalidated
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.responses import NOTHING, Json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llama_index.core.base.llms.types import LogProb
 
-from sunra_integrations.llama_index import unvalidated
+from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.responses import Json
 
 LogProbs = list[list[LogProb]]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
-from sunra_integrations.llama_index import unvalidated
+from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.reply import ToolCall
 from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta
 from sunra_integrations.protocol.tool_call_order import parse_arguments

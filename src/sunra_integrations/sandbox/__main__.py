@@ -27,9 +27,17 @@ Any model of the form vendor/name is served unless --model says otherwise; one w
 "reasoner" or "thinking" also reasons."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until interrupted; returns the exit status."""
-    options = _parser().parse_args(arguments)
+_PROGRAM = "python -m sunra_integrations.sandbox"
+
+
+def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
+    """Serves until interrupted; returns the exit status.
+
+    Args:
+        arguments: The options; None takes those of the process.
+        program: The command's name in its help.
+    """
+    options = _parser(program).parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sandbox = Sandbox(
         options.port,
@@ -55,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m sunra_integrations.sandbox",
+        prog=program,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

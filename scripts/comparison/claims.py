@@ -1,0 +1,115 @@
+"""A claim of the comparison: what is asked, how it is found out, and which test holds it here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sunra_integrations.sandbox import Http, Sandbox, sse
+
+Make = Callable[..., Any]
+"""Makes a model; takes fields of its own over those that point it at the sandbox."""
+
+_RECORDINGS = Path(__file__).parents[2] / "tests" / "wire"
+_LOOPS = 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of asking: whether the claim held, and what was seen."""
+
+    held: bool
+    what: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the table.
+
+    Args:
+        what: The claim, true or not of each contestant.
+        ask: Finds out, with a contestant and a sandbox that nothing was asked yet.
+        held_by: The test of this project that holds the claim.
+    """
+
+    what: str
+    ask: Callable[[Make, Sandbox], Seen]
+    held_by: str
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A class of one of the frameworks.
+
+    Args:
+        name: Its class.
+        package: The distribution it comes in.
+        make: Makes one against a sandbox.
+    """
+
+    name: str
+    package: str
+    make: Callable[..., Any]
+
+
+def outcome(claim: Claim, contestant: Contestant) -> Seen:
+    """What came of a claim for a contestant; an exception it did not foresee is a No."""
+    with Sandbox() as sandbox:
+        try:
+            return claim.ask(lambda **fields: contestant.make(sandbox, **fields), sandbox)
+        except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
+            return Seen(False, _told(error))
+
+
+def raises(call: Callable[[], object], *, saying: str = "") -> Seen:
+    """Held where the call raises, with these words in the error if any are asked for."""
+    try:
+        passed_for = call()
+    except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
+        return Seen(saying in str(error), _told(error))
+    return Seen(False, f"no error; it gave {passed_for!r}")
+
+
+def in_loops(ask: Callable[[], Coroutine[Any, Any, object]], sandbox: Sandbox) -> Seen:
+    """Held where each of three event loops, one after another, gets its answer at once."""
+    failed: list[str] = []
+    for _ in range(_LOOPS):
+        try:
+            asyncio.run(ask())
+        except Exception as error:  # noqa: BLE001, PERF203 - whatever a contestant raises counts
+            failed.append(type(error).__name__)
+    sent = len(sandbox.requests)
+    told = f"failed: {', '.join(failed)}" if failed else "none failed"
+    return Seen(not failed and sent == _LOOPS, f"{sent} sent in {_LOOPS} loops; {told}")
+
+
+def recorded_stream(name: str) -> Http:
+    """A wire recording of the suite, as a stream; what is not its point is as in the reference."""
+    lines = (_RECORDINGS / f"{name}.sse").read_text(encoding="utf-8").splitlines()
+    return sse("".join(f"{_whole(line)}\n" for line in lines).encode())
+
+
+def recorded_answer(name: str) -> Http:
+    """A wire recording of the suite, as a plain answer."""
+    body = (_RECORDINGS / f"{name}.json").read_bytes()
+    return Http(200, body, {"content-type": "application/json"})
+
+
+def _whole(line: str) -> str:
+    """An event with the fields that recordings leave out, so that only its oddity is odd."""
+    if not line.startswith("data: {"):
+        return line
+    known = {"object": "chat.completion.chunk", "created": 7, "model": "openai/gpt-4o"}
+    event = {**known, **json.loads(line.removeprefix("data: "))}
+    event["choices"] = [{"finish_reason": None, **choice} for choice in event["choices"]]
+    return f"data: {json.dumps(event)}"
+
+
+def _told(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    longest = 90
+    return f"{type(error).__name__}: {told[:longest]}{'…' * (len(told) > longest)}"

@@ -1,0 +1,232 @@
+"""The claims about LangChain chat models."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from functools import reduce
+from importlib import import_module
+from operator import add
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from scripts.comparison.claims import (
+    Claim,
+    Contestant,
+    Make,
+    Seen,
+    in_loops,
+    raises,
+    recorded_answer,
+    recorded_stream,
+)
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.sandbox import Http, Sandbox
+
+_TRAPS = "tests/langchain/test_traps.py"
+_MODEL = "openai/gpt-4o"
+_NO_CREDIT = Http(
+    402,
+    {"error": {"type": "billing", "code": "INSUFFICIENT_CREDIT", "message": "Pay first."}},
+)
+
+
+def _peer(module: str, name: str) -> Any:
+    def make(sandbox: Sandbox, **fields: Any) -> Any:
+        kind = getattr(import_module(module), name)
+        given = {"model": _MODEL, "api_key": sandbox.api_key, "base_url": sandbox.base_url}
+        return kind(**{**given, "max_retries": 0, **fields})
+
+    return make
+
+
+def _ours(sandbox: Sandbox, **fields: Any) -> ChatSunra:
+    given = {"model": _MODEL, "api_key": sandbox.api_key, "base_url": sandbox.base_url}
+    return ChatSunra(**{**given, "max_retries": 0, **fields})
+
+
+OURS = Contestant("ChatSunra", "sunra-integrations", _ours)
+PEERS = (
+    Contestant("ChatOpenAI", "langchain-openai", _peer("langchain_openai", "ChatOpenAI")),
+    Contestant(
+        "ChatOpenRouter", "langchain-openrouter", _peer("langchain_openrouter", "ChatOpenRouter")
+    ),
+)
+
+
+def _streamed(model: Any) -> AIMessage:
+    message: AIMessage = reduce(add, model.stream("Hi"))
+    return message
+
+
+def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("ended_without_finish_reason"))
+    return raises(lambda: _streamed(make()).content)
+
+
+def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_answer("error_with_status_200"))
+    return raises(lambda: make().invoke("Hi").content, saying="The provider went away")
+
+
+def _one_index(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("two_ids_under_one_index"))
+    message = _streamed(make())
+    calls = [(call["name"], call["args"]) for call in message.tool_calls]
+    seen = f"calls {calls}, invalid {len(message.invalid_tool_calls)}"
+    return Seen(calls == [("add", {"a": 1}), ("sub", {"b": 2})], seen)
+
+
+def _cumulative_usage(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("usage_cumulative_on_every_chunk"))
+    usage = _streamed(make()).usage_metadata
+    total = usage and usage["total_tokens"]
+    return Seen(total == 5, f"{total} tokens of 5")  # noqa: PLR2004 - as recorded
+
+
+def _usage_unasked(make: Make, _: Sandbox) -> Seen:
+    usage = _streamed(make()).usage_metadata
+    return Seen(bool(usage), f"usage_metadata {usage and dict(usage)}")
+
+
+def _reasoning(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("reasoning"))
+    blocks = _streamed(make()).content_blocks
+    thought = "".join(str(b.get("reasoning")) for b in blocks if b["type"] == "reasoning")
+    return Seen(thought == "Let me think.", f"reasoning {thought!r}")
+
+
+def _logprobs_in_events(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("logprobs"))
+    message = make(logprobs=True).stream_events("Hi", version="v3").output
+    known = message.response_metadata.get("logprobs") or {}
+    tokens = [one["token"] for one in known.get("content") or ()]
+    return Seen(tokens == ["Hel", "lo"], f"log probabilities of {tokens}, of ['Hel', 'lo']")
+
+
+def _choices(make: Make, _: Sandbox) -> Seen:
+    alone = make().invoke("Tell me about Oslo.").text
+    text = _streamed_text(make(n=2), "Tell me about Oslo.")
+    return Seen(text == alone, f"{text!r}, where the first choice is {alone!r}")
+
+
+def _streamed_text(model: Any, prompt: str) -> str:
+    return "".join(chunk.text for chunk in model.stream(prompt))
+
+
+def _no_tools(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next("Hello")
+    with suppress(Exception):  # what was sent is what is asked here
+        make().bind_tools([]).invoke("Hi")
+    sent = sorted(sandbox.requests[-1].json)
+    return Seen("tools" not in sent, f"sent {sent}")
+
+
+def _range(make: Make, sandbox: Sandbox) -> Seen:
+    seen = raises(lambda: make(temperature=3).invoke("Hi").content)
+    return Seen(seen.held and not sandbox.requests, f"{len(sandbox.requests)} sent; {seen.what}")
+
+
+def _no_credit(make: Make, sandbox: Sandbox) -> Seen:
+    from langchain_core.exceptions import ModelError  # noqa: PLC0415 - from core 1.7 on
+
+    sandbox.next(_NO_CREDIT)
+    try:
+        make().invoke("Hi")
+    except ModelError as error:
+        return Seen(error.is_retryable is False, f"{type(error).__name__}, a ModelError")
+    except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
+        return Seen(False, f"{type(error).__name__}, no ModelError")
+    return Seen(False, "no error")
+
+
+def _pickles(make: Make, _: Sandbox) -> Seen:
+    model = make()
+    model.invoke("Hi")
+    kept = pickle.loads(pickle.dumps(model))  # noqa: S301 - its own
+    return Seen(type(kept) is type(model), "pickled")
+
+
+def _loops(make: Make, sandbox: Sandbox) -> Seen:
+    model = make()
+    return in_loops(lambda: model.ainvoke("Hi"), sandbox)
+
+
+def _cost(make: Make, _: Sandbox) -> Seen:
+    told = "cost" in str(make().invoke("Hi").response_metadata)
+    return Seen(told, "cost told" if told else "no cost in response_metadata")
+
+
+CLAIMS = (
+    Claim(
+        "A stream that was cut off is an error",
+        _cut_off,
+        f"{_TRAPS}::test_trap_errors_inside_streams_of_no_type",
+    ),
+    Claim(
+        "An error with status 200 is raised, with its words",
+        _error_in_200,
+        f"{_TRAPS}::test_trap_errors_inside_a_200_of_no_type",
+    ),
+    Claim(
+        "No credit (402) is LangChain's `ModelError`, not to be retried",
+        _no_credit,
+        f"{_TRAPS}::test_trap_a_permanent_error_retried",
+    ),
+    Claim(
+        "Two streamed calls under one index stay two",
+        _one_index,
+        f"{_TRAPS}::test_trap_calls_sharing_an_index_merged",
+    ),
+    Claim(
+        "Streamed usage is told without being asked for",
+        _usage_unasked,
+        "tests/langchain/test_chat_model.py::test_streams_ask_for_usage_unless_told_otherwise",
+    ),
+    Claim(
+        "Usage that counts up from chunk to chunk is not summed",
+        _cumulative_usage,
+        f"{_TRAPS}::test_trap_usage_summed",
+    ),
+    Claim(
+        "The cost of an answer is told",
+        _cost,
+        f"{_TRAPS}::test_trap_scalars_doubled_and_unequal_floats_raising",
+    ),
+    Claim(
+        "Streamed reasoning is in `content_blocks`",
+        _reasoning,
+        f"{_TRAPS}::test_trap_reasoning_lost_beside_a_tool_call",
+    ),
+    Claim(
+        "v3 events keep every token's log probability",
+        _logprobs_in_events,
+        f"{_TRAPS}::test_trap_logprobs_lost",
+    ),
+    Claim(
+        "A stream with `n=2` does not mix the choices",
+        _choices,
+        f"{_TRAPS}::test_trap_choices_interleaved_in_a_stream",
+    ),
+    Claim(
+        "No empty `tools` list is sent",
+        _no_tools,
+        f"{_TRAPS}::test_trap_an_empty_list_of_tools_sent",
+    ),
+    Claim(
+        "A temperature of 3 is found before anything is sent",
+        _range,
+        "tests/protocol/test_requests.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
+    ),
+    Claim(
+        "Pickles after calls",
+        _pickles,
+        f"{_TRAPS}::test_trap_no_pickle_or_deepcopy_after_calls",
+    ),
+    Claim(
+        "One model serves event loops one after another",
+        _loops,
+        f"{_TRAPS}::test_trap_event_loops_one_after_another",
+    ),
+)

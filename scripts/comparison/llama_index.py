@@ -1,0 +1,267 @@
+"""The claims about LlamaIndex LLMs."""
+
+from __future__ import annotations
+
+import pickle
+from importlib import import_module
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
+from llama_index.core.tools import FunctionTool
+
+from scripts.comparison.claims import (
+    Claim,
+    Contestant,
+    Make,
+    Seen,
+    in_loops,
+    raises,
+    recorded_answer,
+    recorded_stream,
+)
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.sandbox import Http, Sandbox, sse
+
+_SUITE = "src/sunra_integrations/conformance/llama_index"
+_MODEL = "openai/gpt-4o"
+_ASKED = [ChatMessage("Hi")]
+
+
+def _peer(module: str, name: str, **known: Any) -> Any:
+    def make(sandbox: Sandbox, **fields: Any) -> Any:
+        kind = getattr(import_module(module), name)
+        given = {"model": _MODEL, "api_key": sandbox.api_key, "api_base": sandbox.base_url}
+        return kind(**{**given, **known, "max_retries": 0, **fields})
+
+    return make
+
+
+def _ours(sandbox: Sandbox, **fields: Any) -> Sunra:
+    given = {"model": _MODEL, "api_key": sandbox.api_key, "api_base": sandbox.base_url}
+    return Sunra(**{**given, "max_retries": 0, **fields})
+
+
+OURS = Contestant("Sunra", "sunra-integrations", _ours)
+PEERS = (
+    Contestant(
+        "OpenAILike",
+        "llama-index-llms-openai-like",
+        _peer(
+            "llama_index.llms.openai_like",
+            "OpenAILike",
+            is_chat_model=True,
+            is_function_calling_model=True,
+        ),
+    ),
+    Contestant(
+        "OpenRouter",
+        "llama-index-llms-openrouter",
+        _peer("llama_index.llms.openrouter", "OpenRouter"),
+    ),
+)
+
+
+def _tools() -> list[FunctionTool]:
+    def add(a: int) -> int:
+        """Adds."""
+        return a
+
+    def sub(b: int) -> int:
+        """Subtracts."""
+        return b
+
+    return [FunctionTool.from_defaults(add), FunctionTool.from_defaults(sub)]
+
+
+def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("ended_without_finish_reason"))
+    return raises(lambda: list(make().stream_chat(_ASKED))[-1].message.content)
+
+
+def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_answer("error_with_status_200"))
+    return raises(lambda: make().chat(_ASKED).message.content, saying="The provider went away")
+
+
+def _retries(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.answer_with(lambda _: Http(503, {"error": {"message": "Later."}}, {"retry-after": "0"}))
+    seen = raises(lambda: make(max_retries=2).chat(_ASKED))
+    sent = len(sandbox.requests)
+    return Seen(sent == 1 + 2, f"{sent} sent; {seen.what}")
+
+
+def _two_in_one_event(make: Make, sandbox: Sandbox) -> Seen:
+    both = recorded_stream("two_whole_calls_in_one_event").pieces()[0]
+    sandbox.next(sse(both.replace(b'"index": 0, "id": "c2"', b'"index": 1, "id": "c2"')))
+    llm = make()
+    stream = llm.stream_chat_with_tools(_tools(), "Hi", allow_parallel_tool_calls=True)
+    last = list(stream)[-1]
+    calls = llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)
+    seen = [(call.tool_name, call.tool_kwargs) for call in calls]
+    return Seen(seen == [("add", {"a": 1}), ("sub", {"b": 2})], f"calls {seen}")
+
+
+def _unset(make: Make, sandbox: Sandbox) -> Seen:
+    make().chat(_ASKED)
+    sent = sandbox.requests[-1].json
+    more = {name: value for name, value in sent.items() if name not in {"model", "messages"}}
+    more.pop("stream", None)  # to say that it is no stream changes nothing
+    return Seen(not more, f"sent besides model and messages: {more}")
+
+
+def _responses_change(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("call_by_index"))
+    responses, before = [], []
+    for response in make().stream_chat(_ASKED):
+        responses.append(response)
+        before.append(response.model_dump_json(exclude={"raw"}))
+    after = [response.model_dump_json(exclude={"raw"}) for response in responses]
+    changed = sum(one != two for one, two in zip(before, after, strict=True))
+    return Seen(
+        not changed, f"{changed} of {len(responses)} responses changed after they were given"
+    )
+
+
+def _thinking(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.next(recorded_stream("reasoning"))
+    responses = list(make().stream_chat(_ASKED))
+    thought = "".join(r.additional_kwargs.get("thinking_delta") or "" for r in responses)
+    return Seen(thought == "Let me think.", f"thinking {thought!r}")
+
+
+def _image_in_tool_result(make: Make, sandbox: Sandbox) -> Seen:
+    url = "data:image/png;base64,aGVsbG8="
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    asked = [
+        ChatMessage("Look."),
+        ChatMessage(
+            role=MessageRole.ASSISTANT, content=None, additional_kwargs={"tool_calls": [call]}
+        ),
+        ChatMessage(
+            role=MessageRole.TOOL,
+            blocks=[TextBlock(text="Seen:"), ImageBlock(url=url)],
+            additional_kwargs={"tool_call_id": "c1"},
+        ),
+    ]
+    try:
+        make().chat(asked)
+    finally:
+        sent = bool(sandbox.requests) and "aGVsbG8=" in str(sandbox.requests[-1].json)
+    return Seen(sent, "the image was sent" if sent else "the image was not sent")
+
+
+def _usage_unasked(make: Make, _: Sandbox) -> Seen:
+    last = list(make().stream_chat(_ASKED))[-1]
+    raw = last.raw if isinstance(last.raw, dict) else last.raw.model_dump()
+    return Seen(bool(raw.get("usage")), f"usage {raw.get('usage')}")
+
+
+def _cost(make: Make, _: Sandbox) -> Seen:
+    known = make().chat(_ASKED).additional_kwargs
+    return Seen("cost" in known, f"additional_kwargs {sorted(known)}")
+
+
+def _misspelt(make: Make, sandbox: Sandbox) -> Seen:
+    seen = raises(lambda: make(temprature=0).chat(_ASKED).message.content)
+    return Seen(seen.held, f"{len(sandbox.requests)} sent; {seen.what}")
+
+
+def _range(make: Make, sandbox: Sandbox) -> Seen:
+    seen = raises(lambda: make(temperature=3).chat(_ASKED).message.content)
+    return Seen(seen.held and not sandbox.requests, f"{len(sandbox.requests)} sent; {seen.what}")
+
+
+def _pickles(make: Make, _: Sandbox) -> Seen:
+    llm = make()
+    llm.chat(_ASKED)
+    kept = pickle.loads(pickle.dumps(llm))  # noqa: S301 - its own
+    return Seen(type(kept) is type(llm), "pickled")
+
+
+def _to_dict_holds_no_key(make: Make, sandbox: Sandbox) -> Seen:
+    held = sandbox.api_key in str(make().to_dict())
+    return Seen(not held, "the key is in to_dict()" if held else "no key in to_dict()")
+
+
+def _loops(make: Make, sandbox: Sandbox) -> Seen:
+    llm = make()
+    return in_loops(lambda: llm.achat(_ASKED), sandbox)
+
+
+CLAIMS = (
+    Claim(
+        "A stream that was cut off is an error",
+        _cut_off,
+        f"{_SUITE}/failures.py::test_a_stream_that_breaks_off_is_an_error",
+    ),
+    Claim(
+        "An error with status 200 is raised, with its words",
+        _error_in_200,
+        f"{_SUITE}/failures.py::test_an_error_with_the_status_of_success_is_an_error",
+    ),
+    Claim(
+        "`max_retries=2` sends three requests",
+        _retries,
+        f"{_SUITE}/failures.py::test_a_busy_server_is_asked_as_often_as_max_retries_says",
+    ),
+    Claim(
+        "Two streamed calls in one event stay two",
+        _two_in_one_event,
+        f"{_SUITE}/tool_calling.py::test_streamed_calls_are_all_read",
+    ),
+    Claim(
+        "What is not set is not sent",
+        _unset,
+        f"{_SUITE}/calls.py::test_what_is_not_set_is_not_sent",
+    ),
+    Claim(
+        "Responses of a stream never change once given",
+        _responses_change,
+        f"{_SUITE}/streaming.py::test_responses_already_given_never_change",
+    ),
+    Claim(
+        "Streamed reasoning comes as `thinking_delta`",
+        _thinking,
+        f"{_SUITE}/streaming.py::test_every_delta_of_thinking_is_given_the_first_included",
+    ),
+    Claim(
+        "Streamed usage is told without being asked for",
+        _usage_unasked,
+        f"{_SUITE}/streaming.py::test_usage_on_an_earlier_chunk_is_on_the_last_response",
+    ),
+    Claim(
+        "The cost of an answer is in `additional_kwargs`",
+        _cost,
+        "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+    ),
+    Claim(
+        "An image in a tool's result is sent",
+        _image_in_tool_result,
+        f"{_SUITE}/content.py::test_an_image_in_a_tool_result_is_sent",
+    ),
+    Claim(
+        "A misspelt parameter is an error",
+        _misspelt,
+        f"{_SUITE}/calls.py::test_a_misspelt_field_is_an_error_that_names_the_right_one",
+    ),
+    Claim(
+        "A temperature of 3 is found before anything is sent",
+        _range,
+        "tests/protocol/test_requests.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
+    ),
+    Claim(
+        "Pickles after calls",
+        _pickles,
+        f"{_SUITE}/lifecycle.py::test_a_copy_made_after_calls_works",
+    ),
+    Claim(
+        "`to_dict()` holds no key",
+        _to_dict_holds_no_key,
+        f"{_SUITE}/lifecycle.py::test_no_secret_is_shown_or_stored",
+    ),
+    Claim(
+        "One LLM serves event loops one after another",
+        _loops,
+        f"{_SUITE}/lifecycle.py::test_one_llm_serves_several_event_loops",
+    ),
+)

@@ -1,0 +1,26 @@
+"""What to do about an error, where its own message does not say it already."""
+
+from __future__ import annotations
+
+from sunra_integrations import errors
+
+
+def advice(error: errors.SunraError) -> str:
+    """A sentence for who sits at the terminal; empty where there is nothing to add."""
+    match error:
+        case errors.RateLimited(retry_after=float() | int() as seconds):
+            return f"Try again in {seconds:.0f} s."
+        case errors.RateLimited() | errors.Overloaded():
+            return "Try again in a while."
+        case errors.ServerFailed():
+            return "Try again, or ask another model."
+        case errors.ConnectionFailed():
+            return "Run `sunra doctor` to see where it ends."
+        case errors.TimedOut():
+            return "Try again, raise --timeout, or run `sunra doctor`."
+        case errors.StreamInterrupted():
+            return "Ask again for the whole answer."
+        case errors.PermissionDenied():
+            return "Check what the key's account may use, or ask another model."
+        case _:
+            return ""

@@ -1,0 +1,113 @@
+"""The command `sunra` with its subcommands, and the exit status of whatever becomes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import get_completion_class
+
+from sunra_integrations import __version__
+from sunra_integrations.cli import options
+from sunra_integrations.cli.advice import advice
+from sunra_integrations.cli.chat import chat
+from sunra_integrations.cli.doctor.command import doctor
+from sunra_integrations.cli.probe.command import probe
+from sunra_integrations.cli.sandbox import sandbox
+from sunra_integrations.cli.session import Session
+from sunra_integrations.errors import InvalidParameter, SunraError
+
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+_COMPLETION_VARIABLE = "_SUNRA_COMPLETE"
+
+_EPILOG = """\b
+Examples:
+  export SUNRA_KEY=…            # from https://sunra.ai/dashboard/api-tokens
+  sunra doctor                  # does all that is needed work?
+  sunra chat -m openai/gpt-4o "Why is the sky blue?"
+  git diff | sunra chat -m openai/gpt-4o "Write a commit message"
+  sunra probe openai/gpt-4o     # what can this model do through the gateway?
+  sunra sandbox                 # a local endpoint, without key or network
+
+\b
+The exit status is 0 when all went well, 1 when something failed, 2 when the
+command was not understood, 130 when it was interrupted with Ctrl-C."""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", "-V", prog_name="sunra")
+@options.debug
+def application() -> None:
+    """Talk to models through the Sunra gateway, and find out what is wrong where that fails.
+
+    The key is read from SUNRA_KEY and is never shown.
+    """
+
+
+@application.command(
+    short_help="Make the shell complete commands.",
+    epilog="""\b
+Put the line for your shell into its start-up file:
+  eval "$(sunra completion bash)"         # ~/.bashrc
+  eval "$(sunra completion zsh)"          # ~/.zshrc
+  sunra completion fish | source          # ~/.config/fish/config.fish""",
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands, options and models."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"There is no completion for {shell}.")
+    click.echo(kind(application, {}, "sunra", _COMPLETION_VARIABLE).source())
+
+
+for _command in (chat, doctor, probe, sandbox):
+    application.add_command(_command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command of these arguments and returns its exit status."""
+    session = Session()
+    try:
+        status = application.main(
+            arguments,
+            prog_name="sunra",
+            complete_var=_COMPLETION_VARIABLE,
+            standalone_mode=False,
+            obj=session,
+        )
+        session.terminal.out.file.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            return _failed(session, error)
+        _forget_output()
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: no user is left with a traceback
+        return _failed(session, error)
+    return status if isinstance(status, int) else OK
+
+
+def _failed(session: Session, error: Exception) -> int:
+    if session.debug:
+        session.terminal.trace("".join(traceback.format_exception(error)))
+    if isinstance(error, SunraError):
+        session.terminal.error(f"{error.message} {advice(error)}")
+        return MISUSED if isinstance(error, InvalidParameter) else FAILED
+    what = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+    session.terminal.error(f"{what}. Run it with --debug to see where it happened.")
+    return FAILED
+
+
+def _forget_output() -> None:
+    """Whoever read standard output is gone: the interpreter must not fail at flushing it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,112 @@
+"""The command line, run in this process or in one of its own; the key must appear in no output."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from sunra_integrations.cli import main
+from sunra_integrations.sandbox import Http
+
+KEY = "sk-look-for-me-0123456789"
+PROGRAM = [sys.executable, "-m", "sunra_integrations.cli"]
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+class Typed(io.StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def without_key(ended):
+    assert KEY not in ended.out
+    assert KEY not in ended.err
+    assert "Traceback" not in ended.err
+    return ended
+
+
+def found(ended):
+    """What the doctor found, by the name of the check."""
+    return {finding["check"]: finding for finding in json.loads(ended.out)["findings"]}
+
+
+def statuses(ended):
+    return {name: finding["status"] for name, finding in found(ended).items()}
+
+
+@pytest.fixture
+def environment(sunra_sandbox, monkeypatch):
+    """The environment of a user whose gateway is the sandbox."""
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    monkeypatch.setenv("SUNRA_BASE_URL", sunra_sandbox.base_url)
+    for name in ("SUNRA_MODEL", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def sunra(environment, capfd):
+    """Runs `sunra` with these arguments in this process; its output is piped."""
+
+    def sunra(*arguments, stdin=""):
+        environment.setattr(
+            "sys.stdin", stdin if isinstance(stdin, io.StringIO) else io.StringIO(stdin)
+        )
+        capfd.readouterr()
+        try:
+            status = main(arguments)
+        except SystemExit as exited:  # argparse, of the sandbox's own options
+            status = exited.code
+        captured = capfd.readouterr()
+        return without_key(Ended(status, captured.out, captured.err))
+
+    return sunra
+
+
+@pytest.fixture
+def start(environment):
+    """Starts `sunra` in a process of its own."""
+    started = []
+
+    def start(*arguments, **more):
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [*PROGRAM, *arguments],
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **more.pop("env", {})},
+            **{"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1, **more},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def refusing(sunra_sandbox):
+    """Lets the sandbox refuse whatever asks for one of these parameters, in these words."""
+
+    def refusing(status=400, **words):
+        def answer(request):
+            for name, message in words.items():
+                if name in request:
+                    return Http(status, {"error": {"message": message, "code": "invalid_input"}})
+            return None
+
+        sunra_sandbox.answer_with(answer)
+
+    return refusing

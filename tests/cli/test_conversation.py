@@ -1,0 +1,127 @@
+"""`sunra chat` without a prompt, as somebody at a terminal has it."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import sys
+import time
+
+import pytest
+
+from sunra_integrations.sandbox import Http, Say
+from tests.cli.conftest import KEY, Typed
+
+CHAT = ("chat", "-m", "sandbox/echo")
+
+
+def said(request):
+    return [(message["role"], message["content"]) for message in request.json["messages"]]
+
+
+def test_what_was_said_is_remembered_until_it_is_reset(sunra, sunra_sandbox):
+    sunra_sandbox.next("First.", "Second.", "Third.")
+    ended = sunra(*CHAT, "-q", "-s", "Be brief.", stdin=Typed("one\n\ntwo\n/reset\nthree\n/exit\n"))
+    assert (ended.status, ended.out) == (0, "First.\nSecond.\nThird.\n")
+    system = ("system", "Be brief.")
+    assert [said(request) for request in sunra_sandbox.requests] == [
+        [system, ("user", "one")],
+        [system, ("user", "one"), ("assistant", "First."), ("user", "two")],
+        [system, ("user", "three")],
+    ]
+
+
+def test_it_ends_where_the_input_ends(sunra):
+    ended = sunra(*CHAT, stdin=Typed(""))
+    assert (ended.status, ended.out) == (0, "")
+    assert "Talking with sandbox/echo." in ended.err
+
+
+def test_what_goes_wrong_is_told_and_forgotten_and_the_conversation_goes_on(sunra, sunra_sandbox):
+    sunra_sandbox.next(Http(400, {"error": {"message": f"Bad {KEY}"}}), "Fine.")
+    ended = sunra(*CHAT, "-q", stdin=Typed("one\ntwo\n"))
+    assert (ended.status, ended.out) == (0, "Fine.\n")
+    assert "Error: Bad [the key] (HTTP 400)." in ended.err
+    assert said(sunra_sandbox.requests[1]) == [("user", "two")]
+
+
+def test_commands_are_told_and_a_misspelt_one_is_not_sent(sunra, sunra_sandbox):
+    ended = sunra(*CHAT, "-q", stdin=Typed("/help\n/rest\n//exit\n/etc/hosts\n"))
+    assert ended.err.count("/reset forgets what was said") == 3
+    assert "There is no /rest." in ended.err
+    assert [said(request)[-1][1] for request in sunra_sandbox.requests] == ["/exit", "/etc/hosts"]
+
+
+def test_details_of_reasoning_go_back_unchanged(sunra, sunra_sandbox):
+    sunra_sandbox.next(Say("Yes.", reasoning="Hm."))
+    sunra(*CHAT, stdin=Typed("one\ntwo\n"))
+    answer = sunra_sandbox.requests[1].json["messages"][1]
+    assert answer == {
+        "role": "assistant",
+        "content": "Yes.",
+        "reasoning_details": [{"type": "reasoning.text", "text": "Hm.", "index": 0}],
+    }
+
+
+def test_json_needs_something_to_ask(sunra, sunra_sandbox):
+    ended = sunra(*CHAT, "--json", stdin=Typed("one\n"))
+    assert ended.status == 2
+    assert "--json needs a PROMPT" in ended.err
+    assert sunra_sandbox.requests == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the_program(
+    start, sunra_sandbox
+):
+    sunra_sandbox.next(Say("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
+    sunra_sandbox.next("one two three" + " more" * 200 + " last", pause=0.1)
+    sunra_sandbox.next("Third.")
+    terminal = Screen()
+    process = start(*CHAT, env={"TERM": "xterm"}, **terminal.streams())
+    terminal.type_behind("> ", "one\n")
+    terminal.see("cost 0.0")
+    terminal.type_behind("> ", "two\n")
+    terminal.see("two three")
+    process.send_signal(signal.SIGINT)
+    terminal.see("Stopped.")
+    terminal.type_behind("> ", "three\n")
+    terminal.see("Third.")
+    terminal.type_behind("> ", "\x04")
+    assert process.wait(20) == 0
+    seen = terminal.seen
+    assert "Let me think." in re.sub(r"\x1b\[[\d;]*m", "", seen)
+    assert "\x1b[1mbold\x1b[0m ]0;titleword." in seen
+    assert "\x1b]0;" not in seen
+    assert "last" not in seen
+    assert KEY not in seen
+    asked = said(sunra_sandbox.requests[2])
+    assert asked[-2][0] == "assistant"
+    assert asked[-2][1].startswith("one two three")
+
+
+class Screen:
+    """A terminal with somebody at it."""
+
+    def __init__(self):
+        self._ours, self._theirs = os.openpty()
+        self.seen = ""
+        self._behind = 0
+
+    def streams(self):
+        return dict.fromkeys(("stdin", "stdout", "stderr"), self._theirs)
+
+    def see(self, text):
+        """Waits until this is seen behind what was waited for before."""
+        end = time.monotonic() + 20
+        while text not in self.seen[self._behind :]:
+            assert time.monotonic() < end, self.seen
+            if select.select([self._ours], [], [], 0.1)[0]:
+                self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
+        self._behind = self.seen.index(text, self._behind) + len(text)
+
+    def type_behind(self, prompt, keys):
+        self.see(prompt)
+        os.write(self._ours, keys.encode())

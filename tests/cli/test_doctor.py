@@ -1,0 +1,177 @@
+"""`sunra doctor`: what it finds, and what it says to do about it."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+
+import pytest
+
+from sunra_integrations.cli.doctor import installation
+from sunra_integrations.sandbox import Http
+from tests.cli.conftest import KEY, found, statuses
+
+
+def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox, environment):
+    environment.setenv("SUNRA_MODEL", "sandbox/echo")  # a habit of chat's, no wish for a call
+    ended = sunra("doctor", "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out)["ok"] is True
+    assert set(statuses(ended).values()) == {"ok"}
+    assert list(statuses(ended))[-8:] == [
+        "key",
+        "base URL",
+        "proxy",
+        "DNS",
+        "TCP",
+        "TLS",
+        "HTTP",
+        "clock",
+    ]
+    assert all(finding["mend"] is None for finding in found(ended).values())
+    assert [request.method for request in sunra_sandbox.requests] == ["HEAD"]
+    assert "authorization" not in sunra_sandbox.requests[0].headers
+
+
+def test_with_a_model_one_tiny_call_is_made(sunra, sunra_sandbox):
+    sunra_sandbox.next("Hello")
+    ended = sunra("doctor", "-m", "sandbox/echo")
+    assert ended.status == 0
+    assert ended.out.splitlines()[-1].startswith("ok   call               sandbox/echo answered in")
+    assert "with 'Hello' (" in ended.out
+    assert ended.err == "Nothing failed.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "mend"),
+    [
+        (Http(401, {"error": {"message": f"No such key: {KEY}"}}), "Set SUNRA_KEY to a key from"),
+        (Http(404, {"error": {"code": "MODEL_NOT_FOUND"}}), "https://sunra.ai/models"),
+        (Http(402, {"error": {"message": "Empty"}}), "Add credit"),
+        (Http(400, {"error": {"message": "No"}}), "Change what the message names."),
+    ],
+)
+def test_a_call_that_fails_is_told_with_its_mend(sunra, sunra_sandbox, answer, mend):
+    sunra_sandbox.next(answer)
+    ended = sunra("doctor", "-m", "sandbox/echo", "--json")
+    assert ended.status == 1
+    assert json.loads(ended.out)["ok"] is False
+    assert found(ended)["call"]["status"] == "fail"
+    assert mend in found(ended)["call"]["mend"]
+
+
+@pytest.mark.parametrize("key", [None, "", "two words", "line\nbreak", "schlüssel"])
+def test_a_key_that_can_be_none_fails_and_the_rest_is_looked_at_all_the_same(
+    sunra, environment, key
+):
+    environment.delenv("SUNRA_KEY")
+    if key is not None:
+        environment.setenv("SUNRA_KEY", key)
+    ended = sunra("doctor", "-m", "sandbox/echo", "--json")
+    assert ended.status == 1
+    assert found(ended)["key"]["mend"].startswith("export SUNRA_KEY=")
+    assert not key or key not in found(ended)["key"]["found"]
+    assert statuses(ended)["clock"] == "ok"
+    assert found(ended)["call"]["mend"] == "Mend those first."
+
+
+def test_a_key_in_quotation_marks_is_warned_of(sunra, environment):
+    environment.setenv("SUNRA_KEY", f'"{KEY}"')
+    ended = sunra("doctor", "--json")
+    assert ended.status == 0
+    assert found(ended)["key"]["mend"] == "Set SUNRA_KEY without the quotation marks."
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://example.com", "https://u:secret@example.com"])
+def test_a_base_url_that_cannot_be_used_fails(sunra, url):
+    ended = sunra("doctor", "--base-url", url, "--json")
+    assert ended.status == 1
+    assert list(statuses(ended).items())[-1] == ("base URL", "fail")
+    assert "secret" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("url", "check"), [("https://localhost:1", "TCP"), ("https://nowhere.invalid", "DNS")]
+)
+def test_the_way_ends_at_its_first_step_that_fails(sunra, monkeypatch, url, check):
+    def no_address(host, *_, **__):
+        raise OSError(-2, f"{host}: name not known")
+
+    if check == "DNS":
+        monkeypatch.setattr("socket.getaddrinfo", no_address)
+    ended = sunra("doctor", "--base-url", url)
+    assert ended.status == 1
+    last = ended.out.splitlines()[-2:]
+    assert last[0].startswith(f"fail {check} ")
+    assert last[1].lstrip().startswith("→ Check ")
+
+
+def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sandbox):
+    port = sunra_sandbox.base_url.rpartition(":")[2].partition("/")[0]
+    environment.setenv("HTTPS_PROXY", f"http://me:hush-hush@127.0.0.1:{port}")
+    ended = sunra("doctor", "--base-url", "https://example.com", "--json")
+    assert found(ended)["proxy"]["found"] == f"calls go through http://127.0.0.1:{port}"
+    assert statuses(ended)["TCP"] == "ok"
+    assert found(ended)["TLS"]["mend"] == "Check the proxy's name and password."
+    assert "hush-hush" not in ended.out
+    environment.setenv("NO_PROXY", "example.com,127.0.0.1")
+    assert found(sunra("doctor", "--json"))["proxy"]["found"] == "none for this address"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "told"),
+    [
+        ("http://127.0.0.1:hush-hush", "cannot be read"),
+        ("socks5://127.0.0.1:1", "needs socksio"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_fails(sunra, environment, proxy, told):
+    environment.setattr("sunra_integrations.cli.doctor.configuration.find_spec", lambda _: None)
+    environment.setenv("HTTPS_PROXY", proxy)
+    ended = sunra("doctor", "--base-url", "https://example.com", "--json")
+    assert found(ended)["proxy"]["status"] == "fail"
+    assert told in found(ended)["proxy"]["found"]
+    assert "hush" not in ended.out
+
+
+def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_sandbox):
+    environment.setenv("HTTP_PROXY", sunra_sandbox.base_url.removesuffix("/v1"))
+    ended = sunra("doctor", "--json")
+    assert ended.status == 0
+    assert found(ended)["proxy"]["mend"] == "export NO_PROXY=127.0.0.1"
+    assert statuses(ended)["HTTP"] == "ok"
+
+
+# ── versions ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "within"),
+    [
+        ("1.4", ">=1.4,<2", True),
+        ("1.4.0rc1", ">=1.4,<2", True),
+        ("1.3.99", ">=1.4,<2", False),
+        ("2.0.0", ">=1.4,<2", False),
+        ("0.14.25", "<0.15,>=0.14", True),
+        ("7", "", True),
+    ],
+)
+def test_a_version_is_held_against_the_bounds(version, bounds, within):
+    assert installation.is_within(version, bounds) is within
+
+
+def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
+    real = metadata.version
+
+    def version(name):
+        if name == "aiohttp":
+            raise metadata.PackageNotFoundError(name)
+        return "0.3.1" if name == "langchain-core" else real(name)
+
+    monkeypatch.setattr(installation.metadata, "version", version)
+    ended = sunra("doctor", "--json")
+    assert ended.status == 1
+    old = found(ended)["langchain-core"]
+    assert old["status"] == "fail"
+    assert old["mend"] == "pip install --upgrade 'sunra-integrations[langchain]'"
+    assert found(ended)["aiohttp"]["found"] == "not installed (the extra [aiohttp] brings it)"

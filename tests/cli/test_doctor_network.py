@@ -1,0 +1,146 @@
+"""`sunra doctor` on the way to the gateway: certificates, what answers, clocks."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import ssl
+import threading
+
+import pytest
+import trustme
+
+from sunra_integrations.cli.doctor import network
+from tests.cli.conftest import found, statuses
+
+NOW = 1_800_000_000.0
+DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
+
+
+@pytest.fixture
+def https(tmp_path):
+    """A server with a certificate of an authority of its own; yields its URL and the authority."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    root = tmp_path / "root.pem"
+    authority.cert_pem.write_to_path(str(root))
+
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(401)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        server.handle_error = lambda *_: None
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"https://localhost:{server.server_port}", root
+        server.shutdown()
+        thread.join()
+
+
+def test_a_trusted_certificate_is_told_with_its_issuer_and_its_days(sunra, environment, https):
+    url, root = https
+    environment.setenv("SSL_CERT_FILE", str(root))
+    ended = sunra("doctor", "--base-url", url, "--json")
+    assert ended.status == 0
+    assert "a certificate by trustme" in found(ended)["TLS"]["found"]
+    assert statuses(ended)["clock"] == "ok"
+    assert "with 401" in found(ended)["HTTP"]["found"]
+
+
+def test_a_certificate_that_is_not_trusted_fails_and_the_root_is_named_as_the_mend(sunra, https):
+    ended = sunra("doctor", "--base-url", https[0], "--json")
+    assert ended.status == 1
+    assert list(statuses(ended).items())[-1] == ("TLS", "fail")
+    assert "SSL_CERT_FILE" in found(ended)["TLS"]["mend"]
+
+
+def test_a_certificate_of_another_host_fails_and_the_host_is_to_be_checked(
+    sunra, environment, https
+):
+    url, root = https
+    environment.setenv("SSL_CERT_FILE", str(root))
+    ended = sunra("doctor", "--base-url", url.replace("localhost", "127.0.0.1"), "--json")
+    assert found(ended)["TLS"]["mend"].startswith("Check the host of the base URL")
+
+
+def test_a_port_that_does_not_speak_tls_fails(sunra, sunra_sandbox):
+    url = sunra_sandbox.base_url.replace("http:", "https:")
+    ended = sunra("doctor", "--base-url", url, "--json")
+    assert found(ended)["TLS"]["mend"] == "Check that the base URL's port speaks https."
+
+
+def test_what_answers_without_speaking_http_fails(sunra):
+    def answer(listening):
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                if connection.recv(4096):
+                    connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ended = sunra("doctor", "--base-url", url, "--json")
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert ended.status == 1
+    assert list(statuses(ended).items())[-1] == ("HTTP", "fail")
+
+
+def test_behind_a_proxy_of_another_kind_the_rest_of_the_way_is_not_looked_at(
+    sunra, environment, sunra_sandbox
+):
+    proxy = sunra_sandbox.base_url.removesuffix("/v1").replace("http:", "https:")
+    environment.setenv("HTTPS_PROXY", proxy)
+    ended = sunra("doctor", "--base-url", "https://example.com", "--json")
+    assert ended.status == 0
+    assert list(statuses(ended).items())[-1] == ("TLS", "warn")
+
+
+def test_a_clock_that_is_wrong_is_told_by_how_much(sunra, environment):
+    environment.setattr("sunra_integrations.cli.doctor.command.clock", lambda: 0.0)
+    ended = sunra("doctor", "--json")
+    assert ended.status == 1
+    assert "s behind the server's" in found(ended)["clock"]["found"]
+    assert "timedatectl" in found(ended)["clock"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead", "status", "told"),
+    [
+        (DATE, 0, "ok", "agrees"),
+        (DATE, 29, "ok", "agrees"),
+        (DATE, 60, "warn", "60 s ahead of"),
+        (DATE, -3600, "fail", "3,600 s behind"),
+        (None, 0, "warn", "does not tell the time"),
+        ("noon", 0, "warn", "does not tell the time"),
+    ],
+)
+def test_a_clock_is_judged_by_how_far_it_is_off(date, ahead, status, told):
+    finding = network.judged_clock(date, NOW + ahead)
+    assert finding.status == status
+    assert told in finding.found
+
+
+@pytest.mark.parametrize(("days", "status"), [(90, "ok"), (7, "ok"), (6, "warn")])
+def test_a_certificate_about_to_end_is_warned_of(days, status):
+    certificate = {"notAfter": "Jan 15 08:00:00 2027 GMT"}
+    finding = network.judged_certificate(certificate, "TLSv1.3", NOW - days * 86_400)
+    assert finding.status == status
+    assert f"valid for {days} more days" in finding.found
+
+
+@pytest.mark.parametrize(("status", "judged"), [(401, "ok"), (301, "warn"), (503, "warn")])
+def test_an_answer_is_judged_by_its_status(status, judged):
+    assert network.judged_status(status, "1 ms").status == judged

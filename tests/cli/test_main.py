@@ -1,0 +1,180 @@
+"""What all commands have in common: help, exit statuses, errors, completion."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sunra_integrations import __version__, cli, errors
+from sunra_integrations.cli import application
+from sunra_integrations.cli.advice import advice
+from sunra_integrations.sandbox import Http
+from tests.cli.conftest import KEY
+
+MODEL = ("-m", "sandbox/echo")
+
+
+def test_version_and_help_are_told_and_the_status_is_0(sunra):
+    assert sunra("--version") == (0, f"sunra, version {__version__}\n", "")
+    for arguments in (["--help"], ["chat", "-h"], ["doctor", "-h"], ["probe", "-h"]):
+        ended = sunra(*arguments)
+        assert ended.status == 0
+        assert "Examples:" in ended.out
+        assert ended.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Usage: sunra"),
+        (["chatt"], "chatt"),
+        (["chat", "--modell", "x"], "--modell"),
+        (["chat", "Hi"], "Say which model: --model vendor/name, or set SUNRA_MODEL."),
+        (["chat", *MODEL], "There is nothing to ask"),
+        (["chat", *MODEL, "--temperature", "3", "Hi"], "a number from 0 to 2"),
+        (["chat", *MODEL, "--temperature", "hot", "Hi"], "--temperature"),
+        (["chat", *MODEL, "--max-tokens", "0", "Hi"], "a whole number from 1"),
+        (["chat", *MODEL, "--timeout", "0", "Hi"], "--timeout"),
+        (["probe"], "MODELS"),
+        (["probe", "a/b", "--only", "magic"], "magic"),
+        (["completion", "tcsh"], "tcsh"),
+        (["sandbox", "--port", "many"], "--port"),
+    ],
+)
+def test_a_command_that_is_not_understood_ends_with_2_and_says_why(
+    sunra, sunra_sandbox, arguments, told
+):
+    ended = sunra(*arguments)
+    assert ended.status == 2
+    assert ended.out == ""
+    assert told in ended.err
+    assert sunra_sandbox.requests == []
+
+
+def test_without_the_extra_it_says_in_one_line_what_to_install(sunra, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "click" else object())
+    told = "sunra needs its extra: pip install 'sunra-integrations[cli]'\n"
+    assert sunra("chat", "Hi") == (1, "", told)
+
+
+def test_an_unforeseen_error_is_one_line_and_with_debug_a_traceback(
+    environment, capfd, monkeypatch
+):
+    def broken(*_):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(application.Session, "settings", broken)
+    environment.setattr("sys.stdin", None)
+    assert cli.main(["chat", *MODEL, "Hi"]) == 1
+    told = "Error: ZeroDivisionError('division by zero'). Run it with --debug to see where it"
+    assert capfd.readouterr().err == f"{told} happened.\n"
+    for arguments in (["--debug", "chat", *MODEL, "Hi"], ["chat", *MODEL, "Hi", "--debug"]):
+        assert cli.main(arguments) == 1
+        assert "Traceback (most recent call last)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_completes_commands_in_a_shell_is_printed(sunra, shell):
+    ended = sunra("completion", shell)
+    assert ended.status == 0
+    assert "_SUNRA_COMPLETE" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("sunra do", "doctor"),
+        ("sunra chat --mod", "--model"),
+        ("sunra chat --model openai/gpt-4o-m", "openai/gpt-4o-mini"),
+        ("sunra probe openai/gpt-4o-m", "openai/gpt-4o-mini"),
+        ("sunra probe a/b --only lo", "logprobs"),
+    ],
+)
+def test_commands_options_and_models_are_completed(sunra, monkeypatch, words, offered):
+    monkeypatch.setenv("_SUNRA_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    ended = sunra()
+    assert f"plain,{offered}\n" in ended.out
+
+
+def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
+    sunra_sandbox.next("A long answer. " * 200, pause=0.01)
+    process = start("chat", *MODEL, "-q", "Hi")
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.wait(20) == 1
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, sunra_sandbox):
+    sunra_sandbox.next("Hello", wait=30)
+    process = start("probe", "a/b")
+    assert process.stderr.readline().startswith(b"Asking 1 model")
+    while not sunra_sandbox.requests:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"", b"\n")
+
+
+def test_the_key_is_not_even_in_a_traceback(environment, capfd, sunra_sandbox):
+    sunra_sandbox.next(Http(400, {"error": {"message": f"Bad {KEY}"}}))
+    environment.setattr("sys.stdin", None)
+    assert cli.main(["--debug", "chat", *MODEL, "Hi"]) == 1
+    told = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in told
+    assert "Bad [the key]" in told
+    assert KEY not in told
+
+
+def test_the_sandbox_serves_until_it_is_interrupted(start):
+    process = start("sandbox", "--port", "0", stdin=None)
+    assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+
+
+def test_the_sandbox_tells_its_own_options(sunra):
+    ended = sunra("sandbox", "--help")
+    assert ended.status == 0
+    assert ended.out.startswith("usage: sunra sandbox")
+    assert "--port" in ended.out
+
+
+def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("sunra_integrations.sandbox.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    told = "Error: The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'\n"
+    assert sunra("sandbox") == (1, "", told)
+
+
+def test_the_installed_command_is_this_one():
+    installed = Path(sys.executable).parent / "sunra"
+    shown = subprocess.run(  # noqa: S603 - our own program
+        [installed, "-V"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == f"sunra, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.RateLimited("", retry_after=7.4), "Try again in 7 s."),
+        (errors.RateLimited(""), "Try again in a while."),
+        (errors.Overloaded(""), "Try again in a while."),
+        (errors.ServerFailed(""), "Try again, or ask another model."),
+        (errors.ConnectionFailed(""), "Run `sunra doctor` to see where it ends."),
+        (errors.TimedOut(""), "Try again, raise --timeout, or run `sunra doctor`."),
+        (errors.StreamInterrupted(""), "Ask again for the whole answer."),
+        (errors.BadRequest(""), ""),
+    ],
+)
+def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
+    assert advice(error) == told

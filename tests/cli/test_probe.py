@@ -1,0 +1,203 @@
+"""`sunra probe`: what is asked, and what is made of the answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+
+import pytest
+
+from sunra_integrations.cli.probe.features import FEATURES
+from sunra_integrations.cli.probe.picture import picture_of
+from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say
+from tests.cli.conftest import KEY
+
+NAMES = [feature.name for feature in FEATURES]
+
+
+def verdicts(ended, place=0):
+    """Feature to status."""
+    features = json.loads(ended.out)["models"][place]["features"]
+    return {name: verdict["status"] for name, verdict in features.items()}
+
+
+def only(sunra, feature):
+    """The verdict of one feature alone: the words if it is not ok."""
+    ended = sunra("probe", "sandbox/echo", "--only", feature, "--json")
+    verdict = json.loads(ended.out)["models"][0]["features"][feature]
+    return ended.status, verdict["status"], verdict["words"]
+
+
+def test_on_the_sandbox_all_is_found_but_that_it_sees_no_images(sunra, sunra_sandbox):
+    ended = sunra("probe", "sandbox/echo", "--json")
+    assert ended.status == 0
+    assert verdicts(ended) == {**dict.fromkeys(NAMES, "ok"), "image": "ignored"}
+    value = json.loads(ended.out)
+    assert value["calls"] == len(sunra_sandbox.requests) == len(NAMES) + 1
+    assert value["prompt_tokens"] > 0
+    assert value["cost"] > 0
+    told = ended.err.splitlines()
+    assert told[0] == "Asking 1 model: 13 calls at most, each small."
+    assert told[1].startswith("13 calls, ")
+
+
+def test_in_a_pipe_each_finding_is_a_line_with_tabs(sunra):
+    ended = sunra("probe", "a/b", "c/d", "a/b", "--only", "n", "--only", "seed")
+    assert ended.status == 0
+    assert [line.split("\t") for line in ended.out.splitlines()] == [
+        ["a/b", "n", "ok", "two choices"],
+        ["a/b", "seed", "ok", "two equal answers"],
+        ["c/d", "n", "ok", "two choices"],
+        ["c/d", "seed", "ok", "two equal answers"],
+    ]
+    assert ended.err.startswith("Asking 2 models: 6 calls at most")
+
+
+def test_at_a_terminal_it_is_a_table_with_the_words_below(sunra, sunra_sandbox, monkeypatch):
+    monkeypatch.setattr("sunra_integrations.cli.terminal.Terminal.is_terminal", True)
+    sunra_sandbox.answer_with(
+        lambda asked: Http(400, {"error": {"message": "No n \x1b[2J"}}) if "n" in asked else None
+    )
+    ended = sunra("probe", "sandbox/echo", "--only", "n", "--only", "tools")
+    assert "┃ feature ┃ sandbox/echo ┃" in ended.out
+    assert "│ tools   │ ok           │" in ended.out
+    assert "│ n       │ refused      │" in ended.out
+    assert ended.out.splitlines()[-1] == "sandbox/echo n refused: No n [2J (HTTP 400)."
+
+
+def test_a_refusal_is_told_in_the_servers_words_and_ends_no_other_probe(sunra, refusing):
+    refusing(logprobs=f"Logprobs are not for {KEY}", tools="No tools", seed="No seed")
+    ended = sunra("probe", "sandbox/echo", "--json")
+    assert ended.status == 0
+    refused = {"tools", "forced-tool", "parallel-tools", "logprobs", "seed"}
+    assert {name for name, status in verdicts(ended).items() if status == "refused"} == refused
+    words = json.loads(ended.out)["models"][0]["features"]["logprobs"]["words"]
+    assert words == "Logprobs are not for [the key] (HTTP 400, invalid_input)."
+    assert verdicts(ended)["json-schema"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Http(404, {"error": {"message": "No endpoint can use tools"}}), "refused"),
+        (Http(403, {"error": {"message": "Not on your plan"}}), "refused"),
+        (Http(200, "no JSON"), "unknown"),
+        (Http(500, {"error": {"message": "Broken", "retryable": False}}), "unknown"),
+        (Http(429, {"error": {"message": "Slow"}}, {"retry-after": "90"}), "unknown"),
+    ],
+)
+def test_only_a_refusal_says_that_a_feature_is_not_there(sunra, sunra_sandbox, answer, status):
+    sunra_sandbox.next(answer)
+    ended, found, _ = only(sunra, "tools")
+    assert found == status
+    assert ended == (1 if status == "unknown" else 0)
+
+
+@pytest.mark.parametrize(
+    ("feature", "answers", "words"),
+    [
+        ("answer", [""], "the answer is empty"),
+        ("stream", ["one"], "all came in one piece"),
+        ("tools", ["It is sunny."], "no call"),
+        ("tools", [CallTools(("get_weather", "{"))], "a call without the arguments it needs"),
+        ("forced-tool", ["Hello."], "no call"),
+        ("forced-tool", [CallTools(("other", {}))], "a call without the arguments it needs"),
+        ("parallel-tools", [CallTools(("get_weather", {"city": "Oslo"}))], "1 of 2 calls"),
+        ("json-schema", ["Ada, 36"], "the answer is no JSON"),
+        ("json-schema", ['{"name": "Ada"}'], "JSON, but not of the schema"),
+        (
+            "json-schema",
+            ['{"full_name": "Ada", "years": 36, "more": 1}'],
+            "JSON, but not of the schema",
+        ),
+        ("n", ["one"], "1 in place of two"),
+        ("seed", ["one", "two"], "two different answers"),
+        ("image", ["It shows 1234."], "the number in it was not read"),
+        ("reasoning", ["Yes."], "no reasoning was told or counted"),
+    ],
+)
+def test_what_was_accepted_without_effect_is_told_as_ignored(
+    sunra, sunra_sandbox, feature, answers, words
+):
+    sunra_sandbox.next(*answers)
+    assert only(sunra, feature) == (0, "ignored", words)
+
+
+def test_usage_and_logprobs_that_do_not_come_are_ignored(sunra, sunra_sandbox):
+    bare = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    sunra_sandbox.next(Http(200, bare))
+    assert only(sunra, "logprobs") == (0, "ignored", "the answer has none")
+    event = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
+    data = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+    sunra_sandbox.next(Http(200, data, {"content-type": "text/event-stream"}))
+    assert only(sunra, "usage-in-stream") == (0, "ignored", "no tokens were counted")
+
+
+def test_an_image_that_was_read_and_reasoning_that_was_only_counted_are_ok(sunra, sunra_sandbox):
+    sunra_sandbox.next("7,421")
+    assert only(sunra, "image") == (0, "ok", "the number was read")
+    counted = {
+        "choices": [{"index": 0, "message": {"content": "No."}, "finish_reason": "stop"}],
+        "usage": {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}},
+    }
+    sunra_sandbox.next(Http(200, counted))
+    assert only(sunra, "reasoning") == (0, "ok", "7 tokens, not told")
+    sunra_sandbox.next(Message({"role": "assistant", "content": "No.", "reasoning_content": "7"}))
+    assert only(sunra, "reasoning") == (0, "ok", "reasoning is told")
+
+
+def test_a_stream_is_asked_for_with_and_without_usage(sunra, sunra_sandbox):
+    sunra("probe", "a/b", "--only", "stream", "--only", "usage-in-stream", "--at-once", "1")
+    asked = [request.json.get("stream_options") for request in sunra_sandbox.requests]
+    assert asked == [None, {"include_usage": True}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Http(401, {"error": {"message": f"Bad key {KEY}"}}), "Bad key [the key]"),
+        (Http(404, {"error": {"code": "MODEL_NOT_FOUND", "message": "None"}}), "vendor/name"),
+    ],
+)
+def test_where_a_model_gives_no_plain_answer_nothing_else_is_asked_of_it(
+    sunra, sunra_sandbox, answer, told
+):
+    sunra_sandbox.answer_with(lambda asked: answer if asked["model"] == "a/b" else Say("Hello"))
+    ended = sunra("probe", "a/b", "c/d", "--json")
+    assert ended.status == 1
+    first, second = json.loads(ended.out)["models"]
+    assert told in first["error"]
+    assert first["features"] == {}
+    assert second["error"] is None
+    assert list(second["features"]) == NAMES
+    assert f"Error: a/b: {first['error'][:20]}" in ended.err
+    assert [r.json["model"] for r in sunra_sandbox.requests].count("a/b") == 1
+
+
+def test_a_model_that_only_streams_is_probed_all_the_same(sunra, sunra_sandbox):
+    refused = Http(400, {"error": {"message": "Only streams here"}})
+    sunra_sandbox.answer_with(lambda asked: None if asked.get("stream") else refused)
+    found = verdicts(sunra("probe", "a/b", "--json"))
+    assert (found["answer"], found["stream"], found["tools"]) == ("refused", "ok", "refused")
+
+
+def test_without_a_network_it_is_one_line(sunra, sunra_sandbox, monkeypatch):
+    async def at_once(_):
+        pass
+
+    monkeypatch.setattr("sunra_integrations.transport.client.asyncio.sleep", at_once)
+    sunra_sandbox.next(HangUp(), HangUp(), HangUp())
+    ended = sunra("probe", "a/b")
+    assert (ended.status, ended.out) == (1, "")
+    assert "Run `sunra doctor`" in ended.err
+
+
+def test_the_picture_is_a_png_of_its_size():
+    png = picture_of("7421")
+    width, height = struct.unpack(">II", png[16:24])
+    data = png[png.index(b"IDAT") + 4 : png.index(b"IEND") - 8]
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(zlib.decompress(data)) == height * (width + 1)
+    assert len(base64.b64encode(png)) < 1000

@@ -1,0 +1,43 @@
+"""What the comparison says of this package holds, and the tests that it names are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.comparison import langchain, llama_index
+from scripts.comparison.claims import Claim, Contestant, outcome
+
+ROOT = Path(__file__).parent.parent
+OURS = [(langchain.OURS, claim) for claim in langchain.CLAIMS]
+OURS += [(llama_index.OURS, claim) for claim in llama_index.CLAIMS]
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
+]
+
+
+def named(value: object) -> str | None:
+    return getattr(value, "name", None) or getattr(value, "what", None)
+
+
+@pytest.mark.parametrize(("contestant", "claim"), OURS, ids=named)
+def test_ours_keeps_what_is_claimed(contestant: Contestant, claim: Claim, monkeypatch):
+    monkeypatch.setenv("SUNRA_KEY", "sandbox-key")  # pickles hold none
+    seen = outcome(claim, contestant)
+    assert seen.held, seen.what
+
+
+@pytest.mark.parametrize(("contestant", "claim"), OURS, ids=named)
+def test_a_claim_names_the_test_that_holds_it(contestant: Contestant, claim: Claim):
+    path, _, test = claim.held_by.partition("::")
+    assert re.search(rf"def {test}\b", (ROOT / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/comparison.md"])
+def test_every_claim_is_written_down(document: str):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert [claim.what for _, claim in OURS if claim.what not in text] == []
