@@ -91,6 +91,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Closes all connections."""
         await self._session.close()
+        await asyncio.sleep(0)  # in this step the loop closes the sockets
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         if proxy_bypass(url.netloc.decode("ascii")):
