@@ -197,8 +197,8 @@ def _big() -> Iterator[Target]:
         what = "CPU of a call with a 10 MB image"
         case = "a 10 MB image"
         yield Target(what, side.ours, "big", case, "cpu_us", 0.4, side.peer, headline=what)
-        what = "copies of a 10 MB image that a call keeps alive, at its peak"
-        yield Target(what, side.ours, "image", case, "traced_copies", 2.05)
+        what = "copies of a 10 MB image made by a call, at its peak"
+        yield Target(what, side.ours, "image", case, "copies", 2.05)
     what, case = "CPU of a call with 100 tools", "100 tools"
     yield Target(what, "ChatSunra", "big", case, "cpu_us", 0.2, "ChatOpenAI", headline=what)
     yield Target(what, "Sunra", "big", case, "cpu_us", 1.05, "LlamaIndex alone")
