@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from llama_index.core.base.llms.types import (
     CachePoint,
@@ -122,14 +123,26 @@ def test_a_plain_message_is_what_any_message_would_be(role, blocks, kwargs) -> N
 
 
 @given(st.lists(st.sampled_from([*b"AAAAZz09+/==\n-\x89"]), max_size=12).map(bytes))
-def test_base64_is_what_can_be_decoded(content) -> None:
+@example(b"AAAA=")  # decodes, and is not well-formed
+@example(b"AAA=AAAA")
+def test_bytes_go_out_as_base64_of_what_the_framework_reads_in_them(content) -> None:
     try:
-        base64.b64decode(content, validate=True)
+        read = base64.b64decode(content, validate=True)
     except binascii.Error:
-        decodes = False
-    else:
-        decodes = True
-    assert attachments._is_base64(content) is decodes
+        read = content
+    sent = attachments._as_text(content)
+    assert well_formed_base64(sent)
+    assert base64.b64decode(sent) == read
+
+
+@given(st.lists(st.sampled_from([*b"AAAAZz09+/==\n-\x89"]), max_size=12).map(bytes))
+@example(b"AAAA=")
+def test_base64_that_is_well_formed_is_known_as_such(content) -> None:
+    assert attachments._is_base64(content) is well_formed_base64(content.decode("latin-1"))
+
+
+def well_formed_base64(text: str) -> bool:
+    return re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", text) is not None
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 300])

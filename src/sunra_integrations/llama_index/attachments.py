@@ -6,6 +6,8 @@ base64 where the block holds an open file.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import mimetypes
 import string
 from io import IOBase
@@ -108,12 +110,21 @@ def _base64_of(
 
 
 def _as_text(content: bytes) -> str:
-    """Blocks hold base64 once validated; bytes assigned later are encoded here."""
-    return content.decode("ascii") if _is_base64(content) else as_base64(content)
+    """Blocks hold base64 once validated; bytes assigned later are encoded here.
+
+    What the framework reads as base64 is read so here, and goes out well-formed: `b64decode`
+    tolerates more padding than a server need accept.
+    """
+    if _is_base64(content):
+        return content.decode("ascii")
+    try:
+        return as_base64(base64.b64decode(content, validate=True))
+    except binascii.Error:
+        return as_base64(content)
 
 
 def _is_base64(content: bytes) -> bool:
-    """Whether `b64decode(content, validate=True)` would decode it, in a quarter of the time."""
+    """Whether it is well-formed base64 (RFC 4648), in a quarter of the time of decoding it."""
     rest = content.translate(None, _BASE64)
     return len(content) % 4 == 0 and rest in {b"", b"=", b"=="} and content.endswith(rest)
 
