@@ -142,7 +142,10 @@ def test_base64_that_is_well_formed_is_known_as_such(content) -> None:
 
 
 def well_formed_base64(text: str) -> bool:
-    return re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", text) is not None
+    return (
+        re.fullmatch(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", text)
+        is not None
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 300])
