@@ -69,6 +69,12 @@ def test_attachments_are_acknowledged_by_kind_type_and_size(body):
     )
 
 
+def test_an_attachment_whose_url_cannot_be_read_is_acknowledged_too(body):
+    content = [{"type": "image_url", "image_url": {"url": "http://[/a.png"}}]
+    answer = replied(body, messages=user(content))
+    assert answer.endswith("There is an image at a place that cannot be read.")
+
+
 def test_the_same_request_gets_the_same_bytes(ask):
     first, second = ask(seed=1), ask(seed=1)
     assert first.content == second.content

@@ -68,6 +68,10 @@ class AnswerReader:
                 raise self.failure(choice)
         return chunk
 
+    def calls_of(self, choice_index: int) -> ToolCallOrder | None:
+        """The order of the tool calls of a choice; None while it has none."""
+        return self._tool_calls.get(choice_index)
+
     def failure(self, body: object, *, top_level: bool = False) -> SunraError:
         """The error that a body stands for, with what had arrived before it."""
         return failure_in_body(

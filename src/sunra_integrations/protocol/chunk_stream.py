@@ -45,7 +45,7 @@ class ChunkStream:
         self._choices_asked = choices_asked
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._reader = AnswerReader(request_id=request_id, so_far=so_far)
-        self._repeated = RepeatedEvent()
+        self._repeated = RepeatedEvent(self._reader.calls_of)
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""
 

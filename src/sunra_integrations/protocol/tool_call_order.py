@@ -89,12 +89,13 @@ class ToolCallOrder:
 
         Nearly every piece is of this kind, so it is placed in a few steps; rule 2 says the same.
         """
-        function = entry.get("function")
-        if not _GOING_ON.issuperset(entry) or type(function) is not dict or len(function) != 1:
-            return None
-        index, arguments = entry.get("index"), function.get("arguments")
-        call = self._by_wire_index.get(index) if type(index) is int else None
-        if call is None or type(arguments) is not str:
+        arguments = arguments_alone(entry)
+        return None if arguments is None else self.go_on(entry.get("index"), arguments)
+
+    def go_on(self, wire_index: object, arguments: str) -> ToolCallDelta | None:
+        """Arguments of the call that last came under an index; None where none has."""
+        call = self._by_wire_index.get(wire_index) if type(wire_index) is int else None
+        if call is None:
             return None
         if arguments:
             call.arguments.append(arguments)
@@ -136,6 +137,15 @@ class ToolCallOrder:
         self._calls.append(call)
         self._by_id[call.id] = call
         return call
+
+
+def arguments_alone(entry: Json) -> str | None:
+    """The arguments in an entry that brings nothing else for a call known by its index."""
+    function = entry.get("function")
+    if not _GOING_ON.issuperset(entry) or type(function) is not dict or len(function) != 1:
+        return None
+    arguments = function.get("arguments")
+    return arguments if type(arguments) is str else None
 
 
 def parse_arguments(arguments: str) -> dict[str, Any] | None:

@@ -120,11 +120,18 @@ def is_marked_for_cache(message: dict[str, Any]) -> bool:
     return any("cache_control" in holder for holder in (message, *parts))
 
 
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # such as a bracket that is not closed
+        return "a place that cannot be read"
+
+
 def _linked(kind: str, url: str) -> Attachment:
     article = "an" if kind == "image" else "a"
     head = _DATA_URL.match(url)
     if head is None:
-        return Attachment(kind, f"{article} {kind} at {urlsplit(url).netloc}", 0)
+        return Attachment(kind, f"{article} {kind} at {_host(url)}", 0)
     size = _decoded_size(url, head.end())
     return Attachment(kind, f"{article} {kind} ({head[1]}, {_bytes(size)})", size)
 
