@@ -105,6 +105,7 @@ def test_a_key_that_no_header_could_carry_is_refused_without_being_shown(key, sa
         ({"X-A": "1\r\nX-Injected: 2"}, "X-A"),
         ({"X-A": "1\n"}, "X-A"),
         ({"X-A": "\u2028"}, "X-A"),
+        ({"X-A": "é"}, "ASCII"),
         ({"X A": "1"}, "X A"),
         ({"": "1"}, "name"),
         ({"authorization": "Bearer hush"}, "api_key"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
@@ -22,6 +23,15 @@ from sunra_integrations.protocol.requests import ChatRequest
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
+
+
+_Hook = TypeVar("_Hook", bound=Callable[..., Any])
+
+
+def _with_its_signature(hook: _Hook) -> _Hook:
+    """The hook with its signature ready: core asks for it in every call, and making it is slow."""
+    hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]
+    return hook
 
 
 class Calls(Description):
@@ -63,6 +73,7 @@ class Calls(Description):
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
 
+    @_with_its_signature
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -74,6 +85,7 @@ class Calls(Description):
             request = self._request(messages, stop, kwargs)
             return from_sunra.result(self._client().create(request, headers=_headers(kwargs)))
 
+    @_with_its_signature
     async def _agenerate(
         self,
         messages: list[BaseMessage],

@@ -15,6 +15,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from sunra_integrations.catalogue import model_facts
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
+from sunra_integrations.transport.settings import resolved_base_url
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -57,7 +58,8 @@ class Description(_Configured):
         """All that changes the answer, and no secret."""
         defaults = self._defaults()
         set_ones = {name: value for name, value in defaults.items() if value not in (None, {})}
-        return {**set_ones, "model_name": self.model_name, "base_url": self._settings().base_url}
+        base_url = resolved_base_url(self.base_url, allow_http=self.allow_http)
+        return {**set_ones, "model_name": self.model_name, "base_url": base_url}
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """What the catalogue knows of the model, in the fields this langchain-core has.

@@ -18,9 +18,10 @@ from langchain_core.messages import (
     ToolCall,
     ToolCallChunk,
 )
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from sunra_integrations.langchain.generation_chunks import generation_chunk
+from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
@@ -60,7 +61,7 @@ def result(reply: Reply) -> ChatResult:
     """All choices of a reply as generations, in order."""
     return ChatResult(
         generations=[
-            ChatGeneration(message=message(choice, reply), generation_info=_generation_info(choice))
+            chat_generation(message(choice, reply), _generation_info(choice))
             for choice in reply.choices
         ]
     )
@@ -73,20 +74,22 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
     first one's message only, so that they can be summed.
     """
     calls, broken = _tool_calls(choice)
-    return AIMessage(
-        content=_content(choice),
-        additional_kwargs={
-            **said_once(choice),
-            **({_REASONING: choice.reasoning} if choice.reasoning else {}),
-            **({"refusal": choice.refusal} if choice.refusal else {}),
-        },
-        tool_calls=calls,
-        invalid_tool_calls=broken,
-        usage_metadata=usage(reply.usage) if _is_first(choice, reply) else None,
-        response_metadata={
-            **metadata(choice, reply),
-            **({"logprobs": dict(choice.logprobs)} if choice.logprobs is not None else {}),
-        },
+    return ai_message(
+        {
+            "content": _content(choice),
+            "additional_kwargs": {
+                **said_once(choice),
+                **({_REASONING: choice.reasoning} if choice.reasoning else {}),
+                **({"refusal": choice.refusal} if choice.refusal else {}),
+            },
+            "tool_calls": calls,
+            "invalid_tool_calls": broken,
+            "usage_metadata": usage(reply.usage) if _is_first(choice, reply) else None,
+            "response_metadata": {
+                **metadata(choice, reply),
+                **({"logprobs": dict(choice.logprobs)} if choice.logprobs is not None else {}),
+            },
+        }
     )
 
 
@@ -219,11 +222,11 @@ def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
 def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
     """A call whose arguments are broken, with them as the model wrote them."""
     return InvalidToolCall(
-        type="invalid_tool_call",
-        id=call.id,
         name=call.name,
         args=call.arguments,
+        id=call.id,
         error="The arguments are no JSON object.",
+        type="invalid_tool_call",
     )
 
 
@@ -253,7 +256,7 @@ def _tool_calls(choice: Choice) -> tuple[list[ToolCall], list[InvalidToolCall]]:
         if arguments is None:
             broken.append(invalid_tool_call(call))
         else:
-            calls.append(ToolCall(type="tool_call", id=call.id, name=call.name, args=arguments))
+            calls.append(ToolCall(name=call.name, args=arguments, id=call.id, type="tool_call"))
     return calls, broken
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from pydantic_core import from_json
 
@@ -131,7 +130,7 @@ def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
             request_id=request_id,
             details=value,
         )
-    return replace(reader.so_far.reply(), raw=value)
+    return reader.so_far.reply(raw=value)
 
 
 def excerpt(body: bytes) -> str:

@@ -146,8 +146,8 @@ class Fold:
         if extra:
             self._extra.update(_said(extra))
 
-    def reply(self) -> Reply:
-        """What has come so far, as a Reply."""
+    def reply(self, raw: Json = NOTHING) -> Reply:
+        """What has come so far, as a Reply; `raw` is the completion it was read from."""
         return Reply(
             tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
             self._id,
@@ -157,6 +157,7 @@ class Fold:
             self._usage,
             self._request_id,
             dict(self._extra) if self._extra else NOTHING,
+            raw,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -60,21 +60,27 @@ class Post:
             "User-Agent": f"sunra-integrations/{__version__}",
             "Accept": "text/event-stream" if stream else "application/json",
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
-            **dict(settings.default_headers),
-            **checked_headers(headers or {}),
-            "Content-Type": "application/json",
         }
-        return cls(settings.endpoint, request.encode(stream=stream), ours, settings.timeouts)
+        given = [*settings.default_headers, *checked_headers(headers or {}).items()]
+        sent = _replaced(ours, [*given, ("Content-Type", "application/json")])
+        return cls(settings.endpoint, request.encode(stream=stream), sent, settings.timeouts)
 
     def request(self, time_left: float) -> httpx.Request:
         """The request of one attempt, whose every wait ends when the call's time does."""
-        return httpx.Request(
+        url = _parsed(self.url)
+        # Host and length are put in here, because httpx would make all headers anew to add them.
+        length = [("Content-Length", str(len(self.content)))]
+        request = httpx.Request(
             "POST",
-            _parsed(self.url),
-            headers=self.headers,
-            content=self.content,
+            url,
+            headers=_replaced(
+                {"Host": url.netloc.decode("ascii")}, [*self.headers.items(), *length]
+            ),
+            stream=httpx.ByteStream(self.content),
             extensions={"timeout": self._waits(time_left)},
         )
+        request.read()
+        return request
 
     def request_by(
         self, client: httpx.Client | httpx.AsyncClient, time_left: float
@@ -103,6 +109,15 @@ class Post:
         It is looked up when the body is first read, which is still to come.
         """
         response.request.extensions["timeout"]["read"] = _within(time_left, self.timeouts.stall)
+
+
+def _replaced(headers: dict[str, str], by: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers, with others in the place of those of the same name in any case."""
+    names = {name.lower(): name for name in headers}
+    for name, value in by:
+        known = names.setdefault(name.lower(), name)
+        headers[known] = value
+    return headers
 
 
 @lru_cache(maxsize=64)

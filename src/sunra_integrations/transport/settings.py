@@ -28,7 +28,7 @@ AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 _ENDPOINT = "/chat/completions"
 _KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,7 @@ class Settings:
         policy = retry or RetryPolicy()
         return cls(
             api_key=_key(api_key),
-            base_url=_base_url(
-                base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL, allow_http
-            ),
+            base_url=resolved_base_url(base_url, allow_http=allow_http),
             timeouts=_timeouts(timeout, stall_timeout, total_timeout),
             retry=policy
             if max_retries is None or max_retries == policy.max_retries
@@ -155,6 +153,16 @@ class Settings:
         return not self.base_url.lower().startswith("http:")
 
 
+def resolved_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
+    """The base URL as `Settings.resolve` finds it.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    return _base_url(given, allow_http)
+
+
 def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """The headers, held against what HTTP allows; values do not appear in the error.
 
@@ -166,8 +174,8 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
             raise ConfigurationError(f"{name!r} cannot be the name of an HTTP header.")
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(
-                f"The value of the header {name!r} must be text without line breaks or other "
-                "control characters, in Latin-1."
+                f"The value of the header {name!r} must be ASCII text without line breaks or "
+                "other control characters; percent-encode the rest."
             )
         if name.lower() == "authorization":
             raise ConfigurationError("The Authorization header is made from `api_key`; set that.")

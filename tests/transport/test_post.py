@@ -1,0 +1,60 @@
+"""The headers and bytes of a request."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import httpx
+import pytest
+
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport.post import Post
+from sunra_integrations.transport.settings import Settings
+
+ASKED = ChatRequest(model="m", messages=[{"role": "user", "content": "Grüße"}])
+
+
+def request(*, stream: bool = False, **headers: str) -> httpx.Request:
+    settings = Settings.resolve("key", "http://127.0.0.1:8000/v1", default_headers=headers)
+    return Post.of(settings, ASKED, stream=stream, headers=None).request(math.inf)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_it_is_what_httpx_would_make_of_it(stream):
+    settings = Settings.resolve("key", "https://bücher.example:8443/v1")
+    post = Post.of(settings, ASKED, stream=stream, headers={"X-A": "1"})
+    made, reference = post.request(math.inf), post.request_by(httpx.Client(), math.inf)
+    assert {*made.headers.raw} == {*reference.headers.raw} - {(b"Connection", b"keep-alive")}
+    assert (made.method, made.url, made.content) == (
+        reference.method,
+        reference.url,
+        reference.content,
+    )
+    assert made.extensions == reference.extensions
+    assert b"".join(made.stream) == made.content  # type: ignore[arg-type]
+
+
+GIVEN = {
+    "user-agent": ("user-agent", "mine"),
+    "ACCEPT": ("accept", "mine"),
+    "host": ("host", "gateway.example"),
+}
+
+
+@pytest.mark.parametrize(("name", "sent"), GIVEN.items(), ids=GIVEN)
+def test_a_header_of_the_user_s_stands_in_for_ours_however_it_is_spelt(name, sent):
+    headers = request(**{name: sent[1]}).headers
+    assert headers.get_list(sent[0]) == [sent[1]]
+
+
+@pytest.mark.parametrize("name", ["content-type", "Content-Length", "content-length"])
+def test_what_tells_how_to_read_the_body_is_ours(name):
+    made = request(**{name: "7"})
+    assert made.headers.get_list("content-type") == ["application/json"]
+    assert made.headers.get_list("content-length") == [str(len(made.content))]
+
+
+def test_no_header_is_sent_twice():
+    names = [name.lower() for name, _ in request(**{"x-a": "1", "X-A": "2"}).headers.raw]
+    assert Counter(names).most_common(1)[0][1] == 1
