@@ -9,7 +9,7 @@ VENV_RAY := $(VENV)-ray
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz cookbook notebooks browser ray bench docs \
+.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
 	compare picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
@@ -43,7 +43,10 @@ sandbox: $(VENV)/.demo  ## a local Sunra endpoint, until Ctrl-C
 
 fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that break the sandbox
 	$(BIN)/python -m fuzz $(SECONDS)
-	FUZZ_EXAMPLES=$$(($(SECONDS) * 5)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
+	EXAMPLES_TIMES=$$(($(SECONDS) / 12 + 1)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
+
+properties: $(VENV)/.dev  ## the properties of the suite, on thirty times as many examples, new ones
+	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis $(TEST_ARGS)
 
 cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)

@@ -7,10 +7,13 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import examples
+
 # How long an example takes says more of the machine than of the code. On a CI server the examples
 # are the same at each run; elsewhere they are new ones, so that every developer's run explores.
 settings.register_profile(
     "suite",
+    max_examples=examples(100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from fuzz import targets
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.failures import clean, failure, failure_in_body
+from tests.examples import examples
 
-EXAMPLES = settings(max_examples=150)
+EXAMPLES = settings(max_examples=examples(150))
 
 NUMBERS = (
     st.integers()

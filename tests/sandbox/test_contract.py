@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sunra_integrations.sandbox.contract import DOCUMENTED, FAMILY, request_problems
+from tests.examples import examples
 
 STRING = {"type": "string"}
 TOOL = {
@@ -369,7 +370,7 @@ MESSAGE = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,11 +1,10 @@
 """The OpenAPI document says what the sandbox does, and the sandbox does what it says.
 
 Schemathesis makes requests of the document, right and wrong ones, and holds each response to it.
-`FUZZ_EXAMPLES` sets how many; the suite's own number takes some ten seconds.
+The suite's own number of them takes some ten seconds.
 """
 
 import json
-import os
 import re
 
 import httpx
@@ -19,6 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from sunra_integrations.sandbox import Sandbox
 from sunra_integrations.sandbox.contract import DOCUMENTED, FAMILY, request_problems
 from sunra_integrations.sandbox.openapi import document
+from tests.examples import examples
 from tests.sandbox.test_contract import (
     ACCEPTED,
     ANYTHING,
@@ -32,7 +32,7 @@ from tests.sandbox.test_contract import (
     tool,
 )
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = examples(60)
 KEY = "fuzz-key"
 DOCUMENT = document()
 REQUEST = Draft202012Validator(DOCUMENT["components"]["schemas"]["ChatCompletionRequest"])

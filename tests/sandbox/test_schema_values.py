@@ -13,6 +13,7 @@ from sunra_integrations.sandbox import script
 from sunra_integrations.sandbox.pattern_text import matching
 from sunra_integrations.sandbox.schema_values import instance
 from sunra_integrations.sandbox.supply import Supply
+from tests.examples import examples
 
 TURN = "Ann Lee is 42, lives in Berlin since 2020-05-01; mail ann@example.com, see https://a.b/c."
 
@@ -165,7 +166,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(schema=SCHEMAS, turn=st.sampled_from([TURN, "Hello", "3, 4 and 5: 'quoted' 你好啊集团"]))
 def test_values_of_generated_schemas_are_valid(schema, turn):
     Draft202012Validator(schema).validate(instance(schema, Supply(turn)))
