@@ -19,16 +19,15 @@ class AnswerSoFar(Fold):
     the responses as of an error's `partial`.
 
     Attributes:
-        entries: The answer's tool calls in the order of their indices. An entry is frozen, so the
+        entries: The answer's tool calls by their indices, in order. An entry is frozen, so the
             responses share those that a chunk brings nothing for.
         logprobs: The answer's log probabilities.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.entries: list[CalledTool] = []
+        self.entries: dict[int, CalledTool] = {}
         self.logprobs: LogProbs = []
-        self._entries: dict[int, CalledTool] = {}
 
     @property
     def choice(self) -> ChoiceFold:
@@ -52,6 +51,8 @@ class AnswerSoFar(Fold):
             self.logprobs += logprobs(delta.logprobs) or ()
         if delta.tool_calls:
             calls = self._choices[ANSWER].tool_calls
-            for index in {call.call_index for call in delta.tool_calls}:
-                self._entries[index] = entry(calls[index])
-            self.entries = [self._entries[index] for index in sorted(self._entries)]
+            begun = len(self.entries)
+            for call in delta.tool_calls:
+                self.entries[call.call_index] = entry(calls[call.call_index])
+            if len(self.entries) > begun:
+                self.entries = dict(sorted(self.entries.items()))

@@ -96,7 +96,7 @@ def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
     given = _response(
         so_far,
         so_far.choice,
-        so_far.entries.copy(),
+        list(so_far.entries.values()),
         others=so_far.others,
         raw=_raw(piece.raw, so_far.usage),
         probabilities=so_far.logprobs.copy() or None,
