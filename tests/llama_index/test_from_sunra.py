@@ -66,6 +66,20 @@ def test_the_last_response_of_a_stream_is_the_whole_answer(name: str) -> None:
     assert seen(read_stream(stream_bytes(name))) == STREAMS[name]
 
 
+def test_a_null_in_a_later_chunk_hides_nothing_that_an_earlier_one_said() -> None:
+    call = {"index": 0, "id": "c1", "function": {"name": "add", "arguments": "{"}}
+    first, later = (
+        delta(tool_calls=[{**call, "seal": "s"}]),
+        delta(tool_calls=[{**call, "seal": None}]),
+    )
+    first["provider"], later["provider"] = "Acme", None
+    first["choices"][0]["native"], later["choices"][0]["native"] = "n", None
+    response = read_events(first, later)[-1]
+    assert response.additional_kwargs["provider"] == "Acme"
+    assert response.additional_kwargs["native"] == "n"
+    assert response.message.additional_kwargs["tool_calls"][0].seal == "s"
+
+
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) -> None:
     so_far = AnswerSoFar()

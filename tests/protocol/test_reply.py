@@ -103,6 +103,17 @@ def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
         assert given_out == before
 
 
+@pytest.mark.parametrize("name", ["logprobs", "parallel_calls_by_index"])
+def test_the_sum_handed_to_a_stream_holds_what_was_given_out_and_no_more(name):
+    total = Fold()
+    stream = ChunkStream(so_far=total)
+    given_out = []
+    for chunk in stream.feed(stream_bytes(name)):
+        given_out.append(chunk)
+        assert total.reply() == fold(given_out)
+    assert len(given_out) > 1
+
+
 @given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.text(max_size=5), max_size=6))
 def test_text_and_reasoning_add_up_in_order(texts, thoughts):
     events = [{"choices": [{"delta": {"reasoning": t}}]} for t in thoughts]
