@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -35,7 +36,8 @@ from tests.wire_cases import (
 
 def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatResponse:
     """The last response of a stream; the list, if given, keeps all, also when an error comes."""
-    stream, so_far = ChunkStream(request_id="req-1"), AnswerSoFar()
+    so_far = AnswerSoFar()
+    stream = ChunkStream(request_id="req-1", so_far=so_far)
     responses = [] if latest is None else latest
     for start in range(0, len(raw), 7):
         pieces = stream.feed(raw[start : start + 7])
@@ -45,7 +47,8 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
 
 
 def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
-    reader, so_far = AnswerReader(), AnswerSoFar()
+    so_far = AnswerSoFar()
+    reader = AnswerReader(so_far=so_far)
     return [from_sunra.chunk(reader.read(event), so_far) for event in events]
 
 
@@ -63,11 +66,26 @@ def test_the_last_response_of_a_stream_is_the_whole_answer(name: str) -> None:
     assert seen(read_stream(stream_bytes(name))) == STREAMS[name]
 
 
+def test_a_null_in_a_later_chunk_hides_nothing_that_an_earlier_one_said() -> None:
+    call = {"index": 0, "id": "c1", "function": {"name": "add", "arguments": "{"}}
+    first, later = (
+        delta(tool_calls=[{**call, "seal": "s"}]),
+        delta(tool_calls=[{**call, "seal": None}]),
+    )
+    first["provider"], later["provider"] = "Acme", None
+    first["choices"][0]["native"], later["choices"][0]["native"] = "n", None
+    response = read_events(first, later)[-1]
+    assert response.additional_kwargs["provider"] == "Acme"
+    assert response.additional_kwargs["native"] == "n"
+    assert response.message.additional_kwargs["tool_calls"][0].seal == "s"
+
+
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) -> None:
-    reader, so_far = ChunkStream(), AnswerSoFar()
+    so_far = AnswerSoFar()
+    reader = ChunkStream(so_far=so_far)
     text, thinking, given, then = "", "", [], []
-    for chunk in [*reader.feed(stream_bytes(name)), *reader.close()]:
+    for chunk in chain(reader.feed(stream_bytes(name)), reader.close()):
         response = from_sunra.chunk(chunk, so_far)
         text += response.delta or ""
         thinking += response.additional_kwargs.get("thinking_delta", "")

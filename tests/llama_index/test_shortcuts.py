@@ -22,63 +22,40 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments, from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
-from sunra_integrations.protocol.reply import Fold
-from sunra_integrations.protocol.responses import NOTHING, ChoiceDelta, Chunk, ToolCallDelta, Usage
-
-words = st.sampled_from(["", "a", "Hé", " b"])
-fields = st.just(NOTHING) | st.dictionaries(
-    st.sampled_from(["signature", "vendor"]), st.integers() | words, min_size=1, max_size=2
-)
-calls = st.builds(
-    ToolCallDelta,
-    st.integers(0, 3),
-    st.none() | st.just("c1"),
-    st.none() | st.just("add"),
-    words,
-    fields,
-)
-rare: dict[str, st.SearchStrategy[Any]] = {
-    "reasoning": words,
-    "reasoning_field": st.sampled_from([None, "reasoning", "reasoning_content"]),
-    "tool_calls": st.lists(calls, max_size=2).map(tuple),
-    "finish_reason": st.sampled_from([None, "stop"]),
-    "refusal": words,
-    "reasoning_details": st.sampled_from(
-        [(), ({"type": "reasoning.text", "text": "a", "index": 0},), ({"type": "other"},)]
-    ),
-    "annotations": st.sampled_from([(), ({"type": "url_citation", "url": "https://a.example"},)]),
-    "images": st.sampled_from([(), ({"image_url": {"url": "https://a.example/x.png"}},)]),
-    "extra": fields,
-    "message_extra": fields,
-}
-deltas = words.map(lambda text: ChoiceDelta(0, text)) | st.fixed_dictionaries(
-    {"choice_index": st.just(0), "text": words}, optional=rare
-).map(lambda given: ChoiceDelta(**given))
-usages = st.none() | st.just(Usage(1, 2, 3, completion_details={"reasoning_tokens": 2}))
-chunks = st.tuples(st.lists(deltas, max_size=2).map(tuple), usages).map(
-    lambda given: Chunk(given[0], usage=given[1])
-)
+from sunra_integrations.protocol.reply import fold
+from tests.pieces import chunks
 
 
-@given(st.lists(chunks, max_size=8))
+@given(st.lists(chunks(highest_choice=0), max_size=8))
 def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
-    so_far, total = AnswerSoFar(), Fold()
-    for piece in pieces:
+    so_far = AnswerSoFar()
+    for number, piece in enumerate(pieces, 1):
+        so_far.add(piece)
         response = from_sunra.chunk(piece, so_far)
-        total.add(piece)
-        reply = total.reply()
-        whole = from_sunra.response(reply)
+        whole = from_sunra.response(fold(pieces[:number]))
         assert response.message == whole.message
         assert response.message.model_dump() == whole.message.model_dump()
         known = {n: v for n, v in response.additional_kwargs.items() if n != "thinking_delta"}
         assert known == whole.additional_kwargs
         assert response.delta == "".join(delta.text for delta in piece.choices)
+        assert response.logprobs == (whole.logprobs or None)
 
 
-@given(st.lists(chunks, max_size=8))
+@given(st.lists(chunks(), max_size=8))
+def test_what_is_made_into_responses_adds_up_to_the_reply_of_all_chunks(pieces) -> None:
+    so_far = AnswerSoFar()
+    for number, piece in enumerate(pieces, 1):
+        so_far.add(piece)
+        from_sunra.chunk(piece, so_far)
+        assert so_far.reply() == fold(pieces[:number])
+
+
+@given(st.lists(chunks(highest_choice=0), max_size=8))
 def test_what_a_reader_does_to_a_response_changes_no_later_one(pieces) -> None:
     untouched, so_far = AnswerSoFar(), AnswerSoFar()
     for piece in pieces:
+        untouched.add(piece)
+        so_far.add(piece)
         reference, response = from_sunra.chunk(piece, untouched), from_sunra.chunk(piece, so_far)
         assert response == reference
         for block in response.message.blocks:

@@ -105,7 +105,9 @@ class Rereads(Sunra):
     def _responses(self, request, headers):
         so_far = AnswerSoFar()
         for chunk in self._client.stream(request, headers=headers):
-            yield from_sunra.chunk(self.reread(chunk), so_far)
+            reread = self.reread(chunk)
+            so_far.add(reread)
+            yield from_sunra.chunk(reread, so_far)
 
 
 def _with_calls(chunk: Chunk, change) -> Chunk:
@@ -154,7 +156,7 @@ class ForgetsUsage(Sunra):
 
     def _responses(self, request, headers):
         so_far = AnswerSoFar()
-        for chunk in self._client.stream(request, headers=headers):
+        for chunk in self._client.stream(request, headers=headers, so_far=so_far):
             response = from_sunra.chunk(chunk, so_far)
             response.raw = dict(chunk.raw)
             yield response
@@ -165,7 +167,7 @@ class EndsEmpty(Sunra):
 
     def _responses(self, request, headers):
         so_far = AnswerSoFar()
-        for chunk in self._client.stream(request, headers=headers):
+        for chunk in self._client.stream(request, headers=headers, so_far=so_far):
             response = from_sunra.chunk(chunk, so_far)
             if not chunk.choices:
                 response.message = NOTHING_SAID.message

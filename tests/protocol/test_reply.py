@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.answer import AnswerReader
 from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.reply import fold
+from sunra_integrations.protocol.reply import Fold, fold
 from sunra_integrations.protocol.responses import NOTHING
+from tests.pieces import chunks
 from tests.wire_cases import stream_bytes
 
 JSON = st.recursive(
@@ -78,6 +79,39 @@ def test_reading_changes_nothing_it_was_handed(events):
     except SunraError:
         pass
     assert repr(events) == repr(before)
+
+
+@given(st.lists(chunks(), max_size=8))
+def test_a_sum_that_is_asked_after_every_chunk_is_that_of_all_chunks_at_once(pieces):
+    total = Fold()
+    asked = []
+    for piece in pieces:
+        total.add(piece)
+        asked.append(total.reply())
+    assert asked == [fold(pieces[:number]) for number in range(1, len(pieces) + 1)]
+
+
+@given(st.lists(chunks(), max_size=8))
+def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
+    total = Fold()
+    for piece in pieces:
+        total.add(piece)
+        given_out = total.reply()
+        before = copy.deepcopy(given_out)
+        total.add(piece)
+        total.reply()
+        assert given_out == before
+
+
+@pytest.mark.parametrize("name", ["logprobs", "parallel_calls_by_index"])
+def test_the_sum_handed_to_a_stream_holds_what_was_given_out_and_no_more(name):
+    total = Fold()
+    stream = ChunkStream(so_far=total)
+    given_out = []
+    for chunk in stream.feed(stream_bytes(name)):
+        given_out.append(chunk)
+        assert total.reply() == fold(given_out)
+    assert len(given_out) > 1
 
 
 @given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.text(max_size=5), max_size=6))

@@ -1,7 +1,7 @@
 """Sunra's answers as LlamaIndex's responses. Pure: nothing is read from the network here.
 
-A streamed answer goes through the same functions as a whole one: `AnswerSoFar` adds up chunks,
-and each response is made of the sum anew, so that none that was given out changes later.
+A streamed answer goes through the same functions as a whole one: each response is made anew of what
+the chunks add up to, so that none that was given out changes later.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -26,11 +27,12 @@ from llama_index.core.base.llms.types import (
 )
 
 from sunra_integrations.llama_index import tool_calls
-from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar, ChoiceSoFar
+from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses, unvalidated
-from sunra_integrations.protocol.reply import Choice, Reply
+from sunra_integrations.protocol.choices import Choice, ChoiceFold
+from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.responses import NOTHING, Json
 
 _text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
@@ -67,8 +69,15 @@ _completion_response = unvalidated.maker(
 
 def response(reply: Reply) -> ChatResponse:
     """A whole answer; `raw` is the completion as it came."""
-    raw = _raw(reply.raw, reply.usage)
-    return _response(reply, reply.choices[1:], raw, logprobs(reply.choice.logprobs))
+    choice = reply.choice
+    return _response(
+        reply,
+        choice,
+        _entries(choice),
+        others=reply.choices[1:],
+        raw=_raw(reply.raw, reply.usage),
+        probabilities=logprobs(choice.logprobs),
+    )
 
 
 def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
@@ -76,15 +85,23 @@ def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
 
     Args:
         piece: The event.
-        so_far: What came before; the event is added to it.
+        so_far: What has come, the event included.
     """
-    so_far.add(piece)
     text, thinking = "", ""
     for delta in piece.choices:
         if delta.choice_index == ANSWER:
             text, thinking = text + delta.text, thinking + delta.reasoning
-    raw = _raw(piece.raw, so_far.usage)
-    given = _response(so_far, so_far.others, raw, so_far.logprobs.copy() or None, text)
+            if delta.tool_calls or delta.logprobs is not None:
+                so_far.convert(delta)
+    given = _response(
+        so_far,
+        so_far.choice,
+        list(so_far.entries.values()),
+        others=so_far.others,
+        raw=_raw(piece.raw, so_far.usage),
+        probabilities=so_far.logprobs.copy() or None,
+        delta=text,
+    )
     if thinking:
         given.additional_kwargs["thinking_delta"] = thinking
     return given
@@ -108,14 +125,24 @@ def completion(given: ChatResponse) -> CompletionResponse:
     )
 
 
-def message(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> ChatMessage:
-    """A choice as a message: thinking, text (one block), media, citations, tool calls."""
+def message(
+    choice: Choice | ChoiceFold, entries: list[CalledTool], counted: responses.Usage | None
+) -> ChatMessage:
+    """A choice as a message: thinking, text (one block), media, citations, tool calls.
+
+    Args:
+        choice: The choice.
+        entries: Its tool calls; the list becomes the message's.
+        counted: The usage, where it is known.
+    """
     blocks: list[ContentBlock] = []
     if choice.reasoning or choice.reasoning_details:
         blocks.append(_thinking(choice, counted))
     if choice.text:
         blocks.append(_text_block({"text": choice.text}))
-    extra: dict[str, Any] = dict(choice.message_extra)
+    extra: dict[str, Any] = {}
+    if choice.message_extra:  # its own, however deep: what comes next is added to the choice's
+        extra = deepcopy(dict(choice.message_extra))
     if extra and (sound := _sound(extra)):
         blocks.append(sound)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
@@ -127,11 +154,7 @@ def message(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> Ch
         extra |= {"content_parts": others} if others else {}
     if choice.refusal:
         extra["refusal"] = choice.refusal
-    if choice.tool_calls:
-        entries = [
-            call if isinstance(call, CalledTool) else tool_calls.entry(call)
-            for call in choice.tool_calls
-        ]
+    if entries:
         blocks += map(tool_calls.block, entries)
         extra["tool_calls"] = entries
     return _chat_message(
@@ -158,12 +181,14 @@ def usage(counted: responses.Usage | None) -> dict[str, Any]:
 
 def _response(
     reply: Reply | AnswerSoFar,
+    choice: Choice | ChoiceFold,
+    entries: list[CalledTool],
+    *,
     others: Sequence[Choice],
     raw: dict[str, Any],
     probabilities: LogProbs | None,
     delta: str | None = None,
 ) -> ChatResponse:
-    choice = reply.choice
     known: dict[str, Any] = {**reply.extra, **choice.extra}
     if reply.usage is not None:
         known |= usage(reply.usage)
@@ -175,7 +200,7 @@ def _response(
         known["choices"] = [_other_choice(other, reply.usage) for other in others]
     return _chat_response(
         {
-            "message": message(choice, reply.usage),
+            "message": message(choice, entries, reply.usage),
             "raw": raw,
             "delta": delta,
             "logprobs": probabilities,
@@ -184,10 +209,14 @@ def _response(
     )
 
 
+def _entries(choice: Choice) -> list[CalledTool]:
+    return [tool_calls.entry(call) for call in choice.tool_calls]
+
+
 def _other_choice(choice: Choice, counted: responses.Usage | None) -> dict[str, Any]:
     return {
         "index": choice.index,
-        "message": message(choice, counted),
+        "message": message(choice, _entries(choice), counted),
         "finish_reason": choice.finish_reason,
         "logprobs": logprobs(choice.logprobs),
     }
@@ -204,7 +233,7 @@ def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
     return raw
 
 
-def _thinking(choice: Choice | ChoiceSoFar, counted: responses.Usage | None) -> ThinkingBlock:
+def _thinking(choice: Choice | ChoiceFold, counted: responses.Usage | None) -> ThinkingBlock:
     details = counted.completion_details if counted is not None else NOTHING
     information: dict[str, Any] = {}
     if choice.reasoning_field is not None:
@@ -233,7 +262,7 @@ def _sound(extra: Json) -> AudioBlock | None:
             return None
 
 
-def _images_and_others(choice: Choice | ChoiceSoFar) -> tuple[list[ImageBlock], list[Json]]:
+def _images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
     """Images from either place where servers put them, and the parts that have no block."""
     images: list[ImageBlock] = []
     others: list[Json] = []
@@ -256,7 +285,7 @@ def _image(url: str) -> ImageBlock:
     return ImageBlock(url=url)
 
 
-def _citations(choice: Choice | ChoiceSoFar) -> Iterable[CitationBlock]:
+def _citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
     for annotation in choice.annotations:
         match annotation:
             case {"type": "url_citation", "url_citation": {"url": str()} as citation}:

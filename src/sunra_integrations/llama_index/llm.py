@@ -234,7 +234,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         self, request: ChatRequest, headers: Mapping[str, str] | None
     ) -> Generator[ChatResponse, None, None]:
         so_far = AnswerSoFar()
-        with closing(self._client.stream(request, headers=headers)) as chunks:
+        stream = self._client.stream(request, headers=headers, so_far=so_far)
+        with closing(stream) as chunks:
             for chunk in chunks:
                 yield from_sunra.chunk(chunk, so_far)
 
@@ -242,7 +243,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         self, request: ChatRequest, headers: Mapping[str, str] | None
     ) -> AsyncGenerator[ChatResponse, None]:
         so_far = AnswerSoFar()
-        async with aclosing(self._async_client.stream(request, headers=headers)) as chunks:
+        stream = self._async_client.stream(request, headers=headers, so_far=so_far)
+        async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield from_sunra.chunk(chunk, so_far)
 

@@ -35,12 +35,15 @@ def _considered(token: Json) -> list[LogProb]:
 
 
 def _logprob(token: Json) -> LogProb:
-    text = str(token.get("token") or "")
-    probability = token.get("logprob")
+    text, probability, codes = token.get("token"), token.get("logprob"), token.get("bytes")
+    if (
+        type(text) is str
+        and type(probability) is float
+        and type(codes) is list
+        and _INTEGER.issuperset(map(type, codes))
+    ):
+        return _logprob_of({"token": text, "logprob": probability, "bytes": codes.copy()})
     if not isinstance(probability, (int, float)):
         probability = float("-inf")
-    codes = token.get("bytes") or []
-    if type(probability) is float and type(codes) is list and _INTEGER.issuperset(map(type, codes)):
-        return _logprob_of({"token": text, "logprob": probability, "bytes": codes.copy()})
     # Converted where that is possible, and what is wrong is said where it is not.
-    return LogProb(token=text, logprob=probability, bytes=codes)
+    return LogProb(token=str(text or ""), logprob=probability, bytes=codes or [])

@@ -16,8 +16,7 @@ from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
 from sunra_integrations.protocol import unvalidated
-from sunra_integrations.protocol.reply import ToolCall
-from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta
+from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
@@ -51,22 +50,12 @@ _entry = unvalidated.maker(
 )
 
 
-def entry(call: ToolCall) -> CalledTool:
+def entry(call: ToolCall | ToolCallFold) -> CalledTool:
     """The call as an entry of `additional_kwargs["tool_calls"]`, vendors' extra fields included."""
-    return _called(call.id, call.name, call.arguments, call.extra)
-
-
-def longer(so_far: CalledTool | None, delta: ToolCallDelta) -> CalledTool:
-    """The entry of a streamed call with one more piece; the entry given is not touched."""
-    if so_far is None:
-        return _called(delta.id or "", delta.name or "", delta.arguments, delta.extra)
-    extra: Json = so_far.__pydantic_extra__ or NOTHING
-    return _called(
-        so_far.id or delta.id or "",
-        so_far.function.name + (delta.name or ""),
-        so_far.function.arguments + delta.arguments,
-        {**extra, **delta.extra} if delta.extra else extra,
-    )
+    function = _function({"name": call.name, "arguments": call.arguments})
+    if call.extra:
+        return CalledTool(id=call.id, function=function, **call.extra)
+    return _entry({"id": call.id, "function": function})
 
 
 def block(called: CalledTool) -> ToolCallBlock:
@@ -79,13 +68,6 @@ def block(called: CalledTool) -> ToolCallBlock:
             "tool_kwargs": function.arguments,
         }
     )
-
-
-def _called(call_id: str, name: str, arguments: str, extra: Json) -> CalledTool:
-    function = _function({"name": name, "arguments": arguments})
-    if extra:
-        return CalledTool(id=call_id, function=function, **extra)
-    return _entry({"id": call_id, "function": function})
 
 
 def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:

@@ -15,18 +15,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.json_bytes import LONG, json_bytes, plain_json_bytes
 
 Message = dict[str, Any]
 """A message as the wire has it: `{"role": …, "content": …}`."""
 
 _REQUIRED = ("model", "messages")
 _SHOWN_VALUE = 200
-_QUICKER_TO_WALK = 256 * 1024
-"""Bytes of JSON from which on its values are looked through rather than its text: such a body
-holds a few long strings, as images and documents are."""
 
 
 class ChatRequest(BaseModel):
@@ -129,7 +127,7 @@ class ChatRequest(BaseModel):
         """
         body = self.body(stream=stream)
         try:
-            return _encoded(body)
+            return _encoded(body, with_files=any(map(_has_parts, self.messages)))
         except ValueError as error:
             name = next((name for name in body if not _encodes(body[name])), "extra_body")
             raise InvalidParameter(
@@ -209,10 +207,15 @@ def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
     )
 
 
-def _encoded(value: Any) -> bytes:
+def _has_parts(message: Message) -> bool:
+    return type(message.get("content")) is list
+
+
+def _encoded(value: Any, *, with_files: bool) -> bytes:
     """UTF-8 JSON; a ValueError where a part has no JSON form."""
-    data = to_json(value, inf_nan_mode="constants")
-    if len(data) > _QUICKER_TO_WALK and _is_plainly_finite(value):
+    data = json_bytes(value) if with_files else plain_json_bytes(value)
+    # Of a body with a few long strings it is quicker to look through the values than the text.
+    if len(data) > LONG and _is_plainly_finite(value):
         return data
     if b"NaN" in data or b"Infinity" in data:  # as numbers, or only as words in some text
         from_json(data, allow_inf_nan=False)
@@ -236,7 +239,7 @@ def _is_plainly_finite(value: Any) -> bool:
 
 def _encodes(value: Any) -> bool:
     try:
-        _encoded(value)
+        _encoded(value, with_files=False)
     except ValueError:
         return False
     return True

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticSerializationError, to_json
+
+from sunra_integrations.protocol import json_bytes as module
+from sunra_integrations.protocol.json_bytes import LONG, json_bytes
+
+TEXT = st.text(st.sampled_from(["a", '"', "\\", "\n", "\0", "é", "水", "🙂"]), max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(TEXT | st.integers(0, 3), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(autouse=True)
+def _few_characters_are_long(monkeypatch):
+    monkeypatch.setattr(module, "LONG", 3)
+    monkeypatch.setattr(module, "_PART", 2)
+
+
+def outcome(encode, value):
+    try:
+        return encode(value)
+    except ValueError as error:
+        return type(error)
+
+
+@given(VALUES)
+def test_a_body_written_in_parts_is_what_it_is_in_one(value):
+    expected = outcome(lambda one: to_json(one, inf_nan_mode="constants"), value)
+    assert outcome(json_bytes, value) == expected
+
+
+@pytest.mark.parametrize("value", ["ab\ud800cd", ["abcd", object()], {"abcd": {1, object()}}])
+def test_what_has_no_json_form_is_a_value_error(value):
+    with pytest.raises(PydanticSerializationError):
+        json_bytes(value)
+
+
+def test_a_body_that_holds_itself_is_a_value_error():
+    message = {"content": [{"text": "a long text"}]}
+    message["content"].append(message)
+    with pytest.raises(ValueError, match="Circular"):
+        json_bytes(message)
+
+
+def test_nan_beside_a_long_string_is_written_as_such():
+    assert json_bytes(["a long text", math.nan]) == b'["a long text",NaN]'
+
+
+def test_a_string_of_many_parts_is_written_whole(monkeypatch):
+    monkeypatch.undo()
+    body = {"messages": [{"role": "user", "content": [{"text": "é🙂" * LONG}]}]}
+    assert json_bytes(body) == to_json(body)
