@@ -35,6 +35,20 @@ def test_it_is_what_httpx_would_make_of_it(stream):
     assert b"".join(made.stream) == made.content  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 1_000_000])
+async def test_a_body_is_sent_in_parts_as_often_as_it_is_asked_for(size):
+    messages = [{"role": "user", "content": "x" * size}]
+    asked = ChatRequest(model="m", messages=messages)
+    post = Post.of(Settings.resolve("key"), asked, stream=False, headers=None)
+    body = post.request(math.inf).stream
+    assert isinstance(body, httpx.ByteStream)
+    for _ in range(2):
+        parts, async_parts = list(body), [part async for part in body]
+        assert parts == async_parts
+        assert b"".join(parts) == post.content
+        assert max(map(len, parts)) <= 64 * 1024
+
+
 GIVEN = {
     "user-agent": ("user-agent", "mine"),
     "ACCEPT": ("accept", "mine"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -80,6 +80,7 @@ class Post:
             extensions={"timeout": self._waits(time_left)},
         )
         request.read()
+        request.stream = _Body(self.content)
         return request
 
     def request_by(
@@ -109,6 +110,25 @@ class Post:
         It is looked up when the body is first read, which is still to come.
         """
         response.request.extensions["timeout"]["read"] = _within(time_left, self.timeouts.stall)
+
+
+_PART = 64 * 1024
+
+
+class _Body(httpx.ByteStream):
+    """A body in parts: of all that a write leaves over httpcore makes a copy, again and again."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._content), _PART):
+            yield self._content[start : start + _PART]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
 
 
 def _replaced(headers: dict[str, str], by: Iterable[tuple[str, str]]) -> dict[str, str]:
