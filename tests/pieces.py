@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sunra_integrations.protocol.responses import NOTHING, ChoiceDelta, Chunk, ToolCallDelta, Usage
+from sunra_integrations.protocol.json_values import NOTHING
+from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
 
 words = st.sampled_from(["", "a", "Hé", " b"])
 _values = st.recursive(

@@ -6,7 +6,8 @@ import pytest
 
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.failures import failure
-from sunra_integrations.protocol.responses import count, read_usage
+from sunra_integrations.protocol.json_values import count
+from sunra_integrations.protocol.responses import read_usage
 
 
 def replied(*deltas, **choice):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.answer import AnswerReader
 from sunra_integrations.protocol.chunk_stream import ChunkStream
+from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.reply import Fold, fold
-from sunra_integrations.protocol.responses import NOTHING
 from tests.pieces import chunks
 from tests.wire_cases import stream_bytes
 

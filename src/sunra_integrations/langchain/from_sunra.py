@@ -23,9 +23,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
+from sunra_integrations.protocol.json_values import Json
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
-from sunra_integrations.protocol.responses import ChoiceDelta, Json, ToolCallDelta
+from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
 
 __all__ = [
     "MODEL_PROVIDER",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from sunra_integrations.protocol.responses import Json, Usage, count
+from sunra_integrations.protocol.json_values import Json, count
+from sunra_integrations.protocol.responses import Usage
 
 _PROMPT_DETAILS = {
     "cached_tokens": "cache_read",

@@ -6,20 +6,15 @@ the chunks add up to, so that none that was given out changes later.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 from llama_index.core.base.llms.types import (
-    AudioBlock,
     ChatMessage,
     ChatResponse,
-    CitationBlock,
     CompletionResponse,
     ContentBlock,
-    ImageBlock,
     LogProb,
     MessageRole,
     TextBlock,
@@ -27,13 +22,14 @@ from llama_index.core.base.llms.types import (
 )
 
 from sunra_integrations.llama_index import tool_calls
+from sunra_integrations.llama_index.answer_blocks import citations, images_and_others, sound
 from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses, unvalidated
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
+from sunra_integrations.protocol.json_values import NOTHING, Json, count
 from sunra_integrations.protocol.reply import Reply
-from sunra_integrations.protocol.responses import NOTHING, Json
 
 _text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
 _thinking_block = unvalidated.maker(
@@ -143,13 +139,13 @@ def message(
     extra: dict[str, Any] = {}
     if choice.message_extra:  # its own, however deep: what comes next is added to the choice's
         extra = deepcopy(dict(choice.message_extra))
-    if extra and (sound := _sound(extra)):
-        blocks.append(sound)
+    if extra and (block := sound(extra)):
+        blocks.append(block)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
-        images, others = _images_and_others(choice)
+        images, others = images_and_others(choice)
         blocks += images
-        blocks += _citations(choice)
+        blocks += citations(choice)
         extra |= {"annotations": list(choice.annotations)} if choice.annotations else {}
         extra |= {"content_parts": others} if others else {}
     if choice.refusal:
@@ -243,71 +239,7 @@ def _thinking(choice: Choice | ChoiceFold, counted: responses.Usage | None) -> T
     return _thinking_block(
         {
             "content": choice.reasoning or None,
-            "num_tokens": responses.count(details.get("reasoning_tokens")),
+            "num_tokens": count(details.get("reasoning_tokens")),
             "additional_information": information,
         }
-    )
-
-
-def _sound(extra: Json) -> AudioBlock | None:
-    """The sound of an answer; None while its base64 is not whole, as in the middle of a stream."""
-    match extra.get("audio"):
-        case {"data": str() as data} if data:
-            try:
-                base64.b64decode(data, validate=True)
-            except binascii.Error:
-                return None
-            return AudioBlock(audio=data.encode())
-        case _:
-            return None
-
-
-def _images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
-    """Images from either place where servers put them, and the parts that have no block."""
-    images: list[ImageBlock] = []
-    others: list[Json] = []
-    for part in (*choice.parts, *choice.images):
-        match part:
-            case {"type": "text" | "output_text"}:
-                continue
-            case {"image_url": {"url": str() as url}}:
-                images.append(_image(url))
-            case _:
-                others.append(part)
-    return images, others
-
-
-def _image(url: str) -> ImageBlock:
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime_type = head[len("data:") : -len(";base64")]
-        return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
-    return ImageBlock(url=url)
-
-
-def _citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
-    for annotation in choice.annotations:
-        match annotation:
-            case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
-                yield _citation(citation, choice.text)
-            case {"type": "url_citation", "url": str()}:
-                yield _citation(annotation, choice.text)
-            case _:  # kept in additional_kwargs["annotations"], as all of them are
-                continue
-
-
-def _citation(citation: Json, text: str) -> CitationBlock:
-    place = {
-        name: number
-        for name in ("start_index", "end_index")
-        if (number := responses.count(citation.get(name))) is not None
-    }
-    cited = citation.get("content")
-    if not isinstance(cited, str):
-        cited = text[place.get("start_index", 0) : place.get("end_index", 0)]
-    return CitationBlock(
-        cited_content=TextBlock(text=cited),
-        source=citation["url"],
-        title=str(citation.get("title") or ""),
-        additional_location_info=place,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llama_index.core.base.llms.types import LogProb
 
 from sunra_integrations.protocol import unvalidated
-from sunra_integrations.protocol.responses import Json
+from sunra_integrations.protocol.json_values import Json
 
 LogProbs = list[list[LogProb]]
 

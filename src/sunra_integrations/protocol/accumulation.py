@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from sunra_integrations.protocol.responses import Json
+from sunra_integrations.protocol.json_values import Json
 
 _SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated by servers, not continued."""

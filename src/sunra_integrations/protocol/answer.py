@@ -9,18 +9,14 @@ from pydantic_core import from_json
 from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.error_body import has_error
 from sunra_integrations.protocol.failures import clean, failure_in_body
+from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import (
-    NOTHING,
     ChoiceDelta,
     Chunk,
-    Json,
-    count,
-    objects,
     read_choice,
     read_chunk,
     read_text,
-    text,
 )
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder
 

@@ -11,12 +11,8 @@ from sunra_integrations.protocol.accumulation import (
     text_part,
     with_joined_text,
 )
-from sunra_integrations.protocol.responses import (
-    NOTHING,
-    ChoiceDelta,
-    Json,
-    ToolCallDelta,
-)
+from sunra_integrations.protocol.json_values import NOTHING, Json
+from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sunra_integrations.protocol.responses import Json, count, text
+from sunra_integrations.protocol.json_values import Json, count, text
 
 
 class Told(NamedTuple):

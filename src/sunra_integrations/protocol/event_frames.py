@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, Json, ToolCallDelta
+from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
 
 FrameReader = Callable[[bytes], Chunk | None]
 Around = Sequence[bytes]

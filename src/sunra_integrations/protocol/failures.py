@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from sunra_integrations import errors
 from sunra_integrations.protocol.error_body import Told, tell
-from sunra_integrations.protocol.responses import NOTHING
+from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wait
 
 _HINTS: dict[type[errors.SunraError], str] = {

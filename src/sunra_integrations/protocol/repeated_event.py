@@ -21,7 +21,8 @@ from pydantic_core import from_json, to_json
 
 from sunra_integrations.protocol import event_frames
 from sunra_integrations.protocol.event_frames import Around, Envelope, FrameReader
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, Json
+from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol.responses import ChoiceDelta, Chunk
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder, arguments_alone
 
 # Learning an event costs about as much as reading a few in full. Each that was read by repetition

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sunra_integrations.protocol.responses import Json
+from sunra_integrations.protocol.json_values import Json
 
 DEFAULT_FIELD = "reasoning"
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCall, nothing, said
-from sunra_integrations.protocol.responses import NOTHING, Chunk, Json, Usage
+from sunra_integrations.protocol.json_values import NOTHING, Json
+from sunra_integrations.protocol.responses import Chunk, Usage
 
 __all__ = ["Choice", "Fold", "Reply", "ToolCall", "fold"]
 

@@ -11,29 +11,9 @@ unstreamed answers cannot be understood differently.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
-Json = Mapping[str, Any]
-
-
-class _Nothing(dict[str, Any]):
-    """An empty dict that stays empty (a MappingProxyType could be neither pickled nor encoded)."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("this shared empty mapping cannot be changed; make a copy")
-
-    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return 0
-
-    def __reduce__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING: Json = _Nothing()
-"""The one empty mapping, shared by all that has nothing to say."""
+from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, others, text
 
 _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
@@ -42,7 +22,6 @@ _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logpr
 _USUAL_FIELDS = frozenset(("role", "content", "tool_calls"))
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
-_WORD = 2**63
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
@@ -164,19 +143,6 @@ def read_usage(value: object) -> Usage | None:
     )
 
 
-def count(value: object) -> int | None:
-    """A token count as an int; None where the value is no whole number, or none of 64 bits.
-
-    Nothing is counted in more, and Python refuses to print an integer of thousands of digits.
-    """
-    # By type and not by `match`: this runs for every event, and bool is a subclass of int.
-    if type(value) is int:
-        return value if -_WORD <= value < _WORD else None
-    if type(value) is float and -_WORD <= value < _WORD and value.is_integer():
-        return int(value)
-    return None
-
-
 def _amount(value: object) -> float | None:
     """A sum of money; None where the value is no number, or none that can be added up."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -274,25 +240,6 @@ def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | 
         others(event, _CHUNK_FIELDS),
         event,
     )
-
-
-def text(value: object) -> str | None:
-    """The value if it is a non-empty string, else None."""
-    return value if isinstance(value, str) and value else None
-
-
-def objects(value: object) -> tuple[Json, ...]:
-    """The JSON objects of a list; empty where the value is no list."""
-    if not value or not isinstance(value, list):
-        return ()
-    return tuple(item for item in value if isinstance(item, dict))
-
-
-def others(given: Json, known: frozenset[str]) -> Json:
-    """The fields of other names than the known ones."""
-    if known.issuperset(given):
-        return NOTHING
-    return {name: value for name, value in given.items() if name not in known}
 
 
 def _content_parts(content: object) -> tuple[Json, ...]:

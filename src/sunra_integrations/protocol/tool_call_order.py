@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.protocol.brackets import Brackets
-from sunra_integrations.protocol.responses import NOTHING, Json, ToolCallDelta, count, others, text
+from sunra_integrations.protocol.json_values import NOTHING, Json, count, others, text
+from sunra_integrations.protocol.responses import ToolCallDelta
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
 _GOING_ON = frozenset(("index", "type", "function"))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sunra_integrations.protocol.responses import NOTHING
+from sunra_integrations.protocol.json_values import NOTHING
 
 _M = TypeVar("_M", bound=BaseModel)
 _Maker = Callable[..., _M]
