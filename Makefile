@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 # What brings much along has an environment of its own.
 VENV_COOKBOOK := $(VENV)-cookbook
 VENV_RAY := $(VENV)-ray
+# What else is installed changes what an import costs: httpx brings rich along wherever it is there.
+VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
 BENCH_ARGS ?= --output docs
@@ -58,8 +60,8 @@ browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
 	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
 
-bench: $(VENV)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
+	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
 	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
@@ -109,8 +111,10 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group fuzz
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group bench
+$(VENV_BENCH)/.bench: pyproject.toml
+	$(PYTHON) -m venv $(VENV_BENCH)
+	$(VENV_BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV_BENCH)/bin/python -m pip install --quiet --editable . --group bench
 	@touch $@
 
 $(VENV_COOKBOOK)/.cookbook: pyproject.toml

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol import answer, repeated_event
+from sunra_integrations.protocol import answer, repeated_event, responses
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Reply
@@ -183,6 +183,18 @@ def learnt_from(data: bytes) -> RepeatedEvent:
     repeated = RepeatedEvent(stream._reader.calls_of)
     repeated.learn(data, chunk)
     return repeated
+
+
+MESSAGE = st.dictionaries(
+    st.sampled_from([*responses._MESSAGE_FIELDS, "odd"]),
+    st.one_of(st.none(), st.just(""), st.just([]), TEXT, st.just([{"type": "text", "text": "a"}])),
+)
+
+
+@given(choice=CHOICE, message=MESSAGE)
+def test_a_plain_choice_is_read_as_a_rich_one_would_be(choice, message):
+    read_in_short = responses.read_choice(choice, 0, message, ())
+    assert read_in_short == responses.read_rich_choice(choice, 0, message, ())
 
 
 BEGUN = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}}

@@ -6,6 +6,7 @@ framework adds no span to a method that has one.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -22,6 +23,8 @@ dispatcher = get_dispatcher("sunra_integrations.llama_index")
 
 def observed(method: _Method) -> _Method:
     """A method that spans observe."""
+    # A span asks for the signature in every call, and making it is slow.
+    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return hides_headers(cast("_Method", dispatcher.span(method)))
 
 

@@ -11,6 +11,7 @@ from sunra_integrations.protocol.requests import ChatRequest, unknown_parameter
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 """What can be set for all calls and per call; `messages` come with each call."""
+_OF_A_CALL = (*PARAMETERS, EXTRA_HEADERS)
 
 
 def check_known(names: Collection[str], known: Collection[str], *, where: str) -> None:
@@ -30,6 +31,6 @@ def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, An
     Raises:
         InvalidParameter: A name is unknown; it names the closest.
     """
-    check_known(call, (*PARAMETERS, EXTRA_HEADERS), where=" of a call")
+    check_known(call, _OF_A_CALL, where=" of a call")
     own = {name: value for name, value in call.items() if name != EXTRA_HEADERS}
     return parameters.merged(settings, own)

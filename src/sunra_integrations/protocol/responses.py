@@ -19,7 +19,6 @@ _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
 _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
-_USUAL_FIELDS = frozenset(("role", "content", "tool_calls"))
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
@@ -36,6 +35,7 @@ _MESSAGE_FIELDS = frozenset(
         "images",
     )
 )
+_RARE_FIELDS = tuple(_MESSAGE_FIELDS - {"role", "content", "tool_calls"})
 
 
 class Usage(NamedTuple):
@@ -191,19 +191,25 @@ def read_choice(
         message: Its `delta` or `message`; empty where that was null or missing.
         tool_calls: Its tool calls, each with a definite index.
     """
-    said = message.get
-    content = said("content")
-    finish_reason = text(choice.get("finish_reason"))
-    logprobs = choice.get("logprobs")
-    if not isinstance(logprobs, dict):
-        logprobs = None
+    content = message.get("content")
     extra = others(choice, _CHOICE_FIELDS)
     if (
-        extra is NOTHING
-        and _USUAL_FIELDS.issuperset(message)
-        and (content is None or isinstance(content, str))
+        (content is None or isinstance(content, str))
+        and extra is NOTHING
+        and _MESSAGE_FIELDS.issuperset(message)
+        and not any(map(message.get, _RARE_FIELDS))
     ):
+        finish_reason, logprobs = text(choice.get("finish_reason")), _logprobs(choice)
         return ChoiceDelta(index, content or "", "", tool_calls, finish_reason, logprobs)
+    return read_rich_choice(choice, index, message, tool_calls)
+
+
+def read_rich_choice(
+    choice: Json, index: int, message: Json, tool_calls: tuple[ToolCallDelta, ...]
+) -> ChoiceDelta:
+    """What `read_choice` gives, where anything but text and tool calls may be there."""
+    said = message.get
+    content = said("content")
     parts = _content_parts(content) if content else ()
     details = objects(said("reasoning_details"))
     reasoning, reasoning_field = _reasoning(message, details)
@@ -212,17 +218,22 @@ def read_choice(
         content if isinstance(content, str) else "".join(map(_text_of_part, parts)),
         reasoning,
         tool_calls,
-        finish_reason,
-        logprobs,
+        text(choice.get("finish_reason")),
+        _logprobs(choice),
         text(said("refusal")) or "",
         parts,
         details,
         objects(said("annotations")),
         objects(said("images")),
-        extra,
+        others(choice, _CHOICE_FIELDS),
         others(message, _MESSAGE_FIELDS),
         reasoning_field,
     )
+
+
+def _logprobs(choice: Json) -> Json | None:
+    logprobs = choice.get("logprobs")
+    return logprobs if isinstance(logprobs, dict) else None
 
 
 def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
