@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import AsyncGenerator
 from ssl import SSLContext
 from typing import Any
@@ -86,6 +87,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=list(response.raw_headers),
                 stream=_ResponseBody(response, request, body),
             )
+        await _nothing_is_handled()
         raise fault  # here, where it takes no context along
 
     async def aclose(self) -> None:
@@ -181,6 +183,7 @@ class _ResponseBody(httpx.AsyncByteStream):
         content.set_exception(None)  # type: ignore[arg-type]  # its default, and the way back to it
         if piece := content.read_nowait():
             yield piece
+        await _nothing_is_handled()
         raise fault
 
     def _wait_as_long_as_the_request_says_now(self) -> None:
@@ -196,6 +199,15 @@ class _ResponseBody(httpx.AsyncByteStream):
         self._response.close()
         if was_left_early:
             await asyncio.sleep(0)  # in this step the loop closes the socket
+
+
+async def _nothing_is_handled() -> None:
+    """Makes sure that an exception which was caught is no context of the next one.
+
+    In Python 3.10 it can be, behind its `except`, until the coroutine is resumed.
+    """
+    if sys.version_info < (3, 11):
+        await asyncio.sleep(0)
 
 
 def _as_httpx(error: Exception) -> Exception:
