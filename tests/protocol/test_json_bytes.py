@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sunra_integrations.protocol import json_bytes as module
+from sunra_integrations.protocol import requests
 from sunra_integrations.protocol.json_bytes import LONG, json_bytes
+from sunra_integrations.protocol.requests import ChatRequest
 
 TEXT = st.text(st.sampled_from(["a", '"', "\\", "\n", "\0", "é", "水", "🙂"]), max_size=12)
 VALUES = st.recursive(
@@ -62,3 +65,38 @@ def test_a_string_of_many_parts_is_written_whole(monkeypatch):
     monkeypatch.undo()
     body = {"messages": [{"role": "user", "content": [{"text": "é🙂" * LONG}]}]}
     assert json_bytes(body) == to_json(body)
+
+
+FILES = {
+    "image": {"type": "image_url", "image_url": {"url": "A" * LONG}},
+    "sound": {"type": "input_audio", "input_audio": {"data": "A" * LONG, "format": "wav"}},
+    "document": {"type": "file", "file": {"filename": "a.pdf", "file_data": "A" * LONG}},
+    "video": {"type": "video_url", "video_url": {"url": "A" * LONG}},
+}
+NO_FILES = {
+    "words": "A" * LONG,
+    "parts": [{"type": "text", "text": "A"}, {"type": "image_url", "image_url": {"url": "A"}}],
+}
+
+
+def encoded(content: object) -> tuple[bytes, bool]:
+    """The body of a request, and whether it was written in parts."""
+    request = ChatRequest(model="m", messages=[{"role": "user", "content": content}])
+    with patch.object(requests, "json_bytes", wraps=json_bytes) as in_parts:
+        return request.encode(stream=False), in_parts.called
+
+
+@pytest.mark.parametrize("part", FILES.values(), ids=FILES)
+def test_a_request_that_carries_a_file_is_written_in_parts(monkeypatch, part):
+    monkeypatch.undo()
+    body, in_parts = encoded([{"type": "text", "text": "Look"}, part])
+    assert in_parts
+    assert from_json(body)["messages"][0]["content"][1] == part
+
+
+@pytest.mark.parametrize("content", NO_FILES.values(), ids=NO_FILES)
+def test_one_that_carries_none_is_not_looked_through(monkeypatch, content):
+    monkeypatch.undo()
+    body, in_parts = encoded(content)
+    assert not in_parts
+    assert from_json(body)["messages"][0]["content"] == content

@@ -43,9 +43,16 @@ def plain_json_bytes(value: Any) -> bytes:
     return to_json(value, inf_nan_mode="constants")
 
 
+def holds_long(value: Any, depth: int) -> bool:
+    """Whether plain JSON is or holds a long string, no more than so many lists and dicts deep."""
+    if type(value) is str:
+        return len(value) >= LONG
+    return any(holds_long(item, depth - 1) for item in _items(value, depth))
+
+
 def _pieces(value: Any, depth: int) -> Iterator[bytes | str]:
     """JSON, but for the insides of long strings, which are given as they are."""
-    if not _holds_long(value, depth):
+    if not holds_long(value, depth):
         yield plain_json_bytes(value)
     elif type(value) is str:
         yield from (b'"', value, b'"')
@@ -65,12 +72,6 @@ def _inside_quotes(text: str) -> Iterator[bytes]:
     """JSON escapes each character by itself, so what is made of parts is made of the whole."""
     for start in range(0, len(text), _PART):
         yield to_json(text[start : start + _PART])[1:-1]
-
-
-def _holds_long(value: Any, depth: int) -> bool:
-    if type(value) is str:
-        return len(value) >= LONG
-    return any(_holds_long(item, depth - 1) for item in _items(value, depth))
 
 
 def _items(value: Any, depth: int) -> Any:

@@ -18,13 +18,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.json_bytes import LONG, json_bytes, plain_json_bytes
+from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
 
 Message = dict[str, Any]
 """A message as the wire has it: `{"role": …, "content": …}`."""
 
 _REQUIRED = ("model", "messages")
 _SHOWN_VALUE = 200
+_DEPTH_OF_FILE = 2
+"""Objects from a part of a message down to its file: `part["image_url"]["url"]`."""
 
 
 class ChatRequest(BaseModel):
@@ -127,7 +129,7 @@ class ChatRequest(BaseModel):
         """
         body = self.body(stream=stream)
         try:
-            return _encoded(body, with_files=any(map(_has_parts, self.messages)))
+            return _encoded(body, with_files=any(map(_carries_file, self.messages)))
         except ValueError as error:
             name = next((name for name in body if not _encodes(body[name])), "extra_body")
             raise InvalidParameter(
@@ -207,15 +209,20 @@ def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
     )
 
 
-def _has_parts(message: Message) -> bool:
-    return type(message.get("content")) is list
+def _carries_file(message: Message) -> bool:
+    content = message.get("content")
+    return type(content) is list and any(map(_is_file, content))
+
+
+def _is_file(part: Any) -> bool:
+    """Whether a part holds a long string in the place of an image, a sound or a document."""
+    return type(part) is dict and part.get("type") != "text" and holds_long(part, _DEPTH_OF_FILE)
 
 
 def _encoded(value: Any, *, with_files: bool) -> bytes:
     """UTF-8 JSON; a ValueError where a part has no JSON form."""
     data = json_bytes(value) if with_files else plain_json_bytes(value)
-    # Of a body with a few long strings it is quicker to look through the values than the text.
-    if len(data) > LONG and _is_plainly_finite(value):
+    if with_files and _is_plainly_finite(value):  # quicker than to look through all the text
         return data
     if b"NaN" in data or b"Infinity" in data:  # as numbers, or only as words in some text
         from_json(data, allow_inf_nan=False)
