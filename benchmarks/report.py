@@ -61,7 +61,7 @@ What a call costs on the client, ours and the peers', measured side by side. Mad
 - *[aiohttp]* carries async calls by aiohttp; sync calls never do. The others are on httpx.
 - An import is compared with what any chat model with tools stands on: `BaseChatModel`, tools and
   output parsers, or `FunctionCallingLLM`. The interpreter's own start is not counted. Nothing but
-  the contestants is installed: where rich is, httpx imports its command line as well, 0.03 more.
+  the contestants is installed: where rich is, httpx imports its command line as well.
 - Instances are compared as each class makes them, with its own HTTP client; then each is called
   once. Their memory is what the process has grown by.
 - In a crowd the server takes its time, as models do: without, few calls are really under way at

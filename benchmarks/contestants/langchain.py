@@ -85,7 +85,7 @@ class AsyncListener(AsyncCallbackHandler):
 
     tokens = 0
 
-    async def on_llm_new_token(self, token: Any, **_: Any) -> None:  # noqa: ARG002
+    async def on_llm_new_token(self, token: Any, **_: Any) -> None:  # noqa: ARG002 - the framework's signature
         """One more."""
         self.tokens += 1
 

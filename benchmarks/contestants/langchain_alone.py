@@ -41,8 +41,8 @@ class AloneChatModel(BaseChatModel):
     def _generate(
         self,
         messages: list[BaseMessage],  # noqa: ARG002 - the framework's signature
-        stop: list[str] | None = None,  # noqa: ARG002
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        stop: list[str] | None = None,  # noqa: ARG002 - the framework's signature
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self.answer))])
@@ -51,15 +51,15 @@ class AloneChatModel(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> ChatResult:
         return self._generate(messages, stop)
 
     def _stream(
         self,
-        messages: list[BaseMessage],  # noqa: ARG002
-        stop: list[str] | None = None,  # noqa: ARG002
+        messages: list[BaseMessage],  # noqa: ARG002 - the framework's signature
+        stop: list[str] | None = None,  # noqa: ARG002 - the framework's signature
         run_manager: CallbackManagerForLLMRun | None = None,
         **_: Any,
     ) -> Iterator[ChatGenerationChunk]:
@@ -71,8 +71,8 @@ class AloneChatModel(BaseChatModel):
 
     async def _astream(
         self,
-        messages: list[BaseMessage],  # noqa: ARG002
-        stop: list[str] | None = None,  # noqa: ARG002
+        messages: list[BaseMessage],  # noqa: ARG002 - the framework's signature
+        stop: list[str] | None = None,  # noqa: ARG002 - the framework's signature
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **_: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:

@@ -54,17 +54,17 @@ class AloneLLM(FunctionCallingLLM):
         return LLMMetadata(is_chat_model=True, is_function_calling_model=True)
 
     @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponse:  # noqa: ARG002
+    def chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponse:  # noqa: ARG002 - the framework's signature
         """The answer."""
         return ChatResponse(message=ChatMessage(self.answer, role=MessageRole.ASSISTANT))
 
     @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponse:  # noqa: ARG002
+    async def achat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponse:  # noqa: ARG002 - the framework's signature
         """The answer."""
         return ChatResponse(message=ChatMessage(self.answer, role=MessageRole.ASSISTANT))
 
     @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponseGen:  # noqa: ARG002
+    def stream_chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponseGen:  # noqa: ARG002 - the framework's signature
         """The answer so far, again and again."""
 
         def responses() -> ChatResponseGen:
@@ -78,7 +78,7 @@ class AloneLLM(FunctionCallingLLM):
     @llm_chat_callback()
     async def astream_chat(
         self,
-        messages: Sequence[ChatMessage],  # noqa: ARG002
+        messages: Sequence[ChatMessage],  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> ChatResponseAsyncGen:
         """The answer so far, again and again."""
@@ -94,11 +94,11 @@ class AloneLLM(FunctionCallingLLM):
     def _prepare_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,
         tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,  # noqa: ARG002
+        user_msg: str | ChatMessage | None = None,  # noqa: ARG002 - the framework's signature
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,  # noqa: ARG002
-        allow_parallel_tool_calls: bool = False,  # noqa: ARG002
-        tool_required: bool = False,  # noqa: ARG002
+        verbose: bool = False,  # noqa: ARG002 - the framework's signature
+        allow_parallel_tool_calls: bool = False,  # noqa: ARG002 - the framework's signature
+        tool_required: bool = False,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> dict[str, Any]:
         converted = [tool.metadata.to_openai_tool() for tool in tools]

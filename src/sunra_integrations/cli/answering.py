@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from types import TracebackType
 
+from typing_extensions import Self
+
 from sunra_integrations.cli.markdown import LiveMarkdown
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.errors import Refused
@@ -87,7 +89,7 @@ class _View:
         self._text_line_open = False
         self._aside_line_open = False
 
-    def __enter__(self) -> _View:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -30,7 +30,7 @@ _Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
 def _with_its_signature(hook: _Hook) -> _Hook:
     """The hook with its signature ready: core asks for it in every call, and making it is slow."""
-    hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]
+    hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]  # `inspect` looks there
     return hook
 
 

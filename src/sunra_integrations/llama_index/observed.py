@@ -24,7 +24,7 @@ dispatcher = get_dispatcher("sunra_integrations.llama_index")
 def observed(method: _Method) -> _Method:
     """A method that spans observe."""
     # A span asks for the signature in every call, and making it is slow.
-    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    method.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]  # `inspect` looks there
     return hides_headers(cast("_Method", dispatcher.span(method)))
 
 

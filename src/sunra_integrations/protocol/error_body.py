@@ -71,7 +71,7 @@ def _tell_object(error: Json) -> Told:
         details=details,
         retryable=retryable if isinstance(retryable, bool) else None,
         request_id=text(error.get("request_id")),
-        status=status if status is not None and 400 <= status < 600 else None,  # noqa: PLR2004
+        status=status if status is not None and 400 <= status < 600 else None,  # noqa: PLR2004 - HTTP's classes of errors
     )
 
 
@@ -100,4 +100,4 @@ def _upstream_words(error: Json) -> str | None:
 
 
 def _status_in(code: str) -> int | None:
-    return int(code) if code.isdecimal() and len(code) == 3 else None  # noqa: PLR2004
+    return int(code) if code.isdecimal() and len(code) == 3 else None  # noqa: PLR2004 - digits of an HTTP status

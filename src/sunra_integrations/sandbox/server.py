@@ -8,6 +8,8 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 try:
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -137,7 +139,7 @@ class Sandbox:
         if running is not None:
             running.stop()
 
-    def __enter__(self) -> "Sandbox":  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -149,7 +151,7 @@ class Sandbox:
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> "Sandbox":  # noqa: PYI034
+    async def __aenter__(self) -> Self:
         self.start()
         return self
 

@@ -146,11 +146,13 @@ def _answer(
 def judged_status(status: int, took: str) -> Finding:
     """The finding about what a question without a key or a body was answered with."""
     found = f"answers in {took}, with {status} to a question without a key"
-    if 300 <= status < 400:  # noqa: PLR2004 - the HTTP class
-        return warn("HTTP", found, "Redirects are not followed: set the base URL they lead to.")
-    if status >= 500:  # noqa: PLR2004 - the HTTP class
-        return warn("HTTP", found, "The gateway, or a proxy before it, has trouble: try later.")
-    return ok("HTTP", found)
+    match status // 100:
+        case 3:
+            return warn("HTTP", found, "Redirects are not followed: set the base URL they lead to.")
+        case 1 | 2 | 4:
+            return ok("HTTP", found)
+        case _:
+            return warn("HTTP", found, "The gateway, or a proxy before it, has trouble: try later.")
 
 
 def judged_clock(date: str | None, now: float) -> Finding:

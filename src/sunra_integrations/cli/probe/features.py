@@ -118,9 +118,10 @@ async def _logprobs(asker: Asker) -> Verdict:
 
 
 async def _several_choices(asker: Asker) -> Verdict:
-    reply = await asker.create("Answer with the one word: hello", n=2)
+    asked = 2
+    reply = await asker.create("Answer with the one word: hello", n=asked)
     count = len(reply.choices)
-    return _heeded(count == 2, "two choices", f"{count} in place of two")  # noqa: PLR2004
+    return _heeded(count == asked, "two choices", f"{count} in place of two")
 
 
 async def _seed(asker: Asker) -> Verdict:

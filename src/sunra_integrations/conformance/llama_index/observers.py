@@ -52,7 +52,7 @@ class Spans(BaseSpanHandler[SimpleSpan]):
         bound_args: BoundArguments,
         instance: Any | None = None,
         parent_span_id: str | None = None,
-        tags: dict[str, Any] | None = None,  # noqa: ARG002
+        tags: dict[str, Any] | None = None,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> SimpleSpan:
         """Keeps a span's name, arguments and object."""
@@ -63,8 +63,8 @@ class Spans(BaseSpanHandler[SimpleSpan]):
         self,
         id_: str,
         bound_args: BoundArguments,  # noqa: ARG002 - the framework's signature
-        instance: Any | None = None,  # noqa: ARG002
-        result: Any | None = None,  # noqa: ARG002
+        instance: Any | None = None,  # noqa: ARG002 - the framework's signature
+        result: Any | None = None,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> SimpleSpan | None:
         """The span that ends."""
@@ -74,8 +74,8 @@ class Spans(BaseSpanHandler[SimpleSpan]):
         self,
         id_: str,
         bound_args: BoundArguments,  # noqa: ARG002 - the framework's signature
-        instance: Any | None = None,  # noqa: ARG002
-        err: BaseException | None = None,  # noqa: ARG002
+        instance: Any | None = None,  # noqa: ARG002 - the framework's signature
+        err: BaseException | None = None,  # noqa: ARG002 - the framework's signature
         **_: Any,
     ) -> SimpleSpan | None:
         """The span that fails."""
