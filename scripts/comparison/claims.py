@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ Make = Callable[..., Any]
 
 _RECORDINGS = Path(__file__).parents[2] / "tests" / "wire"
 _LOOPS = 3
+_MODEL = "openai/gpt-4o"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class Contestant:
     name: str
     package: str
     make: Callable[..., Any]
+
+
+def maker(module: str, name: str, *, url_field: str, **known: Any) -> Callable[..., Any]:
+    """Makes a class against a sandbox; its module is imported only then, for peers may be missing.
+
+    Args:
+        module: Where the class is.
+        name: The class.
+        url_field: Its argument for the base URL.
+        **known: What a user has to tell it besides.
+    """
+
+    def make(sandbox: Sandbox, **fields: Any) -> Any:
+        kind = getattr(import_module(module), name)
+        given = {"model": _MODEL, "api_key": sandbox.api_key, url_field: sandbox.base_url}
+        return kind(**{**given, **known, "max_retries": 0, **fields})
+
+    return make
 
 
 def outcome(claim: Claim, contestant: Contestant) -> Seen:

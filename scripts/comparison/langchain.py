@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 from contextlib import suppress
-from functools import reduce
-from importlib import import_module
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -17,40 +16,29 @@ from scripts.comparison.claims import (
     Make,
     Seen,
     in_loops,
+    maker,
     raises,
     recorded_answer,
     recorded_stream,
 )
-from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import Http, Sandbox
 
 _TRAPS = "tests/langchain/test_traps.py"
-_MODEL = "openai/gpt-4o"
 _NO_CREDIT = Http(
     402,
     {"error": {"type": "billing", "code": "INSUFFICIENT_CREDIT", "message": "Pay first."}},
 )
 
 
-def _peer(module: str, name: str) -> Any:
-    def make(sandbox: Sandbox, **fields: Any) -> Any:
-        kind = getattr(import_module(module), name)
-        given = {"model": _MODEL, "api_key": sandbox.api_key, "base_url": sandbox.base_url}
-        return kind(**{**given, "max_retries": 0, **fields})
+_made = partial(maker, url_field="base_url")
 
-    return make
-
-
-def _ours(sandbox: Sandbox, **fields: Any) -> ChatSunra:
-    given = {"model": _MODEL, "api_key": sandbox.api_key, "base_url": sandbox.base_url}
-    return ChatSunra(**{**given, "max_retries": 0, **fields})
-
-
-OURS = Contestant("ChatSunra", "sunra-integrations", _ours)
+OURS = Contestant(
+    "ChatSunra", "sunra-integrations", _made("sunra_integrations.langchain", "ChatSunra")
+)
 PEERS = (
-    Contestant("ChatOpenAI", "langchain-openai", _peer("langchain_openai", "ChatOpenAI")),
+    Contestant("ChatOpenAI", "langchain-openai", _made("langchain_openai", "ChatOpenAI")),
     Contestant(
-        "ChatOpenRouter", "langchain-openrouter", _peer("langchain_openrouter", "ChatOpenRouter")
+        "ChatOpenRouter", "langchain-openrouter", _made("langchain_openrouter", "ChatOpenRouter")
     ),
 )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from importlib import import_module
-from typing import Any
+from functools import partial
 
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
 from llama_index.core.tools import FunctionTool
@@ -15,38 +14,25 @@ from scripts.comparison.claims import (
     Make,
     Seen,
     in_loops,
+    maker,
     raises,
     recorded_answer,
     recorded_stream,
 )
-from sunra_integrations.llama_index import Sunra
 from sunra_integrations.sandbox import Http, Sandbox, sse
 
 _SUITE = "src/sunra_integrations/conformance/llama_index"
-_MODEL = "openai/gpt-4o"
 _ASKED = [ChatMessage("Hi")]
 
 
-def _peer(module: str, name: str, **known: Any) -> Any:
-    def make(sandbox: Sandbox, **fields: Any) -> Any:
-        kind = getattr(import_module(module), name)
-        given = {"model": _MODEL, "api_key": sandbox.api_key, "api_base": sandbox.base_url}
-        return kind(**{**given, **known, "max_retries": 0, **fields})
+_made = partial(maker, url_field="api_base")
 
-    return make
-
-
-def _ours(sandbox: Sandbox, **fields: Any) -> Sunra:
-    given = {"model": _MODEL, "api_key": sandbox.api_key, "api_base": sandbox.base_url}
-    return Sunra(**{**given, "max_retries": 0, **fields})
-
-
-OURS = Contestant("Sunra", "sunra-integrations", _ours)
+OURS = Contestant("Sunra", "sunra-integrations", _made("sunra_integrations.llama_index", "Sunra"))
 PEERS = (
     Contestant(
         "OpenAILike",
         "llama-index-llms-openai-like",
-        _peer(
+        _made(
             "llama_index.llms.openai_like",
             "OpenAILike",
             is_chat_model=True,
@@ -56,7 +42,7 @@ PEERS = (
     Contestant(
         "OpenRouter",
         "llama-index-llms-openrouter",
-        _peer("llama_index.llms.openrouter", "OpenRouter"),
+        _made("llama_index.llms.openrouter", "OpenRouter"),
     ),
 )
 
