@@ -13,8 +13,12 @@ from sunra_integrations.protocol.json_values import Json
 
 _SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated by servers, not continued."""
-_WRITTEN_ON = frozenset(("text", "summary", "data"))
+_SIGNED = frozenset(("signature", "data", "encrypted_content"))
+"""What a vendor signed or encrypted in a reasoning detail: it is valid only as it came."""
+_WRITTEN_ON = frozenset(("text", "summary", "thinking"))
 """Strings of these names in a reasoning detail are continued; all others are its own."""
+_LISTS_OF_DETAILS = frozenset(("thinking_blocks",))
+"""Unknown lists that hold reasoning details: LiteLLM streams Claude's thinking in these."""
 
 
 def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
@@ -37,7 +41,8 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
             case [str(), *_]:
                 total[name] = "".join(run)
             case [list(), *_]:
-                total[name] = list(chain.from_iterable(run))
+                items = list(chain.from_iterable(run))
+                total[name] = joined_details(items) if name in _LISTS_OF_DETAILS else items
             case _:
                 total[name] = accumulated(run)
     return total
@@ -46,46 +51,54 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
 def _goes_on(name: str, last: object, value: object) -> bool:
     match last, value:
         case (str(), str()):
-            return name not in _SAID_ONCE
+            return name not in _SAID_ONCE and not name.endswith("signature")
         case (list(), list()) | (dict(), dict()):
             return True
         case _:
             return False
 
 
-def join_details(joined: list[Json], pieces: Iterable[Json]) -> None:
-    """Appends reasoning details piece to piece, unchanged in all else, ready to be replayed.
+def joined_details(pieces: Iterable[Any]) -> list[Any]:
+    """Reasoning details of a stream put together, ready to be replayed.
 
-    Pieces of one detail share type and index; their text, summary and data are continued.
+    Text and summaries are continued. A detail that is signed or encrypted is finished, because
+    its vendor checks the signature against exactly what was signed.
     """
     # Gathered first and joined once: joining at each piece would copy all that came before it.
-    details = [[joined.pop()]] if joined else []
+    details: list[tuple[Any, list[Any]]] = []
     for piece in pieces:
         if details and _continues(details[-1][0], piece):
-            details[-1].append(piece)
+            known, run = details[-1]
+            known.update({name: value for name, value in piece.items() if value or not known.get(name)})
+            run.append(piece)
         else:
-            details.append([piece])
-    joined.extend(pieces[0] if len(pieces) == 1 else _continued(pieces) for pieces in details)
+            details.append((dict(piece) if isinstance(piece, dict) else piece, [piece]))
+    return [run[0] if len(run) == 1 else _continued(known, run) for known, run in details]
 
 
-def _continues(first: Json, piece: Json) -> bool:
-    same_id = not piece.get("id") or first.get("id") == piece.get("id")
-    return same_id and all(first.get(name) == piece.get(name) for name in ("type", "index"))
+def _continues(known: Any, piece: Any) -> bool:
+    """Whether a piece adds to a detail and contradicts nothing that is known of it."""
+    if not isinstance(known, dict) or not isinstance(piece, dict):
+        return False
+    if any(known.get(name) for name in _SIGNED) or piece.get("data"):
+        return False
+    if piece.get("id") and known.get("id") != piece["id"]:
+        return False
+    return all(known.get(name) == piece.get(name) for name in ("type", "index")) and all(
+        not value or not known.get(name) or known[name] == value
+        for name, value in piece.items()
+        if name not in _WRITTEN_ON
+    )
 
 
-def _continued(pieces: list[Json]) -> Json:
-    """The pieces of one detail as one; of a field that is no text, the last one said counts."""
-    joined: dict[str, Any] = {}
-    written: dict[str, list[str]] = {}
-    for piece in pieces:
-        for name, value in piece.items():
-            if name in _WRITTEN_ON and isinstance(value, str):
-                written.setdefault(name, []).append(value)
-            if value is not None or name not in joined:
-                joined[name] = value
-    return joined | {
-        name: "".join(texts) for name, texts in written.items() if isinstance(joined[name], str)
+def _continued(known: dict[str, Any], run: list[Json]) -> Json:
+    """The pieces of one detail as one."""
+    written = {
+        name: "".join(piece[name] for piece in run if isinstance(piece.get(name), str))
+        for name in _WRITTEN_ON
+        if isinstance(known.get(name), str)
     }
+    return {**known, **written}
 
 
 def with_joined_text(parts: Iterable[Json]) -> tuple[Json, ...]:

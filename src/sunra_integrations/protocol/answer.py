@@ -20,8 +20,6 @@ from sunra_integrations.protocol.responses import (
 )
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder
 
-_LONGEST_PREFIX = 80
-
 
 class AnswerReader:
     """Reads the objects of one answer in order, and keeps what they add up to.
@@ -30,6 +28,8 @@ class AnswerReader:
         message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
         request_id: The answer's `x-request-id`, put on every chunk.
         so_far: Where the chunks are added up.
+        answer_id: Distinguishes this answer from others in the ids made for calls without one,
+            where neither the answer's own id nor `request_id` does.
     """
 
     def __init__(
@@ -38,11 +38,13 @@ class AnswerReader:
         *,
         request_id: str | None = None,
         so_far: Fold | None = None,
+        answer_id: str = "sunra",
     ) -> None:
+        self._answer_id = request_id or answer_id
         self._message_field = message_field
         self._request_id = request_id
         self._tool_calls: dict[int, ToolCallOrder] = {}
-        self.so_far = Fold() if so_far is None else so_far
+        self.so_far = Fold(whole=message_field == "message") if so_far is None else so_far
 
     def read(self, body: Json) -> Chunk:
         """One event of a stream, or one whole completion, as a Chunk.
@@ -91,15 +93,21 @@ class AnswerReader:
             return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
         if order is None:
-            # Cut, because every call without an id repeats it.
-            prefix = f"call_{(text(body.get('id')) or 'sunra')[:_LONGEST_PREFIX]}_{index}"
-            order = self._tool_calls[index] = ToolCallOrder(prefix)
+            answer_id = text(body.get("id")) or self._answer_id
+            order = self._tool_calls[index] = ToolCallOrder(f"call_{answer_id}_{index}")
         whole = self._message_field == "message"
         return read_choice(choice, index, message, order.place(entries, whole=whole))
 
 
-def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
+def read_completion(
+    body: bytes, *, request_id: str | None = None, answer_id: str = "sunra"
+) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
+
+    Args:
+        body: The bytes.
+        request_id: The answer's `x-request-id`.
+        answer_id: As `AnswerReader` takes it.
 
     Raises:
         SunraError: The body carries an error instead.
@@ -115,7 +123,7 @@ def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
             f"{excerpt(body)}",
             request_id=request_id,
         )
-    reader = AnswerReader("message", request_id=request_id)
+    reader = AnswerReader("message", request_id=request_id, answer_id=answer_id)
     reader.read(value)
     if not reader.so_far.begun:
         if "choices" not in value and ("message" in value or "detail" in value):

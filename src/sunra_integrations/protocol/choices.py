@@ -7,7 +7,7 @@ from typing import Any
 
 from sunra_integrations.protocol.accumulation import (
     accumulated,
-    join_details,
+    joined_details,
     text_part,
     with_joined_text,
 )
@@ -32,8 +32,11 @@ class ToolCall:
     extra: Json = field(default_factory=nothing)
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments as a dict (`{}` where there were none); None where they are broken."""
-        return parse_arguments(self.arguments)
+        """The arguments as a dict (`{}` where there were none); None where they are broken.
+
+        A custom tool takes text, which is never a dict of arguments.
+        """
+        return None if self.extra.get("type") == "custom" else parse_arguments(self.arguments)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class ChoiceFold:
         "_refusals",
         "_texts",
         "_unsettled",
+        "_whole",
         "annotations",
         "extra",
         "finish_reason",
@@ -126,7 +130,8 @@ class ChoiceFold:
         "tool_calls",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self.text = ""
         self.reasoning = ""
         self.reasoning_field: str | None = None
@@ -167,8 +172,9 @@ class ChoiceFold:
         if delta.logprobs is not None:
             self._add_logprobs(delta.logprobs)
         if delta.reasoning:
+            if not self.reasoning and not self._reasonings:  # until here it was empty, if anything
+                self.reasoning_field = delta.reasoning_field
             self._reasonings.append(delta.reasoning)
-            self.reasoning_field = self.reasoning_field or delta.reasoning_field
             self._unsettled = True
         if delta.adds_rarities:
             self._add_rarities(delta)
@@ -214,6 +220,8 @@ class ChoiceFold:
             self.extra.update(said(delta.extra))
         if delta.message_extra:
             self._message_extras.append(delta.message_extra)
+        if self.reasoning_field is None:
+            self.reasoning_field = delta.reasoning_field
 
     def _add_logprobs(self, logprobs: Json) -> None:
         if self.logprobs is None:
@@ -243,7 +251,8 @@ class ChoiceFold:
         self.reasoning += "".join(self._reasonings)
         self.refusal += "".join(self._refusals)
         if self._details:
-            join_details(self.reasoning_details, self._details)
+            details = [*self.reasoning_details, *self._details]
+            self.reasoning_details = details if self._whole else joined_details(details)
         if self._parts:
             self.parts = with_joined_text((*self.parts, *self._parts))
         if self._message_extras:

@@ -31,6 +31,7 @@ class ChunkStream:
             has cut the answer short.
         max_event_bytes: An event longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
+        answer_id: As `AnswerReader` takes it.
     """
 
     def __init__(
@@ -40,11 +41,14 @@ class ChunkStream:
         choices_asked: int = 1,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         so_far: Fold | None = None,
+        answer_id: str = "sunra",
     ) -> None:
         self._request_id = request_id
         self._choices_asked = choices_asked
         self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._reader = AnswerReader(request_id=request_id, so_far=so_far)
+        self._reader = AnswerReader(
+            request_id=request_id, so_far=so_far, answer_id=answer_id
+        )
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""

@@ -54,13 +54,17 @@ def fold(chunks: Iterable[Chunk]) -> Reply:
 class Fold:
     """Adds up chunks as they come; what they add up to may be asked at any time.
 
+    Args:
+        whole: The one chunk is a whole completion, in which nothing is left to join.
+
     Attributes:
         usage: The latest usage.
         request_id: The answer's.
         extra: Unknown top-level fields.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self.usage: Usage | None = None
         self.request_id: str | None = None
         self.extra: dict[str, Any] = {}
@@ -85,7 +89,7 @@ class Fold:
         for delta in chunk.choices:
             choice = self._choices.get(delta.choice_index)
             if choice is None:
-                choice = self._choices[delta.choice_index] = ChoiceFold()
+                choice = self._choices[delta.choice_index] = ChoiceFold(whole=self._whole)
             choice.add(delta)
         _, said_id, model, created, fingerprint, usage, self.request_id, extra, _ = chunk
         if self._id is None:

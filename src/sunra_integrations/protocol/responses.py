@@ -22,6 +22,8 @@ _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logpr
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
+_PLAIN_THINKING = frozenset(("type", "thinking", "closed"))
+"""`closed` says that a thought was not cut off, as Mistral's API sends it with each."""
 _MESSAGE_FIELDS = frozenset(
     (
         "role",
@@ -198,6 +200,7 @@ def read_choice(
         and extra is NOTHING
         and _MESSAGE_FIELDS.issuperset(message)
         and not any(map(message.get, _RARE_FIELDS))
+        and (content or not _has_empty_reasoning(message))
     ):
         finish_reason, logprobs = text(choice.get("finish_reason")), _logprobs(choice)
         return ChoiceDelta(index, content or "", "", tool_calls, finish_reason, logprobs)
@@ -212,7 +215,7 @@ def read_rich_choice(
     content = said("content")
     parts = _content_parts(content) if content else ()
     details = objects(said("reasoning_details"))
-    reasoning, reasoning_field = _reasoning(message, details)
+    reasoning, reasoning_field = _reasoning(message, details, parts)
     return ChoiceDelta(
         index,
         content if isinstance(content, str) else "".join(map(_text_of_part, parts)),
@@ -265,13 +268,48 @@ def _text_of_part(part: Json) -> str:
     return value if isinstance(value, str) and part.get("type") in _TEXT_PARTS else ""
 
 
-def _reasoning(message: Json, details: tuple[Json, ...]) -> tuple[str, str | None]:
+def _reasoning(
+    message: Json, details: tuple[Json, ...], parts: tuple[Json, ...]
+) -> tuple[str, str | None]:
     """The reasoning text and its field; servers that use two spellings send one text twice."""
     for name in _REASONING_FIELDS:
         spoken = message.get(name)
         if spoken and isinstance(spoken, str):
             return spoken, name
-    return ("".join(map(_text_of_detail, details)) if details else ""), None
+    empty = next((name for name in _REASONING_FIELDS if message.get(name) == ""), None)
+    spoken = "".join(map(_text_of_detail, details)) or "".join(map(thinking_text, parts))
+    return spoken, None if spoken else empty
+
+
+def _has_empty_reasoning(message: Json) -> bool:
+    """Whether the model reasoned in no words, which DeepSeek wants back beside its tool calls."""
+    return any(message.get(name) == "" for name in _REASONING_FIELDS)
+
+
+def thinking_text(part: Json) -> str:
+    """The words of a `thinking` part, given as text or, by Mistral, as a list of text parts."""
+    if part.get("type") != "thinking":
+        return ""
+    thinking = part.get("thinking")
+    if isinstance(thinking, str):
+        return thinking
+    return "".join(text(one.get("text")) or "" for one in objects(thinking))
+
+
+def is_plain_thinking(part: Json) -> bool:
+    """Whether a `thinking` part is its words and nothing else that would be lost as plain text."""
+    thinking = part.get("thinking")
+    return (
+        part.get("type") == "thinking"
+        and _PLAIN_THINKING.issuperset(part)
+        and (
+            isinstance(thinking, str)
+            or (
+                isinstance(thinking, list)
+                and all(isinstance(one, dict) and set(one) == {"type", "text"} for one in thinking)
+            )
+        )
+    )
 
 
 def _text_of_detail(detail: Json) -> str:

@@ -11,10 +11,13 @@ their order; some send two calls under one index, or repeat id and name in every
    another name, or was joined in this very event, or has arguments that are already complete and
    the piece brings more.
 5. In an unstreamed message every entry is a whole call.
+6. A known id under a new index, with a name, is another call whose server repeats ids. It gets an
+   id of its own, because its result must name one call.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -24,8 +27,12 @@ from sunra_integrations.protocol.json_values import NOTHING, Json, count, others
 from sunra_integrations.protocol.responses import ToolCallDelta
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
+_FUNCTION_FIELDS = frozenset(("name", "arguments"))
+_CUSTOM_FIELDS = frozenset(("name", "input"))
 _GOING_ON = frozenset(("index", "type", "function"))
 _NO_ARGUMENTS = frozenset(("", "null", "false"))
+LONGEST_ID = 40
+"""OpenAI refuses the id of a call that is longer."""
 
 
 class _Piece(NamedTuple):
@@ -37,12 +44,16 @@ class _Piece(NamedTuple):
 
 
 class _Call:
-    __slots__ = ("arguments", "brackets", "followed", "id", "index", "name")
+    __slots__ = (
+        "arguments", "brackets", "followed", "id", "index", "name", "wire_id", "wire_index"
+    )  # fmt: skip
 
-    def __init__(self, index: int, call_id: str, name: str | None) -> None:
+    def __init__(self, index: int, call_id: str, first: _Piece) -> None:
         self.index = index
         self.id = call_id
-        self.name = name
+        self.wire_id = first.id
+        self.wire_index = first.wire_index
+        self.name = first.name
         self.arguments: list[str] = []
         self.brackets = Brackets()
         self.followed = 0  # pieces of the arguments that the brackets have been followed in
@@ -62,6 +73,7 @@ class ToolCallOrder:
         self._indexes: set[int] = set()
         self._highest = -1
         self._by_id: dict[str, _Call] = {}
+        self._ids: set[str] = set()
         self._by_wire_index: dict[int, _Call] = {}
 
     def place(self, entries: object, *, whole: bool = False) -> tuple[ToolCallDelta, ...]:
@@ -120,8 +132,14 @@ class ToolCallOrder:
             None if piece.wire_index is None else self._by_wire_index.get(piece.wire_index)
         )
         if piece.id is not None:
+            if under_index is not None and under_index.wire_id == piece.id:
+                return under_index
             known = self._by_id.get(piece.id)
-            return under_index if known is None and piece.name is None else known
+            if known is None:
+                return under_index if piece.name is None else None
+            new_index = piece.wire_index is not None and under_index is None
+            another = new_index and piece.name is not None and known.wire_index is not None
+            return None if another else known
         latest = self._calls[-1] if self._calls else None
         call = latest if piece.wire_index is None else under_index
         if call is None or _begins_another(call, piece, call.index in joined):
@@ -134,10 +152,22 @@ class ToolCallOrder:
             index = self._highest + 1
         self._indexes.add(index)
         self._highest = max(self._highest, index)
-        call = _Call(index, piece.id or f"{self._id_prefix}_{index}", piece.name)
+        call = _Call(index, self._id(piece.id, index), piece)
         self._calls.append(call)
-        self._by_id[call.id] = call
+        self._ids.add(call.id)
+        self._by_id[piece.id or call.id] = call
         return call
+
+    def _id(self, given: str | None, index: int) -> str:
+        """The id that came, or one that no other call has."""
+        if given is not None and given not in self._ids:
+            return given
+        made = f"{self._id_prefix}_{index}"
+        if len(made) > LONGEST_ID:
+            made = f"call_{sha256(made.encode()).hexdigest()[:24]}"
+        while made in self._ids:
+            made = f"call_{sha256(made.encode()).hexdigest()[:24]}"
+        return made
 
 
 def arguments_alone(entry: Json) -> str | None:
@@ -207,13 +237,32 @@ def _complete(call: _Call) -> bool:
 def _read(entry: Json) -> _Piece:
     function = entry.get("function")
     if not isinstance(function, dict):
+        if isinstance(entry.get("custom"), dict):
+            return _read_custom(entry, entry["custom"])
         function = NOTHING
+    extra = others(entry, _CALL_FIELDS)
+    if not _FUNCTION_FIELDS.issuperset(function):
+        extra = {**extra, "function": others(function, _FUNCTION_FIELDS)}
     return _Piece(
         count(entry.get("index")),
         text(entry.get("id")),
         text(function.get("name")),
         _arguments_text(function.get("arguments")),
-        others(entry, _CALL_FIELDS),
+        extra,
+    )
+
+
+def _read_custom(entry: Json, custom: Json) -> _Piece:
+    """A piece of a custom tool's call, which takes text in place of arguments."""
+    extra: dict[str, Any] = {**others(entry, _CALL_FIELDS | {"custom"}), "type": "custom"}
+    if not _CUSTOM_FIELDS.issuperset(custom):
+        extra["custom"] = others(custom, _CUSTOM_FIELDS)
+    return _Piece(
+        count(entry.get("index")),
+        text(entry.get("id")),
+        text(custom.get("name")),
+        text(custom.get("input")) or "",
+        extra,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
@@ -72,6 +73,7 @@ class _Client:
             choices_asked=request.n or 1,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
+            answer_id=_answer_id(),
         )
 
 
@@ -111,7 +113,9 @@ class SunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), answer_id=_answer_id()
+            )
 
     def stream(
         self,
@@ -217,7 +221,9 @@ class AsyncSunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), answer_id=_answer_id()
+            )
 
     async def stream(
         self,
@@ -305,6 +311,11 @@ def _announced(attempt: Attempt) -> Attempt:
 def _request_id(response: httpx.Response) -> str | None:
     request_id: str | None = response.headers.get("x-request-id")
     return request_id
+
+
+def _answer_id() -> str:
+    """Distinguishes the ids made for tool calls in an answer that brings no id of any kind."""
+    return secrets.token_hex(8)
 
 
 def _broke_off(fault: SunraError) -> StreamInterrupted:
