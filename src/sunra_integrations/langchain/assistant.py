@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
@@ -16,11 +16,23 @@ from sunra_integrations.langchain.from_sunra import (
     REASONING_KEYS,
 )
 from sunra_integrations.langchain.parts import Block, part, unsupported
-from sunra_integrations.protocol.replay import reasoning_fields
+from sunra_integrations.protocol.json_values import objects
+from sunra_integrations.protocol.replay import (
+    reasoning_fields,
+    signed_detail,
+    vendor_fields,
+    wire_call,
+)
 from sunra_integrations.protocol.requests import Message
+from sunra_integrations.protocol.responses import is_plain_thinking, thinking_text
 
-_CALL_BLOCKS = frozenset(("tool_use", "tool_call", "tool_call_chunk", "function_call"))
-_SIGNED = frozenset(("signature", "data"))
+_CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
+"""Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""
+_CALL_BLOCKS = frozenset(("tool_use", "tool_call", "tool_call_chunk", *_CALL_ID))
+_REASONING_BLOCKS = frozenset(("reasoning", "thinking", "redacted_thinking", "reasoning_content"))
+_SIGNATURES = frozenset(("function_call_signature",))
+_OF_LANGCHAIN = frozenset(("id", "index", "annotations", "extras"))
+"""Keys that LangChain adds to a standard block; they are no fields of the wire's part."""
 
 
 @dataclass
@@ -38,6 +50,9 @@ class _Said:
 def assistant_message(message: AIMessage, position: str) -> Message:
     """The assistant message that stands for this AI message.
 
+    The ids of its calls may be None, and its reasoning is not yet left out where its turn calls no
+    tool: `protocol.history` decides on both.
+
     Args:
         message: Its content as text or blocks; tool calls, broken ones included; and what
             `ChatSunra` keeps in `additional_kwargs` to be replayed.
@@ -49,7 +64,9 @@ def assistant_message(message: AIMessage, position: str) -> Message:
     said = _take_apart(message, position)
     known = message.additional_kwargs
     calls = [*_tool_calls(message, position), *said.calls]
-    made: Message = {"role": "assistant", "content": _content(message, said, calls)}
+    made: Message = {"role": "assistant", "content": said.parts or ""}
+    if isinstance(message.content, str):
+        made["content"] = message.content
     if message.name:
         made["name"] = message.name
     refusal = known.get("refusal") or "".join(said.refusal)
@@ -57,12 +74,59 @@ def assistant_message(message: AIMessage, position: str) -> Message:
         made["refusal"] = refusal
     if calls:
         made["tool_calls"] = calls
+    elif function := _legacy_call(known):
+        made["function_call"] = function
     text, field = _reasoning(message, said)
     details = known.get("reasoning_details") or said.reasoning_details
-    made.update(reasoning_fields(text, field, details, beside_calls=bool(calls)))
-    if known.get("images"):
-        made["images"] = known["images"]
+    made.update(reasoning_fields(text, field, details, beside_calls=True))
+    for name in ("images", "annotations"):
+        if known.get(name):
+            made[name] = known[name]
+    made.update(vendor_fields(known, "assistant"))
+    if sound := _sound(known):
+        made["audio"] = sound
+    if not made["content"] and any(
+        name in made for name in ("tool_calls", "function_call", "audio")
+    ):
+        made["content"] = None
     return made
+
+
+def place_of_call(message: BaseMessage, number: int) -> tuple[str, str]:
+    """Where in its message the call of this number stands, and its kind, for errors."""
+    if not isinstance(message, AIMessage):
+        return "", "tool_call"
+    for name, calls in (
+        ("tool_calls", message.tool_calls),
+        ("invalid_tool_calls", message.invalid_tool_calls),
+    ):
+        if number < len(calls):
+            return f".{name}[{number}]", "tool_call"
+        number -= len(calls)
+    if _legacy_call(message.additional_kwargs):
+        return ".additional_kwargs['function_call']", "function_call"
+    return ".content", "tool_call"
+
+
+def _legacy_call(known: Mapping[str, Any]) -> Message | None:
+    """The call in the form that was there before tools; its result is a FunctionMessage."""
+    match known.get("function_call"):
+        case {"name": str() as name, **rest}:
+            arguments = rest.get("arguments")
+            written = arguments if isinstance(arguments, str) else to_json(arguments).decode()
+            function: Message = wire_call(None, name, written, {})["function"]
+            return function
+        case _:
+            return None
+
+
+def _sound(known: Mapping[str, Any]) -> Message | None:
+    """How the wire refers to a sound that the model made: by the id it came with."""
+    match known.get("audio"):
+        case {"id": str() as sound} if sound:
+            return {"id": sound}
+        case _:
+            return None
 
 
 def _reasoning(message: AIMessage, said: _Said) -> tuple[str, str | None]:
@@ -71,22 +135,18 @@ def _reasoning(message: AIMessage, said: _Said) -> tuple[str, str | None]:
     A message made here says the name; in any other the key that holds the text is the name.
     """
     known = message.additional_kwargs
-    for key in REASONING_KEYS:
-        text = known.get(key)
-        if text and isinstance(text, str):
-            name = known.get(REASONING_FIELD, None if _is_own(message) else key)
-            return text, name
+    found = [key for key in REASONING_KEYS if isinstance(known.get(key), str)]
+    for key in sorted(found, key=lambda key: not known[key]):  # an empty one only if all are
+        name = known.get(REASONING_FIELD, None if _is_own(message) else key)
+        return known[key], name
     return "".join(said.reasoning), known.get(REASONING_FIELD) or said.reasoning_field
-
-
-def _content(message: AIMessage, said: _Said, calls: list[Message]) -> str | list[Block] | None:
-    if isinstance(message.content, str):
-        return message.content or (None if calls else "")
-    return said.parts or (None if calls else "")
 
 
 def _take_apart(message: AIMessage, position: str) -> _Said:
     said = _Said()
+    # Where ChatOpenAI keeps a reasoning item of the Responses API (output_version "v0").
+    if isinstance(message.additional_kwargs.get("reasoning"), Mapping):
+        _take_reasoning(message.additional_kwargs["reasoning"], said)
     if isinstance(message.content, str):
         return said
     known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
@@ -95,13 +155,53 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
         where = f"{position}.content[{place}]"
         if isinstance(block, str):
             said.parts += [part(block, where)] if block else []
-        elif block.get("type") == "non_standard" and isinstance(block.get("value"), Mapping):
-            _take(block["value"], where, said, known)
         elif block.get("type") == "image" and _among(part(block, where), own_images):
             continue  # a block made from `additional_kwargs["images"]`, which go back themselves
-        else:
-            _take(block, where, said, known)
+        elif not (_is_own(message) and _take_own(block, said)):
+            _take(_unwrapped(block), where, said, known)
     return said
+
+
+def _unwrapped(block: Block) -> Block:
+    value = block.get("value")
+    return value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
+
+
+def _take_own(block: Block, said: _Said) -> bool:
+    """Takes a part of the wire's that only ChatSunra can have put there, as it came.
+
+    Returns:
+        Whether it was one.
+    """
+    extras = block.get("extras")
+    if isinstance(extras, Mapping) and isinstance(extras.get("content_part"), Mapping):
+        said.parts.append(dict(extras["content_part"]))
+        return True
+    block = _unwrapped(block)
+    match block.get("type"):
+        case "text" | "output_text":
+            kept = {name: value for name, value in block.items() if name not in _OF_LANGCHAIN}
+            if block.get("text") or len(kept) > len(("type", "text")):
+                said.parts.append({**kept, "type": "text"})
+            return True
+        case "thinking":
+            if not is_plain_thinking(block):
+                said.parts.append(dict(block))
+                return True
+            return False
+        case kind:
+            is_known = kind in _CALL_BLOCKS | _REASONING_BLOCKS | _KNOWN_TO_PART
+            if not is_known:
+                said.parts.append(dict(block))
+            return not is_known
+
+
+_KNOWN_TO_PART = frozenset(
+    (
+        "refusal", "invalid_tool_call", "image", "image_url", "audio", "input_audio", "video",
+        "video_url", "file", "document", "text-plain", "media",
+    )
+)  # fmt: skip
 
 
 def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) -> None:
@@ -111,13 +211,13 @@ def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) ->
             pass  # an empty text says nothing, and some servers refuse it
         case "refusal":
             said.refusal.append(str(block.get("refusal", "")))
-        case "reasoning" | "thinking" | "redacted_thinking":
+        case str() as kind if kind in _REASONING_BLOCKS | _SIGNATURES:
             _take_reasoning(block, said)
         case "invalid_tool_call":
             if block.get("id") not in known:
-                said.calls.append(_wire_call(block, str(block.get("args") or ""), where))
+                said.calls.append(_wire_call(block, str(block.get("args") or ""), {}, where))
         case str() as kind if kind in _CALL_BLOCKS:
-            call_id = block.get("call_id") if kind == "function_call" else block.get("id")
+            call_id = block.get(_CALL_ID.get(kind, "id"))
             if call_id not in known:
                 said.calls.append(_block_call({**block, "id": call_id}, where))
         case _:
@@ -134,19 +234,37 @@ def _take_reasoning(block: Block, said: _Said) -> None:
         said.reasoning_details += extras["reasoning_details"]
         said.reasoning.append(str(block.get("reasoning") or ""))
         return
-    proof = {
-        name: value
-        for source in (extras, block)
-        for name, value in source.items()
-        if name in _SIGNED and value
-    }
-    text = str(block.get("reasoning") or block.get("thinking") or "")
-    if "data" in proof:
-        said.reasoning_details.append({"type": "reasoning.encrypted", **proof})
-    elif proof:
-        said.reasoning_details.append({"type": "reasoning.text", "text": text, **proof})
-    else:
+    text, signed = _words_and_signature(block)
+    detail = signed_detail(text, {**extras, **signed})
+    if detail is None:
         said.reasoning.append(text)
+    else:
+        said.reasoning_details.append(detail)
+
+
+def _words_and_signature(block: Block) -> tuple[str, Block]:
+    """The words of a reasoning block of any class's, and the mapping that holds its signature."""
+    match block:
+        case {"type": "reasoning_content"}:  # ChatBedrockConverse
+            inner = block.get("reasoning_content") or block.get("reasoningContent")
+            inner = inner if isinstance(inner, Mapping) else {}
+            words = inner.get("reasoningText", inner)
+            words = words if isinstance(words, Mapping) else {}
+            return str(words.get("text") or ""), {**inner, **words}
+        case {"type": "thinking"}:  # ChatAnthropic, ChatMistralAI
+            return thinking_text(block), _named_anew(block)
+        case {"reasoning": str() as text}:
+            return text, _named_anew(block)
+        case _:  # OpenAI's Responses API
+            texts = (*objects(block.get("summary")), *objects(block.get("content")))
+            words = "".join(str(one.get("text") or "") for one in texts)
+            encrypted = isinstance(block.get("encrypted_content"), str)
+            return words, block if encrypted else _named_anew(block)
+
+
+def _named_anew(block: Block) -> Block:
+    """The block without the id that LangChain gives to blocks, which names nothing on the wire."""
+    return {name: value for name, value in block.items() if name != "id"}
 
 
 def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
@@ -156,13 +274,10 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
     extras = kept or _extras_in_blocks(message)
     for place, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{place}]"
-        yield {
-            **extras.get(call["id"], {}),
-            **_wire_call(call, _written(call["args"], where), where),
-        }
+        yield _wire_call(call, _written(call["args"], where), extras.get(call["id"]) or {}, where)
     for place, broken in enumerate(message.invalid_tool_calls):
         where = f"{position}.invalid_tool_calls[{place}]"
-        yield {**extras.get(broken["id"], {}), **_wire_call(broken, broken["args"] or "", where)}
+        yield _wire_call(broken, broken["args"] or "", extras.get(broken["id"]) or {}, where)
 
 
 def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
@@ -175,7 +290,7 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
         block["id"]: block["extras"]
         for block in blocks
         if isinstance(block, dict)
-        and block.get("type") == "tool_call"
+        and block.get("type") in {"tool_call", "invalid_tool_call"}
         and isinstance(block.get("extras"), Mapping)
     }
 
@@ -187,18 +302,18 @@ def _is_own(message: AIMessage) -> bool:
 def _block_call(block: Block, where: str) -> Message:
     arguments = block.get("input", block.get("args", block.get("arguments")))
     written = arguments if isinstance(arguments, str) else _written(arguments or {}, where)
-    return _wire_call(block, written, where)
+    custom = {"type": "custom"} if block.get("type") == "custom_tool_call" else {}
+    return _wire_call(block, written, custom, where)
 
 
-def _wire_call(call: Mapping[str, Any], arguments: str, where: str) -> Message:
-    if not isinstance(call.get("id"), str) or not call["id"]:
-        raise unsupported(
-            {"type": "tool_call"}, where, "without an `id`, which its result must name"
-        )
+def _wire_call(
+    call: Mapping[str, Any], arguments: str, extra: Mapping[str, Any], where: str
+) -> Message:
+    if not isinstance(call.get("id") or "", str):
+        raise unsupported({"type": "tool_call"}, where, "whose `id` is not a string")
     if not isinstance(call.get("name") or "", str):
-        raise unsupported({"type": "tool_call"}, where, "whose `name` is no string")
-    function = {"name": call.get("name") or "", "arguments": arguments}
-    return {"id": call["id"], "type": "function", "function": function}
+        raise unsupported({"type": "tool_call"}, where, "whose `name` is not a string")
+    return wire_call(call.get("id") or None, call.get("name") or "", arguments, extra)
 
 
 def _written(arguments: object, where: str) -> str:

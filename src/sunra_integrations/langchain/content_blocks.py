@@ -15,6 +15,7 @@ from langchain_core.messages import content as standard
 from langchain_core.messages.block_translators import register_translator
 
 from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KEYS
+from sunra_integrations.protocol.responses import is_plain_thinking, thinking_text
 
 Block = dict[str, Any]
 
@@ -91,7 +92,9 @@ def part_block(part: str | Mapping[str, Any]) -> Block | None:
         case "image_url":
             return image_block(part)
         case "thinking":
-            return {"type": "reasoning", "reasoning": _thought(part.get("thinking"))}
+            block: Block = {"type": "reasoning", "reasoning": thinking_text(part)}
+            # The part itself stands beside its words where they are not all it holds.
+            return block if is_plain_thinking(part) else {**block, "extras": {"content_part": part}}
         case kind if kind in standard.KNOWN_BLOCK_TYPES:
             return dict(part)
         case _:
@@ -163,11 +166,3 @@ def _indexed(block: Block) -> Block:
     if kind == "non_standard" and block["value"].get("type") == "refusal":
         return {**block, "index": "lc_refusal"}
     return {**block, "index": f"lc_{kind}_{crc32(repr(block).encode()):08x}"}
-
-
-def _thought(thinking: Any) -> str:
-    """Thinking given as text, or as a list of text parts."""
-    if isinstance(thinking, str):
-        return thinking
-    parts = thinking if isinstance(thinking, list) else []
-    return "".join(part.get("text", "") for part in parts if isinstance(part, dict))

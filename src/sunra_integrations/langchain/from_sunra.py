@@ -24,6 +24,7 @@ from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
 from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol.replay import VENDOR_FIELDS, replayed_names
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
@@ -53,6 +54,9 @@ REASONING_FIELD = "reasoning_field"
 """Where `additional_kwargs` say under which name the wire brought it, to be replayed under."""
 
 _REASONING = REASONING_KEYS[0]
+
+_NOT_AN_OBJECT = "The arguments are no JSON object."
+_CUSTOM = "A custom tool takes text; LangChain's tools take a JSON object."
 
 _BROKEN = "invalid_tool_calls"
 """Where the last chunk of a stream tells, within `additional_kwargs`, which calls are broken."""
@@ -127,6 +131,7 @@ def said_once(choice: Choice) -> dict[str, Any]:
         "annotations": list(choice.annotations),
         "images": list(choice.images),
         "tool_call_extras": extras,
+        VENDOR_FIELDS: replayed_names(choice.message_extra),
     }
     return {name: value for name, value in made.items() if value or name in choice.message_extra}
 
@@ -226,7 +231,7 @@ def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
         name=call.name,
         args=call.arguments,
         id=call.id,
-        error="The arguments are no JSON object.",
+        error=_CUSTOM if call.extra.get("type") == "custom" else _NOT_AN_OBJECT,
         type="invalid_tool_call",
     )
 

@@ -19,7 +19,12 @@ from sunra_integrations.langchain.content_blocks import (
 )
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.protocol.reply import Choice
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
+from sunra_integrations.protocol.responses import (
+    ChoiceDelta,
+    Chunk,
+    ToolCallDelta,
+    thinking_text,
+)
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -28,6 +33,7 @@ Block = dict[str, Any]
 
 _TEXT = "text"
 _REASONING = "reasoning"
+_PLAIN = len(("type", "text"))
 
 
 class MessageEvents:
@@ -91,14 +97,17 @@ class MessageEvents:
         return _event("message-start", role="ai", id=self._message_id, metadata=metadata)
 
     def _of_delta(self, delta: ChoiceDelta) -> Iterator[MessagesData]:
-        if delta.reasoning:
+        if delta.reasoning and not any(map(thinking_text, delta.parts)):  # else it is in these
             yield from self._said(_REASONING, delta.reasoning)
         if from_sunra.has_parts_of_other_kinds(delta):
             for part in delta.parts:
                 block = part_block(part)
                 if block is not None and block["type"] in self._spoken:
                     kind = block["type"]
-                    yield from self._said(kind, block[kind])
+                    if len(block) == _PLAIN:
+                        yield from self._said(kind, block[kind])
+                    else:
+                        yield from self._said_apart(kind, block)
                 elif block is not None:
                     yield self._begin_whole(block)
         elif delta.text:
@@ -112,6 +121,14 @@ class MessageEvents:
         if piece:
             self._spoken[kind].append(piece)
             yield _delta(self._indices[kind], {"type": f"{kind}-delta", kind: piece})
+
+    def _said_apart(self, kind: str, block: Block) -> Iterator[MessagesData]:
+        """Words with fields that no other words share, to be replayed with them."""
+        index = len(self._indices)
+        self._whole[index] = block
+        yield self._begin(f"whole {index}", {"type": kind, kind: ""})
+        if block[kind]:
+            yield _delta(index, {"type": f"{kind}-delta", kind: block[kind]})
 
     def _called(self, call: ToolCallDelta) -> Iterator[MessagesData]:
         if call.call_index not in self._indices:
@@ -156,7 +173,8 @@ class MessageEvents:
         call = choice.tool_calls[begun.index(call_index)]
         arguments = call.parsed()
         if arguments is None:
-            return {**from_sunra.invalid_tool_call(call)}
+            broken = from_sunra.invalid_tool_call(call)
+            return {**broken, "extras": dict(call.extra)} if call.extra else {**broken}
         block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}
         return {**block, "extras": dict(call.extra)} if call.extra else block
 

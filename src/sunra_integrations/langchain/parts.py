@@ -2,7 +2,8 @@
 
 Understood are OpenAI's parts (`image_url`, `input_audio`, …), LangChain's standard blocks (`image`,
 `audio`, `video`, `file`, `text-plain`, `non_standard`), the older ones with a `source_type`, and
-Anthropic's (`image` and `document` with a `source`). Everything else is refused by name.
+Anthropic's (`image` and `document` with a `source`), Google's (`media`) and those of OpenAI's
+Responses API (`input_text`, …). Everything else is refused by name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sunra_integrations.protocol.content import (
     data_url,
     file_part,
     image_part,
+    resource_text,
     sniff_mime_type,
     text_part,
     video_part,
@@ -51,11 +53,22 @@ def part(block: object, position: str) -> Part:
     return {**made, "cache_control": cache_control} if cache_control else made
 
 
+def result_part(block: object, position: str) -> Part:
+    """As `part`, for a block of a tool's result.
+
+    A link to a resource that the wire cannot carry becomes text that names the resource: the tool
+    said where it is, and refusing that would end every agent that uses an MCP server with links.
+    """
+    link = _linked_resource(block) if isinstance(block, Mapping) else None
+    return part(block, position) if link is None else text_part(link)
+
+
 def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
     """The error for a block that cannot be sent, naming its kind and its place."""
     kind = str(block.get("type", "untyped"))
     return UnsupportedContent(
-        f"{position} is a block of type {kind!r}, {why}. Nothing was sent.",
+        f"{position} is a block of type {kind!r}, {why}. To send the rest, leave it out of the "
+        "message's `content`. Nothing was sent.",
         kind=kind,
         position=position,
     )
@@ -74,10 +87,12 @@ def not_content(given: object, position: str, rule: str) -> UnsupportedContent:
 def _part(block: Block, position: str) -> Part:
     kind = block.get("type")
     match kind:
-        case "text":
+        case "text" | "output_text" | "input_text":
             return _text(block, position)
+        case "input_image" | "input_file" | "media":
+            return _part(_standard(block, position), position)
         case str() if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
-            return _as_it_is(block, kind)
+            return _as_it_is(block, kind, position)
         case "image":
             url = _url(block, position, "give its `url` or `base64`")
             return image_part(url, detail=block.get("detail") or _extras(block).get("detail"))
@@ -95,6 +110,38 @@ def _part(block: Block, position: str) -> Part:
             raise unsupported(block, position, "which Sunra's wire cannot carry")
 
 
+def _linked_resource(block: Block) -> str | None:
+    match block:
+        case {"type": "resource_link", "uri": uri}:
+            return resource_text(
+                str(uri), name=_filename(block) or block.get("name"), mime_type=_mime_type(block)
+            )
+        case {"type": "resource", "resource": {"uri": uri, "text": str() as text} as resource}:
+            return resource_text(str(uri), mime_type=_mime_type(resource), text=text)
+        case {"type": "file" | "audio" | "document" | "image" | "video" as kind} if not (
+            block.get("base64") or block.get("data") or _file_id(block)
+        ):
+            url = _linked_url(block)
+            if url is None or url.startswith("data:"):
+                return None
+            if kind in {"image", "video"} and url.lower().startswith(("http:", "https:")):
+                return None
+            return resource_text(url, name=_filename(block), mime_type=_mime_type(block))
+        case _:
+            return None
+
+
+def _linked_url(block: Block) -> str | None:
+    source = block.get("source")
+    url = source.get("url") if isinstance(source, Mapping) else block.get("url")
+    return url if isinstance(url, str) and url else None
+
+
+def _mime_type(block: Block) -> str | None:
+    mime_type = block.get("mime_type") or block.get("mimeType")
+    return mime_type if isinstance(mime_type, str) else None
+
+
 def _text(block: Block, position: str) -> Part:
     text = block.get("text")
     if not isinstance(text, str):
@@ -102,12 +149,39 @@ def _text(block: Block, position: str) -> Part:
     return text_part(text)
 
 
-def _as_it_is(block: Block, kind: str) -> Part:
+def _as_it_is(block: Block, kind: str, position: str) -> Part:
     """A part that is in the wire's form already; a bare URL is put into its object."""
     made = {name: value for name, value in block.items() if name not in _FRAMEWORK_KEYS}
     if isinstance(block[kind], str):
-        made[kind] = {"url": block[kind]}
+        made[kind] = _object_of(kind, block, position)
     return made
+
+
+def _object_of(kind: str, block: Block, position: str) -> Block:
+    """What a part holds under its own name, of the bare string that stands there."""
+    bare = block[kind]
+    if kind not in {"input_audio", "file"}:
+        return {"url": bare}
+    standard = "audio" if kind == "input_audio" else "file"
+    source = {"url": bare} if "://" in bare else {"base64": bare}
+    named = {**block, **source, "type": standard}
+    made: Block = _part({name: value for name, value in named.items() if name != kind}, position)
+    return made[kind]
+
+
+def _standard(block: Block, position: str) -> Block:
+    """Google's `media`, and the parts of the Responses API, as LangChain's standard blocks."""
+    match block:
+        case {"type": "input_image", "image_url": str() as url}:
+            return {"type": "image", "url": url, "detail": block.get("detail")}
+        case {"type": "input_file", **rest}:
+            return {**rest, "type": "file", "base64": rest.get("file_data")}
+        case {"type": "media", "mime_type": str() as mime_type}:
+            family = mime_type.partition("/")[0]
+            kind = family if family in {"image", "audio", "video"} else "file"
+            return {**block, "type": kind, "url": block.get("file_uri")}
+        case _:
+            raise unsupported(block, position, "which Sunra's wire cannot carry")
 
 
 def _audio(block: Block, position: str) -> Part:

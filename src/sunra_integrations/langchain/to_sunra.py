@@ -14,17 +14,20 @@ from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     ChatMessage,
+    FunctionMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
 )
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
-from sunra_integrations.langchain.assistant import assistant_message
-from sunra_integrations.langchain.parts import not_content, part, unsupported
+from sunra_integrations.langchain.assistant import assistant_message, place_of_call
+from sunra_integrations.langchain.parts import not_content, part, result_part, unsupported
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
 from sunra_integrations.protocol.content import Part
+from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.parameters import merged
+from sunra_integrations.protocol.replay import vendor_fields
 from sunra_integrations.protocol.requests import (
     ChatRequest,
     Message,
@@ -99,21 +102,41 @@ def messages(conversation: Sequence[BaseMessage]) -> list[Message]:
         UnsupportedContent: A message holds something the wire cannot carry.
     """
     made: list[Message] = []
+    sources: list[int] = []
     for place, one in enumerate(conversation):
         plain = _text_message(one)
-        if plain is not None:
-            made.append(plain)
-            continue
-        position = f"messages[{place}]"
-        results, rest = _tool_results(one, position)
-        made += results
-        if rest is not None:
-            made.append(message(rest, position))
-    return made
+        new = [plain] if plain is not None else _messages_of(one, f"messages[{place}]")
+        made += new
+        sources += [place] * len(new)
+
+    def unpaired(place: int, call: int | None) -> UnsupportedContent:
+        source = sources[place]
+        return _unpaired(conversation[source], f"messages[{source}]", call)
+
+    return finished(made, unpaired)
 
 
 def message(given: BaseMessage, position: str = "messages[0]") -> Message:
-    """One message in the wire's form.
+    """One message in the wire's form, as a conversation of its own.
+
+    Args:
+        given: As `messages` takes it.
+        position: Where it stands, for errors.
+
+    Raises:
+        UnsupportedContent: It holds something the wire cannot carry, or its kind has no role there.
+    """
+    (made,) = finished([_message(given, position)], lambda _, c: _unpaired(given, position, c))
+    return made
+
+
+def _messages_of(given: BaseMessage, position: str) -> list[Message]:
+    results, rest = _tool_results(given, position)
+    return results if rest is None else [*results, _message(rest, position)]
+
+
+def _message(given: BaseMessage, position: str) -> Message:
+    """One message in the wire's form, but for what only a conversation decides.
 
     Args:
         given: A system, human, AI or tool message, or a `ChatMessage` of one of these roles. A
@@ -128,7 +151,10 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
         case AIMessage():
             return assistant_message(given, position)
         case ToolMessage():
-            return _tool_message(given, position)
+            made = _tool_message(given.tool_call_id, given.content, position)
+            return {**made, **vendor_fields(given.additional_kwargs, "tool")}
+        case FunctionMessage():
+            return _tool_message(None, given.content, position)
         case SystemMessage():
             role = given.additional_kwargs.get("__openai_role__", "system")
         case HumanMessage():
@@ -147,7 +173,7 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
     made: Message = {"role": role, "content": content(given.content, position)}
     if given.name:
         made["name"] = given.name
-    return made
+    return {**made, **vendor_fields(given.additional_kwargs, role)}
 
 
 def _text_message(given: BaseMessage) -> Message | None:
@@ -169,12 +195,13 @@ def _text_message(given: BaseMessage) -> Message | None:
     return {"role": role, "content": text}
 
 
-def content(given: object, position: str) -> str | list[Part]:
+def content(given: object, position: str, *, of_tool: bool = False) -> str | list[Part]:
     """A message's content in the wire's form: text as it is, blocks as parts.
 
     Args:
         given: Text, or strings and blocks in order; empty strings among them say nothing.
         position: Where the message stands, as in `messages[2]`.
+        of_tool: It is what a tool gave, so that links to resources become text.
 
     Raises:
         UnsupportedContent: A block has no part that could carry it.
@@ -183,18 +210,40 @@ def content(given: object, position: str) -> str | list[Part]:
         return given
     if not isinstance(given, Sequence):
         raise not_content(given, position, "content is text or a list of blocks")
+    to_part = result_part if of_tool else part
     parts = [
-        part(block, f"{position}.content[{place}]") for place, block in enumerate(given) if block
+        to_part(block, f"{position}.content[{place}]")
+        for place, block in enumerate(given)
+        if block
     ]
     return parts or ""
 
 
-def _tool_message(given: ToolMessage, position: str) -> Message:
+def _tool_message(call_id: str | None, given: object, position: str) -> Message:
     return {
         "role": "tool",
-        "tool_call_id": given.tool_call_id,
-        "content": content(given.content, position),
+        "tool_call_id": call_id,
+        "content": content(given, position, of_tool=True),
     }
+
+
+def _unpaired(given: BaseMessage, position: str, call: int | None) -> UnsupportedContent:
+    """The error for a call without an id and a result, or a result without an id and a call."""
+    if call is None:
+        return UnsupportedContent(
+            f"{position} is a {type(given).__name__} that names no tool call, and there is no call "
+            "before it that it could answer. Leave it out of the conversation, or give it the "
+            "`tool_call_id`. Nothing was sent.",
+            kind=given.type,
+            position=position,
+        )
+    place, kind = place_of_call(given, call)
+    return UnsupportedContent(
+        f"{position}{place} is a {kind} without an `id`, and no tool message answers it. Give it "
+        "an `id` and answer it, or leave it out of the message. Nothing was sent.",
+        kind=kind,
+        position=f"{position}{place}",
+    )
 
 
 def _tool_results(given: BaseMessage, position: str) -> tuple[list[Message], BaseMessage | None]:
@@ -208,13 +257,7 @@ def _tool_results(given: BaseMessage, position: str) -> tuple[list[Message], Bas
             where = f"{position}.content[{place}]"
             if not isinstance(block.get("tool_use_id"), str):
                 raise unsupported(block, where, "without the `tool_use_id` that it answers")
-            found.append(
-                {
-                    "role": "tool",
-                    "tool_call_id": block["tool_use_id"],
-                    "content": content(block.get("content") or "", where),
-                }
-            )
+            found.append(_tool_message(block["tool_use_id"], block.get("content") or "", where))
         else:
             rest.append(block)
     if not found:

@@ -48,6 +48,17 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
     return total
 
 
+def merge(known: dict[str, Any], fields: Json) -> None:
+    """Adds fields to those known, objects field by field; null says nothing."""
+    for name, value in fields.items():
+        before = known.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            known[name] = dict(before)
+            merge(known[name], value)
+        elif value is not None:
+            known[name] = value
+
+
 def _goes_on(name: str, last: object, value: object) -> bool:
     match last, value:
         case (str(), str()):

@@ -8,6 +8,7 @@ from typing import Any
 from sunra_integrations.protocol.accumulation import (
     accumulated,
     joined_details,
+    merge,
     text_part,
     with_joined_text,
 )
@@ -90,7 +91,7 @@ class ToolCallFold:
             self.name += name
         self._pieces.append(arguments)
         if extra:
-            self.extra.update(said(extra))
+            merge(self.extra, extra)
 
     def call(self) -> ToolCall:
         """The call so far."""

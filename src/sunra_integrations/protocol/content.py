@@ -75,6 +75,15 @@ def file_part(
     return {"type": "file", "file": file}
 
 
+def resource_text(
+    uri: str, *, name: str | None = None, mime_type: str | None = None, text: str | None = None
+) -> str:
+    """Words for a resource that a tool's result links to, for a model that cannot open it."""
+    title = f"Resource {name}" if name else "Resource"
+    kind = f" ({mime_type})" if mime_type else ""
+    return f"{title}{kind}: {uri}" + (f"\n{text}" if text else "")
+
+
 def data_url(data: bytes | str, mime_type: str) -> str:
     """A `data:` URL of these bytes, or of text that is base64 already."""
     return f"data:{mime_type};base64,{as_base64(data)}"

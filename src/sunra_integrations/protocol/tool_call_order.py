@@ -243,6 +243,8 @@ def _read(entry: Json) -> _Piece:
     extra = others(entry, _CALL_FIELDS)
     if not _FUNCTION_FIELDS.issuperset(function):
         extra = {**extra, "function": others(function, _FUNCTION_FIELDS)}
+    if entry.get("type", "function") != "function" and text(entry["type"]):
+        extra = {**extra, "type": entry["type"]}  # as Moonshot's `builtin_function`
     return _Piece(
         count(entry.get("index")),
         text(entry.get("id")),

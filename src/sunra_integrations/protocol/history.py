@@ -1,0 +1,150 @@
+"""What can be decided only over a whole conversation: which result answers which call, and which
+reasoning goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+Unpaired = Callable[[int, int | None], Exception]
+"""Makes the error for the message of this place: for its call of that place, or the result in it.
+"""
+
+_REASONING = ("reasoning", "reasoning_content")
+
+
+def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
+    """The conversation, ready to be sent; its messages are changed in place.
+
+    Every call gets an id that no other call of the conversation has, and its result the same one:
+    stored histories hold calls without ids (Gemini, Ollama) and ids that repeat. A legacy
+    `function_call` becomes a tool call. Plain reasoning is taken out of turns that call no tool.
+
+    Args:
+        messages: On the wire's form, but for calls and results whose id may be None.
+        unpaired: Makes the error for a call or a result that lacks its counterpart.
+
+    Raises:
+        Exception: What `unpaired` makes.
+    """
+    if any(map(_calls_or_answers, messages)):
+        _pair(messages, unpaired)
+    if any(name in one for one in messages for name in _REASONING):
+        for turn in _turns(messages):
+            if not any(map(_calls_or_answers, turn)):
+                _without_reasoning(turn)
+    return messages
+
+
+def _calls_or_answers(message: Message) -> bool:
+    return bool(
+        message["role"] == "tool" or message.get("tool_calls") or message.get("function_call")
+    )
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """The conversation cut before each message of the user's."""
+    turn: list[Message] = []
+    for message in messages:
+        if message["role"] == "user" and turn:
+            yield turn
+            turn = []
+        turn.append(message)
+    yield turn
+
+
+def _without_reasoning(turn: Sequence[Message]) -> None:
+    for message in turn:
+        for name in _REASONING:
+            message.pop(name, None)
+
+
+# ── calls and their results ──────────────────────────────────────────────────
+
+
+def _pair(messages: list[Message], unpaired: Unpaired) -> None:
+    taken: set[str] = set()
+    caller: int | None = None
+    results: list[int] = []
+    for place, message in enumerate(messages):
+        if message["role"] == "tool":
+            results.append(place)
+        elif _calls_or_answers(message):
+            _pair_group(messages, caller, results, taken, unpaired)
+            caller, results = place, []
+    _pair_group(messages, caller, results, taken, unpaired)
+
+
+def _pair_group(
+    messages: list[Message],
+    caller: int | None,
+    results: list[int],
+    taken: set[str],
+    unpaired: Unpaired,
+) -> None:
+    """Pairs the calls of one message with the results that follow it."""
+    calls = [] if caller is None else _calls(messages[caller])
+    ids = [call["id"] for call in calls]
+    answered = [messages[place]["tool_call_id"] for place in results]
+    if all(ids) and all(answered) and len(set(ids)) == len(ids) and taken.isdisjoint(ids):
+        taken.update(ids)
+        return
+    waiting = dict(enumerate(calls))
+    pairs: dict[int, int] = {}
+    for place in results:
+        found = _call_of(messages[place]["tool_call_id"], waiting)
+        if found is not None:
+            del waiting[found]
+            pairs[found] = place
+        elif not messages[place]["tool_call_id"]:
+            raise unpaired(place, None)
+    for number, call in enumerate(calls):
+        result = messages[pairs[number]] if number in pairs else None
+        if result is None and not call["id"]:
+            raise unpaired(caller or 0, number)
+        given = call["id"] or (result or {}).get("tool_call_id")
+        if not given or given in taken:
+            given = _made_id(caller or 0, number, taken)
+        taken.add(given)
+        call["id"] = given
+        if result is not None:
+            result["tool_call_id"] = given
+
+
+def _calls(message: Message) -> list[dict[str, Any]]:
+    """The message's calls, a legacy one made a call like others."""
+    function = message.pop("function_call", None)
+    if function:
+        call = {"id": None, "type": "function", "function": function}
+        message["tool_calls"] = [*message.get("tool_calls", ()), call]
+    calls: list[dict[str, Any]] = message["tool_calls"]
+    return calls
+
+
+def _call_of(answered: str | None, waiting: dict[int, dict[str, Any]]) -> int | None:
+    """The call that a result answers: that of its id, else one of its name, else the next.
+
+    Gemini's and Ollama's adapters answer a call by the name of its tool.
+    """
+    if answered:
+        for number, call in waiting.items():
+            if call["id"] == answered:
+                return number
+    without_id = [number for number, call in waiting.items() if not call["id"]]
+    for number in without_id:
+        if waiting[number].get("function", {}).get("name") == answered:
+            return number
+    if without_id:
+        return without_id[0]
+    return None if answered else next(iter(waiting), None)
+
+
+def _made_id(caller: int, number: int, taken: set[str]) -> str:
+    """The same in each later request, so that a prompt cache still finds the beginning."""
+    made = f"call_{caller}_{number}"
+    while made in taken:
+        made += "x"
+    return made
