@@ -10,6 +10,7 @@ from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlo
 
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.json_values import Json, count
+from sunra_integrations.protocol.responses import is_plain_thinking
 
 
 def sound(extra: Json) -> AudioBlock | None:
@@ -26,18 +27,25 @@ def sound(extra: Json) -> AudioBlock | None:
 
 
 def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
-    """Images from either place where servers put them, and the parts that have no block."""
+    """Images from either place where servers put them, and all other parts of the content.
+
+    The parts are empty where blocks stand for all of them; else they are to be replayed.
+    """
     images: list[ImageBlock] = []
-    others: list[Json] = []
+    parts: list[Json] = []
     for part in (*choice.parts, *choice.images):
         match part:
-            case {"type": "text" | "output_text"}:
-                continue
             case {"image_url": {"url": str() as url}}:
                 images.append(_image(url))
             case _:
-                others.append(part)
-    return images, others
+                parts.append(part)
+    return images, [] if all(map(_has_block, parts)) else parts
+
+
+def _has_block(part: Json) -> bool:
+    """Whether a text or a thought is its words and nothing else."""
+    is_text = part.get("type") in {"text", "output_text"} and len(part) == len(("type", "text"))
+    return is_text or is_plain_thinking(part)
 
 
 def _image(url: str) -> ImageBlock:

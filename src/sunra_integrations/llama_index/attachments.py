@@ -29,7 +29,7 @@ from sunra_integrations.protocol.content import (
 )
 
 _BASE64 = f"{string.ascii_letters}{string.digits}+/".encode()
-_UNTITLED = "input_document"  # what DocumentBlock puts where no title was given
+UNTITLED = "input_document"  # what DocumentBlock puts where no title was given
 
 
 def image(block: ImageBlock, position: str) -> Part:
@@ -73,7 +73,7 @@ def video(block: VideoBlock, position: str) -> Part:
 
 def document(block: DocumentBlock, position: str) -> Part:
     """The document as a `data:` URL with its name; the wire takes no other URL of a file."""
-    title = None if block.title == _UNTITLED else block.title
+    title = None if block.title == UNTITLED else block.title
     data = _base64_of(block.data, block.path, position)
     if data is None:
         url = _inline(_url(block.url, block.block_type, position), block.block_type, position)

@@ -29,6 +29,7 @@ from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses, unvalidated
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.json_values import NOTHING, Json, count
+from sunra_integrations.protocol.replay import VENDOR_FIELDS, replayed_names
 from sunra_integrations.protocol.reply import Reply
 
 _text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
@@ -143,11 +144,15 @@ def message(
         blocks.append(block)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
-        images, others = images_and_others(choice)
+        images, parts = images_and_others(choice)
         blocks += images
         blocks += citations(choice)
         extra |= {"annotations": list(choice.annotations)} if choice.annotations else {}
-        extra |= {"content_parts": others} if others else {}
+        extra |= {"content_parts": parts} if parts else {}
+    if names := replayed_names(choice.message_extra):
+        extra[VENDOR_FIELDS] = names
+    if choice.reasoning_field is not None and not choice.reasoning:
+        extra["reasoning_field"] = choice.reasoning_field  # of an empty one, which has no block
     if choice.refusal:
         extra["refusal"] = choice.refusal
     if entries:

@@ -28,9 +28,10 @@ from llama_index.core.tools.types import BaseTool
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments
-from sunra_integrations.llama_index.tool_calls import wire_calls
-from sunra_integrations.protocol.content import Part, text_part
-from sunra_integrations.protocol.replay import reasoning_fields
+from sunra_integrations.llama_index.tool_calls import legacy_call, place_of_call, wire_calls
+from sunra_integrations.protocol.content import Part, resource_text, text_part
+from sunra_integrations.protocol.history import finished
+from sunra_integrations.protocol.replay import reasoning_fields, signed_detail, vendor_fields
 from sunra_integrations.protocol.requests import ChatRequest, Message
 from sunra_integrations.protocol.tools import function_tool
 
@@ -44,6 +45,12 @@ _ROLES: Mapping[MessageRole, str] = {
     MessageRole.TOOL: "tool",
     MessageRole.FUNCTION: "tool",
 }
+
+
+_ANSWERED = ("tool_call_id", "call_id", "toolUseId", "tool_use_id")
+"""Where classes keep the id of the call that a tool's message answers."""
+_HELD_IN = ("image", "audio", "video", "data")
+_MIME_TYPES = ("document_mimetype", "image_mimetype", "video_mimetype")
 
 
 def request(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -> ChatRequest:
@@ -62,27 +69,41 @@ def request(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any])
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
     """The conversation as the wire has it, message by message."""
-    return [
-        _plain(one) or message(one, position=f"messages[{place}]")
-        for place, one in enumerate(chat_messages)
-    ]
+    return finished(
+        [
+            _plain(one) or _message(one, f"messages[{place}]")
+            for place, one in enumerate(chat_messages)
+        ],
+        lambda place, call: _unpaired(chat_messages[place], f"messages[{place}]", call),
+    )
 
 
 def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
-    """One message as the wire has it.
+    """One message as the wire has it, as a conversation of its own.
 
-    Of `additional_kwargs`, what the wire has a place for is sent: `name`, on tool messages
-    `tool_call_id`, on assistant messages `refusal`, `annotations` and, where no block has them,
-    `tool_calls`. The rest is LlamaIndex's own bookkeeping.
+    Of `additional_kwargs`, what the wire has a place for is sent: `name`, `prefix`, `partial` and
+    `cache_control`, on tool messages `tool_call_id`, on assistant messages `refusal`,
+    `annotations`, what vendors want replayed and, where no block has them, `tool_calls`. The rest
+    is LlamaIndex's own bookkeeping.
     """
+    (made,) = finished(
+        [_message(chat_message, position)],
+        lambda _, call: _unpaired(chat_message, position, call),
+    )
+    return made
+
+
+def _message(chat_message: ChatMessage, position: str) -> Message:
+    """One message as the wire has it, but for what only a conversation decides."""
     role = _role(chat_message)
     if role == "assistant":
         wire = _assistant(chat_message, position)
     else:
-        parts = content(chat_message.blocks, position=position)
+        parts = content(chat_message.blocks, position=position, of_tool=role == "tool")
         wire = {"role": role, "content": _plainest(parts)}
     if role == "tool":
-        wire["tool_call_id"] = _answered_call(chat_message, position)
+        wire["tool_call_id"] = _answered_call(chat_message)
+    wire |= vendor_fields(chat_message.additional_kwargs, role)
     if name := chat_message.additional_kwargs.get("name"):
         wire["name"] = name
     return wire
@@ -102,8 +123,16 @@ def _role(chat_message: ChatMessage) -> str:
     return _ROLES[MessageRole(chat_message.role)]
 
 
-def content(blocks: Sequence[ContentBlock], *, position: str = "message") -> list[Part]:
-    """Blocks of a message that is not the assistant's, as content parts."""
+def content(
+    blocks: Sequence[ContentBlock], *, position: str = "message", of_tool: bool = False
+) -> list[Part]:
+    """Blocks of a message that is not the assistant's, as content parts.
+
+    Args:
+        blocks: The blocks.
+        position: Where the message stands, for errors.
+        of_tool: They are what a tool gave, so that links the wire cannot carry become text.
+    """
     parts: list[Part] = []
     for place, block in enumerate(blocks):
         where = f"{position}.blocks[{place}]"
@@ -112,6 +141,10 @@ def content(blocks: Sequence[ContentBlock], *, position: str = "message") -> lis
                 _mark_cached(parts, block, where)
             case ThinkingBlock() | ToolCallBlock():
                 raise _only_by_assistants(block, where)
+            case AudioBlock() | DocumentBlock() | ImageBlock() | VideoBlock() if (
+                of_tool and (link := _linked_resource(block))
+            ):
+                parts.append(text_part(link))
             case _:
                 parts += _parts(block, where)
     return parts
@@ -160,19 +193,48 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
             case AudioBlock() | VideoBlock() | DocumentBlock():
                 _check_known_by_id(block, spoken, where)
     calls = wire_calls(chat_message, position)
+    parts = _in_place(said.get("content_parts"), parts)
     wire: Message = {"role": "assistant", "content": _plainest(parts)}
     others = {
-        **_reasoning(thinking, beside_calls=bool(calls)),
         "images": images,
         "annotations": said.get("annotations") or annotations,
         "tool_calls": calls,
+        "function_call": None if calls else legacy_call(said),
         "refusal": said.get("refusal"),
         "audio": spoken,
     }
     wire.update({name: value for name, value in others.items() if value})
-    if not parts and any(wire.get(name) for name in ("tool_calls", "refusal", "audio")):
+    wire |= _reasoning(thinking, said.get("reasoning_field"))
+    spoken_by = ("tool_calls", "function_call", "refusal", "audio")
+    if not wire["content"] and any(wire.get(name) for name in spoken_by):
         wire["content"] = None
     return wire
+
+
+def _in_place(kept: Any, parts: list[Part]) -> list[Part]:
+    """The parts with those among them that have no block, as the wire brought them.
+
+    Where the text was changed since, they go before it.
+    """
+    if not isinstance(kept, list):
+        return parts
+    texts = [part for part in kept if part.get("type") in {"text", "output_text"}]
+    if "".join(part["text"] for part in texts) == "".join(p.get("text", "") for p in parts):
+        return [dict(part) for part in kept]
+    return [*(dict(part) for part in kept if part not in texts), *parts]
+
+
+def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:
+    """Words for what a tool only links to, as MCP's resource links; None where it can be sent."""
+    url = "" if block.url is None else str(block.url)
+    held = block.path or any(getattr(block, name, None) for name in _HELD_IN)
+    if not url or held or url.startswith("data:"):
+        return None
+    if isinstance(block, ImageBlock | VideoBlock) and url.lower().startswith(("http:", "https:")):
+        return None
+    named = isinstance(block, DocumentBlock) and block.title != attachments.UNTITLED
+    mime_type = next((getattr(block, n) for n in _MIME_TYPES if getattr(block, n, None)), None)
+    return resource_text(url, name=block.title if named else None, mime_type=mime_type)
 
 
 def _parts(block: ContentBlock, where: str) -> list[Part]:
@@ -230,15 +292,17 @@ def _mark_cached(parts: list[Part], point: CachePoint, where: str) -> None:
     parts[-1] = {**parts[-1], "cache_control": control}
 
 
-def _reasoning(thinking: Sequence[ThinkingBlock], *, beside_calls: bool) -> dict[str, Any]:
-    """Thinking as it goes back; see `protocol.replay`."""
-    told = [block.additional_information for block in thinking]
-    return reasoning_fields(
-        "".join(block.content or "" for block in thinking),
-        next((one["reasoning_field"] for one in told if one.get("reasoning_field")), None),
-        [detail for one in told for detail in one.get("reasoning_details") or ()],
-        beside_calls=beside_calls,
-    )
+def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str, Any]:
+    """Thinking as it goes back, signed by whichever class; see `protocol.replay`."""
+    words: list[str] = []
+    details: list[Any] = []
+    for block in thinking:
+        known, text = block.additional_information, block.content or ""
+        field = known.get("reasoning_field") or field
+        signed = None if known.get("reasoning_details") else signed_detail(text, known)
+        details += known.get("reasoning_details") or ([signed] if signed else [])
+        words += [] if signed else [text]
+    return reasoning_fields("".join(words), field, details, beside_calls=True)
 
 
 def _spoken(said: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -246,8 +310,10 @@ def _spoken(said: Mapping[str, Any]) -> dict[str, Any] | None:
     match said.get("audio"):
         case {"id": str() as sound} if sound:
             return {"id": sound}
-        case _:
-            return None
+    match said.get("reference_audio_id"):  # where llms-openai keeps it
+        case str() as sound if sound:
+            return {"id": sound}
+    return None
 
 
 def _annotation(block: CitationBlock, where: str) -> dict[str, Any]:
@@ -266,17 +332,28 @@ def _annotation(block: CitationBlock, where: str) -> dict[str, Any]:
     return {"type": "url_citation", "url_citation": citation}
 
 
-def _answered_call(chat_message: ChatMessage, position: str) -> str:
-    answered = chat_message.additional_kwargs.get("tool_call_id")
-    if not isinstance(answered, str) or not answered:
-        raise InvalidParameter(
-            f"`{position}` has the role {chat_message.role.value!r} and does not say which tool "
-            "call it answers: set additional_kwargs['tool_call_id'].",
+def _answered_call(chat_message: ChatMessage) -> str | None:
+    known = chat_message.additional_kwargs
+    return next((known[key] for key in _ANSWERED if isinstance(known.get(key), str)), None)
+
+
+def _unpaired(chat_message: ChatMessage, position: str, call: int | None) -> InvalidParameter:
+    """The error for a call without an id and a result, or a result without an id and a call."""
+    if call is None:
+        return InvalidParameter(
+            f"`{position}` has the role {chat_message.role.value!r}, does not say which tool call "
+            "it answers, and there is no call before it that it could answer: set "
+            "additional_kwargs['tool_call_id'], or leave the message out.",
             parameter=position,
-            value=answered,
             rule="a tool message carries the id of the call it answers",
         )
-    return answered
+    place = f"{position}{place_of_call(chat_message, call)}"
+    return InvalidParameter(
+        f"`{place}` is a call without an id, and no tool message answers it. Give it an id and "
+        "answer it, or leave it out.",
+        parameter=place,
+        rule="a tool call carries an id",
+    )
 
 
 def _check_known_by_id(

@@ -7,25 +7,31 @@ prediction, token counting), from `additional_kwargs["tool_calls"]`, by attribut
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
-from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from sunra_integrations.errors import UnreadableResponse, UnsupportedContent
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
+from sunra_integrations.protocol.replay import wire_call
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
+_FUNCTION_FIELDS = frozenset(("name", "arguments"))
+_IDS = ("call_id", "toolUseId", "tool_use_id", "tool_call_id", "id")
+"""Where other classes keep the id that a call's result names. OpenAI's Responses API has two, and
+`id` is the item's own."""
+_ARGUMENTS = ("arguments", "input", "args", "tool_kwargs")
 
 
 class CalledFunction(BaseModel):
     """The function of a tool call: its name, and its arguments as the model wrote them."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str
     arguments: str
@@ -38,7 +44,7 @@ class CalledTool(BaseModel):
 
     id: str
     function: CalledFunction
-    type: Literal["function"] = "function"
+    type: str = "function"
 
 
 _block = unvalidated.maker(
@@ -54,7 +60,11 @@ def entry(call: ToolCall | ToolCallFold) -> CalledTool:
     """The call as an entry of `additional_kwargs["tool_calls"]`, vendors' extra fields included."""
     function = _function({"name": call.name, "arguments": call.arguments})
     if call.extra:
-        return CalledTool(id=call.id, function=function, **call.extra)
+        extra = dict(call.extra)
+        within = extra.pop("function", None)
+        if within:
+            function = CalledFunction(**{**within, **function.model_dump()})
+        return CalledTool(**{**extra, "id": call.id, "function": function})
     return _entry({"id": call.id, "function": function})
 
 
@@ -74,34 +84,74 @@ def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:
     """The message's calls as the wire has them, from its blocks, else its `additional_kwargs`.
 
     Fields that a block has no room for (the signatures some vendors want back) are taken from the
-    entry of the same id.
+    entry of the same id; of several with one id, in their order. An id may be None.
 
     Raises:
-        InvalidParameter: A call has no id, so nothing could answer it.
+        UnsupportedContent: An entry is not a call of any class known here.
     """
     entries = [_as_mapping(one) for one in message.additional_kwargs.get("tool_calls") or ()]
-    extras = {one.get("id"): _extra(one) for one in entries}
-    calls = [
-        _wire_call(
-            one.tool_call_id,
-            one.tool_name,
-            one.tool_kwargs,
-            extras.get(one.tool_call_id, {}),
-            f"{position}.blocks[{place}]",
-        )
-        for place, one in enumerate(message.blocks)
-        if isinstance(one, ToolCallBlock)
-    ]
-    return calls or [
-        _wire_call(
-            one.get("id"),
-            _as_mapping(one.get("function")).get("name"),
-            _as_mapping(one.get("function")).get("arguments"),
-            _extra(one),
-            f"{position}.additional_kwargs['tool_calls'][{place}]",
-        )
+    blocks = [one for one in message.blocks if isinstance(one, ToolCallBlock)]
+    if blocks:
+        unused = [entry for entry in entries if isinstance(entry.get("function"), Mapping)]
+        return [_of_block(one, unused) for one in blocks]
+    return [
+        _of_entry(one, f"{position}.additional_kwargs['tool_calls'][{place}]")
         for place, one in enumerate(entries)
     ]
+
+
+def place_of_call(message: ChatMessage, number: int) -> str:
+    """Where in its message the call of this number stands, for errors."""
+    blocks = [at for at, one in enumerate(message.blocks) if isinstance(one, ToolCallBlock)]
+    if number < len(blocks):
+        return f".blocks[{blocks[number]}]"
+    if number < len(message.additional_kwargs.get("tool_calls") or ()):
+        return f".additional_kwargs['tool_calls'][{number}]"
+    return ".additional_kwargs['function_call']"
+
+
+def legacy_call(known: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The call in the form that was there before tools; its result is a function's message."""
+    match _as_mapping(known.get("function_call")):
+        case {"name": str() as name, **rest}:
+            function: dict[str, Any] = wire_call(None, name, _text_of(rest), {})["function"]
+            return function
+        case _:
+            return None
+
+
+def _of_block(block: ToolCallBlock, unused: list[Mapping[str, Any]]) -> dict[str, Any]:
+    extra: Mapping[str, Any] = {}
+    for entry in unused:
+        if entry.get("id") == block.tool_call_id:
+            extra = _extra(entry)
+            unused.remove(entry)
+            break
+    arguments = _text_of({"arguments": block.tool_kwargs})
+    return wire_call(block.tool_call_id or None, block.tool_name, arguments, extra)
+
+
+def _of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
+    """A call as this class, or another one of LlamaIndex's, has left it."""
+    function = entry.get("function", entry.get("toolUse"))
+    call = {**entry, **function} if isinstance(function, Mapping) else entry
+    name = call.get("name", call.get("tool_name"))
+    if not isinstance(name, str):
+        raise UnsupportedContent(
+            f"`{position}` is not a tool call of a form known here: it has no name. Leave it out "
+            "of the message. Nothing was sent.",
+            kind=str(entry.get("type", "tool_call")),
+            position=position,
+        )
+    call_id = next((call[key] for key in _IDS if isinstance(call.get(key), str)), None)
+    extra = _extra(entry) if isinstance(entry.get("function"), Mapping) else {}
+    return wire_call(call_id or None, name, _text_of(call), extra)
+
+
+def _text_of(call: Mapping[str, Any]) -> str:
+    """The call's arguments as JSON text, under whichever name they stand."""
+    arguments = next((call[key] for key in _ARGUMENTS if call.get(key) is not None), None)
+    return arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
 
 
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
@@ -171,26 +221,19 @@ def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> 
     return partial if isinstance(partial, dict) else {}
 
 
-def _wire_call(
-    call_id: Any, name: Any, arguments: Any, extra: Mapping[str, Any], position: str
-) -> dict[str, Any]:
-    if not call_id:
-        raise InvalidParameter(
-            f"`{position}` is a call of {name!r} without an id, so no tool message can answer it. "
-            "Give it an id.",
-            parameter=position,
-            value=call_id,
-            rule="a tool call carries an id",
-        )
-    written = arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
-    if parse_arguments(written) == {}:
-        written = "{}"  # the many spellings of no arguments; servers take only this one
-    function = {"name": name, "arguments": written}
-    return {"id": call_id, "type": "function", "function": function, **extra}
-
-
 def _extra(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name not in _CALL_FIELDS}
+    """What is beside a call's common fields, as `protocol.replay.wire_call` takes it."""
+    extra = {name: value for name, value in entry.items() if name not in _CALL_FIELDS}
+    within = {
+        name: value
+        for name, value in entry["function"].items()
+        if name not in _FUNCTION_FIELDS
+    }
+    if within:
+        extra["function"] = within
+    if entry.get("type", "function") != "function":
+        extra["type"] = entry["type"]
+    return extra
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:

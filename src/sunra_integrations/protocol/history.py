@@ -21,7 +21,8 @@ def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
 
     Every call gets an id that no other call of the conversation has, and its result the same one:
     stored histories hold calls without ids (Gemini, Ollama) and ids that repeat. A legacy
-    `function_call` becomes a tool call. Plain reasoning is taken out of turns that call no tool.
+    `function_call` that has a result becomes a tool call. Plain reasoning is taken out of turns
+    that call no tool.
 
     Args:
         messages: On the wire's form, but for calls and results whose id may be None.
@@ -86,7 +87,7 @@ def _pair_group(
     unpaired: Unpaired,
 ) -> None:
     """Pairs the calls of one message with the results that follow it."""
-    calls = [] if caller is None else _calls(messages[caller])
+    calls = [] if caller is None else _calls(messages[caller], answered=bool(results))
     ids = [call["id"] for call in calls]
     answered = [messages[place]["tool_call_id"] for place in results]
     if all(ids) and all(answered) and len(set(ids)) == len(ids) and taken.isdisjoint(ids):
@@ -114,13 +115,12 @@ def _pair_group(
             result["tool_call_id"] = given
 
 
-def _calls(message: Message) -> list[dict[str, Any]]:
-    """The message's calls, a legacy one made a call like others."""
-    function = message.pop("function_call", None)
-    if function:
-        call = {"id": None, "type": "function", "function": function}
-        message["tool_calls"] = [*message.get("tool_calls", ()), call]
-    calls: list[dict[str, Any]] = message["tool_calls"]
+def _calls(message: Message, *, answered: bool) -> list[dict[str, Any]]:
+    """The message's calls. A legacy one becomes a tool call if it has a result, which needs one."""
+    if answered and "function_call" in message:
+        call = {"id": None, "type": "function", "function": message.pop("function_call")}
+        message["tool_calls"] = [call]
+    calls: list[dict[str, Any]] = message.get("tool_calls", [])
     return calls
 
 

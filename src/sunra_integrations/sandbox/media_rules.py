@@ -104,6 +104,7 @@ _AUDIO_FORMAT = string(r"[a-z0-9_]{1,16}", "a short format name such as wav or m
 PARTS: dict[str, Check] = {
     "text": object_of({"text": TEXT}),
     "refusal": object_of({"refusal": TEXT}),
+    "thinking": object_of(),
     "image_url": object_of(
         {"image_url": object_of({"url": _media_url("image")}, {"detail": _DETAIL})}
     ),

@@ -59,12 +59,13 @@ def _null(path: str, value: Any) -> Iterator[Problem]:
         yield wrong_type(path, value, "null (function_call is not part of this API)")
 
 
-# A message that came out of a response may be sent back as it is, its null keys included.
+# A message that came out of a response may be sent back as it is, its null keys and the fields of
+# its vendor included: some vendors refuse a turn without the signatures that they put there.
 _ASSISTANT_KEYS = object_of(
     {"role": anything},
     {
         **_EXTRAS,
-        "content": nullable(_content("text", "refusal")),
+        "content": nullable(_content("text", "refusal", "thinking")),
         "tool_calls": nullable(list_of(_CALL, least=1)),
         "refusal": nullable(TEXT),
         "reasoning": nullable(TEXT),
@@ -77,7 +78,6 @@ _ASSISTANT_KEYS = object_of(
         "partial": anything,
         "function_call": _null,
     },
-    closed=True,
 )
 _SUBSTITUTES = ("tool_calls", "refusal", "reasoning", "reasoning_content", "audio")
 
