@@ -76,7 +76,10 @@ MESSAGES: dict[str, tuple[BaseMessage, dict[str, Any]]] = {
                 {
                     "id": "c1",
                     "type": "function",
-                    "function": {"name": "add", "arguments": '{"a": 1'},
+                    "function": {
+                        "name": "add",
+                        "arguments": '{"INVALID_JSON":"{\\"a\\": 1"}',
+                    },
                 }
             ],
         },

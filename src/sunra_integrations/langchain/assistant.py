@@ -14,6 +14,7 @@ from sunra_integrations.langchain.from_sunra import (
     MODEL_PROVIDER,
     REASONING_FIELD,
     REASONING_KEYS,
+    with_broken_calls,
 )
 from sunra_integrations.langchain.parts import Block, part, unsupported
 from sunra_integrations.protocol.json_values import objects
@@ -61,6 +62,7 @@ def assistant_message(message: AIMessage, position: str) -> Message:
     Raises:
         UnsupportedContent: It holds something the wire cannot carry.
     """
+    message = with_broken_calls(message)  # for those who added up a stream's chunks themselves
     said = _take_apart(message, position)
     known = message.additional_kwargs
     calls = [*_tool_calls(message, position), *said.calls]

@@ -51,7 +51,9 @@ class MessageEvents:
         self._started = False
         self._indices: dict[str | int, int] = {}
         self._whole: dict[int, Block] = {}
-        self._spoken: dict[str, list[str]] = {_TEXT: [], _REASONING: []}
+        self._spoken: dict[str | int, list[str]] = {}
+        self._open = {_TEXT: _TEXT, _REASONING: _REASONING}
+        """The key of the block that words of a kind go on to."""
 
     def events(self, chunk: Chunk) -> Iterator[MessagesData]:
         """The events that one event of the wire stands for."""
@@ -71,9 +73,9 @@ class MessageEvents:
         ]:
             yield self._begin_whole(block)
         if choice.reasoning_details and _REASONING not in self._indices:
-            yield self._begin(_REASONING, {"type": "reasoning", "reasoning": ""})
+            yield from self._said(_REASONING, "")
         if choice.annotations and _TEXT not in self._indices:
-            yield self._begin(_TEXT, {"type": "text", "text": ""})
+            yield from self._said(_TEXT, "")
         for key, index in self._indices.items():
             yield _event("content-block-finish", index=index, content=self._finished(key, choice))
         metadata = from_sunra.metadata(choice, reply)
@@ -102,7 +104,7 @@ class MessageEvents:
         if from_sunra.has_parts_of_other_kinds(delta):
             for part in delta.parts:
                 block = part_block(part)
-                if block is not None and block["type"] in self._spoken:
+                if block is not None and block["type"] in self._open:
                     kind = block["type"]
                     if len(block) == _PLAIN:
                         yield from self._said(kind, block[kind])
@@ -110,17 +112,20 @@ class MessageEvents:
                         yield from self._said_apart(kind, block)
                 elif block is not None:
                     yield self._begin_whole(block)
+                    self._close_words()
         elif delta.text:
             yield from self._said(_TEXT, delta.text)
         for call in delta.tool_calls:
             yield from self._called(call)
 
     def _said(self, kind: str, piece: str) -> Iterator[MessagesData]:
-        if kind not in self._indices:
-            yield self._begin(kind, {"type": kind, kind: ""})
+        key = self._open[kind]
+        if key not in self._indices:
+            self._spoken[key] = []
+            yield self._begin(key, {"type": kind, kind: ""})
         if piece:
-            self._spoken[kind].append(piece)
-            yield _delta(self._indices[kind], {"type": f"{kind}-delta", kind: piece})
+            self._spoken[key].append(piece)
+            yield _delta(self._indices[key], {"type": f"{kind}-delta", kind: piece})
 
     def _said_apart(self, kind: str, block: Block) -> Iterator[MessagesData]:
         """Words with fields that no other words share, to be replayed with them."""
@@ -129,6 +134,13 @@ class MessageEvents:
         yield self._begin(f"whole {index}", {"type": kind, kind: ""})
         if block[kind]:
             yield _delta(index, {"type": f"{kind}-delta", kind: block[kind]})
+        self._close_words()
+
+    def _close_words(self) -> None:
+        """Lets later words begin a block of their own, so that content keeps its order."""
+        for kind, key in self._open.items():
+            if key in self._indices:
+                self._open[kind] = f"{kind} {len(self._indices)}"
 
     def _called(self, call: ToolCallDelta) -> Iterator[MessagesData]:
         if call.call_index not in self._indices:
@@ -155,7 +167,8 @@ class MessageEvents:
             return self._finished_call(key, choice)
         if key not in self._spoken:
             return self._whole[self._indices[key]]
-        block: Block = {"type": key, key: "".join(self._spoken[key])}
+        kind = key.partition(" ")[0]
+        block: Block = {"type": kind, kind: "".join(self._spoken[key])}
         if key == _REASONING:
             # also on the block: an older core drops the message's `additional_kwargs`
             extras = {
@@ -163,9 +176,12 @@ class MessageEvents:
                 "reasoning_details": list(choice.reasoning_details),
             }
             block["extras"] = {name: value for name, value in extras.items() if value}
-        if key == _TEXT and choice.annotations:
+        if key == self._last_text() and choice.annotations:
             block["annotations"] = [citation(one) for one in choice.annotations]
         return block
+
+    def _last_text(self) -> str | int | None:
+        return next((k for k in reversed(self._spoken) if str(k).startswith(_TEXT)), None)
 
     def _finished_call(self, call_index: int, choice: Choice) -> Block:
         """The whole call; a choice holds its calls in the order of their indices."""

@@ -30,6 +30,8 @@ Block = Mapping[str, Any]
 
 _WIRE_TYPES = frozenset(("image_url", "input_audio", "video_url", "file"))
 _ENDINGS = {"text/plain": "txt", "text/markdown": "md", "application/msword": "doc"}
+_RIFF = "UklGR"
+"""The base64 of `RIFF`."""
 _FRAMEWORK_KEYS = frozenset(("id", "index", "annotations", "extras"))
 """Keys LangChain adds to a block for itself; they are no content."""
 
@@ -153,20 +155,24 @@ def _as_it_is(block: Block, kind: str, position: str) -> Part:
     """A part that is in the wire's form already; a bare URL is put into its object."""
     made = {name: value for name, value in block.items() if name not in _FRAMEWORK_KEYS}
     if isinstance(block[kind], str):
-        made[kind] = _object_of(kind, block, position)
+        made = {"type": kind, kind: _object_of(kind, block, position)}
     return made
 
 
-def _object_of(kind: str, block: Block, position: str) -> Block:
+def _object_of(kind: str, block: Block, position: str) -> Any:
     """What a part holds under its own name, of the bare string that stands there."""
     bare = block[kind]
     if kind not in {"input_audio", "file"}:
         return {"url": bare}
-    standard = "audio" if kind == "input_audio" else "file"
-    source = {"url": bare} if "://" in bare else {"base64": bare}
-    named = {**block, **source, "type": standard}
-    made: Block = _part({name: value for name, value in named.items() if name != kind}, position)
-    return made[kind]
+    named = {name: value for name, value in block.items() if name != kind}
+    named |= {"url": bare} if "://" in bare else {"base64": bare}
+    if kind == "file":
+        return _part({**named, "type": "file"}, position)["file"]
+    if isinstance(block.get("format"), str):
+        named["mime_type"] = f"audio/{block['format']}"
+    elif bare.startswith(_RIFF):  # of sounds, only WAV begins so
+        named["mime_type"] = "audio/wav"
+    return _part({**named, "type": "audio"}, position)["input_audio"]
 
 
 def _standard(block: Block, position: str) -> Block:

@@ -151,8 +151,8 @@ def _message(given: BaseMessage, position: str) -> Message:
         case AIMessage():
             return assistant_message(given, position)
         case ToolMessage():
-            made = _tool_message(given.tool_call_id, given.content, position)
-            return {**made, **vendor_fields(given.additional_kwargs, "tool")}
+            result = _tool_message(given.tool_call_id, given.content, position)
+            return {**result, **vendor_fields(given.additional_kwargs, "tool")}
         case FunctionMessage():
             return _tool_message(None, given.content, position)
         case SystemMessage():
@@ -212,9 +212,7 @@ def content(given: object, position: str, *, of_tool: bool = False) -> str | lis
         raise not_content(given, position, "content is text or a list of blocks")
     to_part = result_part if of_tool else part
     parts = [
-        to_part(block, f"{position}.content[{place}]")
-        for place, block in enumerate(given)
-        if block
+        to_part(block, f"{position}.content[{place}]") for place, block in enumerate(given) if block
     ]
     return parts or ""
 

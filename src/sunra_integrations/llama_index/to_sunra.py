@@ -96,6 +96,7 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
 def _message(chat_message: ChatMessage, position: str) -> Message:
     """One message as the wire has it, but for what only a conversation decides."""
     role = _role(chat_message)
+    wire: Message
     if role == "assistant":
         wire = _assistant(chat_message, position)
     else:
@@ -141,8 +142,8 @@ def content(
                 _mark_cached(parts, block, where)
             case ThinkingBlock() | ToolCallBlock():
                 raise _only_by_assistants(block, where)
-            case AudioBlock() | DocumentBlock() | ImageBlock() | VideoBlock() if (
-                of_tool and (link := _linked_resource(block))
+            case AudioBlock() | DocumentBlock() | ImageBlock() | VideoBlock() if of_tool and (
+                link := _linked_resource(block)
             ):
                 parts.append(text_part(link))
             case _:
@@ -232,9 +233,10 @@ def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock
         return None
     if isinstance(block, ImageBlock | VideoBlock) and url.lower().startswith(("http:", "https:")):
         return None
-    named = isinstance(block, DocumentBlock) and block.title != attachments.UNTITLED
+    title = block.title if isinstance(block, DocumentBlock) else None
+    name = None if title == attachments.UNTITLED else title
     mime_type = next((getattr(block, n) for n in _MIME_TYPES if getattr(block, n, None)), None)
-    return resource_text(url, name=block.title if named else None, mime_type=mime_type)
+    return resource_text(url, name=name, mime_type=mime_type)
 
 
 def _parts(block: ContentBlock, where: str) -> list[Part]:
@@ -307,13 +309,10 @@ def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str
 
 def _spoken(said: Mapping[str, Any]) -> dict[str, Any] | None:
     """How the wire refers to a sound that the model made: by the id it came with."""
-    match said.get("audio"):
-        case {"id": str() as sound} if sound:
-            return {"id": sound}
-    match said.get("reference_audio_id"):  # where llms-openai keeps it
-        case str() as sound if sound:
-            return {"id": sound}
-    return None
+    sound = said.get("audio")
+    known = sound.get("id") if isinstance(sound, Mapping) else None
+    known = known or said.get("reference_audio_id")  # where llms-openai keeps it
+    return {"id": known} if isinstance(known, str) and known else None
 
 
 def _annotation(block: CitationBlock, where: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def entry(call: ToolCall | ToolCallFold) -> CalledTool:
         within = extra.pop("function", None)
         if within:
             function = CalledFunction(**{**within, **function.model_dump()})
-        return CalledTool(**{**extra, "id": call.id, "function": function})
+        return CalledTool.model_validate({**extra, "id": call.id, "function": function})
     return _entry({"id": call.id, "function": function})
 
 
@@ -225,9 +225,7 @@ def _extra(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What is beside a call's common fields, as `protocol.replay.wire_call` takes it."""
     extra = {name: value for name, value in entry.items() if name not in _CALL_FIELDS}
     within = {
-        name: value
-        for name, value in entry["function"].items()
-        if name not in _FUNCTION_FIELDS
+        name: value for name, value in entry["function"].items() if name not in _FUNCTION_FIELDS
     }
     if within:
         extra["function"] = within

@@ -80,7 +80,9 @@ def joined_details(pieces: Iterable[Any]) -> list[Any]:
     for piece in pieces:
         if details and _continues(details[-1][0], piece):
             known, run = details[-1]
-            known.update({name: value for name, value in piece.items() if value or not known.get(name)})
+            known.update(
+                {name: value for name, value in piece.items() if value or not known.get(name)}
+            )
             run.append(piece)
         else:
             details.append((dict(piece) if isinstance(piece, dict) else piece, [piece]))

@@ -173,10 +173,7 @@ class ChoiceFold:
         if delta.logprobs is not None:
             self._add_logprobs(delta.logprobs)
         if delta.reasoning:
-            if not self.reasoning and not self._reasonings:  # until here it was empty, if anything
-                self.reasoning_field = delta.reasoning_field
-            self._reasonings.append(delta.reasoning)
-            self._unsettled = True
+            self._add_reasoning(delta)
         if delta.adds_rarities:
             self._add_rarities(delta)
 
@@ -208,6 +205,12 @@ class ChoiceFold:
             self.message_extra or NOTHING,
             self.reasoning_field,
         )
+
+    def _add_reasoning(self, delta: ChoiceDelta) -> None:
+        if not self.reasoning and not self._reasonings:  # until here it was empty, if anything
+            self.reasoning_field = delta.reasoning_field
+        self._reasonings.append(delta.reasoning)
+        self._unsettled = True
 
     def _add_rarities(self, delta: ChoiceDelta) -> None:
         self._unsettled = True

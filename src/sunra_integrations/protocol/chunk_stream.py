@@ -46,9 +46,7 @@ class ChunkStream:
         self._request_id = request_id
         self._choices_asked = choices_asked
         self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._reader = AnswerReader(
-            request_id=request_id, so_far=so_far, answer_id=answer_id
-        )
+        self._reader = AnswerReader(request_id=request_id, so_far=so_far, answer_id=answer_id)
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""

@@ -1,5 +1,6 @@
-"""What can be decided only over a whole conversation: which result answers which call, and which
-reasoning goes back.
+"""What only a whole conversation decides: which result answers which call, which reasoning goes.
+
+Both adapters finish the messages they have translated with `finished`.
 """
 
 from __future__ import annotations
