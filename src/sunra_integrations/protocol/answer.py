@@ -18,7 +18,7 @@ from sunra_integrations.protocol.responses import (
     read_chunk,
     read_text,
 )
-from sunra_integrations.protocol.tool_call_order import ToolCallOrder
+from sunra_integrations.protocol.tool_call_order import ToolCallOrder, short_id
 
 
 class AnswerReader:
@@ -93,7 +93,7 @@ class AnswerReader:
             return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
         if order is None:
-            answer_id = text(body.get("id")) or self._answer_id
+            answer_id = short_id(text(body.get("id")) or self._answer_id)
             order = self._tool_calls[index] = ToolCallOrder(f"call_{answer_id}_{index}")
         whole = self._message_field == "message"
         return read_choice(choice, index, message, order.place(entries, whole=whole))

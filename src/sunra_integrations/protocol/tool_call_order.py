@@ -31,8 +31,11 @@ _FUNCTION_FIELDS = frozenset(("name", "arguments"))
 _CUSTOM_FIELDS = frozenset(("name", "input"))
 _GOING_ON = frozenset(("index", "type", "function"))
 _NO_ARGUMENTS = frozenset(("", "null", "false"))
-LONGEST_ID = 40
+_LONGEST_ID = 40
 """OpenAI refuses the id of a call that is longer."""
+_LONGEST_PART = 24
+_LONGEST_READ = 200
+"""No more of an answer's id is read, because every choice that calls reads it again."""
 
 
 class _Piece(NamedTuple):
@@ -163,11 +166,18 @@ class ToolCallOrder:
         if given is not None and given not in self._ids:
             return given
         made = f"{self._id_prefix}_{index}"
-        if len(made) > LONGEST_ID:
-            made = f"call_{sha256(made.encode()).hexdigest()[:24]}"
-        while made in self._ids:
-            made = f"call_{sha256(made.encode()).hexdigest()[:24]}"
+        while len(made) > _LONGEST_ID or made in self._ids:
+            made = f"call_{_digest(made)}"
         return made
+
+
+def short_id(given: str) -> str:
+    """An answer's id, short enough to be part of the ids of calls."""
+    return given if len(given) <= _LONGEST_PART else _digest(given[:_LONGEST_READ])
+
+
+def _digest(value: str) -> str:
+    return sha256(value.encode(errors="replace")).hexdigest()[:_LONGEST_PART]
 
 
 def arguments_alone(entry: Json) -> str | None:
