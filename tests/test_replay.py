@@ -285,14 +285,28 @@ PARTS: dict[str, list[Json]] = {
         {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "signature": "s"},
         {"type": "text", "text": "ab"},
     ],
+    "a thought and a signed one": [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "thinking", "thinking": [{"type": "text", "text": "so"}], "signature": "s"},
+        {"type": "text", "text": "ab"},
+    ],
+    "encrypted thinking": [
+        {"type": "redacted_thinking", "data": "XXXX"},
+        {"type": "text", "text": "ab"},
+    ],
+    "a reasoning item": [
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "id": "rs_1"},
+        {"type": "text", "text": "ab"},
+    ],
 }
 
 
 @every_way
 @pytest.mark.parametrize("case", PARTS)
 def test_parts_of_the_content_go_back_in_their_order(case: str, streams: bool, way: str) -> None:
-    sent = next_turn({"content": PARTS[case]}, [], streams=streams, way=way)[1]
-    assert [part for part in sent["content"] if part.get("text") != ""] == PARTS[case]
+    message = {"content": PARTS[case], "tool_calls": [{**CALL, "index": 0}]}
+    sent = next_turn(message, ["c1"], streams=streams, way=way)[1]
+    assert sent == {"role": "assistant", "content": PARTS[case], "tool_calls": [CALL]}
 
 
 # ── reasoning ────────────────────────────────────────────────────────────────

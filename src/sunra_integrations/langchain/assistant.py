@@ -25,7 +25,7 @@ from sunra_integrations.protocol.replay import (
     wire_call,
 )
 from sunra_integrations.protocol.requests import Message
-from sunra_integrations.protocol.responses import is_plain_thinking, thinking_text
+from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""
@@ -152,6 +152,7 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
     if isinstance(message.content, str):
         return said
     known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
+    thoughts_in_content = message.additional_kwargs.get(REASONING_FIELD) == IN_CONTENT
     own_images = message.additional_kwargs.get("images") or []
     for place, block in enumerate(message.content):
         where = f"{position}.content[{place}]"
@@ -159,7 +160,9 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
             said.parts += [part(block, where)] if block else []
         elif block.get("type") == "image" and _among(part(block, where), own_images):
             continue  # a block made from `additional_kwargs["images"]`, which go back themselves
-        elif not (_is_own(message) and _take_own(block, said)):
+        elif not (
+            _is_own(message) and _take_own(block, said, thoughts_in_content=thoughts_in_content)
+        ):
             _take(_unwrapped(block), where, said, known)
     return said
 
@@ -169,8 +172,13 @@ def _unwrapped(block: Block) -> Block:
     return value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
 
 
-def _take_own(block: Block, said: _Said) -> bool:
+def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
     """Takes a part of the wire's that only ChatSunra can have put there, as it came.
+
+    Args:
+        block: The part, or a standard block made of it.
+        said: Takes it.
+        thoughts_in_content: Whether the message's thinking goes back within its content.
 
     Returns:
         Whether it was one.
@@ -180,17 +188,27 @@ def _take_own(block: Block, said: _Said) -> bool:
         said.parts.append(dict(extras["content_part"]))
         return True
     block = _unwrapped(block)
+    match block:
+        case {"type": "reasoning", "reasoning": str() as words} if thoughts_in_content:
+            words_part = {"type": "text", "text": words}
+            said.parts.append({"type": "thinking", "thinking": [words_part]})
+            return True
+        case {"type": "reasoning", **rest} if "reasoning" not in rest and not extras:
+            said.parts.append(dict(block))
+            return True
+        case _:
+            pass
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in _OF_LANGCHAIN}
             if block.get("text") or len(kept) > len(("type", "text")):
                 said.parts.append({**kept, "type": "text"})
             return True
-        case "thinking":
-            if not is_plain_thinking(block):
-                said.parts.append(dict(block))
-                return True
-            return False
+        case "thinking" | "redacted_thinking":
+            if is_plain_thinking(block) and not thoughts_in_content:
+                return False
+            said.parts.append(dict(block))
+            return True
         case kind:
             is_known = kind in _CALL_BLOCKS | _REASONING_BLOCKS | _KNOWN_TO_PART
             if not is_known:

@@ -87,7 +87,7 @@ def part_block(part: str | Mapping[str, Any]) -> Block | None:
     if isinstance(part, str):
         return {"type": "text", "text": part} if part else None
     match part.get("type"):
-        case "text" | "output_text":
+        case "text" | "output_text" if isinstance(part.get("text"), str):
             return {**part, "type": "text"}
         case "image_url":
             return image_block(part)
@@ -95,6 +95,10 @@ def part_block(part: str | Mapping[str, Any]) -> Block | None:
             block: Block = {"type": "reasoning", "reasoning": thinking_text(part)}
             # The part itself stands beside its words where they are not all it holds.
             return block if is_plain_thinking(part) else {**block, "extras": {"content_part": part}}
+        case "text" | "output_text":
+            return {"type": "non_standard", "value": dict(part)}
+        case "reasoning" if not isinstance(part.get("reasoning"), str):
+            return {"type": "non_standard", "value": dict(part)}
         case kind if kind in standard.KNOWN_BLOCK_TYPES:
             return dict(part)
         case _:

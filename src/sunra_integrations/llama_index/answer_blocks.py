@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlo
 
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.json_values import Json, count
-from sunra_integrations.protocol.responses import is_plain_thinking
+from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking
 
 
 def sound(extra: Json) -> AudioBlock | None:
@@ -39,7 +39,11 @@ def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], li
                 images.append(_image(url))
             case _:
                 parts.append(part)
-    return images, [] if all(map(_has_block, parts)) else parts
+    if all(map(_has_block, parts)):
+        return images, []
+    if choice.reasoning_field != IN_CONTENT:
+        parts = [part for part in parts if not is_plain_thinking(part)]
+    return images, parts
 
 
 def _has_block(part: Json) -> bool:

@@ -93,16 +93,17 @@ def _continues(known: Any, piece: Any) -> bool:
     """Whether a piece adds to a detail and contradicts nothing that is known of it."""
     if not isinstance(known, dict) or not isinstance(piece, dict):
         return False
-    if any(known.get(name) for name in _SIGNED) or piece.get("data"):
-        # Some servers repeat the signature with each piece of the text that it signs.
-        if not known.get("signature") or known["signature"] != piece.get("signature"):
-            return False
+    # Some servers repeat the signature with each piece of the text that it signs.
+    same_signature = known.get("signature") and known["signature"] == piece.get("signature")
+    is_finished = any(known.get(name) for name in _SIGNED) or piece.get("data")
+    if is_finished and not same_signature:
+        return False
     if piece.get("id") and known.get("id") != piece["id"]:
         return False
     return all(known.get(name) == piece.get(name) for name in ("type", "index")) and all(
         not value or not known.get(name) or known[name] == value
         for name, value in piece.items()
-        if name not in _WRITTEN_ON
+        if name not in _WRITTEN_ON or not isinstance(value, str)
     )
 
 

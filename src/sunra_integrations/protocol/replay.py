@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.protocol.json_values import Json, others
+from sunra_integrations.protocol.responses import IN_CONTENT
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 DEFAULT_FIELD = "reasoning"
@@ -42,6 +43,8 @@ def reasoning_fields(
         beside_calls: Whether its turn calls tools.
     """
     fields: dict[str, Any] = {}
+    if field == IN_CONTENT:
+        beside_calls = False  # it is replayed with the content
     if beside_calls and (field is not None or (text and not details)):
         fields[field or DEFAULT_FIELD] = text
     if details:

@@ -22,6 +22,8 @@ _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logpr
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
+IN_CONTENT = "content"
+"""Names where reasoning came that is part of the content, and holds more than its words."""
 _PLAIN_THINKING = frozenset(("type", "thinking", "closed"))
 """`closed` says that a thought was not cut off, as Mistral's API sends it with each."""
 _MESSAGE_FIELDS = frozenset(
@@ -87,7 +89,9 @@ class ChoiceDelta(NamedTuple):
     message_extra: Json = NOTHING
     """Unknown fields of the delta or message (`audio`, …)."""
     reasoning_field: str | None = None
-    """The name `reasoning` came under, to be replayed under; None where it came in details only."""
+    """The name `reasoning` came under, to be replayed under: a field's, or `content` where it is a
+    part of that. None where it came in details only, or as a part that holds nothing but words.
+    """
 
     @property
     def adds_text_only(self) -> bool:
@@ -276,8 +280,12 @@ def _reasoning(
         spoken = message.get(name)
         if spoken and isinstance(spoken, str):
             return spoken, name
+    spoken = "".join(map(_text_of_detail, details))
+    if not spoken and any(map(thinking_text, parts)):
+        thoughts = [part for part in parts if part.get("type") == "thinking"]
+        spoken = "".join(map(thinking_text, thoughts))
+        return spoken, None if all(map(is_plain_thinking, thoughts)) else IN_CONTENT
     empty = next((name for name in _REASONING_FIELDS if message.get(name) == ""), None)
-    spoken = "".join(map(_text_of_detail, details)) or "".join(map(thinking_text, parts))
     return spoken, None if spoken else empty
 
 
