@@ -540,6 +540,28 @@ def test_a_function_without_a_result_goes_as_it_is() -> None:
     assert llama_index.messages([given]) == [expected]
 
 
+def test_a_broken_call_does_not_block_a_conversation_that_went_on() -> None:
+    """As when a LangChain agent ends with a call that was cut off, and the user writes again."""
+    broken = {"name": "add", "args": '{"a": 1', "id": "c2", "error": "cut off"}
+    called = AIMessage("", tool_calls=[ADD], invalid_tool_calls=[broken])
+    sent = langchain.messages([HumanMessage("?"), called, RESULT, HumanMessage("Go on.")])
+    blocks = [
+        ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs={"a": 1}),
+        ToolCallBlock(tool_call_id="c2", tool_name="add", tool_kwargs='{"a": 1'),
+    ]
+    same = ChatMessage(role="assistant", blocks=blocks)
+    talk = [ChatMessage("?"), same, tool_result(), ChatMessage("Go on.")]
+    assert llama_index.messages(talk) == sent
+    told = "The arguments are not a JSON object, so the tool was not called."
+    assert sent[2:] == [
+        {"role": "tool", "tool_call_id": "c2", "content": told},
+        SENT_RESULT,
+        {"role": "user", "content": "Go on."},
+    ]
+    answered = [*talk[:3], tool_result("c2", "No."), talk[3]]
+    assert [one["content"] for one in llama_index.messages(answered)[2:4]] == ["2", "No."]
+
+
 # ── fields of a message ──────────────────────────────────────────────────────
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.answer import AnswerReader
+from sunra_integrations.protocol.answer import AnswerReader, read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.reply import Fold, fold
@@ -153,6 +153,101 @@ def test_pieces_of_one_reasoning_detail_become_one_that_can_be_replayed():
             "signature": "c2ln",
         },
     )
+
+
+TEXT = {"type": "reasoning.text"}
+SUMMARY = {"type": "reasoning.summary"}
+ENCRYPTED = {"type": "reasoning.encrypted"}
+
+STREAMED_DETAILS = {
+    "text goes on": (
+        [{**TEXT, "text": "a"}, {**TEXT, "text": "b"}],
+        [{**TEXT, "text": "ab"}],
+    ),
+    "a signature ends a detail": (
+        [
+            {**TEXT, "text": "a", "signature": None},
+            {**TEXT, "text": "", "signature": "s1"},
+            {**TEXT, "text": "b"},
+            {**TEXT, "signature": "s2"},
+        ],
+        [
+            {**TEXT, "text": "a", "signature": "s1"},
+            {**TEXT, "text": "b", "signature": "s2"},
+        ],
+    ),
+    "a signature repeated with each piece": (
+        [{**TEXT, "text": "a", "signature": "s"}, {**TEXT, "text": "b", "signature": "s"}],
+        [{**TEXT, "text": "ab", "signature": "s"}],
+    ),
+    "two signatures of one index": (
+        [
+            {**TEXT, "text": "a", "signature": "s1", "index": 0},
+            {**TEXT, "text": "b", "signature": "s2", "index": 0},
+        ],
+        [
+            {**TEXT, "text": "a", "signature": "s1", "index": 0},
+            {**TEXT, "text": "b", "signature": "s2", "index": 0},
+        ],
+    ),
+    "encrypted data is never joined": (
+        [{**ENCRYPTED, "data": "AA"}, {**ENCRYPTED, "data": "BB"}],
+        [{**ENCRYPTED, "data": "AA"}, {**ENCRYPTED, "data": "BB"}],
+    ),
+    "another type": (
+        [{**TEXT, "text": "a"}, {**SUMMARY, "summary": "b"}, {**SUMMARY, "summary": "c"}],
+        [{**TEXT, "text": "a"}, {**SUMMARY, "summary": "bc"}],
+    ),
+    "another id": (
+        [{**SUMMARY, "summary": "a", "id": "1"}, {**SUMMARY, "summary": "b", "id": "2"}],
+        [{**SUMMARY, "summary": "a", "id": "1"}, {**SUMMARY, "summary": "b", "id": "2"}],
+    ),
+    "another index": (
+        [{**TEXT, "text": "a", "index": 0}, {**TEXT, "text": "b", "index": 1}],
+        [{**TEXT, "text": "a", "index": 0}, {**TEXT, "text": "b", "index": 1}],
+    ),
+    "another format": (
+        [{**TEXT, "text": "a", "format": "x"}, {**TEXT, "text": "b", "format": "y"}],
+        [{**TEXT, "text": "a", "format": "x"}, {**TEXT, "text": "b", "format": "y"}],
+    ),
+    "a field of the vendor's own that differs": (
+        [{**TEXT, "text": "a", "x": 1}, {**TEXT, "text": "b", "x": 2}],
+        [{**TEXT, "text": "a", "x": 1}, {**TEXT, "text": "b", "x": 2}],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STREAMED_DETAILS)
+def test_details_of_a_stream_are_joined_up_to_their_signature(case):
+    pieces, joined = STREAMED_DETAILS[case]
+    events = [{"choices": [{"delta": {"reasoning_details": [piece]}}]} for piece in pieces]
+    assert list(read(events)[0].so_far.reply().choice.reasoning_details) == joined
+
+
+@pytest.mark.parametrize("case", STREAMED_DETAILS)
+def test_details_of_a_whole_answer_are_never_joined(case):
+    pieces, _ = STREAMED_DETAILS[case]
+    body = {"choices": [{"message": {"reasoning_details": pieces}, "finish_reason": "stop"}]}
+    reply = read_completion(json.dumps(body).encode())
+    assert list(reply.choice.reasoning_details) == pieces
+
+
+def test_thinking_blocks_of_a_stream_are_joined_up_to_their_signature():
+    pieces = [{"thinking": "h"}, {"thinking": "m"}, {"signature": "s1"}, {"thinking": "so"}]
+    blocks = [{"type": "thinking", **piece} for piece in pieces]
+    events = [{"choices": [{"delta": {"thinking_blocks": [block]}}]} for block in blocks]
+    assert read(events)[0].so_far.reply().choice.message_extra == {
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": "hm", "signature": "s1"},
+            {"type": "thinking", "thinking": "so"},
+        ]
+    }
+
+
+def test_a_signature_that_comes_again_is_not_written_on():
+    signed = [{"extra_content": {"google": {"thought_signature": s}}} for s in ("T1", "T2")]
+    events = [{"choices": [{"delta": delta}]} for delta in signed]
+    assert read(events)[0].so_far.reply().choice.message_extra == signed[1]
 
 
 def test_text_and_image_parts_keep_their_order():

@@ -6,7 +6,10 @@ Both adapters finish the messages they have translated with `finished`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
+
+from sunra_integrations.protocol.replay import is_broken
 
 Message = dict[str, Any]
 
@@ -15,6 +18,7 @@ Unpaired = Callable[[int, int | None], Exception]
 """
 
 _REASONING = ("reasoning", "reasoning_content")
+_NOT_CALLED = "The arguments are not a JSON object, so the tool was not called."
 
 
 def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
@@ -23,7 +27,8 @@ def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
     Every call gets an id that no other call of the conversation has, and its result the same one:
     stored histories hold calls without ids (Gemini, Ollama) and ids that repeat. A legacy
     `function_call` that has a result becomes a tool call. Plain reasoning is taken out of turns
-    that call no tool.
+    that call no tool. A call with broken arguments that no framework could run gets a result that
+    says so if the conversation went on without one, because servers refuse unanswered calls.
 
     Args:
         messages: On the wire's form, but for calls and results whose id may be None.
@@ -38,7 +43,7 @@ def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
         for turn in _turns(messages):
             if not any(map(_calls_or_answers, turn)):
                 _without_reasoning(turn)
-    return messages
+    return list(_with_broken_calls_answered(messages))
 
 
 def _calls_or_answers(message: Message) -> bool:
@@ -62,6 +67,18 @@ def _without_reasoning(turn: Sequence[Message]) -> None:
     for message in turn:
         for name in _REASONING:
             message.pop(name, None)
+
+
+def _with_broken_calls_answered(messages: Sequence[Message]) -> Iterator[Message]:
+    for place, message in enumerate(messages):
+        yield message
+        broken = [call["id"] for call in message.get("tool_calls") or () if is_broken(call)]
+        if broken and place + 1 < len(messages):
+            rest = takewhile(lambda one: one["role"] == "tool", messages[place + 1 :])
+            answered = {one["tool_call_id"] for one in rest}
+            for call_id in broken:
+                if call_id not in answered:
+                    yield {"role": "tool", "tool_call_id": call_id, "content": _NOT_CALLED}
 
 
 # ── calls and their results ──────────────────────────────────────────────────

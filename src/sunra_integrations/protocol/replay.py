@@ -112,6 +112,12 @@ def wire_call(
     return {**others(extra, _CALL_FIELDS), "id": call_id, "type": kind, place: body}
 
 
+def is_broken(call: Mapping[str, Any]) -> bool:
+    """Whether the arguments of a call on the wire stand for some that were not a JSON object."""
+    arguments = _mapping(call.get("function")).get("arguments")
+    return isinstance(arguments, str) and arguments.startswith(f'{{"{_NOT_JSON}":')
+
+
 def sendable_arguments(arguments: str) -> str:
     """Arguments as servers take them: a JSON object, unchanged where they are one.
 
