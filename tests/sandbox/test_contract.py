@@ -212,6 +212,17 @@ ACCEPTED = [
             },
         ]
     },
+    {
+        "messages": [
+            USER,
+            {
+                "role": "assistant",
+                "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+                "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+                "extra_content": {"google": {"thought_signature": "s"}},
+            },
+        ]
+    },
     parts({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
     parts(image("https://example.com/a.png", detail="low"), image(f"data:image/png;base64,{PNG}")),
     parts({"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}}),
