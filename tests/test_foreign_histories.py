@@ -20,6 +20,8 @@ from langchain_core.messages import (
 )
 from llama_index.core.base.llms.types import (
     AudioBlock,
+    CacheControl,
+    CachePoint,
     ChatMessage,
     DocumentBlock,
     ImageBlock,
@@ -453,6 +455,28 @@ def test_a_sound_that_llms_openai_kept_goes_back_by_its_id() -> None:
     )
     expected = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
     assert llama_index.messages([given]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "content"),
+    [
+        ([TextBlock(text="Hi")], [{"type": "hologram"}, {"type": "text", "text": "Hi", "x": 1}]),
+        ([TextBlock(text="Ho")], [{"type": "hologram"}, {"type": "text", "text": "Ho"}]),
+        (
+            [TextBlock(text="Hi"), CachePoint(cache_control=CacheControl(type="ephemeral"))],
+            [
+                {"type": "hologram"},
+                {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}},
+            ],
+        ),
+    ],
+)
+def test_parts_that_were_kept_go_with_the_text_as_it_is_now(
+    blocks: list[Any], content: list[Json]
+) -> None:
+    kept = [{"type": "hologram"}, {"type": "text", "text": "Hi", "x": 1}]
+    given = ChatMessage(role="assistant", blocks=blocks, additional_kwargs={"content_parts": kept})
+    assert llama_index.messages([given]) == [{"role": "assistant", "content": content}]
 
 
 # ── calls and results find each other ────────────────────────────────────────

@@ -210,18 +210,16 @@ def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
             said.parts.append(dict(block))
             return True
         case kind:
-            is_known = kind in _CALL_BLOCKS | _REASONING_BLOCKS | _KNOWN_TO_PART
+            is_known = isinstance(kind, str) and kind in _KNOWN_TO_TAKE
             if not is_known:
                 said.parts.append(dict(block))
             return not is_known
 
 
-_KNOWN_TO_PART = frozenset(
-    (
-        "refusal", "invalid_tool_call", "image", "image_url", "audio", "input_audio", "video",
-        "video_url", "file", "document", "text-plain", "media",
-    )
-)  # fmt: skip
+_KNOWN_TO_TAKE = _CALL_BLOCKS | _REASONING_BLOCKS | {
+    "refusal", "invalid_tool_call", "image", "image_url", "audio", "input_audio", "video",
+    "video_url", "file", "document", "text-plain", "media",
+}  # fmt: skip
 
 
 def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) -> None:

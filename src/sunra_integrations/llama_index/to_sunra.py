@@ -219,10 +219,15 @@ def _in_place(kept: Any, parts: list[Part]) -> list[Part]:
     """
     if not isinstance(kept, list):
         return parts
-    texts = [part for part in kept if part.get("type") in {"text", "output_text"}]
-    if "".join(part["text"] for part in texts) == "".join(p.get("text", "") for p in parts):
+    words = {place: part["text"] for place, part in enumerate(kept) if _is_text(part)}
+    said = "".join(part["text"] for part in parts if set(part) == {"type", "text"})
+    if "".join(words.values()) == said and all("cache_control" not in part for part in parts):
         return [dict(part) for part in kept]
-    return [*(dict(part) for part in kept if part not in texts), *parts]
+    return [*(dict(part) for place, part in enumerate(kept) if place not in words), *parts]
+
+
+def _is_text(part: Any) -> bool:
+    return part.get("type") in {"text", "output_text"} and isinstance(part.get("text"), str)
 
 
 def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:

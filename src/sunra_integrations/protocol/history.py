@@ -37,13 +37,14 @@ def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
     Raises:
         Exception: What `unpaired` makes.
     """
-    if any(map(_calls_or_answers, messages)):
+    is_calling = any(map(_calls_or_answers, messages))
+    if is_calling:
         _pair(messages, unpaired)
     if any(name in one for one in messages for name in _REASONING):
         for turn in _turns(messages):
             if not any(map(_calls_or_answers, turn)):
                 _without_reasoning(turn)
-    return list(_with_broken_calls_answered(messages))
+    return list(_with_broken_calls_answered(messages)) if is_calling else messages
 
 
 def _calls_or_answers(message: Message) -> bool:
