@@ -10,8 +10,7 @@ from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.langchain import from_sunra
 from sunra_integrations.protocol.reply import Choice, Fold, Reply
 from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
-
-_NO_ARGUMENTS = frozenset(("null", "false"))
+from sunra_integrations.protocol.tool_call_order import NO_ARGUMENTS
 
 
 class StreamedMessage:
@@ -65,7 +64,7 @@ class StreamedMessage:
     def _call(self, delta: ToolCallDelta) -> ToolCallDelta:
         """The piece as core can join it: a call whose arguments are `null` has none."""
         if delta.arguments and delta.call_index not in self._begun:
-            if delta.arguments.strip() in _NO_ARGUMENTS:
+            if delta.arguments.strip() in NO_ARGUMENTS:
                 return delta._replace(arguments="")
             self._begun.add(delta.call_index)
         return delta

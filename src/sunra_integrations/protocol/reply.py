@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCall, nothing, said
+from sunra_integrations.protocol.accumulation import merge
+from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCall, nothing
 from sunra_integrations.protocol.json_values import NOTHING, Json
 from sunra_integrations.protocol.responses import Chunk, Usage
 
@@ -56,12 +57,15 @@ class Fold:
 
     Attributes:
         usage: The latest usage.
+        model_asked: The request's model: it stands in where the answer names none, because tools
+            that count usage count it by the model's name.
         request_id: The answer's.
         extra: Unknown top-level fields.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.model_asked: str | None = None
         self.request_id: str | None = None
         self.extra: dict[str, Any] = {}
         self._choices: dict[int, ChoiceFold] = {}
@@ -99,14 +103,14 @@ class Fold:
         if usage is not None:
             self.usage = usage  # cumulative where repeated: the last one counts
         if extra:
-            self.extra.update(said(extra))
+            merge(self.extra, extra)
 
     def reply(self, raw: Json = NOTHING) -> Reply:
         """What has come so far, as a Reply; `raw` is the completion it was read from."""
         return Reply(
             tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
             self._id,
-            self._model,
+            self._model or self.model_asked,
             self._created,
             self._fingerprint,
             self.usage,

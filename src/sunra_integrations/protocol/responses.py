@@ -18,7 +18,9 @@ from sunra_integrations.protocol.json_values import NOTHING, Json, count, object
 _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
-_CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_CHOICE_FIELDS = frozenset(
+    ("index", "delta", "message", "finish_reason", "logprobs", "error", "usage")
+)
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
@@ -239,7 +241,7 @@ def _logprobs(choice: Json) -> Json | None:
 def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
     """The whole event as a `Chunk`, given its choices."""
     get = event.get
-    usage = get("usage")
+    usage = get("usage") or _usage_in_a_choice(get("choices"))
     return Chunk(
         choices,
         text(get("id")),
@@ -253,8 +255,19 @@ def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | 
     )
 
 
+def _usage_in_a_choice(choices: object) -> object:
+    """Where Moonshot's streams have it: in the choice that ends the answer."""
+    if type(choices) is list:
+        for choice in reversed(choices):
+            if type(choice) is dict and "usage" in choice:
+                return choice["usage"]
+    return None
+
+
 def _content_parts(content: object) -> tuple[Json, ...]:
-    """Content given as a list; bare strings in it become text parts."""
+    """Content given as a list, or as its only part; bare strings in it become text parts."""
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
         return ()
     return objects([{"type": "text", "text": p} if isinstance(p, str) else p for p in content])
