@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
-from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol.json_values import Json, copied
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
@@ -97,8 +97,8 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
 def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
     """A message's `response_metadata`: who answered, how it ended, and every unknown field."""
     made: dict[str, Any] = {
-        **reply.extra,
-        **choice.extra,
+        **copied(reply.extra),
+        **copied(choice.extra),
         "model_provider": MODEL_PROVIDER,
         "model_name": reply.model,
         "finish_reason": choice.finish_reason,
@@ -221,12 +221,12 @@ def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
 
 
 def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
-    """A call whose arguments are broken, with them as the model wrote them."""
+    """A call that no tool can be run for, with its arguments as the model wrote them."""
     return InvalidToolCall(
         name=call.name,
         args=call.arguments,
         id=call.id,
-        error="The arguments are no JSON object.",
+        error=call.flaw,
         type="invalid_tool_call",
     )
 

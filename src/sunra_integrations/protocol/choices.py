@@ -33,8 +33,15 @@ class ToolCall:
     extra: Json = field(default_factory=nothing)
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments as a dict (`{}` where there were none); None where they are broken."""
-        return parse_arguments(self.arguments)
+        """The arguments as a dict (`{}` where there were none); None where `flaw` says why."""
+        return parse_arguments(self.arguments) if self.name else None
+
+    @property
+    def flaw(self) -> str | None:
+        """Why no tool can be run for this call; None where one can."""
+        if not self.name:
+            return "The call does not name a function."
+        return None if self.parsed() is not None else "The arguments are not a JSON object."
 
 
 @dataclass(frozen=True)

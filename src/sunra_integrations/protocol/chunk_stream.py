@@ -50,6 +50,7 @@ class ChunkStream:
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._json = StreamedJson()
         self._reader = AnswerReader(request_id=request_id, model_asked=model_asked, so_far=so_far)
+        self._reader.so_far.choices_asked = choices_asked
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self._damaged_before: bytes | None = (
             None  # a line in place of which an event may be missing

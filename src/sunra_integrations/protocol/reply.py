@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class Fold:
         usage: The latest usage.
         model_asked: The request's model: it stands in where the answer names none, because tools
             that count usage count it by the model's name.
+        choices_asked: The request's `n`.
         request_id: The answer's.
         extra: Unknown top-level fields.
     """
@@ -66,6 +67,7 @@ class Fold:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.model_asked: str | None = None
+        self.choices_asked = 1
         self.request_id: str | None = None
         self.extra: dict[str, Any] = {}
         self._choices: dict[int, ChoiceFold] = {}
@@ -83,6 +85,11 @@ class Fold:
     def begun(self) -> int:
         """How many choices have begun."""
         return len(self._choices)
+
+    @property
+    def begun_choices(self) -> Collection[int]:
+        """The indices of the choices that have begun."""
+        return self._choices.keys()
 
     def add(self, chunk: Chunk) -> None:
         """Takes in one chunk."""
