@@ -19,6 +19,8 @@ from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KE
 Block = dict[str, Any]
 
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
+CALL_LIKE = frozenset(kind for kind in standard.KNOWN_BLOCK_TYPES if "tool" in kind)
+"""Types of blocks that core makes calls of; in a content part of the wire they are no calls."""
 _OPENAI_CITATION = "url_citation"
 _CITATION_FIELDS = {"url": "url", "title": "title", "content": "cited_text"}
 _NEEDED: Mapping[str, tuple[str, type]] = {

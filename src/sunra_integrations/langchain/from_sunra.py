@@ -238,7 +238,13 @@ def has_parts_of_other_kinds(said: Choice | ChoiceDelta) -> bool:
 
 def _content(said: Choice | ChoiceDelta) -> str | list[str | dict[Any, Any]]:
     """Plain text, or the parts in their order where text is not all there is."""
-    return [dict(part) for part in said.parts] if has_parts_of_other_kinds(said) else said.text
+    return list(map(_part, said.parts)) if has_parts_of_other_kinds(said) else said.text
+
+
+def _part(part: Json) -> dict[Any, Any]:
+    """The part as it came, unless core could not read it: it takes any `text` for a string."""
+    odd = not isinstance(part.get("type"), str) or not isinstance(part.get("text", ""), str)
+    return {"type": "non_standard", "value": dict(part)} if odd else dict(part)
 
 
 def _as_told(

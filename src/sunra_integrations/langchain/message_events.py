@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sunra_integrations.langchain import from_sunra
 from sunra_integrations.langchain.content_blocks import (
+    CALL_LIKE,
     citation,
     image_block,
     part_block,
@@ -102,6 +103,8 @@ class MessageEvents:
                 block = part_block(part)
                 if block is not None and block["type"] in self._spoken:
                     yield from self._said_in_a_block(block)
+                elif block is not None and block["type"] in CALL_LIKE:
+                    yield self._begin_whole({"type": "non_standard", "value": block})
                 elif block is not None:
                     yield self._begin_whole(block)
         elif delta.text:

@@ -22,7 +22,6 @@ _CHOICE_FIELDS = frozenset(
     ("index", "delta", "message", "finish_reason", "logprobs", "error", "usage")
 )
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
-_TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
@@ -265,17 +264,26 @@ def _usage_in_a_choice(choices: object) -> object:
 
 
 def _content_parts(content: object) -> tuple[Json, ...]:
-    """Content given as a list, or as its only part; bare strings in it become text parts."""
+    """Content given as a list, or as its only part; text in it becomes text parts."""
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
         return ()
-    return objects([{"type": "text", "text": p} if isinstance(p, str) else p for p in content])
+    return objects([_content_part(part) for part in content])
+
+
+def _content_part(part: object) -> object:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        if part.get("type") is None or part["type"] == "output_text":
+            return {**part, "type": "text"}
+    return part
 
 
 def _text_of_part(part: Json) -> str:
     value = part.get("text")
-    return value if isinstance(value, str) and part.get("type") in _TEXT_PARTS else ""
+    return value if isinstance(value, str) and part.get("type") == "text" else ""
 
 
 def _reasoning(message: Json, details: tuple[Json, ...]) -> tuple[str, str | None]:
