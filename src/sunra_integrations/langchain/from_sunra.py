@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
+from sunra_integrations.protocol.json_text import well_formed_value
 from sunra_integrations.protocol.json_values import Json, copied
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
@@ -193,20 +194,32 @@ def with_broken_calls(message: Message) -> Message:
     """
     told = message.additional_kwargs.get(_BROKEN)
     if not told:
-        return message
+        return _with_well_formed_calls(message)
     by_id: dict[str | None, InvalidToolCall] = {call["id"]: call for call in told}
     content = message.content
     if not isinstance(content, str):
         content = [_as_told(block, by_id) for block in content]
     known = {name: value for name, value in message.additional_kwargs.items() if name != _BROKEN}
-    return message.model_copy(
-        update={
-            "content": content,
-            "additional_kwargs": known,
-            "tool_calls": [call for call in message.tool_calls if call["id"] not in by_id],
-            "invalid_tool_calls": list(told),
-        }
+    return _with_well_formed_calls(
+        message.model_copy(
+            update={
+                "content": content,
+                "additional_kwargs": known,
+                "tool_calls": [call for call in message.tool_calls if call["id"] not in by_id],
+                "invalid_tool_calls": list(told),
+            }
+        )
     )
+
+
+def _with_well_formed_calls(message: Message) -> Message:
+    """The message with text that can be encoded in its calls: core keeps halves of characters."""
+    calls = [
+        ToolCall({**call, "args": well_formed_value(call["args"])}) for call in message.tool_calls
+    ]
+    if calls == message.tool_calls:
+        return message
+    return message.model_copy(update={"tool_calls": calls})
 
 
 def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:

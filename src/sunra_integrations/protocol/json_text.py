@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -27,6 +28,8 @@ DEEPEST = 201
 """Levels of values within values that pydantic-core reads; more are refused."""
 
 Path = tuple[object, ...]
+"""A choice's index, and the names from its delta down to a value."""
+_OF_A_DELTA = len(("choice", "field"))
 
 _HALF = re.compile("[\ud800-\udfff]")
 _FIRST_HALF = re.compile("[\ud800-\udbff]\\Z")
@@ -38,10 +41,16 @@ _UNFIT = re.compile(
     re.DOTALL,
 )
 
-# A stream continues these strings of a delta from event to event; all others it repeats, or brings
-# whole.
-_REPEATED = frozenset(("id", "type", "format", "role", "name", "index"))
-_BROUGHT_WHOLE = frozenset(("role", "annotations", "images"))
+_WHOLE = frozenset(("id", "type", "format", "role", "name", "index"))
+"""Strings of these names are repeated from event to event, or brought whole."""
+_CONTINUED: Mapping[str, frozenset[str]] = {
+    "content": frozenset(("text",)),
+    "tool_calls": frozenset(("arguments",)),
+    "reasoning_details": frozenset(("text", "summary", "data")),
+    "annotations": frozenset(),
+    "images": frozenset(),
+}
+"""The strings that go on within lists of a delta; of unknown fields, all but `_WHOLE` may."""
 
 
 def read_json(data: bytes | str) -> Any:
@@ -53,7 +62,7 @@ def read_json(data: bytes | str) -> Any:
     try:
         return from_json(data)
     except (ValueError, TypeError) as error:  # TypeError: half a surrogate pair in a str
-        return _well_formed(_leniently_read(data, error))
+        return well_formed_value(_leniently_read(data, error))
 
 
 def read_partial_json(
@@ -90,6 +99,19 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def well_formed_value(value: Any) -> Any:
+    """The value with every text in it `well_formed`."""
+    match value:
+        case str():
+            return well_formed(value)
+        case dict():
+            return {well_formed(name): well_formed_value(item) for name, item in value.items()}
+        case list():
+            return [well_formed_value(item) for item in value]
+        case _:
+            return value
+
+
 class StreamedJson:
     """Reads the events of one stream, and joins surrogate pairs that are split between two events.
 
@@ -120,7 +142,7 @@ class StreamedJson:
                 return value
         if isinstance(value, dict):
             self._join(value)
-        return _well_formed(value)
+        return well_formed_value(value)
 
     def _join(self, event: dict[str, Any]) -> None:
         for place, choice in enumerate(objects(event.get("choices"))):
@@ -129,8 +151,7 @@ class StreamedJson:
             delta = choice.get("delta")
             delta = delta if isinstance(delta, dict) else {}
             for name, value in delta.items():
-                if name not in _BROUGHT_WHOLE:
-                    delta[name] = self._continued(value, (index, name))
+                delta[name] = self._continued(value, (index, name))
             if choice.get("finish_reason"):
                 self._finish(index, delta)
             if delta:
@@ -139,7 +160,7 @@ class StreamedJson:
     def _continued(self, value: Any, path: Path) -> Any:
         """The value with the half held back for its place, without one at its own end."""
         match value:
-            case str() if path[-1] not in _REPEATED:
+            case str() if _goes_on(path):
                 text = self.halves.pop(path, "") + value
                 if _FIRST_HALF.search(text):
                     self.halves[path] = text[-1]
@@ -163,8 +184,15 @@ class StreamedJson:
             before = delta.get(name)
             if name == "content" and isinstance(before, list):
                 delta[name] = [*before, {"type": "text", "text": _REPLACEMENT}]
-            elif (len(path) == 2 or name == "content") and isinstance(before or "", str):  # noqa: PLR2004 - a field of the delta
+            elif (len(path) == _OF_A_DELTA or name == "content") and isinstance(before or "", str):
                 delta[name] = (before or "") + _REPLACEMENT
+
+
+def _goes_on(path: Path) -> bool:
+    """Whether the text in this place of a delta is continued by the next event's."""
+    _, field, *_, name = *path, path[-1]
+    continued = _CONTINUED.get(str(field)) if len(path) > _OF_A_DELTA else None
+    return name not in _WHOLE if continued is None else name in continued
 
 
 def _identity(item: Any) -> object:
@@ -202,18 +230,6 @@ def _is_deeper(value: Any, levels: int) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return deep > levels
-
-
-def _well_formed(value: Any) -> Any:
-    match value:
-        case str():
-            return well_formed(value)
-        case dict():
-            return {well_formed(name): _well_formed(item) for name, item in value.items()}
-        case list():
-            return [_well_formed(item) for item in value]
-        case _:
-            return value
 
 
 def _strict_string(string: re.Match[str]) -> str:

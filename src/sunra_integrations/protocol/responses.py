@@ -273,12 +273,15 @@ def _content_parts(content: object) -> tuple[Json, ...]:
 
 
 def _content_part(part: object) -> object:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        if part.get("type") is None or part["type"] == "output_text":
+    match part:
+        case str():
+            return {"type": "text", "text": part}
+        case {"text": str(), "type": None | "output_text"}:
             return {**part, "type": "text"}
-    return part
+        case {"text": str()} if "type" not in part:
+            return {**part, "type": "text"}
+        case _:
+            return part
 
 
 def _text_of_part(part: Json) -> str:
