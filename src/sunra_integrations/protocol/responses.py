@@ -11,7 +11,7 @@ unstreamed answers cannot be understood differently.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, others, text
 
@@ -272,7 +272,7 @@ def _content_parts(content: object) -> tuple[Json, ...]:
     return objects([_content_part(part) for part in content])
 
 
-def _content_part(part: object) -> object:
+def _content_part(part: Any) -> Any:
     match part:
         case str():
             return {"type": "text", "text": part}
