@@ -236,7 +236,7 @@ def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
 def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
     """A call that no tool can be run for, with its arguments as the model wrote them."""
     return InvalidToolCall(
-        name=call.name,
+        name=call.name or None,
         args=call.arguments,
         id=call.id,
         error=call.flaw,

@@ -41,6 +41,8 @@ _UNFIT = re.compile(
     re.DOTALL,
 )
 
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
+
 _WHOLE = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated from event to event, or brought whole."""
 _CONTINUED: Mapping[str, frozenset[str]] = {
@@ -212,10 +214,12 @@ def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
     """
     try:
         value = json.loads(data, strict=False)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ValueError(str(refusal)) from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
     if _is_deeper(value, DEEPEST):
-        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+        raise ValueError(_TOO_DEEP)
     return value
 
 
