@@ -226,7 +226,7 @@ def event_with(**fields: Any) -> bytes:
 def test_unknown_objects_of_a_stream_are_merged_and_other_values_replaced():
     stream = ChunkStream()
     first, second = (
-        list(stream.feed(event_with(x_groq=x, citations=c, provider=p, choice={"filter": x})))[0]
+        next(stream.feed(event_with(x_groq=x, citations=c, provider=p, choice={"filter": x})))
         for x, c, p in [
             ({"id": "r", "seed": 7, "deep": {"a": 1}}, ["u"], "p"),
             ({"id": "r", "usage": {}, "deep": {"b": None, "c": 2}}, ["u", "v"], None),

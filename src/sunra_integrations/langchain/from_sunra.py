@@ -214,12 +214,16 @@ def with_broken_calls(message: Message) -> Message:
 
 def _with_well_formed_calls(message: Message) -> Message:
     """The message with text that can be encoded in its calls: core keeps halves of characters."""
+    if not message.tool_calls:
+        return message
     calls = [
         ToolCall({**call, "args": well_formed_value(call["args"])}) for call in message.tool_calls
     ]
     if calls == message.tool_calls:
         return message
-    return message.model_copy(update={"tool_calls": calls})
+    return message.model_copy(
+        update={"tool_calls": calls, "content": well_formed_value(message.content)}
+    )
 
 
 def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:

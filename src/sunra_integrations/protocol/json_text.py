@@ -184,9 +184,11 @@ class StreamedJson:
             del self.halves[path]
             name = str(path[1])
             before = delta.get(name)
-            if name == "content" and isinstance(before, list):
+            if len(path) > _OF_A_DELTA and (name != "content" or path[_OF_A_DELTA] != "text"):
+                continue
+            if isinstance(before, list):
                 delta[name] = [*before, {"type": "text", "text": _REPLACEMENT}]
-            elif (len(path) == _OF_A_DELTA or name == "content") and isinstance(before or "", str):
+            elif isinstance(before or "", str):
                 delta[name] = (before or "") + _REPLACEMENT
 
 
@@ -203,7 +205,8 @@ def _identity(item: Any) -> object:
     for name in ("index", "id"):
         if isinstance(given.get(name), int | str):
             return given[name]
-    return None
+    kind = None if "function" in given else given.get("type")  # calls name theirs only once
+    return kind if isinstance(kind, str) else None
 
 
 def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
