@@ -19,6 +19,8 @@ from llama_index.core.base.llms.types import (
     ImageBlock,
     ToolCallBlock,
 )
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, SunraError, UnreadableResponse
 from sunra_integrations.langchain import ChatSunra
@@ -344,3 +346,30 @@ def test_arguments_in_a_history_that_cannot_be_written_are_refused_by_place(valu
         chat(whole({})).invoke([called])
     with pytest.raises(SunraError, match="Nothing was sent"):
         llm(whole({})).chat([ChatMessage(role="assistant", blocks=[block])])
+
+
+class Note(BaseModel):
+    """A note."""
+
+    text: str
+
+
+NOTE = '{"text": "line one\nline two \\ud83e"}'
+NOTED = Note(text="line one\nline two \ufffd")
+PARTS = [{"content": NOTE[:18]}, {"content": NOTE[18:]}]
+
+
+def in_pieces() -> Recorded:
+    choices = [*({"delta": part} for part in PARTS), {"delta": {}, "finish_reason": "stop"}]
+    events = [{"id": "g", "choices": [{"index": 0, **choice}]} for choice in choices]
+    return Recorded(stream(*(b"data: " + json.dumps(e).encode() + b"\n\n" for e in events)))
+
+
+def test_structured_answers_may_hold_raw_line_breaks():
+    prompt = PromptTemplate("A note.")
+    assert llm(whole({"content": NOTE})).structured_predict(Note, prompt) == NOTED
+    *parts, last = llm(in_pieces()).stream_structured_predict(Note, prompt)
+    assert last == NOTED
+    assert isinstance(parts[0].text, str | None)
+    read = chat(whole({"content": NOTE})).with_structured_output(Note).invoke("A note.")
+    assert read.text.startswith("line one\nline two")
