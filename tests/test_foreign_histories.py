@@ -475,7 +475,8 @@ def test_parts_that_were_kept_go_with_the_text_as_it_is_now(
     blocks: list[Any], content: list[Json]
 ) -> None:
     kept = [{"type": "hologram"}, {"type": "text", "text": "Hi", "x": 1}]
-    given = ChatMessage(role="assistant", blocks=blocks, additional_kwargs={"content_parts": kept})
+    known = {"content_parts": kept, "content_places": [0, 0]}
+    given = ChatMessage(role="assistant", blocks=blocks, additional_kwargs=known)
     assert llama_index.messages([given]) == [{"role": "assistant", "content": content}]
 
 

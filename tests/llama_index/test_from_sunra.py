@@ -289,7 +289,8 @@ def test_parts_of_no_known_kind_are_kept() -> None:
     *_, last = read_events(delta(content=parts), delta("stop", content="b", odd=1))
     assert last.message.content == "ab"
     assert last.message.additional_kwargs == {
-        "content_parts": [*parts, {"type": "text", "text": "b"}],
+        "content_parts": [{"type": "hologram", "data": 1}],
+        "content_places": [1],
         "odd": 1,
         "vendor_fields": ["odd"],
     }

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.langchain.from_sunra import (
+    BROKEN,
     MODEL_PROVIDER,
     REASONING_FIELD,
     REASONING_KEYS,
@@ -62,7 +63,7 @@ def assistant_message(message: AIMessage, position: str) -> Message:
     Raises:
         UnsupportedContent: It holds something the wire cannot carry.
     """
-    message = with_broken_calls(message)  # for those who added up a stream's chunks themselves
+    message = _as_streamed(message)
     said = _take_apart(message, position)
     known = message.additional_kwargs
     calls = [*_tool_calls(message, position), *said.calls]
@@ -92,6 +93,11 @@ def assistant_message(message: AIMessage, position: str) -> Message:
     ):
         made["content"] = None
     return made
+
+
+def _as_streamed(message: AIMessage) -> AIMessage:
+    """The message, its broken calls told as such if core completed them while adding chunks."""
+    return with_broken_calls(message) if message.additional_kwargs.get(BROKEN) else message
 
 
 def place_of_call(message: BaseMessage, number: int) -> tuple[str, str]:

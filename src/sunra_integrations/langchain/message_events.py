@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sunra_integrations.langchain import from_sunra
 from sunra_integrations.langchain.content_blocks import (
+    CALL_LIKE,
     citation,
     image_block,
     part_block,
@@ -66,6 +67,8 @@ class MessageEvents:
 
     def end(self) -> Iterator[MessagesData]:
         """The events that finish every block and the message."""
+        for delta in self._streamed.rest():
+            yield from self._of_delta(delta)
         choice, reply = self._streamed.finished()
         for block in [
             *(image_block(image) for image in choice.images),
@@ -110,6 +113,9 @@ class MessageEvents:
                         yield from self._said(kind, block[kind])
                     else:
                         yield from self._said_apart(kind, block)
+                elif block is not None and block["type"] in CALL_LIKE:
+                    yield self._begin_whole({"type": "non_standard", "value": block})
+                    self._close_words()
                 elif block is not None:
                     yield self._begin_whole(block)
                     self._close_words()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import Json, count
-from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking
+from sunra_integrations.protocol.json_values import Json, count, objects
+from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, text_of_part
 
 
 def sound(extra: Json) -> AudioBlock | None:
@@ -19,50 +18,58 @@ def sound(extra: Json) -> AudioBlock | None:
         case {"data": str() as data} if data:
             try:
                 base64.b64decode(data, validate=True)
-            except binascii.Error:
+                return AudioBlock(audio=data.encode())
+            except (
+                ValueError
+            ):  # no base64, or the framework's class refuses it: it stays as it came
                 return None
-            return AudioBlock(audio=data.encode())
         case _:
             return None
 
 
-def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
-    """Images from either place where servers put them, and all other parts of the content.
+def images_and_others(
+    choice: Choice | ChoiceFold,
+) -> tuple[list[ImageBlock], list[Json], list[int]]:
+    """Images from either place where servers put them, and the parts that no block stands for.
 
-    The parts are empty where blocks stand for all of them; else they are to be replayed.
+    The latter are to be replayed; the third list holds how much of the text comes before each.
     """
     images: list[ImageBlock] = []
-    parts: list[Json] = []
+    others: list[Json] = []
+    places: list[int] = []
+    place = 0
     for part in (*choice.parts, *choice.images):
+        text = text_of_part(part)
         match part:
-            case {"image_url": {"url": str() as url}}:
-                images.append(_image(url))
+            case {"image_url": {"url": str() as url}} if (image := _image(url)) is not None:
+                images.append(image)
+            case {"type": "text" | "output_text", "text": str(), **more} if not more:
+                pass
+            case _ if is_plain_thinking(part) and choice.reasoning_field != IN_CONTENT:
+                pass
             case _:
-                parts.append(part)
-    if all(map(_has_block, parts)):
-        return images, []
-    if choice.reasoning_field != IN_CONTENT:
-        parts = [part for part in parts if not is_plain_thinking(part)]
-    return images, parts
+                others.append(part)
+                places.append(place)
+        place += len(text)
+    return images, others, places
 
 
-def _has_block(part: Json) -> bool:
-    """Whether a text or a thought is its words and nothing else."""
-    is_text = part.get("type") in {"text", "output_text"} and len(part) == len(("type", "text"))
-    return is_text or is_plain_thinking(part)
-
-
-def _image(url: str) -> ImageBlock:
+def _image(url: str) -> ImageBlock | None:
+    """The image; None where the framework's class refuses the URL."""
     head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime_type = head[len("data:") : -len(";base64")]
-        return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
-    return ImageBlock(url=url)
+    try:
+        if comma and head.startswith("data:") and head.endswith(";base64"):
+            mime_type = head[len("data:") : -len(";base64")]
+            return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
+        return ImageBlock(url=url)
+    except ValueError:
+        return None
 
 
 def citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
     """The citations of URLs, each with the words it is said of where they are told."""
-    for annotation in choice.annotations:
+    of_parts = [one for part in choice.parts for one in objects(part.get("annotations"))]
+    for annotation in (*choice.annotations, *of_parts):
         match annotation:
             case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
                 yield _citation(citation, choice.text)

@@ -33,6 +33,7 @@ from sunra_integrations.protocol.content import Part, resource_text, text_part
 from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.replay import reasoning_fields, signed_detail, vendor_fields
 from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.responses import text_of_part
 from sunra_integrations.protocol.tools import function_tool
 
 _ROLES: Mapping[MessageRole, str] = {
@@ -194,7 +195,7 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
             case AudioBlock() | VideoBlock() | DocumentBlock():
                 _check_known_by_id(block, spoken, where)
     calls = wire_calls(chat_message, position)
-    parts = _in_place(said.get("content_parts"), parts)
+    parts = _in_place(said, parts)
     wire: Message = {"role": "assistant", "content": _plainest(parts)}
     others = {
         "images": images,
@@ -212,22 +213,26 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
     return wire
 
 
-def _in_place(kept: Any, parts: list[Part]) -> list[Part]:
-    """The parts with those among them that have no block, as the wire brought them.
+def _in_place(said: Mapping[str, Any], parts: list[Part]) -> list[Part]:
+    """The parts, with those between them that no block stands for, as the wire brought them.
 
     Where the text was changed since, they go before it.
     """
-    if not isinstance(kept, list):
+    kept, places = said.get("content_parts"), said.get("content_places")
+    if not isinstance(kept, list) or not isinstance(places, list) or len(kept) != len(places):
         return parts
-    words = {place: part["text"] for place, part in enumerate(kept) if _is_text(part)}
-    said = "".join(part["text"] for part in parts if set(part) == {"type", "text"})
-    if "".join(words.values()) == said and all("cache_control" not in part for part in parts):
-        return [dict(part) for part in kept]
-    return [*(dict(part) for place, part in enumerate(kept) if place not in words), *parts]
-
-
-def _is_text(part: Any) -> bool:
-    return part.get("type") in {"text", "output_text"} and isinstance(part.get("text"), str)
+    is_plain = all(set(part) == {"type", "text"} for part in parts)
+    text = "".join(part["text"] for part in parts) if is_plain else ""
+    begun, made = 0, []
+    for part, place in zip(kept, places, strict=True):
+        words = text_of_part(part)
+        if text[place : place + len(words)] != words or not begun <= place <= len(text):
+            return [*(dict(part) for part in kept if not text_of_part(part)), *parts]
+        made += [text_part(text[begun:place])] if begun < place else []
+        made.append(dict(part))
+        begun = place + len(words)
+    rest = [text_part(text[begun:])] if begun < len(text) else []
+    return [*made, *rest] if is_plain else [*made, *parts]
 
 
 def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:

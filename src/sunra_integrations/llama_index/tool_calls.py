@@ -12,11 +12,12 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from sunra_integrations.errors import UnreadableResponse, UnsupportedContent
+from sunra_integrations.errors import InvalidParameter, UnreadableResponse, UnsupportedContent
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
+from sunra_integrations.protocol.json_text import read_partial_json
 from sunra_integrations.protocol.replay import wire_call
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
@@ -93,7 +94,10 @@ def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:
     blocks = [one for one in message.blocks if isinstance(one, ToolCallBlock)]
     if blocks:
         unused = [entry for entry in entries if isinstance(entry.get("function"), Mapping)]
-        return [_of_block(one, unused) for one in blocks]
+        return [
+            _of_block(one, unused, f"{position}{place_of_call(message, number)}")
+            for number, one in enumerate(blocks)
+        ]
     return [
         _of_entry(one, f"{position}.additional_kwargs['tool_calls'][{place}]")
         for place, one in enumerate(entries)
@@ -114,20 +118,24 @@ def legacy_call(known: Mapping[str, Any]) -> dict[str, Any] | None:
     """The call in the form that was there before tools; its result is a function's message."""
     match _as_mapping(known.get("function_call")):
         case {"name": str() as name, **rest}:
-            function: dict[str, Any] = wire_call(None, name, _text_of(rest), {})["function"]
+            function: dict[str, Any] = wire_call(
+                None, name, _text_of(rest, "additional_kwargs['function_call']"), {}
+            )["function"]
             return function
         case _:
             return None
 
 
-def _of_block(block: ToolCallBlock, unused: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _of_block(
+    block: ToolCallBlock, unused: list[Mapping[str, Any]], position: str
+) -> dict[str, Any]:
     extra: Mapping[str, Any] = {}
     for entry in unused:
         if entry.get("id") == block.tool_call_id:
             extra = _extra(entry)
             unused.remove(entry)
             break
-    arguments = _text_of({"arguments": block.tool_kwargs})
+    arguments = _text_of({"arguments": block.tool_kwargs}, position)
     return wire_call(block.tool_call_id or None, block.tool_name, arguments, extra)
 
 
@@ -145,13 +153,13 @@ def _of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
         )
     call_id = next((call[key] for key in _IDS if isinstance(call.get(key), str)), None)
     extra = _extra(entry) if isinstance(entry.get("function"), Mapping) else {}
-    return wire_call(call_id or None, name, _text_of(call), extra)
+    return wire_call(call_id or None, name, _text_of(call, position), extra)
 
 
-def _text_of(call: Mapping[str, Any]) -> str:
+def _text_of(call: Mapping[str, Any], position: str) -> str:
     """The call's arguments as JSON text, under whichever name they stand."""
     arguments = next((call[key] for key in _ARGUMENTS if call.get(key) is not None), None)
-    return arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
+    return arguments if isinstance(arguments, str) else _written(arguments or {}, position)
 
 
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
@@ -203,6 +211,10 @@ def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] |
 
 
 def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> dict[str, Any]:
+    if finished is not None and not name:
+        raise UnreadableResponse(
+            f"The model made a call that names no tool. It wrote: {given!r:.300}"
+        )
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
@@ -215,10 +227,21 @@ def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> 
             f"It wrote: {given[:300]}"
         )
     try:
-        partial = from_json(given, allow_partial="trailing-strings")
+        partial = read_partial_json(given)
     except ValueError:
         return {}
     return partial if isinstance(partial, dict) else {}
+
+
+def _written(arguments: Any, position: str) -> str:
+    try:
+        return to_json(arguments).decode()
+    except ValueError as error:
+        raise InvalidParameter(
+            f"The arguments of `{position}` cannot be written as JSON: {error}. Nothing was sent.",
+            parameter=position,
+            rule="JSON values only",
+        ) from error
 
 
 def _extra(entry: Mapping[str, Any]) -> dict[str, Any]:

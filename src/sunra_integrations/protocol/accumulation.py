@@ -48,15 +48,21 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
     return total
 
 
-def merge(known: dict[str, Any], fields: Json) -> None:
-    """Adds fields to those known, objects field by field; null says nothing."""
+def merge(total: dict[str, Any], fields: Json) -> None:
+    """Puts unknown fields of an event, a choice or a call over those of the ones before.
+
+    Objects are merged; of anything else the last value counts, and null is not a value. The fields
+    themselves stay as they are.
+    """
     for name, value in fields.items():
-        before = known.get(name)
-        if isinstance(before, dict) and isinstance(value, dict):
-            known[name] = dict(before)
-            merge(known[name], value)
-        elif value is not None:
-            known[name] = value
+        if value is None:
+            continue
+        before = total.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            total[name] = merged = dict(before)
+            merge(merged, value)
+        else:
+            total[name] = value
 
 
 def _goes_on(name: str, last: object, value: object) -> bool:

@@ -33,11 +33,18 @@ class ToolCall:
     extra: Json = field(default_factory=nothing)
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments as a dict (`{}` where there were none); None where they are broken.
+        """The arguments as a dict (`{}` where there were none); None where `flaw` says why."""
+        is_custom = self.extra.get("type") == "custom"
+        return parse_arguments(self.arguments) if self.name and not is_custom else None
 
-        A custom tool takes text, which is never a dict of arguments.
-        """
-        return None if self.extra.get("type") == "custom" else parse_arguments(self.arguments)
+    @property
+    def flaw(self) -> str | None:
+        """Why no tool can be run for this call; None where one can."""
+        if not self.name:
+            return "The call does not name a function."
+        if self.extra.get("type") == "custom":
+            return "A custom tool takes text in place of a JSON object."
+        return None if self.parsed() is not None else "The arguments are not a JSON object."
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ class ChoiceFold:
         self.annotations += delta.annotations
         self.images += delta.images
         if delta.extra:
-            self.extra.update(said(delta.extra))
+            merge(self.extra, delta.extra)
         if delta.message_extra:
             self._message_extras.append(delta.message_extra)
         if self.reasoning_field is None:
@@ -255,8 +262,10 @@ class ChoiceFold:
         self.reasoning += "".join(self._reasonings)
         self.refusal += "".join(self._refusals)
         if self._details:
-            details = [*self.reasoning_details, *self._details]
-            self.reasoning_details = details if self._whole else joined_details(details)
+            finished, last = self.reasoning_details[:-1], self.reasoning_details[-1:]
+            details = [*last, *self._details]
+            more = details if self._whole else joined_details(details)
+            self.reasoning_details = [*finished, *more]
         if self._parts:
             self.parts = with_joined_text((*self.parts, *self._parts))
         if self._message_extras:
@@ -274,8 +283,3 @@ class ChoiceFold:
 def _with_own_lists(fields: Json) -> Json:
     """The fields with lists that do not grow; what is in them is the wire's and stays as it is."""
     return {n: list(value) if isinstance(value, list) else value for n, value in fields.items()}
-
-
-def said(fields: Json) -> Json:
-    """The fields that say something: null says nothing."""
-    return {name: value for name, value in fields.items() if value is not None}

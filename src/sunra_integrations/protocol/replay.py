@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from sunra_integrations.protocol.json_text import strict_json, well_formed
 from sunra_integrations.protocol.json_values import Json, others
 from sunra_integrations.protocol.responses import IN_CONTENT
 from sunra_integrations.protocol.tool_call_order import parse_arguments
@@ -124,21 +125,20 @@ def sendable_arguments(arguments: str) -> str:
     Servers parse the arguments of earlier calls and refuse the whole conversation if one is
     broken, so broken ones are wrapped. The model sees what it wrote.
     """
-    try:
-        if isinstance(from_json(arguments, allow_inf_nan=False), dict):
-            return arguments
-    except ValueError:
-        pass
-    value = parse_arguments(arguments)
-    if value is None or not _is_finite(value):
-        value = {_NOT_JSON: arguments}
-    return to_json(value).decode()
+    parsed = parse_arguments(arguments)
+    if parsed == {}:
+        return "{}"  # the many spellings of no arguments; servers take only this one
+    if parsed is not None:
+        for written in (arguments, strict_json(arguments)):
+            if _is_strict(written):
+                return written
+    return to_json({_NOT_JSON: well_formed(arguments)}).decode()
 
 
-def _is_finite(value: dict[str, Any]) -> bool:
+def _is_strict(arguments: str) -> bool:
     try:
-        from_json(to_json(value), allow_inf_nan=False)
-    except ValueError:
+        from_json(arguments, allow_inf_nan=False)
+    except (ValueError, TypeError):  # TypeError: half a surrogate pair
         return False
     return True
 

@@ -71,6 +71,7 @@ class _Client:
         return ChunkStream(
             request_id=_request_id(response),
             choices_asked=request.n or 1,
+            model_asked=request.model,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
             answer_id=_answer_id(),
@@ -114,7 +115,10 @@ class SunraClient(_Client):
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), answer_id=_answer_id()
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                answer_id=_answer_id(),
             )
 
     def stream(
@@ -222,7 +226,10 @@ class AsyncSunraClient(_Client):
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), answer_id=_answer_id()
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                answer_id=_answer_id(),
             )
 
     async def stream(
