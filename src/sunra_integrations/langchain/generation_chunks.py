@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessageChunk, InvalidToolCall, ToolCall, T
 from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGenerationChunk
 
+from sunra_integrations.langchain.broken_calls import StreamedGeneration
 from sunra_integrations.protocol import unvalidated
 
 Content = str | list[str | dict[Any, Any]]
@@ -30,7 +31,7 @@ def validated(
         fields["additional_kwargs"] = additional_kwargs
     if tool_call_chunks:
         fields["tool_call_chunks"] = tool_call_chunks
-    return ChatGenerationChunk(message=AIMessageChunk(**fields))
+    return StreamedGeneration(message=AIMessageChunk(**fields))
 
 
 def generation_chunk(
@@ -119,7 +120,7 @@ _message = {
     for pieces in (False, True)
 }
 _generation = unvalidated.maker(
-    ChatGenerationChunk,
+    StreamedGeneration,
     {
         "text": _NO_TEXT,
         "message": _message[False, False](dict(_SAID), {**_NO_KWARGS, **_NO_PIECES}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from langchain_core.outputs import ChatGenerationChunk
@@ -26,20 +27,23 @@ class StreamedMessage:
         """To be filled by whoever reads the stream."""
         self._begun: set[int] = set()
 
-    def delta(self, event: Chunk) -> ChoiceDelta | None:
-        """What an event adds to the choice that is followed; None where that is nothing."""
+    def deltas(self, event: Chunk) -> Iterator[ChoiceDelta]:
+        """What an event adds to the choice that is followed; some servers add twice in one event."""
         for delta in event.choices:
             if delta.choice_index == 0:
                 for call in delta.tool_calls:
                     if call.call_index not in self._begun:
-                        return delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
-                return delta
-        return None
+                        yield delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
+                        break
+                else:
+                    yield delta
 
-    def chunk(self, event: Chunk) -> ChatGenerationChunk | None:
-        """What an event adds, as a chunk; None where that is nothing to show."""
-        delta = self.delta(event)
-        return None if delta is None else from_sunra.chunk(delta)
+    def chunks(self, event: Chunk) -> Iterator[ChatGenerationChunk]:
+        """What an event adds, as chunks."""
+        for delta in self.deltas(event):
+            chunk = from_sunra.chunk(delta)
+            if chunk is not None:
+                yield chunk
 
     def last_chunk(self) -> ChatGenerationChunk:
         """The chunk that ends the message."""
