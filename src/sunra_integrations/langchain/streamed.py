@@ -28,7 +28,7 @@ class StreamedMessage:
         self._begun: set[int] = set()
 
     def deltas(self, event: Chunk) -> Iterator[ChoiceDelta]:
-        """What an event adds to the choice that is followed; some servers add twice in one event."""
+        """What an event adds to the choice that is followed, which may be there several times."""
         for delta in event.choices:
             if delta.choice_index == 0:
                 for call in delta.tool_calls:

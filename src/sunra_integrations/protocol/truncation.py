@@ -140,7 +140,7 @@ def truncated(
     received = calls[-1].arguments if calls else text
     choice = Choice(0, text, tool_calls=calls, finish_reason=finish_reason)
     return ResponseTruncated(
-        f"The answer is not a whole {what}: {_cause(finish_reason, counted)} "
+        f"The {what} is not complete: {_cause(finish_reason, counted)} "
         f"Received: {received[:_LONGEST_EXCERPT] or _nothing(counted)}",
         finish_reason=finish_reason,
         text=received,
@@ -153,21 +153,21 @@ def truncated(
 
 def _cause(finish_reason: str | None, counted: Usage | None) -> str:
     known = (finish_reason or "").lower()
+    spent = None if counted is None else counted.completion_tokens
+    facts = f"finish_reason {finish_reason!r}" + ("" if spent is None else f", {spent} tokens")
     if known in _LIMIT:
-        spent = None if counted is None else counted.completion_tokens
-        tokens = "" if spent is None else f" after {spent} tokens"
         return (
-            f"it was cut off by the limit of `max_tokens` or `max_completion_tokens`{tokens} "
-            f"(finish_reason {finish_reason!r}). Raise the limit, or ask for a shorter answer."
+            f"it was cut off by the limit of `max_tokens` or `max_completion_tokens` ({facts}). "
+            "Raise the limit, or ask for a shorter answer."
         )
     if known in _FILTER:
         return (
-            f"it was cut off by the content filter (finish_reason {finish_reason!r}). "
+            f"it was cut off by the content filter ({facts}). "
             "Change the prompt, or ask another model."
         )
     if known in _INTERRUPTED:
-        return f"the server ended it early (finish_reason {finish_reason!r}). Try again."
-    return f"its JSON is not complete (finish_reason {finish_reason!r}). Try again."
+        return f"the server ended it early ({facts}). Try again."
+    return f"its JSON ends too early ({facts}). Try again."
 
 
 def _nothing(counted: Usage | None) -> str:
