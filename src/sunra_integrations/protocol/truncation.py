@@ -157,7 +157,7 @@ def _cause(finish_reason: str | None, counted: Usage | None) -> str:
     facts = f"finish_reason {finish_reason!r}" + ("" if spent is None else f", {spent} tokens")
     if known in _LIMIT:
         return (
-            f"it was cut off by the limit of `max_tokens` or `max_completion_tokens` ({facts}). "
+            f"it was cut off by max_tokens or max_completion_tokens ({facts}). "
             "Raise the limit, or ask for a shorter answer."
         )
     if known in _FILTER:
