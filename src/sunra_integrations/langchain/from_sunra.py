@@ -32,7 +32,6 @@ from sunra_integrations.protocol.json_values import Json
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
-from sunra_integrations.protocol.truncation import arguments_of
 
 __all__ = [
     "MODEL_PROVIDER",
@@ -218,7 +217,8 @@ def _content(said: Choice | ChoiceDelta) -> str | list[str | dict[Any, Any]]:
 def _tool_calls(choice: Choice) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     calls: list[ToolCall] = []
     broken: list[InvalidToolCall] = []
-    for call, arguments in zip(choice.tool_calls, arguments_of(choice), strict=True):
+    for call in choice.tool_calls:
+        arguments = call.parsed()
         if arguments is None:
             broken.append(invalid_tool_call(call))
         else:

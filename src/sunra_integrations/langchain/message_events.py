@@ -20,7 +20,6 @@ from sunra_integrations.langchain.content_blocks import (
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.protocol.reply import Choice, ToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
-from sunra_integrations.protocol.truncation import arguments_of
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -153,15 +152,11 @@ class MessageEvents:
     def _finished_calls(self, choice: Choice) -> dict[int, Block]:
         """The whole calls by index; a choice holds its calls in the order of their indices."""
         begun = sorted(key for key in self._indices if isinstance(key, int))
-        return {
-            index: _called(call, arguments)
-            for index, call, arguments in zip(
-                begun, choice.tool_calls, arguments_of(choice), strict=True
-            )
-        }
+        return dict(zip(begun, map(_called, choice.tool_calls), strict=True))
 
 
-def _called(call: ToolCall, arguments: dict[str, Any] | None) -> Block:
+def _called(call: ToolCall) -> Block:
+    arguments = call.parsed()
     if arguments is None:
         return {**from_sunra.invalid_tool_call(call)}
     block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}

@@ -28,9 +28,10 @@ from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain.broken_calls import with_broken_calls
 from sunra_integrations.langchain.errors import Refused, as_model_error
 from sunra_integrations.langchain.tools import Tool, answer_format, tool, tool_choice
+from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.tools import tool_name
-from sunra_integrations.protocol.truncation import is_truncated, truncated
+from sunra_integrations.protocol.truncation import truncated
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 

@@ -21,9 +21,9 @@ from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, Refused, ResponseTruncated
 from sunra_integrations.llama_index.tool_calls import truncation
+from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.partial_json import finished_fields
 from sunra_integrations.protocol.tools import function_tool, json_schema_format
-from sunra_integrations.protocol.truncation import is_truncated
 
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_NAME = 64

@@ -17,9 +17,10 @@ from pydantic_core import to_json
 from sunra_integrations.errors import InvalidParameter, ResponseTruncated, UnreadableResponse
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
+from sunra_integrations.protocol.finish_reasons import is_cut_before, is_truncated
 from sunra_integrations.protocol.partial_json import finished_fields
 from sunra_integrations.protocol.tool_call_order import parse_arguments
-from sunra_integrations.protocol.truncation import arguments_missing, is_truncated, truncated
+from sunra_integrations.protocol.truncation import truncated
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
 
@@ -196,7 +197,7 @@ def _kwargs(
         return dict(given)
     finished = response.additional_kwargs.get("finish_reason")
     whole = parse_arguments(given)
-    missing = is_last and arguments_missing(given, finished)
+    missing = is_last and is_cut_before(given, finished)
     if whole is not None and not missing:
         return whole
     if finished is None:

@@ -11,6 +11,7 @@ from sunra_integrations.protocol.accumulation import (
     text_part,
     with_joined_text,
 )
+from sunra_integrations.protocol.finish_reasons import is_cut_before
 from sunra_integrations.protocol.json_values import NOTHING, Json
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
 from sunra_integrations.protocol.tool_call_order import parse_arguments
@@ -30,10 +31,12 @@ class ToolCall:
     arguments: str
     """The arguments exactly as the model wrote them; see `parsed`."""
     extra: Json = field(default_factory=nothing)
+    cut_off: bool = False
+    """The answer was cut off before the arguments began."""
 
     def parsed(self) -> dict[str, Any] | None:
         """The arguments as a dict (`{}` where there were none); None where they are broken."""
-        return parse_arguments(self.arguments)
+        return None if self.cut_off else parse_arguments(self.arguments)
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,10 @@ class ToolCallFold:
         if extra:
             self.extra.update(said(extra))
 
-    def call(self) -> ToolCall:
+    def call(self, *, cut_off: bool = False) -> ToolCall:
         """The call so far."""
         extra = dict(self.extra) if self.extra else NOTHING
-        return ToolCall(self.id, self.name, self.arguments, extra)
+        return ToolCall(self.id, self.name, self.arguments, extra, cut_off)
 
 
 class ChoiceFold:
@@ -189,7 +192,7 @@ class ChoiceFold:
             index,
             self.text,
             self.reasoning,
-            tuple(self.tool_calls[i].call() for i in sorted(self.tool_calls)),
+            self._calls() if self.tool_calls else (),
             self.finish_reason,
             None if self.logprobs is None else _with_own_lists(self.logprobs),
             self.refusal,
@@ -201,6 +204,11 @@ class ChoiceFold:
             self.message_extra or NOTHING,
             self.reasoning_field,
         )
+
+    def _calls(self) -> tuple[ToolCall, ...]:
+        *before, last = (self.tool_calls[index] for index in sorted(self.tool_calls))
+        cut_off = is_cut_before(last.arguments, self.finish_reason)
+        return (*(one.call() for one in before), last.call(cut_off=cut_off))
 
     def _add_rarities(self, delta: ChoiceDelta) -> None:
         self._unsettled = True
