@@ -2,8 +2,8 @@
 
 Adding chunks, langchain-core closes the strings and brackets that the arguments of a call left
 open, so a call without half of its arguments looks like a whole one. The last chunk of our streams
-lists the broken calls. Two operands of `+` correct the sum: the last message chunk, and the first
-generation chunk, which langchain-core adds a list to.
+lists the broken calls, and our chunks correct the sums that they are part of, whether chunks are
+added one by one or as a list.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
-from langchain_core.outputs import ChatGenerationChunk
 
-__all__ = ["BROKEN", "ChunkOfBrokenCalls", "StreamedGeneration", "with_broken_calls"]
+__all__ = ["BROKEN", "MessageChunk", "with_broken_calls"]
 
 Message = TypeVar("Message", bound=AIMessage)
 
@@ -22,11 +21,19 @@ BROKEN = "invalid_tool_calls"
 """Where the last chunk of a stream lists the broken calls, within `additional_kwargs`."""
 
 
-class ChunkOfBrokenCalls(AIMessageChunk):
-    """The last chunk of a stream with broken calls; the sum of a stream is an `AIMessageChunk`."""
+class MessageChunk(AIMessageChunk):
+    """A chunk of our streams; what chunks add up to is a plain `AIMessageChunk`."""
+
+    def __add__(self, other: Any) -> Any:
+        total = super().__add__(other)
+        if not isinstance(total, MessageChunk):
+            return total
+        extra = total.model_extra or {}
+        plain = AIMessageChunk.model_construct(total.model_fields_set, **vars(total), **extra)
+        return with_broken_calls(plain)
 
     def __radd__(self, other: object) -> Any:
-        # Python asks the right operand first if its class is derived from the left one's.
+        # Python asks the right operand first, since its class is derived from the left one's.
         if not isinstance(other, AIMessageChunk):
             return NotImplemented
         return with_broken_calls(other.__add__(self))
@@ -35,23 +42,6 @@ class ChunkOfBrokenCalls(AIMessageChunk):
     def lc_id(cls) -> list[str]:
         """The id of langchain-core's class, which is loaded in its place."""
         return AIMessageChunk.lc_id()
-
-
-class StreamedGeneration(ChatGenerationChunk):
-    """A chunk of our streams; langchain-core adds the others to the first one as a list."""
-
-    def __add__(
-        self, other: ChatGenerationChunk | list[ChatGenerationChunk]
-    ) -> ChatGenerationChunk:
-        total = super().__add__(other)
-        if isinstance(total.message, AIMessageChunk):
-            total.message = with_broken_calls(total.message)
-        return total
-
-    @classmethod
-    def lc_id(cls) -> list[str]:
-        """The id of langchain-core's class, which is loaded in its place."""
-        return ChatGenerationChunk.lc_id()
 
 
 def with_broken_calls(message: Message) -> Message:

@@ -21,8 +21,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from sunra_integrations.langchain.broken_calls import (
     BROKEN,
-    ChunkOfBrokenCalls,
-    StreamedGeneration,
+    MessageChunk,
     with_broken_calls,
 )
 from sunra_integrations.langchain.generation_chunks import generation_chunk
@@ -169,8 +168,8 @@ def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
         rest = {k: v for k, v in choice.logprobs.items() if k not in lists and v is not None}
         if rest:
             response_metadata["logprobs"] = rest
-    kind = ChunkOfBrokenCalls if broken else AIMessageChunk
-    return StreamedGeneration(
+    kind = MessageChunk if broken else AIMessageChunk  # alone, it must become an AIMessage
+    return ChatGenerationChunk(
         message=kind(
             content="",
             additional_kwargs={**said_once(choice), **({BROKEN: broken} if broken else {})},
