@@ -14,7 +14,9 @@ from scripts.comparison.claims import (
     Claim,
     Contestant,
     Make,
+    Person,
     Seen,
+    cut_off,
     in_loops,
     maker,
     raises,
@@ -51,6 +53,11 @@ def _streamed(model: Any) -> AIMessage:
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
     sandbox.next(recorded_stream("ended_without_finish_reason"))
     return raises(lambda: _streamed(make()).content)
+
+
+def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.answer_with(cut_off)
+    return raises(lambda: make().with_structured_output(Person).invoke("Ada"))
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
@@ -151,6 +158,11 @@ CLAIMS = (
         "A stream that was cut off is an error",
         _cut_off,
         f"{_TRAPS}::test_trap_errors_inside_streams_of_no_type",
+    ),
+    Claim(
+        "A structured answer cut off by the limit is an error",
+        _structured_cut_off,
+        "tests/langchain/test_structured_output.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
         "An error with status 200 is raised, with its words",

@@ -6,13 +6,16 @@ import pickle
 from functools import partial
 
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 
 from scripts.comparison.claims import (
     Claim,
     Contestant,
     Make,
+    Person,
     Seen,
+    cut_off,
     in_loops,
     maker,
     raises,
@@ -62,6 +65,11 @@ def _tools() -> list[FunctionTool]:
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
     sandbox.next(recorded_stream("ended_without_finish_reason"))
     return raises(lambda: list(make().stream_chat(_ASKED))[-1].message.content)
+
+
+def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    sandbox.answer_with(cut_off)
+    return raises(lambda: make().structured_predict(Person, PromptTemplate("Ada")))
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
@@ -179,6 +187,11 @@ CLAIMS = (
         "A stream that was cut off is an error",
         _cut_off,
         f"{_SUITE}/failures.py::test_a_stream_that_breaks_off_is_an_error",
+    ),
+    Claim(
+        "A structured answer cut off by the limit is an error",
+        _structured_cut_off,
+        "tests/llama_index/test_structured.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
         "An error with status 200 is raised, with its words",
