@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.load import dumps, loads
+from langchain_core.load import dumps
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -199,7 +199,7 @@ def test_copies_of_chunks_add_up_alike(copied: Callable[[Any], Any]):
 
 def test_a_chunk_is_stored_as_langchain_cores():
     for chunk in model().stream("Hi"):
-        assert type(loads(dumps(chunk), allowed_objects="messages")) is AIMessageChunk
+        assert json.loads(dumps(chunk))["id"][-1] == "AIMessageChunk"
 
 
 def test_a_whole_call_is_a_call():
