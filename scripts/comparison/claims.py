@@ -126,6 +126,13 @@ def cut_off(request: Mapping[str, Any]) -> Message:
     return Message({"role": "assistant", "content": None, "tool_calls": [call]}, "length")
 
 
+def raises_when_cut_off(ask: Callable[[], object], sandbox: Sandbox) -> Seen:
+    """Held where an answer that `max_tokens` cut off raises; a refused request shows nothing."""
+    sandbox.answer_with(cut_off)
+    seen = raises(ask)
+    return Seen(seen.held and sandbox.requests[-1].status == 200, seen.what)  # noqa: PLR2004
+
+
 def recorded_stream(name: str) -> Http:
     """A wire recording of the suite, as a stream; what is not its point is as in the reference."""
     lines = (_RECORDINGS / f"{name}.sse").read_text(encoding="utf-8").splitlines()

@@ -16,10 +16,10 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
-    cut_off,
     in_loops,
     maker,
     raises,
+    raises_when_cut_off,
     recorded_answer,
     recorded_stream,
 )
@@ -56,8 +56,7 @@ def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.answer_with(cut_off)
-    return raises(lambda: make().with_structured_output(Person).invoke("Ada"))
+    return raises_when_cut_off(lambda: make().with_structured_output(Person).invoke("Ada"), sandbox)
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:

@@ -15,10 +15,10 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
-    cut_off,
     in_loops,
     maker,
     raises,
+    raises_when_cut_off,
     recorded_answer,
     recorded_stream,
 )
@@ -68,8 +68,9 @@ def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.answer_with(cut_off)
-    return raises(lambda: make().structured_predict(Person, PromptTemplate("Ada")))
+    return raises_when_cut_off(
+        lambda: make().structured_predict(Person, PromptTemplate("Ada")), sandbox
+    )
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
