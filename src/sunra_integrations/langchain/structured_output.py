@@ -203,7 +203,7 @@ class _ModelParser(PydanticOutputParser[TBaseModel]):
 class _CallParser(JsonOutputKeyToolsParser):
     """The arguments of the first call of the schema, as an instance where it is a class."""
 
-    name: str | None = "PydanticToolsParser"
+    name: str | None = "JsonOutputKeyToolsParser"
     model: Any = None
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
