@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic_core import from_json
 
@@ -30,6 +30,7 @@ class AnswerReader:
         message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
         request_id: The answer's `x-request-id`, put on every chunk.
         so_far: Where the chunks are added up.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class AnswerReader:
         *,
         request_id: str | None = None,
         so_far: Fold | None = None,
+        tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
         self._message_field = message_field
         self._request_id = request_id
+        self._tool_names = tool_names
         self._tool_calls: dict[int, ToolCallOrder] = {}
         self.so_far = Fold() if so_far is None else so_far
 
@@ -93,13 +96,20 @@ class AnswerReader:
         if order is None:
             # Cut, because every call without an id repeats it.
             prefix = f"call_{(text(body.get('id')) or 'sunra')[:_LONGEST_PREFIX]}_{index}"
-            order = self._tool_calls[index] = ToolCallOrder(prefix)
+            order = self._tool_calls[index] = ToolCallOrder(prefix, self._tool_names)
         whole = self._message_field == "message"
         return read_choice(choice, index, message, order.place(entries, whole=whole))
 
 
-def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
+def read_completion(
+    body: bytes, *, request_id: str | None = None, tool_names: Mapping[str, str] = NOTHING
+) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
+
+    Args:
+        body: The body.
+        request_id: The answer's `x-request-id`.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
 
     Raises:
         SunraError: The body carries an error instead.
@@ -115,7 +125,7 @@ def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
             f"{excerpt(body)}",
             request_id=request_id,
         )
-    reader = AnswerReader("message", request_id=request_id)
+    reader = AnswerReader("message", request_id=request_id, tool_names=tool_names)
     reader.read(value)
     if not reader.so_far.begun:
         if "choices" not in value and ("message" in value or "detail" in value):

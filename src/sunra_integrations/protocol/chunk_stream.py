@@ -6,7 +6,7 @@ An answer is whole when every choice that began has a finish_reason. `[DONE]` is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic_core import from_json
 
@@ -17,6 +17,7 @@ from sunra_integrations.protocol.event_stream import (
     Event,
     EventStream,
 )
+from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import Chunk
@@ -31,6 +32,7 @@ class ChunkStream:
             has cut the answer short.
         max_event_bytes: An event longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class ChunkStream:
         choices_asked: int = 1,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         so_far: Fold | None = None,
+        tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
         self._request_id = request_id
+        self._tool_names = tool_names
         self._choices_asked = choices_asked
         self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._reader = AnswerReader(request_id=request_id, so_far=so_far)
+        self._reader = AnswerReader(request_id=request_id, so_far=so_far, tool_names=tool_names)
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""
@@ -153,7 +157,7 @@ class ChunkStream:
                 request_id=self._request_id,
             )
         try:
-            reply = read_completion(stray, request_id=self._request_id)
+            reply = read_completion(stray, request_id=self._request_id, tool_names=self._tool_names)
         except SunraError as error:
             return error
         return UnreadableResponse(

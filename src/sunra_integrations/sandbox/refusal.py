@@ -100,6 +100,22 @@ def unreadable(status: int, message: str) -> Refusal:
     return Refusal(status, INVALID, "invalid_input", message)
 
 
+def two_lengths() -> Refusal:
+    """400: where a body ends must not depend on who reads it."""
+    return Refusal(
+        400,
+        INVALID,
+        "invalid_input",
+        "a request has a Content-Length or a Transfer-Encoding, not both",
+        headers={"connection": "close"},
+    )
+
+
+def failed_script(message: str) -> Refusal:
+    """500 that no client is to try again: the test itself is at fault."""
+    return Refusal(500, "test_error", "SCRIPT_FAILED", message, headers={"x-should-retry": "false"})
+
+
 def no_such_model(problem: Problem) -> Refusal:
     """404 with Sunra's code for it."""
     return Refusal(404, "not_found_error", "MODEL_NOT_FOUND", problem.text, [problem])

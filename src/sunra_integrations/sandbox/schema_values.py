@@ -75,7 +75,9 @@ class _Maker:
                 return self._string(schema, name, optional=optional)
 
     def _option(self, schema: dict[str, Any], *, optional: bool) -> Any:
-        options = [value for value in schema["enum"] if fits(value, schema, self._root)]
+        # Without the enum itself, which each of its own values is in.
+        others = {key: value for key, value in schema.items() if key != "enum"}
+        options = [value for value in schema["enum"] if fits(value, others, self._root)]
         for value in options:
             if isinstance(value, str) and self._supply.mentioned(value):
                 return value
@@ -159,11 +161,12 @@ class _Maker:
         if mentioned is not None and len(mentioned) >= least:
             return mentioned
         kind = kind_of(flat)
+        too_deep = depth > _DEEP_ENOUGH and bool({"anyOf", "oneOf"} & set(flat))
         said: list[Any] = []
         count = least
         if kind in {"integer", "number"}:
             count = max(least, len(self._supply.unused("number")))
-        elif kind == "string" and not {"format", "pattern"} & set(flat):
+        elif kind == "string" and not {"format", "pattern"} & set(flat) and not too_deep:
             said = [text for text in self._supply.listed() if fits(text, flat, self._root)]
             count = max(least, 1)
         elif depth <= _DEEP_ENOUGH:

@@ -72,6 +72,7 @@ class _Client:
             choices_asked=request.n or 1,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
+            tool_names=request.own_tool_names,
         )
 
 
@@ -111,7 +112,9 @@ class SunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), tool_names=request.own_tool_names
+            )
 
     def stream(
         self,
@@ -217,7 +220,9 @@ class AsyncSunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), tool_names=request.own_tool_names
+            )
 
     async def stream(
         self,
