@@ -97,7 +97,7 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
                 function["name"],
                 function.get("parameters") or {"type": "object", "properties": {}},
                 description=function.get("description") or None,
-                strict=strict,
+                strict=function.get("strict") if strict is None else strict,
             )
 
 

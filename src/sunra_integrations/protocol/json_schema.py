@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
@@ -142,8 +143,7 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
     if reference != _ROOT and not reference.startswith("#/"):
         return None
     target: Any = root
-    for step in reference.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+    for name in _steps(reference):
         if isinstance(target, Mapping):
             target = target.get(name)
         elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
@@ -153,8 +153,14 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
     return target
 
 
+def _steps(reference: str) -> list[str]:
+    return [
+        unquote(step).replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:]
+    ]
+
+
 def _references(node: Any) -> Iterator[str]:
-    """Every `$ref` within; a schema that is a definition of the root counts as within it."""
+    """Every `$ref` within, definitions included."""
     left = [node]
     while left:
         one = left.pop()
@@ -296,7 +302,7 @@ class _Strict:
             return _ROOT
         name = self._names.get(reference)
         if name is None:
-            name = last = reference.rpartition("/")[2]
+            name = last = fitted_name(_steps(reference)[-1])
             while name in self._names.values():
                 name = f"{last}_{len(self._names)}"
             self._names[reference] = name
