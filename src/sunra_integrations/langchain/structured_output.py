@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain.errors import Refused
-from sunra_integrations.langchain.tools import Tool, answer_format, tool
+from sunra_integrations.langchain.tools import Tool, answer_format, tool, traced_schema
 from sunra_integrations.protocol.tools import tool_name
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
@@ -58,7 +58,7 @@ def bound_parameters(schema: Tool, method: Method, strict: bool | None) -> dict[
             value=method,
             rule=f"one of {', '.join(METHODS)}",
         )
-    traced = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema)}
     match method:
         case "json_schema":
             asked: dict[str, Any] = {"response_format": answer_format(schema, strict=strict)}

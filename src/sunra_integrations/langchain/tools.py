@@ -15,7 +15,7 @@ from typing_extensions import get_type_hints, is_typeddict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol import tools as wire
-from sunra_integrations.protocol.json_schema import is_recursive, object_root
+from sunra_integrations.protocol.json_schema import inlined_root, is_recursive
 
 Tool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 """A pydantic or TypedDict class, a function, a LangChain tool, or a dict: a JSON schema with a
@@ -99,6 +99,16 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
                 description=function.get("description") or None,
                 strict=function.get("strict") if strict is None else strict,
             )
+
+
+def traced_schema(schema: Tool) -> Tool:
+    """The schema as langchain-core can read it for its traces.
+
+    Its own reading of a TypedDict that refers to itself does not end.
+    """
+    if isinstance(schema, type) and is_typeddict(schema):
+        return _recursive_typed_dict_schema(schema) or schema
+    return schema
 
 
 def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
@@ -185,17 +195,16 @@ def _own_function(given: Tool) -> dict[str, Any] | None:
     if issubclass(given, BaseModel):
         # By the name that langchain-core's parser of calls knows the class by.
         name = given.model_config.get("title") or given.__name__
-        return _function_of_schema({**object_root(given.model_json_schema()), "title": name})
-    if is_typeddict(given) and is_recursive(schema := _typed_dict_schema(given)):
-        return _function_of_schema({**schema, "title": given.__name__})
-    return None
+        return _function_of_schema({**inlined_root(given.model_json_schema()), "title": name})
+    recursive = _recursive_typed_dict_schema(given) if is_typeddict(given) else None
+    return None if recursive is None else _function_of_schema(recursive)
 
 
 def _is_json_schema(given: Mapping[str, Any]) -> bool:
     return (
         not {"name", "function", "toolSpec"} & given.keys()
         and given.get("type", "object") in _SCHEMA_TYPES
-        and "title" in object_root(given)
+        and "title" in inlined_root(given)
     )
 
 
@@ -207,13 +216,15 @@ def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**function, "parameters": parameters} if parameters else function
 
 
-def _typed_dict_schema(typed_dict: type) -> dict[str, Any]:
+def _recursive_typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     """By pydantic, with the descriptions that LangChain reads from `Annotated[type, …, "text"]`."""
     try:
-        schema = object_root(TypeAdapter(typed_dict).json_schema())
+        schema = inlined_root(TypeAdapter(typed_dict).json_schema())
         hints = get_type_hints(typed_dict, include_extras=True)
     except (PydanticUserError, NameError):
-        return {}
+        return None
+    if not is_recursive(schema):
+        return None
     for name, hint in hints.items():
         match get_args(hint)[1:]:
             case [_, str() as description, *_]:
@@ -221,7 +232,7 @@ def _typed_dict_schema(typed_dict: type) -> dict[str, Any]:
                     **schema["properties"][name],
                     "description": description,
                 }
-    return schema
+    return {**schema, "title": typed_dict.__name__}
 
 
 def _schema_of(given: Tool) -> Mapping[str, Any] | None:

@@ -93,16 +93,36 @@ def fitted_name(name: str) -> str:
 def object_root(schema: Mapping[str, Any]) -> Schema:
     """The schema with a root that says what it is; what it allows stays the same.
 
-    Pydantic writes a class that refers to itself as a bare `$ref`. Servers want `type: object` at
-    the root, and `properties` in it, so the class stands at the root as well, with its title and
-    description.
+    Servers want `type: object` and `properties` at the root.
     """
-    root = _without_root_reference(schema)
+    root = inlined_root(schema)
     if "type" not in root and "properties" in root:
         root = {"type": "object", **root}
     if root.get("type") == "object":
         root.setdefault("properties", {})
     return root
+
+
+def inlined_root(schema: Mapping[str, Any]) -> Schema:
+    """The schema with what its root refers to in place of the reference.
+
+    Pydantic writes a class that refers to itself as a bare `$ref`. The class then stands at the
+    root too, with its title and description.
+    """
+    root, followed = dict(schema), set[str]()
+    while True:
+        match root:
+            case {"$ref": str(reference)} if reference not in followed:
+                followed.add(reference)
+                target = _resolve(reference, schema)
+            case {"allOf": [dict(target)]}:
+                pass
+            case _:
+                return root
+        if not isinstance(target, dict):
+            return root
+        own = {key: value for key, value in root.items() if key not in {"$ref", "allOf"}}
+        root = {**target, **own}
 
 
 def is_recursive(schema: Mapping[str, Any]) -> bool:
@@ -119,23 +139,6 @@ def is_recursive(schema: Mapping[str, Any]) -> bool:
             reference: further for reference, further in leads.items() if reference not in ends
         }
     return False
-
-
-def _without_root_reference(schema: Mapping[str, Any]) -> Schema:
-    root, followed = dict(schema), set[str]()
-    while True:
-        match root:
-            case {"$ref": str(reference)} if reference not in followed:
-                followed.add(reference)
-                target = _resolve(reference, schema)
-            case {"allOf": [dict(target)]}:
-                reference = "allOf"
-            case _:
-                return root
-        if not isinstance(target, dict):
-            return root
-        own = {key: value for key, value in root.items() if key not in {"$ref", "allOf"}}
-        root = {**target, **own}
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
@@ -187,7 +190,7 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
         InvalidParameter: The strict subset cannot express the schema; the message names the place.
     """
     try:
-        return _Strict(_without_root_reference(schema)).schema()
+        return _Strict(inlined_root(schema)).schema()
     except RecursionError:
         raise _inexpressible("schema", "is nested too deeply", None) from None
 

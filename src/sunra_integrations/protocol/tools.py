@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.json_schema import fitted_name, object_root, strict_schema
+from sunra_integrations.protocol.json_schema import (
+    fitted_name,
+    inlined_root,
+    object_root,
+    strict_schema,
+)
 
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -39,7 +44,7 @@ def function_tool(
 
 def described_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
     """A schema's title, its description, and the rest of it: each is sent once."""
-    rest = object_root(schema)
+    rest = inlined_root(schema)
     title, description = rest.pop("title", None), rest.pop("description", None)
     return (
         title if isinstance(title, str) else None,
