@@ -27,7 +27,7 @@ from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.sandbox import CallTools, Sandbox
 from tests.llama_index.answers import call, said, streamed
-from tests.recorded_transport import Answer, Recorded
+from tests.recorded_transport import Answer, Recorded, stream
 
 PROMPT = PromptTemplate("x")
 FITTING = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -421,14 +421,13 @@ def deltas(name: str, pieces: int) -> list[dict[str, Any]]:
     return [{"tool_calls": [one]} for one in (opening, *rest, arguments)]
 
 
-@pytest.mark.parametrize("pieces", [1, 4])
+@pytest.mark.parametrize("pieces", [1, 2, 7])
 @pytest.mark.parametrize("own", ["web search", "web_search", "web"])
 async def test_streamed_calls_go_by_the_tools_own_names(own: str, pieces: int):
     tools = [StructuredTool.from_function(searched, name=name) for name in (*ALIKE, "web")]
     model, wire = chat()
     model.bind_tools(tools, tool_choice=own).invoke("x")
     sent = wire.bodies[-1]["tool_choice"]["function"]["name"]
-    pieces = 1 if own == "web" else pieces
     model, _ = chat(streamed(*deltas(sent, pieces), finish_reason="tool_calls"))
     bound = model.bind_tools(tools)
     whole = list(bound.stream("x"))
@@ -438,24 +437,32 @@ async def test_streamed_calls_go_by_the_tools_own_names(own: str, pieces: int):
     assert [(one["name"], one["args"]) for one in message.tool_calls] == [(own, {"query": "a"})]
     made, _ = llm(streamed(*deltas(sent, pieces), finish_reason="tool_calls"))
     given = [FunctionTool.from_defaults(searched, name=name) for name in (*ALIKE, "web")]
-    stream = await made.astream_chat_with_tools(given, "x")
-    *_, last = [response async for response in stream]
+    responses = await made.astream_chat_with_tools(given, "x")
+    *_, last = [response async for response in responses]
     selected = made.get_tool_calls_from_response(last)
     assert [(one.tool_name, one.tool_kwargs) for one in selected] == [(own, {"query": "a"})]
 
 
-@pytest.mark.parametrize("name", ["web", "web_search_", "another"])
-def test_a_name_that_is_no_tool_s_is_given_out_as_it_came(name: str):
+@pytest.mark.parametrize("arguments", ["", ARGUMENTS])
+@pytest.mark.parametrize("name", ["web", "web_search", "web_search_", "another"])
+def test_a_name_that_is_no_tool_s_is_given_out_as_it_came(name: str, arguments: str):
     tools = [StructuredTool.from_function(searched, name="web search")]
-    model, _ = chat(streamed(*deltas(name, 2), finish_reason="tool_calls"))
-    message = model.bind_tools(tools).invoke("x", stream=True)
-    streamed_calls = [
-        part["name"] or ""
-        for chunk in model.bind_tools(tools).stream("x")
-        for part in chunk.tool_call_chunks
-    ]
-    assert isinstance(message, AIMessage)
-    assert "".join(streamed_calls) == name
+    *named, rest = deltas(name, 2)
+    answer = [*named, rest] if arguments else named
+    model, _ = chat(streamed(*answer, finish_reason="tool_calls"))
+    chunks = list(model.bind_tools(tools).stream("x"))
+    parts = [part for chunk in chunks for part in chunk.tool_call_chunks]
+    assert "".join(part["name"] or "" for part in parts) == name
+    assert "".join(part["args"] or "" for part in parts) == arguments
+
+
+def test_a_name_that_could_go_on_is_given_out_though_its_call_ends_in_the_same_event():
+    choice = {"index": 0, "delta": deltas("web", 1)[0], "finish_reason": "tool_calls"}
+    answer = stream(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
+    model, _ = chat(answer)
+    bound = model.bind_tools([StructuredTool.from_function(searched, name="web search")])
+    parts = [part for chunk in bound.stream("x") for part in chunk.tool_call_chunks]
+    assert [part["name"] for part in parts if part["name"]] == ["web"]
 
 
 def test_names_in_a_history_are_made_to_fit_as_those_of_the_tools():

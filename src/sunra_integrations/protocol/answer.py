@@ -90,15 +90,20 @@ class AnswerReader:
         if not isinstance(message, dict):
             message = NOTHING
         entries = message.get("tool_calls")
-        if not entries:
-            return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
+        has_ended = bool(self._tool_names) and choice.get("finish_reason") is not None
+        if not entries:
+            held = order.release() if order is not None and has_ended else ()
+            return read_choice(choice, index, message, held)
         if order is None:
             # Cut, because every call without an id repeats it.
             prefix = f"call_{(text(body.get('id')) or 'sunra')[:_LONGEST_PREFIX]}_{index}"
             order = self._tool_calls[index] = ToolCallOrder(prefix, self._tool_names)
         whole = self._message_field == "message"
-        return read_choice(choice, index, message, order.place(entries, whole=whole))
+        calls = order.place(entries, whole=whole)
+        if has_ended:
+            calls += order.release()
+        return read_choice(choice, index, message, calls)
 
 
 def read_completion(

@@ -123,6 +123,14 @@ class ToolCallOrder:
             call.arguments.append(piece.arguments)
         return ToolCallDelta(call.index, call_id, name, piece.arguments, piece.extra)
 
+    def release(self) -> tuple[ToolCallDelta, ...]:
+        """The names that waited for more of themselves, now that nothing more comes."""
+        return tuple(
+            ToolCallDelta(call.index, None, self._own_name(call, None, hold=False), "")
+            for call in self._calls
+            if call.held
+        )
+
     def _own_name(self, call: _Call, piece: str | None, *, hold: bool) -> str | None:
         """What to give out of the call's name: the tool's own once the whole of it has come.
 
@@ -134,9 +142,9 @@ class ToolCallOrder:
         if not call.held and (piece is None or piece != call.name):
             return piece
         name = call.name or ""
-        own = self._own_names.get(name)
-        call.held = own is None and hold and any(sent.startswith(name) for sent in self._own_names)
-        return None if call.held else own or call.name
+        longer = (sent for sent in self._own_names if sent != name and sent.startswith(name))
+        call.held = hold and next(longer, None) is not None
+        return None if call.held else self._own_names.get(name, call.name)
 
     def _find(self, piece: _Piece, joined: set[int]) -> _Call | None:
         """The call that a piece continues; None where it begins one."""

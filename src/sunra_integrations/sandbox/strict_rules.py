@@ -122,7 +122,7 @@ def _required(path: str, node: Node) -> Iterator[Problem]:
 def _typed(path: str, node: Node) -> Iterator[Problem]:
     if not {"type", "anyOf", "$ref"} & node.keys():
         yield breaks_rule(path, node, "a schema with a 'type' (strict)")
-    within = [*node.get("properties", {}).items()]
+    within = [(f"properties.{name}", one) for name, one in node.get("properties", {}).items()]
     within += [(f"anyOf[{place}]", one) for place, one in enumerate(node.get("anyOf", ()))]
     for name, one in within:
         if not isinstance(one, dict):
