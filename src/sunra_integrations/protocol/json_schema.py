@@ -234,6 +234,8 @@ class _Strict:
             case [dict(only)] if only.keys() & made.keys() <= _WORDS:
                 del made["allOf"]
                 return self._strict({**only, **made}, place)
+            case _:
+                pass
         if "oneOf" in made and "anyOf" not in made:
             made["anyOf"] = made.pop("oneOf")
         _check_keywords(made, place)
@@ -294,7 +296,7 @@ class _Strict:
                     value=reference,
                     rule="a `$ref` points into the schema itself",
                 )
-            if target.keys() != {"$ref"}:
+            if set(target) != {"$ref"}:
                 return reference, target
             reference = target["$ref"]
         raise _inexpressible(place, "refers to itself and to nothing else", reference)

@@ -143,6 +143,8 @@ def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
     match body.get("response_format"):
         case {"json_schema": {"name": str()} as named, **rest}:
             changed["response_format"] = {**rest, "json_schema": _fitted(named)}
+        case _:
+            pass
     return {**body, **changed}
 
 

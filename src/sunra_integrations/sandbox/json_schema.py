@@ -10,6 +10,7 @@ from typing import Any
 
 try:
     import jsonschema  # type: ignore[import-untyped,unused-ignore]
+    import jsonschema.validators  # type: ignore[import-untyped,unused-ignore]
     import referencing
     import referencing.exceptions
 except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment

@@ -165,9 +165,10 @@ class Scripted:
     model: str | None = None
 
     def __post_init__(self) -> None:
-        if self.answer is not None and not isinstance(self.answer, _ANSWERS):
+        given: object = self.answer
+        if given is not None and not isinstance(given, _ANSWERS):
             raise TypeError(
-                f"{self.answer!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
+                f"{given!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
                 "Http, HangUp, Scripted, or None for the default reply."
             )
 

@@ -4,7 +4,7 @@ Filling a schema and validating against it can take exponentially many steps (`a
 references to an `anyOf` of two references, and so on), so the steps are counted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -19,7 +19,7 @@ class TooMuchWork(Exception):
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded() -> Generator[None, None, None]:
     """Counts the steps taken within; `spend` raises `TooMuchWork` after the last one."""
     token = _left.set([MOST_STEPS])
     try:
