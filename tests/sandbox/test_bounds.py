@@ -121,6 +121,23 @@ def test_the_same_schema_as_the_arguments_of_a_tool_is_refused_too(ask):
     assert ask(tools=[tool], tool_choice="required").status_code == 400
 
 
+def test_schemas_that_are_too_many_to_check_are_refused(ask):
+    parameters = of(**{f"p{number}": {"type": "string"} for number in range(10_000)})
+    tools = [
+        {"type": "function", "function": {"name": f"f{place}", "parameters": parameters}}
+        for place in range(4)
+    ]
+    response = ask(tools=tools)
+    assert response.status_code == 400
+    assert "steps to check" in response.json()["error"]["message"]
+
+
+def test_a_long_text_is_looked_through_for_few_values_only(ask):
+    schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(5_000)}}
+    assert ask(**asking(schema, "word " * 4_000)).status_code == 400
+    assert ask(**asking(of(p={"type": "string"}), "word " * 4_000)).status_code == 200
+
+
 def test_the_sandbox_goes_on_after_a_request_that_was_too_much(ask):
     ask(**asking(fan("anyOf")))
     assert ask().status_code == 200

@@ -226,12 +226,10 @@ def _recursive_typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     if not is_recursive(schema):
         return None
     for name, hint in hints.items():
-        match get_args(hint)[1:]:
-            case [_, str() as description, *_]:
-                schema["properties"][name] = {
-                    **schema["properties"][name],
-                    "description": description,
-                }
+        _, *annotations = get_args(hint) or (hint,)
+        if len(annotations) > 1 and isinstance(annotations[1], str):
+            described = {**schema["properties"][name], "description": annotations[1]}
+            schema["properties"][name] = described
     return {**schema, "title": typed_dict.__name__}
 
 

@@ -76,7 +76,11 @@ class App:
             request = strict_json.read(received.body)
         except strict_json.NotJson as error:
             return _refusal(received, refusal.unreadable(400, f"the body is not JSON: {error}"))
-        problems = request_problems(request)
+        try:
+            with work.bounded():
+                problems = request_problems(request)
+        except work.TooMuchWork:
+            return _refusal(received, refusal.too_much_work("check"))
         if problems:
             return _refusal(received, refusal.of_problems(problems))
         unknown_model = model_problem(request["model"], self._models)
@@ -94,8 +98,7 @@ class App:
             with work.bounded():
                 return _answered(request, scripted)
         except work.TooMuchWork:
-            why = f"its schemas take more than {work.MOST_STEPS} steps to fill"
-            return refusal.unreadable(400, f"the request is too much work: {why}; simplify them")
+            return refusal.too_much_work("fill")
         except Exception as error:
             if scripted.answer is None:
                 raise

@@ -31,6 +31,8 @@ MOST_SCHEMA = 500_000
 
 _PATTERN_PROPERTIES = '"patternProperties":'
 _PER_STEP = 32
+_LETTERS_PER_STEP = 500
+_LETTERS_PER_CHECK = 40
 
 _SUBSCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SUBSCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -46,6 +48,7 @@ def schema_problems(path: str, schema: Any) -> Iterator[Problem]:
     if len(text) > MOST_SCHEMA:
         yield breaks_rule(path, schema, f"a schema of at most {MOST_SCHEMA} characters")
         return
+    spend(len(text) // _LETTERS_PER_CHECK)
     fault = _fault(text)
     if fault:
         yield breaks_rule(path, schema, f"a valid JSON Schema: {fault}")
@@ -126,7 +129,10 @@ def _validator(schema: dict[str, Any]) -> Any:
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
     del schema
-    if validator.is_type(value, "string") and not is_found(pattern, value):
+    if not validator.is_type(value, "string"):
+        return
+    spend(len(value) // _LETTERS_PER_STEP)
+    if not is_found(pattern, value):
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 

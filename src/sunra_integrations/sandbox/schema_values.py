@@ -11,6 +11,7 @@ from sunra_integrations.sandbox.schema_kind import kind_of
 from sunra_integrations.sandbox.schema_merge import flattened, merged
 from sunra_integrations.sandbox.schema_numbers import in_range, parsed
 from sunra_integrations.sandbox.supply import Supply
+from sunra_integrations.sandbox.work import spend
 
 _DEEPEST = 100
 # From here on, what may end does: null before objects, no item that need not be.
@@ -18,6 +19,7 @@ _DEEP_ENOUGH = 6
 _MOST_ITEMS = 200
 _MOST_VALUES = 5_000
 _LONGEST_TEXT = 20_000
+_PER_STEP = 1_000  # characters that are looked through for each value
 _ABSENT = object()
 
 
@@ -50,6 +52,7 @@ class _Maker:
     def value(self, schema: Any, name: str, depth: int, *, optional: bool = False) -> Any:
         """A value, or `_ABSENT` for an optional property the text says nothing about."""
         self._left -= 1
+        spend(1 + len(self._supply.text) // _PER_STEP)
         if self._left < 0:
             return _ABSENT if optional else None
         schema = flattened(self._root, schema if isinstance(schema, dict) else {})

@@ -165,15 +165,16 @@ class Scripted:
     model: str | None = None
 
     def __post_init__(self) -> None:
-        given: object = self.answer
-        if given is not None and not isinstance(given, _ANSWERS):
+        if not _is_answer(self.answer):
             raise TypeError(
-                f"{given!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
+                f"{self.answer!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
                 "Http, HangUp, Scripted, or None for the default reply."
             )
 
 
-_ANSWERS = (str, Say, CallTools, Message, Http, HangUp)
+def _is_answer(given: object) -> bool:
+    return given is None or isinstance(given, str | Say | CallTools | Message | Http | HangUp)
+
 
 Handler: TypeAlias = Callable[[dict[str, Any]], "Scripted | Answer | None"]
 
