@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic_core import from_json
-
 from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.error_body import has_error
 from sunra_integrations.protocol.failures import clean, failure_in_body
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import (
@@ -29,6 +28,7 @@ class AnswerReader:
     Args:
         message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
         request_id: The answer's `x-request-id`, put on every chunk.
+        model_asked: The request's model, for an answer that names none.
         so_far: Where the chunks are added up.
         tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
@@ -38,6 +38,7 @@ class AnswerReader:
         message_field: str = "delta",
         *,
         request_id: str | None = None,
+        model_asked: str | None = None,
         so_far: Fold | None = None,
         tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
@@ -46,6 +47,7 @@ class AnswerReader:
         self._tool_names = tool_names
         self._tool_calls: dict[int, ToolCallOrder] = {}
         self.so_far = Fold() if so_far is None else so_far
+        self.so_far.model_asked = model_asked
 
     def read(self, body: Json) -> Chunk:
         """One event of a stream, or one whole completion, as a Chunk.
@@ -107,13 +109,18 @@ class AnswerReader:
 
 
 def read_completion(
-    body: bytes, *, request_id: str | None = None, tool_names: Mapping[str, str] = NOTHING
+    body: bytes,
+    *,
+    request_id: str | None = None,
+    model_asked: str | None = None,
+    tool_names: Mapping[str, str] = NOTHING,
 ) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
 
     Args:
-        body: The body.
+        body: The body as it came.
         request_id: The answer's `x-request-id`.
+        model_asked: The request's model, for an answer that names none.
         tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
 
     Raises:
@@ -121,7 +128,7 @@ def read_completion(
         UnreadableResponse: The body is no completion: not JSON, a stream, or without choices.
     """
     try:
-        value = from_json(body)
+        value = read_json(body)
     except ValueError as error:
         raise UnreadableResponse(_not_json(body, error), request_id=request_id) from error
     if not isinstance(value, dict):
@@ -130,7 +137,9 @@ def read_completion(
             f"{excerpt(body)}",
             request_id=request_id,
         )
-    reader = AnswerReader("message", request_id=request_id, tool_names=tool_names)
+    reader = AnswerReader(
+        "message", request_id=request_id, model_asked=model_asked, tool_names=tool_names
+    )
     reader.read(value)
     if not reader.so_far.begun:
         if "choices" not in value and ("message" in value or "detail" in value):
