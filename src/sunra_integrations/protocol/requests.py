@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
+from sunra_integrations.protocol.tools import own_tool_names, with_fitted_names
 
 Message = dict[str, Any]
 """A message as the wire has it: `{"role": …, "content": …}`."""
@@ -105,7 +106,8 @@ class ChatRequest(BaseModel):
         """The JSON object to send: what was set, and nothing else.
 
         A stream asks for usage (`stream_options`) unless `stream_options` was given, since
-        otherwise the tokens of a streamed call could not be counted.
+        otherwise the tokens of a streamed call could not be counted. Names that servers refuse
+        are made to fit; see `fitted_name`.
         """
         body: dict[str, Any] = {"model": self.model, "messages": self.messages}
         for name in _OPTIONAL:
@@ -117,8 +119,14 @@ class ChatRequest(BaseModel):
             body.setdefault("stream_options", {"include_usage": True})
         if not stream or not body["stream_options"]:
             body.pop("stream_options", None)
+        body = with_fitted_names(body)
         body.update(self.extra_body)
         return body
+
+    @property
+    def own_tool_names(self) -> Mapping[str, str]:
+        """The names of the tools by those they are sent under; empty where none had to change."""
+        return own_tool_names(self.tools or ())
 
     def encode(self, *, stream: bool) -> bytes:
         """The body as UTF-8 JSON.

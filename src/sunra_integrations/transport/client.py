@@ -73,6 +73,7 @@ class _Client:
             model_asked=request.model,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
+            tool_names=request.own_tool_names,
         )
 
 
@@ -113,7 +114,10 @@ class SunraClient(_Client):
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), model_asked=request.model
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                tool_names=request.own_tool_names,
             )
 
     def stream(
@@ -221,7 +225,10 @@ class AsyncSunraClient(_Client):
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), model_asked=request.model
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                tool_names=request.own_tool_names,
             )
 
     async def stream(
