@@ -163,10 +163,11 @@ def test_pickled_settings_hold_no_key_and_take_that_of_the_process_that_loads_th
     settings = Settings.resolve(KEY, "http://localhost:1", max_retries=7)
     pickled = pickle.dumps(settings)
     assert KEY.encode() not in pickled
+    loaded = pickle.loads(pickled)  # noqa: S301 - our own bytes
     with pytest.raises(ConfigurationError, match="SUNRA_KEY"):
-        pickle.loads(pickled)  # noqa: S301 - our own bytes
+        loaded.with_key()
     monkeypatch.setenv("SUNRA_KEY", KEY)
-    assert pickle.loads(pickled) == settings  # noqa: S301 - our own bytes
+    assert pickle.loads(pickled) == settings == loaded.with_key()  # noqa: S301 - our own bytes
 
 
 def test_an_unknown_carrier_of_async_calls_is_refused():
