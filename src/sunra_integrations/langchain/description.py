@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import math
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models.base import LangSmithParams
@@ -15,6 +15,8 @@ from langchain_core.messages.utils import count_tokens_approximately
 from sunra_integrations.catalogue import model_facts
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
+from sunra_integrations.langchain.errors import raised_as_model_errors
+from sunra_integrations.protocol.arguments import check_no_credentials, split_call
 from sunra_integrations.transport.settings import resolved_base_url
 
 _CHARACTERS_PER_TOKEN = 4
@@ -59,7 +61,10 @@ class Description(_Configured):
         defaults = self._defaults()
         set_ones = {name: value for name, value in defaults.items() if value not in (None, {})}
         base_url = resolved_base_url(self.base_url, allow_http=self.allow_http)
-        return {**set_ones, "model_name": self.model_name, "base_url": base_url}
+        described = {**set_ones, "model_name": self.model_name, "base_url": base_url}
+        if self.default_headers:
+            described["default_headers"] = self._digest(self.default_headers)
+        return described
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """What the catalogue knows of the model, in the fields this langchain-core has.
@@ -76,13 +81,28 @@ class Description(_Configured):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         kwargs.pop("extra_headers", None)  # these go into traces, and a header may hold a secret
+        with raised_as_model_errors():  # before a callback sees what looks like a credential
+            check_no_credentials(kwargs, where="a call")
+            check_no_credentials(kwargs.get("extra_body") or (), where="`extra_body`")
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        headers = kwargs.pop("extra_headers", None)
-        if headers:  # they may change the answer, and may be secret, but caches keep their keys
-            kwargs["extra_headers"] = sha256(repr(sorted(headers.items())).encode()).hexdigest()
-        return super()._get_llm_string(stop, **kwargs)
+        # They may change the answer, so they are in the key of a cached answer; how long an answer
+        # may take is not.
+        headers = {**(self.default_headers or {}), **(kwargs.pop("extra_headers", None) or {})}
+        if headers:
+            kwargs["headers"] = self._digest(headers)
+        parameters, _ = split_call(kwargs)
+        return super()._get_llm_string(stop, **parameters)
+
+    def _digest(self, headers: Mapping[str, str]) -> str:
+        """Headers as a digest that only a holder of the API key could compute.
+
+        A plain hash of a short secret can be found by trying; caches and traces are not secret.
+        """
+        key = self._settings().api_key.get_secret_value()
+        named = sorted((name.lower(), value) for name, value in headers.items())
+        return hmac.new(key.encode(), repr(named).encode(), "sha256").hexdigest()
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         said = {**self._defaults(), **kwargs}

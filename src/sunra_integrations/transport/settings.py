@@ -317,23 +317,22 @@ def _environment_allows_http() -> bool:
     return said in _YES
 
 
-def check_loaded(base_url: str, api_key: SecretStr) -> None:
-    """Whether a model that was loaded from a serialised form may use this process's key.
+def check_loaded(base_url: str) -> None:
+    """Whether a model that was loaded from a serialised form may use the key of this process.
 
-    Whoever wrote the serialised form chose the base URL, so the key from `SUNRA_KEY` goes along
-    only to Sunra, to this machine and to where `SUNRA_BASE_URL` points.
+    Whoever wrote the serialised form chose the base URL, so the key in `SUNRA_KEY` goes along only
+    to Sunra, to this machine and to where `SUNRA_BASE_URL` points.
 
     Raises:
         ConfigurationError: It would go to another host.
     """
     trusted = {DEFAULT_BASE_URL, resolved_base_url(None, allow_http=True)}
-    if base_url in trusted or _is_loopback(urlsplit(base_url).hostname or ""):
-        return
-    if api_key.get_secret_value() == os.environ.get(KEY_VARIABLE):
+    if base_url not in trusted and not _is_loopback(urlsplit(base_url).hostname or ""):
         raise ConfigurationError(
-            f"The serialised model has the base URL {base_url!r}, which this process's "
-            f"{KEY_VARIABLE} is not sent to. If you trust that host, set {BASE_URL_VARIABLE} to it "
-            "before loading, or load with a key of its own."
+            f"The serialised model has the base URL {base_url!r}, which the key in {KEY_VARIABLE} "
+            f"is not sent to unasked. If you trust that host, set {BASE_URL_VARIABLE} to it before "
+            "loading, or load with a key: `secrets_map` of LangChain's `load`, `api_key` of "
+            "LlamaIndex's `from_dict`."
         )
 
 
