@@ -29,7 +29,8 @@ _SECRETS = ("apikey", "authorization", "bearer", "credential", "passphrase", "pa
 _SECRETS_AS_WORDS = frozenset(("auth", "pwd", "secret", "secrets"))
 _KEYS_OF_CACHES = frozenset(("cache", "idempotency", "partition", "shard", "sort"))
 _TOKENS_OF_TEXT = _names(
-    "bos end eos first image last mask new next pad per sep special start stop think text unk cls"
+    "bos cls completion end eos first image input last mask max min new next output pad per prompt "
+    "sep special start stop text think total unk"
 )
 _TOKENS_OF_ACCESS = frozenset(("access", "api", "auth", "bearer", "id", "refresh", "session"))
 
@@ -131,8 +132,6 @@ def _advice(name: str, known: Collection[str], sendable: bool) -> str:
                 f"`{setting}` is a setting of the model or client: give it where that is made. "
                 f'`model_copy(update={{"{setting}": …}})` makes a changed copy of a model.'
             )
-        if looks_like_credential(name):
-            return "It looks like a credential, which does not belong in a request."
         if close := difflib.get_close_matches(name, known, n=1):
             others = " Parameters that are not known here go into `extra_body`." * sendable
             return f"Did you mean `{close[0]}`?{others}"
@@ -147,7 +146,7 @@ def _same(name: str, known: Collection[str]) -> str | None:
         for meant in _OTHER_NAMES.get(end, ()):
             if meant in known:
                 return meant
-    return None
+    return "api_key" if "api_key" in known and looks_like_credential(name) else None
 
 
 def _ends(name: str) -> Iterable[str]:
@@ -168,8 +167,6 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "endpoint": ("base_url", "api_base"),
     "url": ("base_url", "api_base"),
     "host": ("base_url", "api_base"),
-    "key": ("api_key",),
-    "token": ("api_key",),
     "timeout": ("timeout",),
     "headers": ("extra_headers", "default_headers"),
     "default_headers": ("extra_headers",),
