@@ -94,10 +94,10 @@ def check_no_credentials(names: Iterable[str], *, where: str) -> None:
     for name in names:
         if isinstance(name, str) and looks_like_credential(name):
             raise InvalidParameter(
-                f"`{name}` in {where} looks like a credential, and what stands there is sent in "
-                "the request body and shown in traces. Give Sunra's key as `api_key` when the "
-                "model is made, and other secrets as headers (`default_headers`). Nothing was "
-                "sent.",
+                f"`{name}` in {where} looks like a credential, which does not belong in a request "
+                "body and would be shown in traces. Sunra's key is `api_key` of the model; "
+                '`model_copy(update={"api_key": …})` makes a model with another one. Other secrets '
+                "go into headers (`default_headers`, `extra_headers`). Nothing was sent.",
                 parameter=name,
                 rule="no credentials in a request body",
             )

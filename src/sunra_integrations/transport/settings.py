@@ -249,7 +249,7 @@ class Settings:
             timeouts=_timeouts(_known_timeout(timeout), stall_timeout, total_timeout),
             retry=policy
             if max_retries is None or max_retries == policy.max_retries
-            else replace(policy, max_retries=_whole_number("max_retries", max_retries, least=0)),
+            else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
             max_connections=_whole_number("max_connections", max_connections, least=1),
             max_response_bytes=_whole_number("max_response_bytes", max_response_bytes, least=1)
