@@ -18,7 +18,7 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr
@@ -346,6 +346,46 @@ def test_tokens_are_counted_offline_for_any_model_tools_included():
 
 
 # -- several choices -------------------------------------------------------
+
+
+BASE64 = "QUJD" * 5000
+FILES: dict[str, tuple[dict[str, Any], int]] = {
+    "an image": ({"type": "image", "base64": BASE64, "mime_type": "image/png"}, 85),
+    "OpenAI's image": (
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BASE64}"}},
+        85,
+    ),
+    "a sound": ({"type": "audio", "base64": BASE64, "mime_type": "audio/wav"}, 1000),
+    "OpenAI's sound": (
+        {"type": "input_audio", "input_audio": {"data": BASE64, "format": "wav"}},
+        1000,
+    ),
+    "a video": ({"type": "video", "base64": BASE64, "mime_type": "video/mp4"}, 1000),
+    "a document": ({"type": "file", "base64": BASE64, "mime_type": "application/pdf"}, 1000),
+    "OpenAI's document": ({"type": "file", "file": {"file_data": BASE64, "filename": "a"}}, 1000),
+    "Anthropic's document": (
+        {"type": "document", "source": {"type": "base64", "data": BASE64}},
+        1000,
+    ),
+    "a text in a document": (
+        {"type": "document", "source": {"type": "text", "data": "word" * 100}},
+        100,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_counts_by_a_rule_and_not_by_its_length(name: str):
+    block, tokens = FILES[name]
+    model, _ = chat()
+    text = {"type": "text", "text": "What is this"}
+    bare = model.get_num_tokens_from_messages([HumanMessage([text])])
+    assert model.get_num_tokens_from_messages([HumanMessage([text, block])]) == bare + tokens
+    within = {"type": "tool_result", "tool_use_id": "c1", "content": [block]}
+    assert model.get_num_tokens_from_messages([HumanMessage([within])]) < bare + tokens + 100
+    result = ToolMessage([text, block], tool_call_id="")
+    more = model.get_num_tokens_from_messages([ToolMessage([text], tool_call_id="")])
+    assert model.get_num_tokens_from_messages([result]) == more + tokens
 
 
 async def test_several_choices_are_several_generations_each_with_its_metadata():

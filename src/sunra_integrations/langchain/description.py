@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import BaseMessage
-from langchain_core.messages.utils import count_tokens_approximately
 
 from sunra_integrations.catalogue import model_facts
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
 from sunra_integrations.langchain.errors import raised_as_model_errors
+from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.protocol.arguments import check_no_credentials, split_call
 from sunra_integrations.transport.settings import resolved_base_url
 
@@ -130,6 +130,9 @@ class Description(_Configured):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """About how many tokens messages and tools have, counted offline for any model."""
-        counted = [to_sunra.tool(one) for one in tools or ()]
-        return count_tokens_approximately(messages, tools=cast("list[Any]", counted) or None)
+        """About how many tokens messages and tools have, counted offline for any model.
+
+        Four characters of text are one token. An image is 85 tokens, every other file 1,000,
+        whatever its size.
+        """
+        return count_tokens(messages, [to_sunra.tool(one) for one in tools or ()])
