@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -20,12 +20,24 @@ from sunra_integrations.langchain.structured_output import (
     with_raw,
 )
 from sunra_integrations.langchain.tools import Tool, ToolChoice, answer_format, tool, tool_choice
+from sunra_integrations.protocol.arguments import check_call
 
 Answer = TypeVar("Answer")
 
 
 class Bindings(Calls):
     """Tools and answer schemas for a model that can be called."""
+
+    if not TYPE_CHECKING:  # the base names its own return type, which is private
+
+        def bind(self, **kwargs: Any) -> Any:
+            """This model with parameters for its calls, which are shown wherever the model is.
+
+            Raises:
+                InvalidParameter: A parameter looks like a credential.
+            """
+            check_call(kwargs)
+            return super().bind(**kwargs)
 
     def bind_tools(
         self,

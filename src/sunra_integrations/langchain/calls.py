@@ -64,7 +64,9 @@ class Calls(Description):
 
     def _asks_for_several(self, kwargs: Mapping[str, Any]) -> bool:
         """Several choices are never streamed: LangChain would make one message of them all."""
-        body = {**self.model_kwargs, **self.extra_body, **(kwargs.get("extra_body") or {})}
+        given = kwargs.get("extra_body")
+        own = given if isinstance(given, Mapping) else {}  # the request refuses anything else
+        body = {**self.model_kwargs, **self.extra_body, **own}
         asked = body.get("n", kwargs.get("n", self.n))
         return isinstance(asked, int) and asked > 1
 

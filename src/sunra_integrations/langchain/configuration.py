@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -129,6 +129,15 @@ class Configuration(BaseChatModel):
             self.base_url = settings.base_url
         return self
 
+    if not TYPE_CHECKING:  # mypy's pydantic plugin makes a signature of all fields
+
+        @classmethod
+        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
+            """An instance that nothing was checked of; a key that is text is hidden all the same."""
+            if isinstance(values.get("api_key"), str):
+                values["api_key"] = SecretStr(values["api_key"])
+            return super().model_construct(_fields_set, **values)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, changed where asked; a cached answer of this model does not pass for its own."""
         changes = {_OWN_NAMES.get(name, name): value for name, value in (update or {}).items()}
@@ -200,10 +209,10 @@ class Configuration(BaseChatModel):
 
 def _comes_from_load() -> bool:
     """Whether `langchain_core.load` makes the object; it gives the class no other sign of it."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as the standard library's warnings and logging do
-    while frame.f_back is not None and frame.f_code.co_name == "__init__":
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name in {"_comes_from_load", "__init__"}:
         frame = frame.f_back
-    return frame.f_globals.get("__name__") == "langchain_core.load.load"
+    return frame is not None and frame.f_globals.get("__name__") == "langchain_core.load.load"
 
 
 def _argument_names(cls: type[BaseModel]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -16,8 +15,8 @@ from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
 from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.token_counting import count_tokens
-from sunra_integrations.protocol.arguments import check_no_credentials, split_call
-from sunra_integrations.transport.settings import resolved_base_url
+from sunra_integrations.protocol.arguments import check_call, split_call
+from sunra_integrations.transport.settings import headers_digest, resolved_base_url
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -82,27 +81,21 @@ class Description(_Configured):
     ) -> dict[str, Any]:
         kwargs.pop("extra_headers", None)  # these go into traces, and a header may hold a secret
         with raised_as_model_errors():  # before a callback sees what looks like a credential
-            check_no_credentials(kwargs, where="a call")
-            check_no_credentials(kwargs.get("extra_body") or (), where="`extra_body`")
+            check_call(kwargs)
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # They may change the answer, so they are in the key of a cached answer; how long an answer
         # may take is not.
-        headers = {**(self.default_headers or {}), **(kwargs.pop("extra_headers", None) or {})}
+        given = kwargs.pop("extra_headers", None)
+        headers = {**(self.default_headers or {}), **(given if isinstance(given, Mapping) else {})}
         if headers:
             kwargs["headers"] = self._digest(headers)
         parameters, _ = split_call(kwargs)
         return super()._get_llm_string(stop, **parameters)
 
     def _digest(self, headers: Mapping[str, str]) -> str:
-        """Headers as a digest that only a holder of the API key could compute.
-
-        A plain hash of a short secret can be found by trying; caches and traces are not secret.
-        """
-        key = self._settings().api_key.get_secret_value()
-        named = sorted((name.lower(), value) for name, value in headers.items())
-        return hmac.new(key.encode(), repr(named).encode(), "sha256").hexdigest()
+        return headers_digest(headers, self._settings().api_key)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         said = {**self._defaults(), **kwargs}

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import (
-    check_no_credentials,
-    unknown_argument,
-    with_timeout,
+from sunra_integrations.protocol.arguments import unknown_argument, with_timeout
+from sunra_integrations.protocol.requests import (
+    check_extra_body,
+    check_parameters,
+    parameter_rules,
 )
-from sunra_integrations.protocol.requests import check_parameters, parameter_rules
 from sunra_integrations.transport.http_client import check_http_client
 
 CALL_ONLY = frozenset(("messages", "tools", "tool_choice"))
@@ -78,7 +78,7 @@ def _check_unnamed(model_kwargs: Any, known: frozenset[str]) -> None:
             parameter="model_kwargs",
             rule="a dict of body parameters",
         )
-    check_no_credentials(model_kwargs, where="`model_kwargs`")
+    check_extra_body(model_kwargs, "model_kwargs")
     for name in model_kwargs:
         if name in known:
             raise InvalidParameter(

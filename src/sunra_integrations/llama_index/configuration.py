@@ -203,7 +203,7 @@ class SunraConfiguration(FunctionCallingLLM):
                 parameter=EXTRA_HEADERS,
                 rule="headers go into default_headers, or extra_headers of a call",
             )
-        check_known(more, PARAMETERS, where=" for additional_kwargs")
+        check_known(more, PARAMETERS, where=" of additional_kwargs")
         given = {name: data[name] for name in PARAMETERS if name in data}
         check_parameters(merged(more, given) | {"model": given.get("model")})
         if not given.get("model"):

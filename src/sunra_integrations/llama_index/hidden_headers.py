@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from pydantic import RootModel, SecretStr, ValidationError
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import check_no_credentials
+from sunra_integrations.protocol.arguments import check_call
 
 EXTRA_HEADERS = "extra_headers"
 
@@ -77,7 +77,7 @@ def _hidden(
     if EXTRA_HEADERS in safe:
         safe[EXTRA_HEADERS] = hidden(safe[EXTRA_HEADERS])
     if "prompt_args" not in signature.parameters:  # whose names are those of a prompt's variables
-        _check_shown(safe)
+        check_call(safe)
     if "llm_kwargs" not in signature.parameters:
         return args, safe
     position = list(signature.parameters).index("llm_kwargs")
@@ -91,15 +91,7 @@ def _hidden(
 def _hidden_within(llm_kwargs: Any) -> Any:
     if not llm_kwargs:
         return llm_kwargs
-    _check_shown(llm_kwargs)
+    check_call(llm_kwargs)
     if EXTRA_HEADERS not in llm_kwargs:
         return llm_kwargs
     return {**llm_kwargs, EXTRA_HEADERS: hidden(llm_kwargs[EXTRA_HEADERS])}
-
-
-def _check_shown(kwargs: Mapping[str, Any]) -> None:
-    """Refuses what looks like a credential before a callback, an event or a span shows it."""
-    check_no_credentials(kwargs, where="a call")
-    extra_body = kwargs.get("extra_body")
-    if isinstance(extra_body, Mapping):
-        check_no_credentials(extra_body, where="`extra_body`")

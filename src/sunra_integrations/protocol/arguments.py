@@ -81,7 +81,7 @@ def looks_like_credential(name: str) -> bool:
     return last == "tokens" and not _TOKENS_OF_ACCESS.isdisjoint(before)
 
 
-def check_no_credentials(names: Iterable[str], *, where: str) -> None:
+def check_no_credentials(names: Iterable[object], *, where: str) -> None:
     """Refuses names that look like credentials, where they would be sent and shown.
 
     Args:
@@ -101,6 +101,18 @@ def check_no_credentials(names: Iterable[str], *, where: str) -> None:
                 parameter=name,
                 rule="no credentials in a request body",
             )
+
+
+def check_call(arguments: Mapping[str, Any]) -> None:
+    """Refuses what looks like a credential in a call, before a callback or a trace shows it.
+
+    Raises:
+        InvalidParameter: As `check_no_credentials` does, for the call and its `extra_body`.
+    """
+    check_no_credentials(arguments, where="a call")
+    extra_body = arguments.get("extra_body")
+    if isinstance(extra_body, Mapping):
+        check_no_credentials(extra_body, where="`extra_body`")
 
 
 def unknown_argument(

@@ -12,7 +12,15 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
@@ -161,7 +169,7 @@ def unknown_parameter(
     return unknown_argument(name, known, of=where.removeprefix(" of "), sendable=True)
 
 
-def as_request(given: ChatRequest | Mapping[str, Any]) -> ChatRequest:
+def as_request(given: object) -> ChatRequest:
     """The request; a dict is checked like one.
 
     Raises:
@@ -202,7 +210,7 @@ def _check_cross_rules(request: ChatRequest) -> None:
     if request.stop == "" or (request.stop is not None and not all(request.stop)):
         raise _broken("stop", request.stop, "no empty strings")
     if request.extra_body:
-        _check_extra_body(request.extra_body)
+        check_extra_body(request.extra_body)
     for position, message in enumerate(request.messages):
         if not isinstance(message.get("role"), str):
             raise _broken(f"messages[{position}]", message, "a dict with a 'role'")
@@ -214,16 +222,32 @@ _NOT_IN_EXTRA_BODY: Mapping[str, str] = {
 }
 
 
-def _check_extra_body(body: Mapping[str, Any]) -> None:
-    """Keys that would replace the prompt, change how the answer is read, or leak a secret."""
-    for name, instead in _NOT_IN_EXTRA_BODY.items():
-        if name in body:
+def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
+    """Refuses keys that replace the prompt, change how the answer is read, or leak a secret.
+
+    Args:
+        body: Keys of the request's body, as the user gave them.
+        name: What they were given as.
+
+    Raises:
+        InvalidParameter: A key cannot stand there; its value is not shown.
+    """
+    for key, instead in _NOT_IN_EXTRA_BODY.items():
+        if key in body:
             raise InvalidParameter(
-                f"`extra_body` cannot hold `{name}`: {instead}. Nothing was sent.",
-                parameter="extra_body",
-                rule=f"no `{name}`",
+                f"`{name}` cannot hold `{key}`: {instead}. Nothing was sent.",
+                parameter=name,
+                rule=f"no `{key}`",
             )
-    check_no_credentials(body, where="`extra_body`")
+    check_no_credentials(body, where=f"`{name}`")
+    for key, value in body.items():
+        if isinstance(value, (SecretStr, SecretBytes)):
+            raise InvalidParameter(
+                f"`{key}` in `{name}` is a {type(value).__name__}, which does not belong in a "
+                "request body. Nothing was sent.",
+                parameter=name,
+                rule="no secrets",
+            )
 
 
 def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
 from pickle import PicklingError
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from typing_extensions import Self, Unpack
@@ -41,14 +41,21 @@ class _Client:
     """What both clients are: settings, and the decisions that need no waiting."""
 
     def __init__(
-        self, settings: Settings | None, http_client: Any, options: Mapping[str, Any]
+        self, settings: Settings | None, http_client: Any, options: dict[str, Any]
     ) -> None:
-        self.settings = _settings(settings, options)
-        self._http_client = http_client
-        self._auth = BearerAuth(self.settings.api_key)
+        try:
+            self.settings = _settings(settings, options)
+        except SunraError as error:
+            failure = error.with_traceback(None)
+        else:
+            self._http_client = http_client
+            self._auth = BearerAuth(self.settings.api_key)
+            return
+        options.clear()  # so that no frame of the traceback holds what was passed, a key among it
+        raise failure
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.settings!r})"
+        return f"{type(self).__name__}({vars(self).get('settings')!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the settings, which leave the key out; a client of one's own cannot go along."""
@@ -122,7 +129,7 @@ class SunraClient(_Client):
         **options: Unpack[Options],
     ) -> None:
         check_http_client(http_client, httpx.Client, "http_client")
-        super().__init__(settings, http_client, options)
+        super().__init__(settings, http_client, cast("dict[str, Any]", options))
         self._http_client: httpx.Client | None = http_client
 
     def create(
@@ -248,7 +255,7 @@ class AsyncSunraClient(_Client):
         **options: Unpack[Options],
     ) -> None:
         check_http_client(http_client, httpx.AsyncClient, "http_client")
-        super().__init__(settings, http_client, options)
+        super().__init__(settings, http_client, cast("dict[str, Any]", options))
         self._http_client: httpx.AsyncClient | None = http_client
 
     async def create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import os
 import re
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, SecretStr
 from typing_extensions import TypedDict
 
-from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.errors import ConfigurationError, InvalidParameter
 from sunra_integrations.transport.retry import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api-llm.sunra.ai/v1"
@@ -93,31 +94,41 @@ AnyTimeout = float | Timeouts | HttpxTimeout | Sequence[float | None]
 """What `timeout` may be: seconds, `Timeouts`, an `httpx.Timeout`, or `(connect, read)`."""
 
 
-def read_timeout(given: Any) -> Any:
+def read_timeout(given: Any) -> float | Timeouts | None:
     """A timeout of any accepted form as seconds, `Timeouts` or None.
 
-    The silence within an answer is bounded by the same time as the wait for it to begin. What is
-    no timeout of any form is given back unchanged, for the caller to refuse.
+    Where one time is given for the answer to begin, a silence within it may last as long.
 
     Raises:
+        InvalidParameter: It is of no accepted form.
         ConfigurationError: A time in it is not above 0.
     """
     match given:
-        case None | Timeouts() | str() | bytes():
+        case None | Timeouts():
             return given
+        case str():
+            return read_timeout(_number(given))
         case bool():
-            raise ConfigurationError(_not_a_timeout(given))
+            raise _not_a_timeout(given)
         case int() | float():
             _check_seconds("timeout", given, "None for the default")
-            return given
+            return float(given)
         case Mapping():
             return _timeouts_by_name(given)
-        case Sequence():
+        case list() | tuple():
             return _timeouts_in_order(given)
         case _ if all(hasattr(given, name) for name in _IN_ORDER):
-            return Timeouts(**{name: getattr(given, name) for name in _IN_ORDER}, stall=given.read)
+            times = {name: getattr(given, name) for name in _IN_ORDER}
+            return Timeouts(**times, stall=times["read"])
         case _:
-            return given
+            raise _not_a_timeout(given)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _not_a_timeout(text) from None
 
 
 _IN_ORDER = ("connect", "read", "write", "pool")
@@ -128,23 +139,25 @@ def _timeouts_by_name(given: Mapping[Any, Any]) -> Timeouts:
     names = [one.name for one in fields(Timeouts)]
     for name in given:
         if name not in names:
-            raise ConfigurationError(
-                f"{name!r} is not one of the times of `timeout`; they are {', '.join(names)}."
+            raise InvalidParameter(
+                f"{name!r} is not one of the times of `timeout`; they are {', '.join(names)}.",
+                parameter="timeout",
+                rule="the times that `Timeouts` has",
             )
     return Timeouts(**given)
 
 
 def _timeouts_in_order(given: Sequence[Any]) -> Timeouts:
     if not 2 <= len(given) <= len(_IN_ORDER):  # noqa: PLR2004 - as in httpx and requests
-        raise ConfigurationError(_not_a_timeout(given))
+        raise _not_a_timeout(given)
     named = dict(zip(_IN_ORDER, given, strict=False))
     return Timeouts(**named, stall=named["read"])
 
 
-def _not_a_timeout(given: object) -> str:
-    return (
-        f"`timeout` cannot be {given!r}; give seconds, Timeouts(…), an httpx.Timeout, or a tuple "
-        "(connect, read)."
+def _not_a_timeout(given: object) -> InvalidParameter:
+    rule = "seconds, Timeouts(…), an httpx.Timeout, or a tuple (connect, read)"
+    return InvalidParameter(
+        f"`timeout` cannot be {given!r}; give {rule}.", parameter="timeout", value=given, rule=rule
     )
 
 
@@ -246,7 +259,7 @@ class Settings:
         return cls(
             api_key=_key(api_key),
             base_url=resolved_base_url(base_url, allow_http=allow_http),
-            timeouts=_timeouts(_known_timeout(timeout), stall_timeout, total_timeout),
+            timeouts=_timeouts(read_timeout(timeout), stall_timeout, total_timeout),
             retry=policy
             if max_retries is None or max_retries == policy.max_retries
             else replace(policy, max_retries=max_retries),
@@ -303,8 +316,7 @@ def resolved_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
         ConfigurationError: It cannot be used.
     """
     given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-    if not isinstance(given, str):
-        raise ConfigurationError(f"`base_url` must be text, not {_kind(given)}.")
+    _check_text("base_url", given)
     return _base_url(given, allow_http or _environment_allows_http())
 
 
@@ -315,6 +327,16 @@ def _environment_allows_http() -> bool:
             f"{ALLOW_HTTP_VARIABLE} is {said!r}; set it to 1 to permit plain http, or to 0."
         )
     return said in _YES
+
+
+def headers_digest(headers: Mapping[str, str], key: SecretStr) -> str:
+    """Headers as a digest for the keys of caches, which only a holder of the API key can compute.
+
+    A plain hash would not do: the value of a short header can be found by trying.
+    """
+    named = sorted((name.lower(), value) for name, value in headers.items())
+    secret = key.get_secret_value().encode()
+    return hmac.new(secret, repr(named).encode(), "sha256").hexdigest()
 
 
 def check_loaded(base_url: str) -> None:
@@ -343,9 +365,10 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         ConfigurationError: A name or value could not stand in a header, would carry the key, or
             would change how the request is framed.
     """
-    if not isinstance(headers, Mapping):
-        raise ConfigurationError(f"Headers must be a dict of names to texts, not {_kind(headers)}.")
-    for name, value in headers.items():
+    given: Any = headers
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"Headers must be a dict of names to texts, not {_kind(given)}.")
+    for name, value in given.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r} cannot be the name of an HTTP header.")
         if not isinstance(value, str):
@@ -373,7 +396,12 @@ def _kind(given: object) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _whole_number(name: str, number: int | None, *, least: int) -> Any:
+def _check_text(name: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise ConfigurationError(f"`{name}` must be text, not {_kind(given)}.")
+
+
+def _whole_number(name: str, number: Any, *, least: int) -> Any:
     # A limit of 0 connections would wait for a free one until the timeout.
     if number is not None and (
         not isinstance(number, int) or isinstance(number, bool) or number < least
@@ -382,13 +410,6 @@ def _whole_number(name: str, number: int | None, *, least: int) -> Any:
             f"`{name}` was {number!r}; it must be a whole number of at least {least}, or None."
         )
     return number
-
-
-def _known_timeout(given: Any) -> float | Timeouts | None:
-    read = read_timeout(given)
-    if read is None or isinstance(read, (int, float, Timeouts)):
-        return read
-    raise ConfigurationError(_not_a_timeout(given))
 
 
 def _known_transport(name: AsyncTransport) -> AsyncTransport:
@@ -411,7 +432,7 @@ def _without_key(rest: dict[str, Any]) -> Settings:
         return Settings(api_key=SecretStr(""), **rest)
 
 
-def _key(api_key: str | SecretStr | None) -> SecretStr:
+def _key(api_key: object) -> SecretStr:
     given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
     source = KEY_VARIABLE if api_key is None else "`api_key`"
     if given is None:
