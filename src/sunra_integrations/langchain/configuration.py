@@ -133,7 +133,7 @@ class Configuration(BaseChatModel):
 
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-            """An instance that nothing was checked of; a key that is text is hidden all the same."""
+            """An instance that is not checked; a key that is text is hidden all the same."""
             if isinstance(values.get("api_key"), str):
                 values["api_key"] = SecretStr(values["api_key"])
             return super().model_construct(_fields_set, **values)
