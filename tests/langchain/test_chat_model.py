@@ -180,6 +180,26 @@ def test_streams_ask_for_usage_unless_told_otherwise(given: dict[str, Any], sent
     assert transport.bodies[0].get("stream_options") == sent
 
 
+@pytest.mark.parametrize(
+    ("given", "call", "sent"),
+    [
+        ({"stream_usage": False}, True, {"include_usage": True}),
+        ({"stream_options": {}}, True, {"include_usage": True}),
+        ({}, False, None),
+        ({"stream_usage": False}, None, None),
+    ],
+)
+def test_a_call_may_ask_for_usage_or_not(given: dict[str, Any], call: Any, sent: Any):
+    model, transport = chat(STREAM, **given)
+    list(model.stream("Hi", stream_usage=call))
+    assert transport.bodies[0].get("stream_options") == sent
+    list(model.bind(stream_usage=call).stream("Hi"))
+    assert transport.bodies[1].get("stream_options") == sent
+    whole, transport = chat(PLAIN, **given)
+    whole.invoke("Hi", stream_usage=call)
+    assert "stream_options" not in transport.bodies[0]
+
+
 def test_headers_of_the_model_and_of_a_call_are_sent():
     model, transport = chat(default_headers={"x-a": "1", "x-b": "1"})
     model.invoke("Hi", extra_headers={"x-b": "2"})
@@ -228,6 +248,93 @@ def test_a_dumped_model_is_loaded_as_it_was(monkeypatch: pytest.MonkeyPatch):
         )
     assert loaded.api_key == SecretStr("sk-another")
     assert loaded._identifying_params == model._identifying_params
+
+
+HERE = "http://127.0.0.1:9/v1"
+ELSEWHERE = "https://evil.example/v1"
+LOADS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "Sunra's address": ("https://api-llm.sunra.ai/v1", {}, True),
+    "an address of this machine": (HERE, {}, True),
+    "another's address": (ELSEWHERE, {}, False),
+    "another's address, with a key for it": (
+        ELSEWHERE,
+        {"secrets_map": {"SUNRA_KEY": "sk-for-it"}},
+        True,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*beta")
+@pytest.mark.parametrize("case", LOADS)
+def test_a_stored_model_gets_no_key_unasked_that_its_address_may_not_have(
+    case: str, monkeypatch: pytest.MonkeyPatch
+):
+    address, options, loads_well = LOADS[case]
+    stored = dumps(ChatSunra(model="a/b", api_key="sk-of-the-writer", base_url=address))
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+
+    def load() -> Any:
+        return loads(
+            stored, allowed_objects=[ChatSunra], valid_namespaces=["sunra_integrations"], **options
+        )
+
+    if loads_well:
+        expected = options.get("secrets_map", {}).get("SUNRA_KEY", KEY)
+        assert load().api_key == SecretStr(expected)
+        return
+    with pytest.raises(ConfigurationError, match="SUNRA_BASE_URL") as caught:
+        load()
+    assert KEY not in str(caught.value)
+    monkeypatch.setenv("SUNRA_BASE_URL", address)
+    assert load().api_key == SecretStr(KEY)
+
+
+def test_a_model_that_is_made_sends_the_key_of_the_process_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert ChatSunra(model="a/b", base_url=ELSEWHERE).api_key == SecretStr(KEY)
+
+
+def test_an_unpickled_model_without_a_key_says_so_when_it_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    loaded = pickle.loads(pickle.dumps(plain_model()))  # noqa: S301 - our own bytes
+    with pytest.raises(ConfigurationError, match="set SUNRA_KEY"):
+        loaded.invoke("Hi")
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert loaded._settings().api_key == SecretStr(KEY)
+
+
+TENANTS = {"a": {"X-Tenant": "a"}, "b": {"X-Tenant": "b"}, "none": {}}
+
+
+@pytest.mark.parametrize("of_the_call", [False, True])
+def test_answers_are_cached_apart_for_every_set_of_headers(of_the_call: bool):
+    cache, answers = InMemoryCache(), {}
+    for name, headers in TENANTS.items():
+        body = {"choices": [{"message": {"content": name}, "finish_reason": "stop"}]}
+        given = {} if of_the_call else {"default_headers": headers}
+        call = {"extra_headers": headers} if of_the_call else {}
+        model, _ = chat(completion(body), cache=cache, **given)
+        answers[name] = [model.invoke("Hi", **call).text for _ in range(2)]
+    assert answers == {name: [name, name] for name in TENANTS}
+
+
+def test_headers_are_in_the_keys_of_caches_as_a_digest_that_the_api_key_is_part_of():
+    one, _ = chat(default_headers={"X-Tenant": "a"})
+    other, _ = chat(default_headers={"X-Tenant": "a"}, api_key="sk-another")
+    for keys in ((one._get_llm_string(), one._identifying_params), (other._get_llm_string(),)):
+        assert "X-Tenant" not in str(keys)
+    assert one._get_llm_string() != other._get_llm_string()
+    assert one._identifying_params != other._identifying_params
+
+
+def test_how_long_an_answer_may_take_does_not_change_its_place_in_a_cache():
+    model, transport = chat(cache=InMemoryCache())
+    model.invoke("Hi")
+    model.invoke("Hi", timeout=5, max_retries=0)
+    assert len(transport.sent) == 1
 
 
 def plain_model() -> ChatSunra:
