@@ -47,7 +47,8 @@ class ChatSunra(Bindings, Configuration):
         max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB.
         async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
         max_retries: Tries after the first one, made only before an answer begins.
-        default_headers: Sent with every request. Kept out of repr and serialised forms.
+        default_headers: Sent with every request. Not shown; stored in pickles only.
+        allow_http: Permit plain http to another machine. Else from `SUNRA_ALLOW_HTTP`.
         http_client, http_async_client: httpx clients of your own, never closed here.
         stream_usage: Ask for token counts while streaming (on by default).
         profile: What the model can do and hold; else what is known of it, if anything.
