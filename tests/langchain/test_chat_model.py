@@ -20,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
-from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables import ConfigurableField, RunnableBinding
 from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
@@ -304,6 +304,29 @@ def test_an_unpickled_model_without_a_key_says_so_when_it_is_called(
         loaded.invoke("Hi")
     monkeypatch.setenv("SUNRA_KEY", KEY)
     assert loaded._settings().api_key == SecretStr(KEY)
+
+
+@pytest.mark.filterwarnings("ignore:.*beta")
+@pytest.mark.parametrize("timeout", [5, (1, 5), httpx.Timeout(5, connect=1)])
+def test_a_bound_timeout_is_dumped_and_loaded(timeout: Any):
+    bound = plain_model().bind(timeout=timeout)
+    allowed = [type(bound), RunnableBinding, ChatSunra]
+    loaded = loads(
+        dumps(bound),
+        allowed_objects=allowed,
+        valid_namespaces=["sunra_integrations"],
+        secrets_map={"SUNRA_KEY": KEY},
+    )
+    changed = loaded.bound._settings(loaded.kwargs).timeouts
+    assert changed == plain_model()._settings({"timeout": timeout}).timeouts
+
+
+def test_settings_can_be_chosen_at_run_time():
+    model, transport = chat(PLAIN)
+    chosen = model.configurable_fields(timeout=ConfigurableField(id="timeout"))
+    assert chosen.config_schema().model_json_schema()
+    chosen.invoke("Hi", config={"configurable": {"timeout": (1, 5)}})
+    assert transport.sent[0].extensions["timeout"]["connect"] == 1
 
 
 TENANTS = {"a": {"X-Tenant": "a"}, "b": {"X-Tenant": "b"}, "none": {}}

@@ -6,7 +6,11 @@ import copy
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.program import FunctionCallingProgram
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
 from tests.llama_index.answers import call, said, streamed
@@ -58,6 +62,23 @@ def test_asks_for(line, name) -> None:
     keys = ("tool_choice", "parallel_tool_calls")
     assert {key: told.sent[key] for key in keys if key in told.sent} == sent
     assert [tool["function"]["name"] for tool in told.sent["tools"]] == ["add", "sub"]
+
+
+def test_a_program_forbids_nothing_that_the_user_did_not(line) -> None:
+    class Sum(BaseModel):
+        """The sum."""
+
+        a: int
+
+    calls = [call("c1", "Sum", {"a": 1}, index=0), call("c2", "Sum", {"a": 2}, index=1)]
+    told = line(said(None, tool_calls=calls), pydantic_program_mode=PydanticProgramMode.FUNCTION)
+    assert told.llm.structured_predict(Sum, PromptTemplate("Add.")).a == 1
+    program = FunctionCallingProgram.from_defaults(Sum, "Add.", llm=told.llm)
+    assert program().a == 1
+    assert len(told.wire.bodies) == 2
+    for body in told.wire.bodies:
+        assert body["tool_choice"] == "required"
+        assert "parallel_tool_calls" not in body
 
 
 def test_what_the_instance_forbids_is_forbidden_in_every_call(line) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import LanguageModelInput
@@ -20,7 +21,8 @@ from sunra_integrations.langchain.structured_output import (
     with_raw,
 )
 from sunra_integrations.langchain.tools import Tool, ToolChoice, answer_format, tool, tool_choice
-from sunra_integrations.protocol.arguments import check_call
+from sunra_integrations.protocol.arguments import check_call, with_timeout
+from sunra_integrations.transport.settings import Timeouts, read_timeout
 
 Answer = TypeVar("Answer")
 
@@ -37,6 +39,10 @@ class Bindings(Calls):
                 InvalidParameter: A parameter looks like a credential.
             """
             check_call(kwargs)
+            kwargs = with_timeout(kwargs)
+            if "timeout" in kwargs:  # bound as JSON, since a bound model can be dumped
+                timeout = read_timeout(kwargs["timeout"])
+                kwargs["timeout"] = asdict(timeout) if isinstance(timeout, Timeouts) else timeout
             return super().bind(**kwargs)
 
     def bind_tools(

@@ -43,13 +43,12 @@ class _Client:
     def __init__(
         self, settings: Settings | None, http_client: Any, options: dict[str, Any]
     ) -> None:
+        self._http_client = http_client
         try:
-            self.settings = _settings(settings, options)
+            self._use(_settings(settings, options))
         except SunraError as error:
             failure = error.with_traceback(None)
         else:
-            self._http_client = http_client
-            self._auth = BearerAuth(self.settings.api_key)
             return
         options.clear()  # so that no frame of the traceback holds what was passed, a key among it
         raise failure
@@ -71,13 +70,16 @@ class _Client:
         """As `copy`: settings never change, and an HTTP client holds locks and connections."""
         return self.__copy__()
 
+    def _use(self, settings: Settings) -> None:
+        self.settings = settings
+        self._auth = BearerAuth(settings.api_key)
+
     def _post(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
     ) -> Post:
         """What to send, and the key to sign it with."""
         if not self.settings.api_key.get_secret_value():  # loaded where there was no key yet
-            self.settings = self.settings.with_key()
-            self._auth = BearerAuth(self.settings.api_key)
+            self._use(self.settings.with_key())
         return Post.of(self.settings, request, stream=stream, headers=headers)
 
     def _patience(self) -> Patience:
