@@ -321,6 +321,17 @@ def test_a_bound_timeout_is_dumped_and_loaded(timeout: Any):
     assert changed == plain_model()._settings({"timeout": timeout}).timeouts
 
 
+@pytest.mark.parametrize("change", ["copy", "assignment"])
+def test_a_timeout_that_is_changed_may_have_any_form(change: str):
+    model = plain_model()
+    if change == "copy":
+        model = model.model_copy(update={"timeout": httpx.Timeout(5, connect=1)})
+    else:
+        model.timeout = httpx.Timeout(5, connect=1)  # type: ignore[assignment]
+    assert model._settings().timeouts.connect == 1
+    assert '"connect": 1' in dumps(model)
+
+
 def test_settings_can_be_chosen_at_run_time():
     model, transport = chat(PLAIN)
     chosen = model.configurable_fields(timeout=ConfigurableField(id="timeout"))

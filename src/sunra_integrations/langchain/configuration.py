@@ -25,7 +25,12 @@ from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
 from sunra_integrations.protocol.arguments import CALL_SETTINGS
 from sunra_integrations.protocol.requests import invalid_argument
 from sunra_integrations.transport import Settings, Timeouts
-from sunra_integrations.transport.settings import AsyncTransport, Timeout, check_loaded
+from sunra_integrations.transport.settings import (
+    AsyncTransport,
+    Timeout,
+    check_loaded,
+    read_timeout,
+)
 
 _SERIALIZED = "_serialized"
 """Where langchain-core keeps a model's serialised form, of which it makes answer-cache keys."""
@@ -134,15 +139,13 @@ class Configuration(BaseChatModel):
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
             """An instance that is not checked; a key that is text is hidden all the same."""
-            if isinstance(values.get("api_key"), str):
-                values["api_key"] = SecretStr(values["api_key"])
-            return super().model_construct(_fields_set, **values)
+            kept = {name: _as_kept(name, value) for name, value in values.items()}
+            return super().model_construct(_fields_set, **kept)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, changed where asked; a cached answer of this model does not pass for its own."""
         changes = {_OWN_NAMES.get(name, name): value for name, value in (update or {}).items()}
-        if isinstance(changes.get("api_key"), str):
-            changes["api_key"] = SecretStr(changes["api_key"])
+        changes = {name: _as_kept(name, value) for name, value in changes.items()}
         copied = super().model_copy(update=changes, deep=deep)
         vars(copied).pop(_SERIALIZED, None)
         if "profile" not in changes and self._has_profile_of_its_model():
@@ -150,8 +153,7 @@ class Configuration(BaseChatModel):
         return copied
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "api_key" and isinstance(value, str):
-            value = SecretStr(value)
+        value = _as_kept(name, value)
         follows = name == "model_name" and self._has_profile_of_its_model()
         super().__setattr__(name, value)
         vars(self).pop(_SERIALIZED, None)
@@ -205,6 +207,13 @@ class Configuration(BaseChatModel):
     def lc_attributes(self) -> dict[str, Any]:
         """What is serialised in another form than it is kept in: times as a dict."""
         return {"timeout": asdict(self.timeout)} if isinstance(self.timeout, Timeouts) else {}
+
+
+def _as_kept(name: str, value: Any) -> Any:
+    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable."""
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    return read_timeout(value) if name == "timeout" else value
 
 
 def _comes_from_load() -> bool:
