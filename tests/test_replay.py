@@ -12,7 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    ToolMessage,
+    message_chunk_to_message,
+)
 from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock, ToolCallBlock
 from llama_index.core.memory import ChatMemoryBuffer
 
@@ -126,7 +132,7 @@ STREAMED: dict[str, Callable[[Answer, list[str]], list[Json]]] = {
         a, lambda m: m.stream_events("?", version="v3").output, r
     ),
     "LangChain, stored": lambda a, r: by_langchain(
-        a, lambda m: stored(reduce(add, m.stream("?"))), r
+        a, lambda m: stored(message_chunk_to_message(summed(m))), r
     ),
     "LlamaIndex": lambda a, r: by_llama_index(
         a, lambda m: list(m.stream_chat([ChatMessage("?")]))[-1].message, r

@@ -10,12 +10,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
+from sunra_integrations.langchain.broken_calls import BROKEN, with_broken_calls
 from sunra_integrations.langchain.from_sunra import (
-    BROKEN,
     MODEL_PROVIDER,
     REASONING_FIELD,
     REASONING_KEYS,
-    with_broken_calls,
 )
 from sunra_integrations.langchain.parts import Block, part, unsupported
 from sunra_integrations.protocol.json_values import objects

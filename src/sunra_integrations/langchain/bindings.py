@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -20,12 +21,29 @@ from sunra_integrations.langchain.structured_output import (
     with_raw,
 )
 from sunra_integrations.langchain.tools import Tool, ToolChoice, answer_format, tool, tool_choice
+from sunra_integrations.protocol.arguments import check_call, with_timeout
+from sunra_integrations.transport.settings import Timeouts, read_timeout
 
 Answer = TypeVar("Answer")
 
 
 class Bindings(Calls):
     """Tools and answer schemas for a model that can be called."""
+
+    if not TYPE_CHECKING:  # the base names its own return type, which is private
+
+        def bind(self, **kwargs: Any) -> Any:
+            """This model with parameters for its calls, which are shown wherever the model is.
+
+            Raises:
+                InvalidParameter: A parameter looks like a credential.
+            """
+            check_call(kwargs)
+            kwargs = with_timeout(kwargs)
+            if "timeout" in kwargs:  # bound as JSON, since a bound model can be dumped
+                timeout = read_timeout(kwargs["timeout"])
+                kwargs["timeout"] = asdict(timeout) if isinstance(timeout, Timeouts) else timeout
+            return super().bind(**kwargs)
 
     def bind_tools(
         self,
@@ -140,14 +158,18 @@ class Bindings(Calls):
             include_raw: Answer with a dict of `raw`, `parsed` and `parsing_error` instead.
             strict: Ask that the answer keep to the schema, which is made strict-valid for it; None
                 leaves it to the server.
-            **kwargs: Other parameters of the call.
+            **kwargs: Other parameters of the call. `tools` are offered beside the schema, and an
+                answer that calls one of them instead is None. `tool_choice` wins over the one
+                that `function_calling` makes; None sends none.
 
         Raises:
             InvalidParameter: The schema, method or a parameter cannot be used.
             Refused: When called: the model declined, and `refusal` holds its words.
+            ResponseTruncated: When called: the answer was cut off, such as by `max_tokens`, and
+                `text` holds what was received. A stream ends in it.
         """
         to_sunra.call_parameters(kwargs)
-        model = self.bind(**bound_parameters(schema, method, strict), **kwargs)
+        model = self.bind(**bound_parameters(schema, method, strict, kwargs))
         parser = answer_parser(schema, method)
         return with_raw(model, parser) if include_raw else model | parser
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.error_body import has_error
@@ -30,6 +30,7 @@ class AnswerReader:
         so_far: Where the chunks are added up.
         answer_id: Distinguishes this answer from others in the ids made for calls without one,
             where neither the answer's own id nor `request_id` does.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class AnswerReader:
         model_asked: str | None = None,
         so_far: Fold | None = None,
         answer_id: str = "sunra",
+        tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
         self._answer_id = request_id or answer_id
         self._message_field = message_field
         self._request_id = request_id
+        self._tool_names = tool_names
         self._tool_calls: dict[int, ToolCallOrder] = {}
         self.so_far = Fold(whole=message_field == "message") if so_far is None else so_far
         self.so_far.model_asked = model_asked
@@ -91,14 +94,20 @@ class AnswerReader:
         if not isinstance(message, dict):
             message = NOTHING
         entries = message.get("tool_calls")
-        if not entries:
-            return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
+        has_ended = bool(self._tool_names) and choice.get("finish_reason") is not None
+        if not entries:
+            held = order.release() if order is not None and has_ended else ()
+            return read_choice(choice, index, message, held)
         if order is None:
             answer_id = short_id(text(body.get("id")) or self._answer_id)
-            order = self._tool_calls[index] = ToolCallOrder(f"call_{answer_id}_{index}")
+            prefix = f"call_{answer_id}_{index}"
+            order = self._tool_calls[index] = ToolCallOrder(prefix, self._tool_names)
         whole = self._message_field == "message"
-        return read_choice(choice, index, message, order.place(entries, whole=whole))
+        calls = order.place(entries, whole=whole)
+        if has_ended:
+            calls += order.release()
+        return read_choice(choice, index, message, calls)
 
 
 def read_completion(
@@ -107,6 +116,7 @@ def read_completion(
     request_id: str | None = None,
     model_asked: str | None = None,
     answer_id: str = "sunra",
+    tool_names: Mapping[str, str] = NOTHING,
 ) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
 
@@ -115,6 +125,7 @@ def read_completion(
         request_id: The answer's `x-request-id`.
         model_asked: The request's model, for an answer that names none.
         answer_id: As `AnswerReader` takes it.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
 
     Raises:
         SunraError: The body carries an error instead.
@@ -131,7 +142,11 @@ def read_completion(
             request_id=request_id,
         )
     reader = AnswerReader(
-        "message", request_id=request_id, model_asked=model_asked, answer_id=answer_id
+        "message",
+        request_id=request_id,
+        model_asked=model_asked,
+        answer_id=answer_id,
+        tool_names=tool_names,
     )
     reader.read(value)
     if not reader.so_far.begun:
