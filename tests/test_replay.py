@@ -11,14 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.load import dumps, loads
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     HumanMessage,
     ToolMessage,
     message_chunk_to_message,
+    messages_from_dict,
+    messages_to_dict,
 )
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock, ToolCallBlock
 from llama_index.core.memory import ChatMemoryBuffer
 
@@ -28,7 +30,6 @@ from tests.recorded_transport import Answer, Recorded, completion, stream
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"),
-    pytest.mark.filterwarnings("ignore:The function `load` is in beta"),
 ]
 
 Json = dict[str, Any]
@@ -98,7 +99,10 @@ def summed_async(model: ChatSunra) -> AIMessage:
 
 
 def stored(message: AIMessage) -> AIMessage:
-    return loads(dumps(message), allowed_objects="messages")
+    """As a checkpointer stores it, and a message history."""
+    serializer = JsonPlusSerializer()
+    (kept,) = messages_from_dict(messages_to_dict([message]))
+    return serializer.loads_typed(serializer.dumps_typed(kept))
 
 
 def remembered(message: ChatMessage) -> ChatMessage:
