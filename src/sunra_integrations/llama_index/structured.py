@@ -66,8 +66,8 @@ def with_schema_told(
     """The conversation, its last user message asking for JSON of this class in words."""
     schema = to_json(output_cls.model_json_schema()).decode()
     asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
-    *before, last = messages
-    if last.role is not MessageRole.USER:
+    *before, last = messages or [None]
+    if last is None or last.role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
     return [*before, last.model_copy(update={"blocks": [*last.blocks, asked]})]
 

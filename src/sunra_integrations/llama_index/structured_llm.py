@@ -53,7 +53,9 @@ class StructuredSunra(StructuredLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """As `chat`, for a prompt."""
-        answer: CompletionResponse = await unobserved(super().acomplete)(prompt, formatted, **kwargs)
+        answer: CompletionResponse = await unobserved(super().acomplete)(
+            prompt, formatted, **kwargs
+        )
         return answer
 
     @observed_stream

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
-from pydantic import BaseModel, ConfigDict
+from llama_index.core.tools.types import ToolOutput
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic_core import from_json, to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
@@ -20,6 +21,10 @@ from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
+_CUT = {"length": "max_tokens", "content_filter": "the content filter"}
+_NOT_JSON = "INVALID_JSON"
+_UNNAMED = "unnamed"  # servers refuse an earlier call whose name is empty
+_LONGEST_EXCERPT = 300
 
 
 class CalledFunction(BaseModel):
@@ -104,15 +109,30 @@ def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:
     ]
 
 
+class BrokenCall(ToolSelection):
+    """A call that cannot be run, under a name that no tool has and that says what is wrong.
+
+    Whoever looks its tool up finds none. That is how agents take it: the model gets a result which
+    says that there is no such tool, and why, and the run goes on. Under its own name some tool
+    would run on guesses: one whose parameters are all optional, or that takes any.
+    """
+
+    _error: UnreadableResponse = PrivateAttr()
+
+    @property
+    def error(self) -> UnreadableResponse:
+        """What is wrong, for those who cannot go on."""
+        return self._error
+
+
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
     """The calls of a response, with what can be read of their arguments so far.
 
     While an answer streams, the arguments are incomplete JSON, and what is there is read. Once it
-    has a finish_reason they must be whole: a tool is not run on arguments that were cut off.
+    is finished, a call that is not whole is a `BrokenCall`.
 
     Raises:
         ValueError: There is no call, and `error_on_no_tool_call` is set.
-        UnreadableResponse: The answer is finished and a call's arguments are no JSON object.
     """
     calls = list(_calls(response.message))
     if not calls and error_on_no_tool_call:
@@ -120,10 +140,29 @@ def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[T
             f"The model called no tool. It answered: {response.message.content or '(nothing)'}"
         )
     finished = response.additional_kwargs.get("finish_reason")
+    if finished is None and response.delta is not None:
+        return [
+            ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=_so_far(given))
+            for call_id, name, given in calls
+        ]
+    last = len(calls) - 1
     return [
-        ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=_kwargs(name, given, finished))
-        for call_id, name, given in calls
+        _selection(*call, cut=_CUT.get(finished) if place == last else None)
+        for place, call in enumerate(calls)
     ]
+
+
+def not_found(call: ToolSelection) -> ToolOutput:
+    """The result of a call whose tool does not exist, in the words of the framework's agents."""
+    told = f"Tool {call.tool_name} not found. Please select a tool that is available."
+    return ToolOutput(
+        content=told,
+        tool_name=call.tool_name,
+        raw_input=call.tool_kwargs,
+        raw_output=told,
+        is_error=True,
+        exception=call.error if isinstance(call, BrokenCall) else None,
+    )
 
 
 def first_call_only(response: ChatResponse) -> ChatResponse:
@@ -152,18 +191,36 @@ def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] |
         yield written.get("id") or "", function.get("name") or "", function.get("arguments") or ""
 
 
-def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> dict[str, Any]:
+def _selection(
+    call_id: str, name: str, given: Mapping[str, Any] | str, *, cut: str | None
+) -> ToolSelection:
+    """A call of a finished answer; `cut` is what cut the answer off within its last call."""
+    whole = parse_arguments(given) if isinstance(given, str) else dict(given)
+    fix = "Call it again with a whole JSON object."
+    if not name:
+        flaw, fix = "the call has no name", "Name the tool to call."
+    elif whole is None:
+        ended = f"were cut off by {cut}" if cut else "are not a JSON object"
+        flaw = f"its arguments {ended}: {str(given)[:_LONGEST_EXCERPT]!r}"
+    elif cut and isinstance(given, str) and not given.strip():
+        flaw = f"it was cut off by {cut} before its arguments"
+    else:
+        return ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=whole)
+    broken = BrokenCall(
+        tool_id=call_id,
+        tool_name=f"{name or 'without a name'} (not run: {flaw}. {fix})",
+        tool_kwargs={_NOT_JSON: given} if whole is None else whole,
+    )
+    broken._error = UnreadableResponse(f"The model called {name!r}, but {flaw}.")  # noqa: SLF001
+    return broken
+
+
+def _so_far(given: Mapping[str, Any] | str) -> dict[str, Any]:
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
     if whole is not None:
         return whole
-    if finished is not None:
-        cut = " They were cut off by max_tokens." if finished == "length" else ""
-        raise UnreadableResponse(
-            f"The model called {name!r} with arguments that are no JSON object.{cut} "
-            f"It wrote: {given[:300]}"
-        )
     try:
         partial = from_json(given, allow_partial="trailing-strings")
     except ValueError:
@@ -185,7 +242,7 @@ def _wire_call(
     written = arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
     if parse_arguments(written) == {}:
         written = "{}"  # the many spellings of no arguments; servers take only this one
-    function = {"name": name, "arguments": written}
+    function = {"name": name or _UNNAMED, "arguments": written}
     return {"id": call_id, "type": "function", "function": function, **extra}
 
 

@@ -210,6 +210,8 @@ def _key(api_key: str | SecretStr | None) -> SecretStr:
     if given is None:
         raise ConfigurationError(
             f"There is no Sunra key: set {KEY_VARIABLE} or pass `api_key`. "
+            "Pickles and stored objects do not contain the key: set the variable in every process "
+            "that loads one, such as a pool's workers. "
             "Keys are made at https://sunra.ai/dashboard/api-tokens."
         )
     secret = given if isinstance(given, SecretStr) else SecretStr(given)
