@@ -4,40 +4,105 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
+from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.json_values import Json, count
 
 
-def sound(extra: Json) -> AudioBlock | None:
-    """The sound of an answer; None while its base64 is not whole, as in the middle of a stream."""
-    match extra.get("audio"):
-        case {"data": str() as data} if data:
-            try:
-                base64.b64decode(data, validate=True)
-            except binascii.Error:
-                return None
-            return AudioBlock(audio=data.encode())
-        case _:
-            return None
+class MediaBlocks:
+    """The sound, images, citations and other parts of an answer that may still be growing.
 
+    Each is converted once, however often it is asked for: an answer is asked after every event of
+    its stream.
+    """
 
-def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
-    """Images from either place where servers put them, and the parts that have no block."""
-    images: list[ImageBlock] = []
-    others: list[Json] = []
-    for part in (*choice.parts, *choice.images):
-        match part:
-            case {"type": "text" | "output_text"}:
-                continue
-            case {"image_url": {"url": str() as url}}:
-                images.append(_image(url))
+    def __init__(self) -> None:
+        self._in_parts = _Images()
+        self._in_images = _Images()
+        self._citations = _Citations()
+        self._decodable = 0
+
+    def sound(self, extra: Json) -> AudioBlock | None:
+        """The sound; None while its base64 is not whole, as in the middle of a stream."""
+        match extra.get("audio"):
+            case {"data": str() as data} if data:
+                new = data[self._decodable :]
+                try:
+                    base64.b64decode(new, validate=True)
+                except binascii.Error:
+                    return None
+                if not new.endswith("="):  # behind padding nothing may come, so that is seen again
+                    self._decodable = len(data)
+                return AudioBlock(audio=data.encode())
             case _:
-                others.append(part)
-    return images, others
+                return None
+
+    def images_and_others(self, choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
+        """Images from either place where servers put them, and the parts that have no block."""
+        parts, images = self._in_parts, self._in_images
+        parts.add(choice.parts)
+        images.add(choice.images)
+        return parts.blocks.given() + images.blocks.given(), parts.others + images.others
+
+    def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
+        """The citations of URLs, each with the words it is said of where they are told."""
+        return self._citations.of(choice.annotations, choice.text)
+
+
+class _Images:
+    def __init__(self) -> None:
+        self.blocks: SharedBlocks[ImageBlock] = SharedBlocks()
+        self.others: list[Json] = []
+        self._seen = 0
+
+    def add(self, parts: Sequence[Json]) -> None:
+        """Takes in the parts behind those that it has seen; only text changes when it grows."""
+        for place, part in enumerate(parts[self._seen :], self._seen):
+            match part:
+                case {"type": "text" | "output_text"}:
+                    continue
+                case {"image_url": {"url": str() as url}}:
+                    self.blocks.put(place, _image(url))
+                case _:
+                    self.others.append(part)
+        self._seen = len(parts)
+
+
+class _Citations:
+    def __init__(self) -> None:
+        self._blocks: SharedBlocks[CitationBlock] = SharedBlocks()
+        self._seen = 0
+        self._growing: dict[int, tuple[Json, str]] = {}
+        """Those whose words may not all have come yet, by their places, with the words so far."""
+
+    def of(self, annotations: Sequence[Json], text: str) -> list[CitationBlock]:
+        for place, annotation in enumerate(annotations[self._seen :], self._seen):
+            match annotation:
+                case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
+                    self._add(place, citation, text)
+                case {"type": "url_citation", "url": str()}:
+                    self._add(place, annotation, text)
+                case _:  # kept in additional_kwargs["annotations"], as all of them are
+                    continue
+        self._seen = len(annotations)
+        for place, (citation, before) in list(self._growing.items()):
+            cited = _cited(citation, text)
+            if cited != before:
+                self._blocks.put(place, _citation(citation, cited))
+                self._growing[place] = citation, cited
+            if _place(citation).get("end_index", 0) <= len(text):
+                del self._growing[place]
+        return self._blocks.given()
+
+    def _add(self, place: int, citation: Json, text: str) -> None:
+        cited = _cited(citation, text)
+        if not isinstance(citation.get("content"), str):
+            self._growing[place] = citation, cited
+        self._blocks.put(place, _citation(citation, cited))
 
 
 def _image(url: str) -> ImageBlock:
@@ -48,30 +113,26 @@ def _image(url: str) -> ImageBlock:
     return ImageBlock(url=url)
 
 
-def citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
-    """The citations of URLs, each with the words it is said of where they are told."""
-    for annotation in choice.annotations:
-        match annotation:
-            case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
-                yield _citation(citation, choice.text)
-            case {"type": "url_citation", "url": str()}:
-                yield _citation(annotation, choice.text)
-            case _:  # kept in additional_kwargs["annotations"], as all of them are
-                continue
-
-
-def _citation(citation: Json, text: str) -> CitationBlock:
-    place = {
-        name: number
-        for name in ("start_index", "end_index")
-        if (number := count(citation.get(name))) is not None
-    }
-    cited = citation.get("content")
-    if not isinstance(cited, str):
-        cited = text[place.get("start_index", 0) : place.get("end_index", 0)]
+def _citation(citation: Json, cited: str) -> CitationBlock:
     return CitationBlock(
         cited_content=TextBlock(text=cited),
         source=citation["url"],
         title=str(citation.get("title") or ""),
-        additional_location_info=place,
+        additional_location_info=_place(citation),
     )
+
+
+def _cited(citation: Json, text: str) -> str:
+    cited = citation.get("content")
+    if isinstance(cited, str):
+        return cited
+    place = _place(citation)
+    return text[place.get("start_index", 0) : place.get("end_index", 0)]
+
+
+def _place(citation: Json) -> dict[str, int]:
+    return {
+        name: number
+        for name in ("start_index", "end_index")
+        if (number := count(citation.get(name))) is not None
+    }

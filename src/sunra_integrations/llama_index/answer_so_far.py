@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from llama_index.core.base.llms.types import ToolCallBlock
+
+from sunra_integrations.llama_index.answer_blocks import MediaBlocks
+from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
-from sunra_integrations.llama_index.tool_calls import CalledTool, entry
+from sunra_integrations.llama_index.tool_calls import CalledTool, block, entry
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.reply import Fold
 from sunra_integrations.protocol.responses import ChoiceDelta
@@ -21,12 +25,16 @@ class AnswerSoFar(Fold):
     Attributes:
         entries: The answer's tool calls by their indices, in order. An entry is frozen, so the
             responses share those that a chunk brings nothing for.
+        calls: The same as blocks.
+        media: The answer's sound, images and citations.
         logprobs: The answer's log probabilities.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.entries: dict[int, CalledTool] = {}
+        self.calls: SharedBlocks[ToolCallBlock] = SharedBlocks()
+        self.media = MediaBlocks()
         self.logprobs: LogProbs = []
 
     @property
@@ -53,6 +61,7 @@ class AnswerSoFar(Fold):
             calls = self._choices[ANSWER].tool_calls
             begun = len(self.entries)
             for call in delta.tool_calls:
-                self.entries[call.call_index] = entry(calls[call.call_index])
+                called = self.entries[call.call_index] = entry(calls[call.call_index])
+                self.calls.put(call.call_index, block(called))
             if len(self.entries) > begun:
                 self.entries = dict(sorted(self.entries.items()))

@@ -117,12 +117,16 @@ class BrokenCall(ToolSelection):
     would run on guesses: one whose parameters are all optional, or that takes any.
     """
 
-    _error: UnreadableResponse = PrivateAttr()
+    _flaw: str = PrivateAttr()
+
+    def __init__(self, flaw: str, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._flaw = flaw
 
     @property
     def error(self) -> UnreadableResponse:
         """What is wrong, for those who cannot go on."""
-        return self._error
+        return UnreadableResponse(self._flaw)
 
 
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
@@ -147,7 +151,7 @@ def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[T
         ]
     last = len(calls) - 1
     return [
-        _selection(*call, cut=_CUT.get(finished) if place == last else None)
+        _selection(*call, cut=_CUT.get(str(finished)) if place == last else None)
         for place, call in enumerate(calls)
     ]
 
@@ -206,13 +210,12 @@ def _selection(
         flaw = f"it was cut off by {cut} before its arguments"
     else:
         return ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=whole)
-    broken = BrokenCall(
+    return BrokenCall(
+        f"The model called {name!r}, but {flaw}.",
         tool_id=call_id,
         tool_name=f"{name or 'without a name'} (not run: {flaw}. {fix})",
         tool_kwargs={_NOT_JSON: given} if whole is None else whole,
     )
-    broken._error = UnreadableResponse(f"The model called {name!r}, but {flaw}.")  # noqa: SLF001
-    return broken
 
 
 def _so_far(given: Mapping[str, Any] | str) -> dict[str, Any]:
