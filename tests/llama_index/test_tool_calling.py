@@ -6,7 +6,7 @@ import copy
 import re
 
 import pytest
-from llama_index.core.agent.react import ReActChatFormatter
+from llama_index.core.agent.react import ReActChatFormatter, ReActOutputParser
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.program import FunctionCallingProgram
 from llama_index.core.tools import FunctionTool
@@ -289,12 +289,16 @@ async def test_without_a_call_the_text_is_the_answer(line) -> None:
         llm.predict_and_call([ADD], "Hi")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the framework's own agent
 async def test_a_model_without_tools_is_asked_in_text(line) -> None:
     acting = 'Thought: I must.\nAction: add\nAction Input: {"a": 1, "b": 2}\n'
     told = line(streamed(acting), is_function_calling_model=False)
-    # The framework's own default for the formatter is refused by its agent.
-    formatter = ReActChatFormatter.from_defaults()
-    called = await told.llm.apredict_and_call([ADD, SUB], "Hi", react_chat_formatter=formatter)
+    # The framework hands its agent None for these, which the agent refuses.
+    needed = {
+        "react_chat_formatter": ReActChatFormatter.from_defaults(),
+        "output_parser": ReActOutputParser(),
+    }
+    called = await told.llm.apredict_and_call([ADD, SUB], "Hi", **needed)
     assert called.response == "3"
     assert "tools" not in told.sent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
@@ -72,12 +73,18 @@ class _Images:
         self._seen = len(parts)
 
 
+class _Growing(NamedTuple):
+    citation: Json
+    words: slice
+    cited: str
+
+
 class _Citations:
     def __init__(self) -> None:
         self._blocks: SharedBlocks[CitationBlock] = SharedBlocks()
         self._seen = 0
-        self._growing: dict[int, tuple[Json, str]] = {}
-        """Those whose words may not all have come yet, by their places, with the words so far."""
+        self._growing: dict[int, _Growing] = {}
+        """Those whose words may not all have come yet, by their places."""
 
     def of(self, annotations: Sequence[Json], text: str) -> list[CitationBlock]:
         for place, annotation in enumerate(annotations[self._seen :], self._seen):
@@ -89,20 +96,32 @@ class _Citations:
                 case _:  # kept in additional_kwargs["annotations"], as all of them are
                     continue
         self._seen = len(annotations)
-        for place, (citation, before) in list(self._growing.items()):
-            cited = _cited(citation, text)
-            if cited != before:
-                self._blocks.put(place, _citation(citation, cited))
-                self._growing[place] = citation, cited
-            if _place(citation).get("end_index", 0) <= len(text):
-                del self._growing[place]
+        grown = [
+            place for place, (_, words, cited) in self._growing.items() if text[words] != cited
+        ]
+        for place in grown:
+            self._add(place, self._growing.pop(place).citation, text)
         return self._blocks.given()
 
     def _add(self, place: int, citation: Json, text: str) -> None:
-        cited = _cited(citation, text)
-        if not isinstance(citation.get("content"), str):
-            self._growing[place] = citation, cited
-        self._blocks.put(place, _citation(citation, cited))
+        numbers = {
+            name: number
+            for name in ("start_index", "end_index")
+            if (number := count(citation.get(name))) is not None
+        }
+        cited = citation.get("content")
+        if not isinstance(cited, str):
+            words = slice(numbers.get("start_index", 0), numbers.get("end_index", 0))
+            cited = text[words]
+            if words.stop > len(text):
+                self._growing[place] = _Growing(citation, words, cited)
+        block = CitationBlock(
+            cited_content=TextBlock(text=cited),
+            source=citation["url"],
+            title=str(citation.get("title") or ""),
+            additional_location_info=numbers,
+        )
+        self._blocks.put(place, block)
 
 
 def _image(url: str) -> ImageBlock:
@@ -111,28 +130,3 @@ def _image(url: str) -> ImageBlock:
         mime_type = head[len("data:") : -len(";base64")]
         return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
     return ImageBlock(url=url)
-
-
-def _citation(citation: Json, cited: str) -> CitationBlock:
-    return CitationBlock(
-        cited_content=TextBlock(text=cited),
-        source=citation["url"],
-        title=str(citation.get("title") or ""),
-        additional_location_info=_place(citation),
-    )
-
-
-def _cited(citation: Json, text: str) -> str:
-    cited = citation.get("content")
-    if isinstance(cited, str):
-        return cited
-    place = _place(citation)
-    return text[place.get("start_index", 0) : place.get("end_index", 0)]
-
-
-def _place(citation: Json) -> dict[str, int]:
-    return {
-        name: number
-        for name in ("start_index", "end_index")
-        if (number := count(citation.get(name))) is not None
-    }
