@@ -146,10 +146,12 @@ def message(
         blocks.append(_thinking(choice, counted))
     if choice.text:
         blocks.append(_text_block({"text": choice.text}))
-    extra: dict[str, Any] = {
-        name: value.copy() if isinstance(value, (list, dict)) else value
-        for name, value in choice.message_extra.items()
-    }
+    extra: dict[str, Any] = {}
+    if choice.message_extra:
+        extra = {
+            name: value.copy() if isinstance(value, (list, dict)) else value
+            for name, value in choice.message_extra.items()
+        }
     if extra and (block := media.sound(extra)):
         blocks.append(block)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
