@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlo
 
 from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import Json, count
+from sunra_integrations.protocol.json_values import Json, count, objects
 
 
 class MediaBlocks:
@@ -25,6 +24,9 @@ class MediaBlocks:
         self._in_parts = _Images()
         self._in_images = _Images()
         self._citations = _Citations()
+        self._citations_in_text = _Citations()
+        self._in_text: list[Json] = []
+        self._parts_seen = 0
         self._decodable = 0
 
     def sound(self, extra: Json) -> AudioBlock | None:
@@ -34,11 +36,11 @@ class MediaBlocks:
                 new = data[self._decodable :]
                 try:
                     base64.b64decode(new, validate=True)
-                except binascii.Error:
+                    if not new.endswith("="):  # nothing may follow padding, so it is read again
+                        self._decodable = len(data)
+                    return AudioBlock(audio=data.encode())
+                except ValueError:  # not base64, or the framework's class refuses it
                     return None
-                if not new.endswith("="):  # behind padding nothing may come, so that is seen again
-                    self._decodable = len(data)
-                return AudioBlock(audio=data.encode())
             case _:
                 return None
 
@@ -51,7 +53,11 @@ class MediaBlocks:
 
     def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
         """The citations of URLs, each with the words it is said of where they are told."""
-        return self._citations.of(choice.annotations, choice.text)
+        for part in choice.parts[self._parts_seen :]:
+            self._in_text += objects(part.get("annotations"))
+        self._parts_seen = len(choice.parts)
+        beside = self._citations.of(choice.annotations, choice.text)
+        return beside + self._citations_in_text.of(self._in_text, choice.text)
 
 
 class _Images:
@@ -64,10 +70,10 @@ class _Images:
         """Takes in the parts behind those that it has seen; only text changes when it grows."""
         for place, part in enumerate(parts[self._seen :], self._seen):
             match part:
-                case {"type": "text" | "output_text"}:
+                case {"type": "text" | "output_text", "text": str(), **more} if not more:
                     continue
-                case {"image_url": {"url": str() as url}}:
-                    self.blocks.put(place, _image(url))
+                case {"image_url": {"url": str() as url}} if (image := _image(url)) is not None:
+                    self.blocks.put(place, image)
                 case _:
                     self.others.append(part)
         self._seen = len(parts)
@@ -124,9 +130,13 @@ class _Citations:
         self._blocks.put(place, block)
 
 
-def _image(url: str) -> ImageBlock:
+def _image(url: str) -> ImageBlock | None:
+    """The image; None where the framework's class refuses the URL."""
     head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime_type = head[len("data:") : -len(";base64")]
-        return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
-    return ImageBlock(url=url)
+    try:
+        if comma and head.startswith("data:") and head.endswith(";base64"):
+            mime_type = head[len("data:") : -len(";base64")]
+            return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
+        return ImageBlock(url=url)
+    except ValueError:
+        return None

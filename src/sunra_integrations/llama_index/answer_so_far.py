@@ -8,12 +8,9 @@ from sunra_integrations.llama_index.answer_blocks import MediaBlocks
 from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool, block, entry
-from sunra_integrations.protocol.choices import Choice, ChoiceFold
+from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCallFold
 from sunra_integrations.protocol.reply import Fold
 from sunra_integrations.protocol.responses import ChoiceDelta
-
-ANSWER = 0
-"""The choice that is the answer; with `n` above 1 the others stand beside it."""
 
 
 class AnswerSoFar(Fold):
@@ -23,6 +20,7 @@ class AnswerSoFar(Fold):
     the responses as of an error's `partial`.
 
     Attributes:
+        answer: The choice that is the answer; with `n` above 1 the others stand beside it.
         entries: The answer's tool calls by their indices, in order. An entry is frozen, so the
             responses share those that a chunk brings nothing for.
         calls: The same as blocks.
@@ -32,6 +30,7 @@ class AnswerSoFar(Fold):
 
     def __init__(self) -> None:
         super().__init__()
+        self.answer = 0
         self.entries: dict[int, CalledTool] = {}
         self.calls: SharedBlocks[ToolCallBlock] = SharedBlocks()
         self.media = MediaBlocks()
@@ -40,7 +39,7 @@ class AnswerSoFar(Fold):
     @property
     def choice(self) -> ChoiceFold:
         """The answer, to be read until the next chunk is added."""
-        begun = self._choices.get(ANSWER)
+        begun = self._choices.get(self.answer)
         return ChoiceFold() if begun is None else begun.settled()
 
     @property
@@ -48,20 +47,35 @@ class AnswerSoFar(Fold):
         """The other choices, once all of them are finished."""
         if len(self._choices) == 1:
             return []
-        others = [index for index in sorted(self._choices) if index != ANSWER]
+        others = [index for index in sorted(self._choices) if index != self.answer]
         if any(self._choices[index].finish_reason is None for index in others):
             return []
         return [self._choices[index].choice(index) for index in others]
+
+    def takes_for_the_answer(self, index: int) -> bool:
+        """Whether this choice, just finished, is the answer of a server that counts from 1."""
+        if self.answer in self._choices or self.begun < self.choices_asked or self.unfinished:
+            return False
+        if index != min(self._choices):
+            return False
+        self.answer = index
+        for place, call in sorted(self.choice.tool_calls.items()):
+            self._convert_call(place, call)
+        self.logprobs = logprobs(self.choice.logprobs) or []
+        return True
 
     def convert(self, delta: ChoiceDelta) -> None:
         """Takes in the calls and log probabilities in a piece of the answer that was added."""
         if delta.logprobs is not None:
             self.logprobs += logprobs(delta.logprobs) or ()
         if delta.tool_calls:
-            calls = self._choices[ANSWER].tool_calls
+            calls = self._choices[self.answer].tool_calls
             begun = len(self.entries)
             for call in delta.tool_calls:
-                called = self.entries[call.call_index] = entry(calls[call.call_index])
-                self.calls.put(call.call_index, block(called))
+                self._convert_call(call.call_index, calls[call.call_index])
             if len(self.entries) > begun:
                 self.entries = dict(sorted(self.entries.items()))
+
+    def _convert_call(self, place: int, call: ToolCallFold) -> None:
+        self.entries[place] = entry(call)
+        self.calls.put(place, block(self.entries[place]))
