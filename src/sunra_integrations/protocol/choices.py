@@ -272,12 +272,12 @@ class ChoiceFold:
         self.reasoning += "".join(self._reasonings)
         self.refusal += "".join(self._refusals)
         if self._details:
-            finished, last = self.reasoning_details[:-1], self.reasoning_details[-1:]
-            details = [*last, *self._details]
-            more = details if self._whole else joined_details(details)
-            self.reasoning_details = [*finished, *more]
+            details = [*self.reasoning_details[-1:], *self._details]
+            self.reasoning_details[-1:] = details if self._whole else joined_details(details)
         if self._parts:
-            self.parts = with_joined_text((*self.parts, *self._parts))
+            *before, last = self.parts or (None,)
+            joined = with_joined_text(self._parts if last is None else (last, *self._parts))
+            self.parts = (*before, *joined)
         if self._message_extras:
             self.message_extra = accumulated((self.message_extra, *self._message_extras))
         for pieces in (

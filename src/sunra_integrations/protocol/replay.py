@@ -26,7 +26,7 @@ _ANY_ROLE = ("prefix", "partial", "cache_control")
 _BY_THE_ASSISTANT = ("thinking_blocks", "extra_content")
 _OWN_WAY = frozenset(("audio", "function_call"))
 """Fields that go back in another form than they came in."""
-_NOT_JSON = "INVALID_JSON"
+NOT_JSON = "INVALID_JSON"
 _UNNAMED = "unnamed"
 """Stands for the name of a call that the model gave none; servers refuse an empty one."""
 
@@ -116,7 +116,7 @@ def wire_call(
 def is_broken(call: Mapping[str, Any]) -> bool:
     """Whether the arguments of a call on the wire stand for some that were not a JSON object."""
     arguments = _mapping(call.get("function")).get("arguments")
-    return isinstance(arguments, str) and arguments.startswith(f'{{"{_NOT_JSON}":')
+    return isinstance(arguments, str) and arguments.startswith(f'{{"{NOT_JSON}":')
 
 
 def sendable_arguments(arguments: str) -> str:
@@ -132,7 +132,7 @@ def sendable_arguments(arguments: str) -> str:
         for written in (arguments, strict_json(arguments)):
             if _is_strict(written):
                 return written
-    return to_json({_NOT_JSON: well_formed(arguments)}).decode()
+    return to_json({NOT_JSON: well_formed(arguments)}).decode()
 
 
 def _is_strict(arguments: str) -> bool:
