@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
 from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
+from sunra_integrations.protocol.error_body import has_error
 from sunra_integrations.protocol.event_stream import (
     DEFAULT_MAX_EVENT_BYTES,
     Event,
@@ -136,6 +137,8 @@ class ChunkStream:
             raise self._unreadable(name, data, error) from error
         if name == "error":
             raise self._reader.failure(body, top_level=True)
+        if isinstance(body, list) and has_error(body):
+            raise self._reader.failure(body)
         if not isinstance(body, dict):
             raise self._interrupted(f"an event is no JSON object: {excerpt(data)}")
         return self._reader.read(body)
