@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
@@ -17,11 +17,15 @@ from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.description import Description
 from sunra_integrations.langchain.errors import raised_as_model_errors
-from sunra_integrations.langchain.message_events import MessageEvents
+from sunra_integrations.langchain.message_events import MessageEvents, keep_refusal
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.protocol.requests import ChatRequest
 
 if TYPE_CHECKING:
+    from langchain_core.language_models.chat_model_stream import (
+        AsyncChatModelStream,
+        ChatModelStream,
+    )
     from langchain_protocol.protocol import MessagesData
 
 
@@ -72,6 +76,22 @@ class Calls(Description):
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
+
+    def _iter_v2_events(
+        self, messages: list[BaseMessage], *, stream: ChatModelStream, **more: Any
+    ) -> Iterator[MessagesData]:
+        for event in super()._iter_v2_events(messages, stream=stream, **more):
+            keep_refusal(stream, event)
+            yield event
+
+    async def _aiter_v2_events(
+        self, messages: list[BaseMessage], *, stream: AsyncChatModelStream, **more: Any
+    ) -> AsyncIterator[MessagesData]:
+        made = super()._aiter_v2_events(messages, stream=stream, **more)
+        async with aclosing(cast("AsyncGenerator[MessagesData, None]", made)) as events:
+            async for event in events:
+                keep_refusal(stream, event)
+                yield event
 
     @_with_its_signature
     def _generate(

@@ -18,6 +18,7 @@ from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KE
 
 Block = dict[str, Any]
 
+_HAS_REFUSALS = "refusal" in standard.KNOWN_BLOCK_TYPES
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
 _OPENAI_CITATION = "url_citation"
 _CITATION_FIELDS = {"url": "url", "title": "title", "content": "cited_text"}
@@ -115,8 +116,9 @@ def _said(message: AIMessage) -> list[Block]:
 
 
 def refusal_block(refusal: str) -> Block:
-    """The model's words when it declined; LangChain has no standard block for them."""
-    return {"type": "non_standard", "value": {"type": "refusal", "refusal": refusal}}
+    """The model's words when it declined; langchain-core before 1.7.5 has no block for them."""
+    block = {"type": "refusal", "refusal": refusal}
+    return block if _HAS_REFUSALS else {"type": "non_standard", "value": block}
 
 
 def _cited(blocks: list[Block], annotations: list[Mapping[str, Any]]) -> list[Block]:
@@ -158,7 +160,7 @@ def _indexed(block: Block) -> Block:
     kind = block["type"]
     if "index" in block:
         return block
-    if kind in {"text", "reasoning"}:
+    if kind in {"text", "reasoning", "refusal"}:
         return {**block, "index": f"lc_{kind}"}
     if kind == "non_standard" and block["value"].get("type") == "refusal":
         return {**block, "index": "lc_refusal"}

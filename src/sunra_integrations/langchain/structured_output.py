@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from operator import itemgetter
+from functools import reduce
+from operator import add, itemgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.language_models import LanguageModelInput
@@ -113,21 +114,39 @@ def _refusals_raised() -> Runnable[AIMessage, AIMessage]:
 
 
 def _unless_refused(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
-    refusal = ""
+    seen: list[AIMessage] = []
+    refused = False
     for message in messages:
-        refusal += message.additional_kwargs.get("refusal") or ""
-        yield message
-    _raise_refusal(refusal)
+        seen.append(message)
+        refused = refused or bool(_refusal_in(message))
+        if not refused:  # core's parsers raise at the first word of a refusal
+            yield message
+    _raise_refusal(seen)
 
 
 async def _aunless_refused(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
-    refusal = ""
+    seen: list[AIMessage] = []
+    refused = False
     async for message in messages:
-        refusal += message.additional_kwargs.get("refusal") or ""
-        yield message
-    _raise_refusal(refusal)
+        seen.append(message)
+        refused = refused or bool(_refusal_in(message))
+        if not refused:
+            yield message
+    _raise_refusal(seen)
 
 
-def _raise_refusal(refusal: str) -> None:
+def _raise_refusal(messages: list[AIMessage]) -> None:
+    refusal = "".join(map(_refusal_in, messages))
     if refusal:
-        raise Refused(f"The model declined to answer: {refusal}", refusal=refusal)
+        whole = reduce(add, messages)
+        raise Refused(
+            f"The model declined to answer: {refusal}", refusal=refusal, raw_message=whole
+        )
+
+
+def _refusal_in(message: AIMessage) -> str:
+    said = message.additional_kwargs.get("refusal")
+    if said or isinstance(message.content, str):
+        return said or ""
+    parts = (part for part in message.content if isinstance(part, dict))
+    return "".join(str(part.get("refusal", "")) for part in parts if part.get("type") == "refusal")

@@ -18,8 +18,8 @@ _TOLD_FIELDS = frozenset(
     ("code", "type", "error_type", "reason", "details", "detail", "retryable", "request_id")
 )
 _ANSWER_FIELDS = frozenset(
-    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint")
-    + ("index", "delta", "message", "finish_reason", "logprobs")
+    "id object created model choices usage system_fingerprint "
+    "index delta message finish_reason logprobs".split()
 )
 
 
@@ -84,8 +84,8 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
         case list() as several if several:
             told = _tell_list(several, levels, top_level=True)
             return told._replace(request_id=request_id or told.request_id)
-        case _ if several := _errors_in(body):
-            told = _tell_list(list(several), levels, top_level=True)
+        case _ if found := _errors_in(body):
+            told = _tell_list(list(found), levels, top_level=True)
             return told._replace(request_id=request_id or told.request_id)
         case _ if top_level or has_error(body):
             return _tell_object(body, levels)

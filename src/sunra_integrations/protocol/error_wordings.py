@@ -12,11 +12,14 @@ import re
 _LONGEST_READ = 4000
 """Characters of a message that are looked at, so that a huge one costs nothing."""
 
+# "exceeds the context window", "exceed context limit", "exceeded max context length"
+_EXCEEDS = (
+    r"exceed(?:s|ed|ing)?(?: the| model)?(?: max| maximum| available| model'?s?| configured)*"
+)
 _OVERFLOW = (
     r"maximum (?:context|prompt|model) length",  # OpenAI, OpenRouter, vLLM, Mistral, DeepSeek, xAI
     r"(?:context|prompt)[ _](?:length|window|size)(?: is| was)?[ _]exceed",  # LocalAI and proxies
-    r"exceed(?:s|ed|ing)?(?: the| model)?(?: max| maximum| available| model'?s?| configured)* "
-    r"context",  # OpenAI, Ollama, llama.cpp, Anthropic ("exceed context limit")
+    rf"{_EXCEEDS} context",  # OpenAI, Ollama, llama.cpp, Anthropic
     r"context[ _](?:window|length)[ _]exceeds",  # MiniMax
     r"context overflow|overflows? the context|context the overflows",  # LM Studio
     r"(?:longer|greater|larger) than the (?:model'?s )?(?:maximum )?(?:context|model) length",
@@ -45,11 +48,14 @@ _OVERFLOW = (
 # The limit on tokens per minute is reached with the same words, and waiting helps there.
 _RATE = r"rate[ _-]?limit|too many requests|throttl|per[ _-](?:minute|hour|day)|\bTPM\b|please wait"
 
-_NAME = r"""[ :=]*(?:named |id |code )?[`'"“‘]?[\w./:@+-]*[`'"”’]?"""
+_NAME = r"""[ :=]*(?:named |id |code )?[`'"]?[\w./:@+-]*[`'"]?"""
+_IS_NOT_THERE = (
+    r"(?:is |was |could |does |do |has )?(?:not (?:be )?(?:found|exist)|doesn'?t exist"
+    r"|been (?:decommissioned|deprecated|retired)"
+    r"|not (?:a valid|supported by any|available for your))"
+)
 _UNKNOWN_MODEL = (
-    rf"\bmodels?\b{_NAME},? (?:is |was |could |does |do |has )?"
-    r"(?:not (?:be )?(?:found|exist)|doesn'?t exist|been (?:decommissioned|deprecated|retired)"
-    r"|not (?:a valid|supported by any|available for your))",  # OpenAI, vLLM, Ollama, Mistral, Groq
+    rf"\bmodels?\b{_NAME},? {_IS_NOT_THERE}",  # OpenAI, vLLM, Ollama, Mistral, Groq, Gemini
     r"is not a valid model",  # OpenRouter
     r"\b(?:unknown|invalid|unrecogni[sz]ed|no such) model\b(?! (?:output|response|parameter))",
     r"supported (?:api )?model names are",  # DeepSeek
