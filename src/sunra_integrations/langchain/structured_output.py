@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from functools import reduce
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
@@ -138,10 +138,17 @@ async def _aunless_refused(messages: AsyncIterator[AIMessage]) -> AsyncIterator[
 def _raise_refusal(messages: list[AIMessage]) -> None:
     refusal = "".join(map(_refusal_in, messages))
     if refusal:
-        whole = reduce(add, messages)
         raise Refused(
-            f"The model declined to answer: {refusal}", refusal=refusal, raw_message=whole
+            f"The model declined to answer: {refusal}",
+            refusal=refusal,
+            raw_message=_added(messages),
         )
+
+
+def _added(messages: list[AIMessage]) -> AIMessage:
+    """The message that a stream's chunks add up to, or the only one."""
+    chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
+    return add_ai_message_chunks(*chunks) if chunks else messages[0]
 
 
 def _refusal_in(message: AIMessage) -> str:

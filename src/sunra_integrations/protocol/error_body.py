@@ -18,8 +18,20 @@ _TOLD_FIELDS = frozenset(
     ("code", "type", "error_type", "reason", "details", "detail", "retryable", "request_id")
 )
 _ANSWER_FIELDS = frozenset(
-    "id object created model choices usage system_fingerprint "
-    "index delta message finish_reason logprobs".split()
+    [
+        "id",
+        "object",
+        "created",
+        "model",
+        "choices",
+        "usage",
+        "system_fingerprint",
+        "index",
+        "delta",
+        "message",
+        "finish_reason",
+        "logprobs",
+    ]
 )
 
 

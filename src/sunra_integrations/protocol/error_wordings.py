@@ -14,7 +14,7 @@ _LONGEST_READ = 4000
 
 # "exceeds the context window", "exceed context limit", "exceeded max context length"
 _EXCEEDS = (
-    r"exceed(?:s|ed|ing)?(?: the| model)?(?: max| maximum| available| model'?s?| configured)*"
+    r"exceed(?:s|ed|ing)?(?: the| model)?(?: max(?:imum)?| available| model'?s?| configured)*"
 )
 _OVERFLOW = (
     r"maximum (?:context|prompt|model) length",  # OpenAI, OpenRouter, vLLM, Mistral, DeepSeek, xAI

@@ -168,7 +168,8 @@ def _build(
     if retryable is None and status in _RETRYABLE_STATUSES:
         retryable = kind not in {errors.InsufficientCredit, errors.ContextOverflow}
     facts = [f"HTTP {status}"] if status is not None else []
-    facts += [clean(told.code, _LONGEST_FACT)] if told.code not in {None, str(status)} else []
+    if told.code and told.code != str(status):
+        facts.append(clean(told.code, _LONGEST_FACT))
     facts += [f"request {clean(request_id, _LONGEST_FACT)}"] if request_id else []
     where = f" ({', '.join(facts)})" if facts else ""
     said = clean(told.message or (response and _page_title(response)) or "Sunra gave no reason")
