@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from sunra_integrations import transport
@@ -19,6 +19,7 @@ from sunra_integrations.langchain.description import Description
 from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.message_events import MessageEvents, keep_refusal
 from sunra_integrations.langchain.streamed import StreamedMessage
+from sunra_integrations.langchain.token_usage import added, without_cost
 from sunra_integrations.protocol.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -76,6 +77,24 @@ class Calls(Description):
 
     async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        told = [output for output in llm_outputs if output]
+        if not told:
+            return {}
+        counted = [output["token_usage"] for output in told if "token_usage" in output]
+        return {
+            "model_provider": from_sunra.MODEL_PROVIDER,
+            "model_name": self.model_name,
+            **({"token_usage": added(counted)} if counted else {}),
+        }
+
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        found = super()._convert_cached_generations(cache_val)
+        for generation in found:
+            if isinstance(generation.message, AIMessage):
+                generation.message = without_cost(generation.message)
+        return found
 
     def _iter_v2_events(
         self, messages: list[BaseMessage], *, stream: ChatModelStream, **more: Any
