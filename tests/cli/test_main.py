@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from sunra_integrations import __version__, cli, errors
 from sunra_integrations.cli import application
 from sunra_integrations.cli.advice import advice
 from sunra_integrations.sandbox import Http
-from tests.cli.conftest import KEY
+from tests.cli.conftest import KEY, found
 
 MODEL = ("-m", "sandbox/echo")
 
@@ -178,3 +179,37 @@ def test_the_installed_command_is_this_one():
 )
 def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
     assert advice(error) == told
+
+
+@pytest.fixture
+def elsewhere(environment, sunra_sandbox):
+    """The sandbox under the name of another machine."""
+    port = int(sunra_sandbox.base_url.split(":")[2].split("/")[0])
+    resolve = socket.getaddrinfo
+
+    def to_here(host, *more, **named):
+        here = "127.0.0.1" if host in {"gateway.test", b"gateway.test"} else host
+        return resolve(here, *more, **named)
+
+    environment.setattr("socket.getaddrinfo", to_here)
+    return f"http://gateway.test:{port}"
+
+
+@pytest.mark.parametrize(
+    "command", [("chat", "-q", "-m", "a/b", "Hi"), ("probe", "a/b"), ("doctor",)]
+)
+def test_plain_http_to_another_machine_needs_the_option(sunra, sunra_sandbox, elsewhere, command):
+    refused = sunra(*command, "--base-url", elsewhere)
+    assert refused.status == 1
+    assert "--allow-http" in refused.err + refused.out
+    assert sunra_sandbox.requests == []
+    allowed = sunra(*command, "--base-url", elsewhere, "--allow-http")
+    assert allowed.status == 0
+    assert sunra_sandbox.requests
+
+
+def test_doctor_warns_of_plain_http_to_another_machine(sunra, elsewhere):
+    ended = sunra("doctor", "--base-url", elsewhere, "--allow-http", "--json")
+    assert found(ended)["base URL"]["status"] == "warn"
+    assert "others can read the key" in found(ended)["base URL"]["found"]
+    assert found(ended)["TLS"]["found"] == "not used: plain http to another machine"

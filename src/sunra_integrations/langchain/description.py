@@ -76,7 +76,8 @@ class Description(_Configured):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         kwargs.pop("extra_headers", None)  # these go into traces, and a header may hold a secret
-        return super()._get_invocation_params(stop=self.stop if stop is None else stop, **kwargs)
+        made = super()._get_invocation_params(stop=stop, **kwargs)
+        return {**made, "stop": self.stop} if stop is None else made
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         headers = kwargs.pop("extra_headers", None)
