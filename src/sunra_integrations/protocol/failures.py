@@ -21,7 +21,7 @@ from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wa
 
 _HINTS: dict[type[errors.SunraError], str] = {
     errors.ConfigurationError: "Redirects are not followed, because the key would go along; "
-    "check `base_url`.",
+    "check the base URL.",
     errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`; keys are made at "
     "https://sunra.ai/dashboard/api-tokens.",
     errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of one that has it.",
