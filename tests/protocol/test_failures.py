@@ -139,7 +139,7 @@ TOO_LONG = [
     "tokens to keep from the initial prompt is greater than the context length",
     "invalid params, context window exceeds limit (2013)",
     "Your request exceeded model token limit: 262144 (requested: 300000)",
-    "Prompt contains 140000 tokens and 0 draft tokens, too large for model with 131072 maximum",
+    "Prompt contains 140000 tokens, too large for model with 131072 maximum context length",
     "Prompt has 70000 tokens, but the configured context size is 65536 tokens",
     "Range of input length should be [1, 129024]",
     "context length exceeded",
