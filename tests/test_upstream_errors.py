@@ -197,6 +197,7 @@ TEXTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"error": "It broke.", "error_type": "generation", "hint": "h"},
         {"type": "generation", "details": {"hint": "h"}},
     ),
+    "Groq's own field": ({"choices": [], "x_groq": {"id": "r", "error": "It broke."}}, {}),
     "a list": ({"error": [{"message": "It broke."}]}, {}),
     "a list by another name": ({"errors": [{"code": 7, "message": "It broke."}]}, {"code": "7"}),
 }

@@ -126,6 +126,8 @@ class ChatSunra(Bindings, Configuration):
         # {'model_provider': 'sunra', 'model_name': …, 'finish_reason': 'stop', 'id': …, 'cost': …}
         ```
 
+        An answer from LangChain's cache has `cached` in it, and a `cost` of 0.
+
     Raises:
         InvalidParameter: A value breaks its documented rule.
         ConfigurationError: There is no usable key or base URL.

@@ -64,13 +64,14 @@ def added(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def without_cost(answer: AIMessage) -> AIMessage:
     """A message from a cache: the tokens are those of the call that was paid for, the cost is 0."""
     metadata = answer.response_metadata
-    counted = metadata.get("token_usage")
     free: dict[str, Any] = {"cached": True}
     if "cost" in metadata:
         free["cost"] = 0
-    if isinstance(counted, Mapping) and _COSTS & counted.keys():
-        tokens = {name: value for name, value in counted.items() if name not in _COSTS}
-        free["token_usage"] = {**tokens, "cost": 0}
+    for field in ("token_usage", "extra"):
+        counted = metadata.get(field)
+        if isinstance(counted, Mapping) and _COSTS & counted.keys():
+            rest = {name: value for name, value in counted.items() if name not in _COSTS}
+            free[field] = {**rest, "cost": 0}
     return answer.model_copy(update={"response_metadata": {**metadata, **free}})
 
 

@@ -62,7 +62,7 @@ def has_error(body: object) -> bool:
     if not isinstance(body, dict):
         return False
     return (
-        bool(body.get("error"))
+        bool(body.get("error") or _error_of_groq(body))
         or body.get("object") == "error"
         or (not body.get("choices") and (body.get("status") == "failure" or _errors_in(body) != ()))
     )
@@ -85,24 +85,25 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
     if not isinstance(body, dict):
         return Told()
     request_id = text(body.get("request_id"))
-    match body.get("error"):
-        case dict() as error if error:
-            return _tell_object(error, levels)._replace(
-                request_id=request_id or text(error.get("request_id"))
-            )
-        case str() as message if message:
+    match body.get("error") or _error_of_groq(body) or list(_errors_in(body)):
+        case dict() as error:
+            told = _tell_object(error, levels)
+        case str() as message:
             beside = {k: v for k, v in body.items() if k not in _ANSWER_FIELDS and k != "error"}
-            return _tell_object({**beside, "message": message}, levels)
-        case list() as several if several:
+            told = _tell_object({**beside, "message": message}, levels)
+        case [_, *_] as several:
             told = _tell_list(several, levels, top_level=True)
-            return told._replace(request_id=request_id or told.request_id)
-        case _ if found := _errors_in(body):
-            told = _tell_list(list(found), levels, top_level=True)
-            return told._replace(request_id=request_id or told.request_id)
         case _ if top_level or has_error(body):
-            return _tell_object(body, levels)
+            told = _tell_object(body, levels)
         case _:
-            return Told(request_id=request_id)
+            told = Told()
+    return told._replace(request_id=request_id or told.request_id)
+
+
+def _error_of_groq(body: Json) -> object:
+    """Why Groq ended a stream early, told in its own field of an event."""
+    given = body.get("x_groq")
+    return given.get("error") if isinstance(given, dict) else None
 
 
 def _errors_in(body: Json) -> tuple[Json, ...]:
