@@ -91,7 +91,7 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
         case str() as message:
             beside = {k: v for k, v in body.items() if k not in _ANSWER_FIELDS and k != "error"}
             told = _tell_object({**beside, "message": message}, levels)
-        case [_, *_] as several:
+        case list() as several if several:
             told = _tell_list(several, levels, top_level=True)
         case _ if top_level or has_error(body):
             told = _tell_object(body, levels)
