@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json
-
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
 
 _TOLD_FIELDS = frozenset(
@@ -173,7 +172,7 @@ def _upstream(error: Json, levels: int) -> Told:
     if not isinstance(raw, str):
         return tell(raw, top_level=True, levels=levels)
     try:
-        value = from_json(raw)
+        value = read_json(raw)
     except ValueError:
         value = raw
     told = tell(value, top_level=True, levels=levels)

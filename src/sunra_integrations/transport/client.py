@@ -85,6 +85,7 @@ class _Client:
         return ChunkStream(
             request_id=_request_id(response),
             choices_asked=request.n or 1,
+            model_asked=request.model,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
         )
@@ -126,7 +127,9 @@ class SunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), model_asked=request.model
+            )
 
     def stream(
         self,
@@ -232,7 +235,9 @@ class AsyncSunraClient(_Client):
             except httpx.HTTPError as error:
                 fault = self._fault(error)
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), model_asked=request.model
+            )
 
     async def stream(
         self,
