@@ -72,12 +72,6 @@ class Calls(Description):
         asked = body.get("n", kwargs.get("n", self.n))
         return isinstance(asked, int) and asked > 1
 
-    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _with_broken_calls(super()._generate_with_cache(*args, **kwargs))
-
-    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
-
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
         told = [output for output in llm_outputs if output]
         if not told:
@@ -152,8 +146,7 @@ class Calls(Description):
             )
             with closing(events):
                 for event in events:
-                    chunk = streamed.chunk(event)
-                    if chunk is not None:
+                    for chunk in streamed.chunks(event):
                         if run_manager is not None:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -176,8 +169,7 @@ class Calls(Description):
             events = client.stream(request, headers=_headers(kwargs), so_far=streamed.so_far)
             async with aclosing(events):
                 async for event in events:
-                    chunk = streamed.chunk(event)
-                    if chunk is not None:
+                    for chunk in streamed.chunks(event):
                         if run_manager is not None:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -246,17 +238,6 @@ class Calls(Description):
 
     def _async_client(self) -> transport.AsyncSunraClient:
         return transport.AsyncSunraClient(self._settings(), http_client=self.http_async_client)
-
-
-def _with_broken_calls(result: ChatResult) -> ChatResult:
-    """The result of a call that core may have streamed, with calls cut off told as such.
-
-    Without this an agent whose answer was streamed would run a call with half its arguments.
-    """
-    for generation in result.generations:
-        if isinstance(generation.message, AIMessage):
-            generation.message = from_sunra.with_broken_calls(generation.message)
-    return result
 
 
 def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:
