@@ -192,24 +192,33 @@ def elsewhere(environment, sunra_sandbox):
         return resolve(here, *more, **named)
 
     environment.setattr("socket.getaddrinfo", to_here)
-    return f"http://gateway.test:{port}"
+    environment.setenv("SUNRA_BASE_URL", f"http://gateway.test:{port}")
 
 
 @pytest.mark.parametrize(
     "command", [("chat", "-q", "-m", "a/b", "Hi"), ("probe", "a/b"), ("doctor",)]
 )
-def test_plain_http_to_another_machine_needs_the_option(sunra, sunra_sandbox, elsewhere, command):
-    refused = sunra(*command, "--base-url", elsewhere)
+@pytest.mark.parametrize("permitted_by", ["--allow-http", "SUNRA_ALLOW_HTTP"])
+@pytest.mark.usefixtures("elsewhere")
+def test_plain_http_to_another_machine_must_be_permitted(
+    sunra, sunra_sandbox, environment, command, permitted_by
+):
+    refused = sunra(*command)
     assert refused.status == 1
     assert "--allow-http" in refused.err + refused.out
     assert sunra_sandbox.requests == []
-    allowed = sunra(*command, "--base-url", elsewhere, "--allow-http")
-    assert allowed.status == 0
-    assert sunra_sandbox.requests
+    if permitted_by == "--allow-http":
+        command = (*command, permitted_by)
+    else:
+        environment.setenv(permitted_by, "1")
+    permitted = sunra(*command)
+    assert "--allow-http" not in permitted.err + permitted.out
+    assert {request.headers["host"][:12] for request in sunra_sandbox.requests} == {"gateway.test"}
 
 
-def test_doctor_warns_of_plain_http_to_another_machine(sunra, elsewhere):
-    ended = sunra("doctor", "--base-url", elsewhere, "--allow-http", "--json")
+@pytest.mark.usefixtures("elsewhere")
+def test_doctor_warns_of_plain_http_to_another_machine(sunra):
+    ended = sunra("doctor", "--allow-http", "--json")
     assert found(ended)["base URL"]["status"] == "warn"
     assert "others can read the key" in found(ended)["base URL"]["found"]
     assert found(ended)["TLS"]["found"] == "not used: plain http to another machine"

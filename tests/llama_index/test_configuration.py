@@ -122,6 +122,36 @@ def test_all_timeouts_come_back_too() -> None:
     assert Sunra.from_json(llm.to_json(), api_key=KEY).timeout == llm.timeout
 
 
+FROM_STORES = {
+    "from_dict": lambda llm, **given: Sunra.from_dict(llm.to_dict(), **given),
+    "from_json": lambda llm, **given: Sunra.from_json(llm.to_json(), **given),
+}
+
+
+@pytest.mark.parametrize("way", FROM_STORES)
+def test_a_stored_llm_gets_no_key_unasked_that_its_address_may_not_have(way, monkeypatch) -> None:
+    load, elsewhere = FROM_STORES[way], "https://evil.example/v1"
+    stored = Sunra(model="a/b", api_key="sk-of-the-writer", api_base=elsewhere)
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    with pytest.raises(errors.ConfigurationError, match="SUNRA_BASE_URL") as caught:
+        load(stored)
+    assert KEY not in str(caught.value)
+    assert load(stored, api_key="sk-for-it")._settings().base_url == elsewhere
+    assert load(stored, api_base=elsewhere)._settings().api_key.get_secret_value() == KEY
+    monkeypatch.setenv("SUNRA_BASE_URL", elsewhere)
+    assert load(stored)._settings().api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize("way", FROM_STORES)
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:8000"])
+def test_a_stored_llm_of_sunra_or_this_machine_takes_the_key_of_its_process(
+    way, address, monkeypatch
+) -> None:
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    stored = Sunra(model="a/b", api_base=address)
+    assert FROM_STORES[way](stored)._settings().api_key.get_secret_value() == KEY
+
+
 COPIES = {
     "pickle": lambda llm: pickle.loads(pickle.dumps(llm)),  # noqa: S301 - our own bytes
     "deepcopy": copy.deepcopy,

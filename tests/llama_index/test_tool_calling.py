@@ -6,7 +6,11 @@ import copy
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.program import FunctionCallingProgram
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
 from tests.llama_index.answers import call, said, streamed
@@ -28,24 +32,24 @@ ADD, SUB = FunctionTool.from_defaults(fn=add), FunctionTool.from_defaults(fn=sub
 BOTH = [call("c1", "add", {"a": 1}, index=0), call("c2", "sub", {"a": 2}, index=1)]
 ANSWERED = said(None, tool_calls=BOTH)
 
-ONE_AT_A_TIME = {"parallel_tool_calls": False}
 ASKS = {
-    "one call at a time, by the framework's default": ({}, ONE_AT_A_TIME),
+    "nothing about parallel calls, by default": ({}, {}),
+    "one call at a time": ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
     "several calls": ({"allow_parallel_tool_calls": True}, {}),
-    "a call is required": ({"tool_required": True}, {"tool_choice": "required", **ONE_AT_A_TIME}),
+    "a call is required": ({"tool_required": True}, {"tool_choice": "required"}),
     "a choice by name": (
         {"tool_choice": "add"},
-        {"tool_choice": {"type": "function", "function": {"name": "add"}}, **ONE_AT_A_TIME},
+        {"tool_choice": {"type": "function", "function": {"name": "add"}}},
     ),
-    "any": ({"tool_choice": "any"}, {"tool_choice": "required", **ONE_AT_A_TIME}),
-    "none": ({"tool_choice": "none"}, {"tool_choice": "none", **ONE_AT_A_TIME}),
+    "any": ({"tool_choice": "any"}, {"tool_choice": "required"}),
+    "none": ({"tool_choice": "none"}, {"tool_choice": "none"}),
     "a choice over what is required": (
         {"tool_choice": "auto", "tool_required": True},
-        {"tool_choice": "auto", **ONE_AT_A_TIME},
+        {"tool_choice": "auto"},
     ),
     "a choice as an object": (
         {"tool_choice": {"type": "function", "function": {"name": "sub"}}},
-        {"tool_choice": {"type": "function", "function": {"name": "sub"}}, **ONE_AT_A_TIME},
+        {"tool_choice": {"type": "function", "function": {"name": "sub"}}},
     ),
 }
 
@@ -58,6 +62,29 @@ def test_asks_for(line, name) -> None:
     keys = ("tool_choice", "parallel_tool_calls")
     assert {key: told.sent[key] for key in keys if key in told.sent} == sent
     assert [tool["function"]["name"] for tool in told.sent["tools"]] == ["add", "sub"]
+
+
+def test_a_program_forbids_nothing_that_the_user_did_not(line) -> None:
+    class Sum(BaseModel):
+        """The sum."""
+
+        a: int
+
+    calls = [call("c1", "Sum", {"a": 1}, index=0), call("c2", "Sum", {"a": 2}, index=1)]
+    told = line(said(None, tool_calls=calls), pydantic_program_mode=PydanticProgramMode.FUNCTION)
+    assert told.llm.structured_predict(Sum, PromptTemplate("Add.")).a == 1
+    program = FunctionCallingProgram.from_defaults(Sum, "Add.", llm=told.llm)
+    assert program().a == 1
+    assert len(told.wire.bodies) == 2
+    for body in told.wire.bodies:
+        assert body["tool_choice"] == "required"
+        assert "parallel_tool_calls" not in body
+
+
+def test_what_the_instance_forbids_is_forbidden_in_every_call(line) -> None:
+    told = line(ANSWERED, parallel_tool_calls=False)
+    told.llm.chat_with_tools([ADD], "Hi")
+    assert told.sent["parallel_tool_calls"] is False
 
 
 def test_several_calls_are_said_where_the_instance_forbids_them(line) -> None:

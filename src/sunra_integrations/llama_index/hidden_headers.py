@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from pydantic import RootModel, SecretStr, ValidationError
 
 from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.arguments import check_call
 
 EXTRA_HEADERS = "extra_headers"
 
@@ -75,6 +76,8 @@ def _hidden(
     safe = dict(kwargs)
     if EXTRA_HEADERS in safe:
         safe[EXTRA_HEADERS] = hidden(safe[EXTRA_HEADERS])
+    if "prompt_args" not in signature.parameters:  # whose names are those of a prompt's variables
+        check_call(safe)
     if "llm_kwargs" not in signature.parameters:
         return args, safe
     position = list(signature.parameters).index("llm_kwargs")
@@ -86,6 +89,9 @@ def _hidden(
 
 
 def _hidden_within(llm_kwargs: Any) -> Any:
-    if not llm_kwargs or EXTRA_HEADERS not in llm_kwargs:
+    if not llm_kwargs:
+        return llm_kwargs
+    check_call(llm_kwargs)
+    if EXTRA_HEADERS not in llm_kwargs:
         return llm_kwargs
     return {**llm_kwargs, EXTRA_HEADERS: hidden(llm_kwargs[EXTRA_HEADERS])}

@@ -205,7 +205,6 @@ class StructuredPrediction(SunraConfiguration):
                 asked = {
                     "tools": [schema_tool(output_cls, strict=strict)],
                     "tool_choice": "required",
-                    "parallel_tool_calls": False,
                 }
             case _:
                 asked = {"response_format": schema_format(output_cls, strict=strict)}

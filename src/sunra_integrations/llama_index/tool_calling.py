@@ -144,9 +144,10 @@ class ToolCalling(SunraConfiguration):
         prepared: dict[str, Any] = {"tools": [to_sunra.tool(tool, strict=hold) for tool in tools]}
         if choice is not None:
             prepared["tool_choice"] = choice
-        # The wire's own default is to allow it, so that is only said where the instance forbids it.
-        if not allow_parallel_tool_calls or self.parallel_tool_calls is not None:
-            prepared["parallel_tool_calls"] = allow_parallel_tool_calls
+        # The framework's own default is False, which forbids nothing to the model: of several
+        # calls the first is kept. What the instance says of `parallel_tool_calls` is sent anyway.
+        if allow_parallel_tool_calls and self.parallel_tool_calls is False:
+            prepared["parallel_tool_calls"] = True
         return {"messages": messages, **prepared, **kwargs}
 
     def _validate_chat_with_tools_response(
