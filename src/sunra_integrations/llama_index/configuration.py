@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -55,6 +57,18 @@ _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limit
 _rest = attrgetter(*(name for name in _CONNECTION if name not in {"api_key", "default_headers"}))
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
 _NO_FIELD = "class_name"  # written by to_dict, read by nobody
+
+_loading: ContextVar[bool] = ContextVar("sunra_loading", default=False)
+
+
+@contextmanager
+def _loaded() -> Generator[None, None, None]:
+    """Instances made meanwhile need no key yet: dicts and pickles never contain one."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
 
 
 class SunraConfiguration(FunctionCallingLLM):
@@ -217,13 +231,14 @@ class SunraConfiguration(FunctionCallingLLM):
 
     @model_validator(mode="after")
     def _check_connection(self) -> Self:
-        """A missing key is told here and not at the first call."""
-        self._settings()
+        """A missing key is reported here, except where an instance is loaded or copied."""
+        if not _loading.get():
+            self._settings()
         return self
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
-        """The LLM that `to_dict` gave this of.
+        """The LLM that `to_dict` gave this of; a missing key is reported by its first call.
 
         Args:
             data: What was stored. The base URL in it may be anyone's, so the key in `SUNRA_KEY`
@@ -233,7 +248,8 @@ class SunraConfiguration(FunctionCallingLLM):
         Raises:
             ConfigurationError: The key would go elsewhere.
         """
-        llm: Self = super().from_dict(data, **kwargs)
+        with _loaded():
+            llm: Self = super().from_dict(data, **kwargs)
         if {**data, **kwargs}.get("api_key") is None and kwargs.get("api_base") is None:
             check_loaded(resolved_base_url(llm.api_base, allow_http=llm.allow_http))
         return llm
@@ -320,9 +336,14 @@ class SunraConfiguration(FunctionCallingLLM):
         return {"__dict__": fields}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`."""
+        """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`.
+
+        Without it the instance is loaded all the same, and its first call reports what is missing:
+        a pool whose worker fails to load its task never hands back an error.
+        """
         # Through __init__, so that what was pickled elsewhere is checked as anything else is.
-        self.__init__(**state["__dict__"])  # type: ignore[misc]
+        with _loaded():
+            self.__init__(**state["__dict__"])  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy with its own settings; clients, callbacks and limiter are the same objects."""
@@ -333,7 +354,8 @@ class SunraConfiguration(FunctionCallingLLM):
             for name, value in self.__dict__.items()
             if name not in services
         }
-        return type(self)(**fields, **services)
+        with _loaded():
+            return type(self)(**fields, **services)
 
 
 def _check_connection_arguments(data: Mapping[str, Any]) -> None:

@@ -17,6 +17,8 @@ from llama_index.core.base.llms.types import (
     MessageRole,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.types import TokenAsyncGen, TokenGen
 
 from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
@@ -25,6 +27,7 @@ from sunra_integrations.llama_index.observed import (
     observed_chat,
     observed_completion,
     observed_stream,
+    unobserved,
 )
 from sunra_integrations.llama_index.parameters import merged
 from sunra_integrations.llama_index.prediction import StructuredPrediction
@@ -207,6 +210,26 @@ class Sunra(ToolCalling, StructuredPrediction):
             formatted=formatted,
             **kwargs,
         )
+
+    # ── the framework's own over them, under spans that last to the end ──────
+
+    @observed_stream
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """The text of the answer to a prompt template, piece by piece.
+
+        Args:
+            prompt: The prompt, to be filled with `prompt_args`.
+            **prompt_args: Values for the prompt's variables.
+
+        Raises:
+            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+        """
+        return unobserved(super().stream)(prompt, **prompt_args)
+
+    @observed_stream
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """As `stream`."""
+        return await unobserved(super().astream)(prompt, **prompt_args)
 
     # ── what stands behind them, unseen by callbacks ─────────────────────────
 

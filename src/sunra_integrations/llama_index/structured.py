@@ -67,9 +67,9 @@ def with_schema_told(
     """The conversation, its last user message asking for JSON of this class in words."""
     schema = to_json(output_cls.model_json_schema()).decode()
     asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
-    *before, last = messages
-    if last.role is not MessageRole.USER:
+    if not messages or messages[-1].role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
+    *before, last = messages
     return [*before, last.model_copy(update={"blocks": [*last.blocks, asked]})]
 
 
