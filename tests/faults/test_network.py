@@ -15,6 +15,7 @@ from sunra_integrations.errors import ConfigurationError, ConnectionFailed
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient, connections
+from sunra_integrations.transport.certificates import tls_context
 from tests.faults.cases import GOOD
 from tests.faults.server import FaultServer
 from tests.recorded_transport import Recorded, completion
@@ -150,7 +151,7 @@ def test_no_url_of_a_message_is_ever_fetched():
 
 
 def test_tls_is_verified_by_default():
-    context = connections._tls()
+    context = tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

@@ -232,7 +232,9 @@ def test_a_call_beyond_its_total_time_ends_with_what_had_come(client_of, monkeyp
     monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
     settings = Settings.resolve(KEY, total_timeout=6)
     pieces = [PLAIN_STREAM[i : i + 40] for i in range(0, len(PLAIN_STREAM), 40)]
-    with pytest.raises(errors.StreamInterrupted, match="longer than its 6 s") as caught:
+    with pytest.raises(
+        errors.StreamInterrupted, match="within 6 s \\(`total_timeout`\\)"
+    ) as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.__cause__.phase == "total"
 
@@ -242,7 +244,7 @@ def test_pings_without_data_are_a_stall(client_of, monkeypatch):
     monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
     settings = Settings.resolve(KEY, stall_timeout=5)
     pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
-    with pytest.raises(errors.StreamInterrupted, match="No data came for 5 s") as caught:
+    with pytest.raises(errors.StreamInterrupted, match=r"no more data from .* within 5 s") as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.partial.text == "Hel"
 

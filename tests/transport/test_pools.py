@@ -201,7 +201,7 @@ async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled()
     held = await sending.send(request())
     waiting = asyncio.create_task(sending.send(request()))
     await asyncio.sleep(0)
-    sending._waiting[0].set_exception(httpx.PoolTimeout("late"))
+    sending._waiting[0][0].set_exception(httpx.PoolTimeout("late"))
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -29,7 +29,7 @@ class ChunkStream:
         request_id: The answer's `x-request-id`, put on every chunk.
         choices_asked: The request's `n`: a connection that breaks before all of them were seen
             has cut the answer short.
-        max_event_bytes: An event longer than this raises `UnreadableResponse`.
+        max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
     """
 
@@ -43,6 +43,7 @@ class ChunkStream:
     ) -> None:
         self._request_id = request_id
         self._choices_asked = choices_asked
+        self._bytes_left = max_event_bytes
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._reader = AnswerReader(request_id=request_id, so_far=so_far)
         self._repeated = RepeatedEvent(self._reader.calls_of)
@@ -98,10 +99,20 @@ class ChunkStream:
 
     def _events_in(self, piece: bytes) -> list[Event]:
         try:
+            self._count(piece)
             return self._events.feed(piece)
         except UnreadableResponse as error:
             self._keep_what_arrived(error)
             raise
+
+    def _count(self, piece: bytes) -> None:
+        self._bytes_left -= len(piece)
+        if self._bytes_left < 0:
+            raise UnreadableResponse(
+                "The stream is longer than `max_response_bytes` allows; raise it if answers of "
+                "that size are expected.",
+                retryable=False,
+            )
 
     def _last_events(self) -> list[Event]:
         try:
