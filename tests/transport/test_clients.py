@@ -244,7 +244,9 @@ def test_pings_without_data_are_a_stall(client_of, monkeypatch):
     monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
     settings = Settings.resolve(KEY, stall_timeout=5)
     pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
-    with pytest.raises(errors.StreamInterrupted, match=r"no more data from .* within 5 s") as caught:
+    with pytest.raises(
+        errors.StreamInterrupted, match=r"no more data from .* within 5 s"
+    ) as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.partial.text == "Hel"
 

@@ -43,7 +43,8 @@ class ChunkStream:
     ) -> None:
         self._request_id = request_id
         self._choices_asked = choices_asked
-        self._bytes_left = max_event_bytes
+        self._max_bytes = max_event_bytes
+        self._bytes_received = 0
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._reader = AnswerReader(request_id=request_id, so_far=so_far)
         self._repeated = RepeatedEvent(self._reader.calls_of)
@@ -106,11 +107,11 @@ class ChunkStream:
             raise
 
     def _count(self, piece: bytes) -> None:
-        self._bytes_left -= len(piece)
-        if self._bytes_left < 0:
+        self._bytes_received += len(piece)
+        if self._bytes_received > self._max_bytes:
             raise UnreadableResponse(
-                "The stream is longer than `max_response_bytes` allows; raise it if answers of "
-                "that size are expected.",
+                f"The stream is longer than {self._max_bytes:,} bytes; "
+                "raise `max_response_bytes` if answers of that size are expected.",
                 retryable=False,
             )
 

@@ -178,7 +178,7 @@ class _RequestBody(aiohttp.Payload):
 
     def __init__(self, content: bytes, patience: float | None, trace: Any) -> None:
         super().__init__(content)
-        self._size: int = len(content)
+        self._size = len(content)
         self._patience = patience
         self._trace = trace
         self._way: asyncio.WriteTransport | None = None
@@ -191,7 +191,7 @@ class _RequestBody(aiohttp.Payload):
         """Sends it."""
         if isinstance(writer, StreamWriter):
             self._way = writer.transport
-        if self._size <= _PIECE:  # the system takes it in at once
+        if len(self._value) <= _PIECE:  # the system takes it in at once
             await writer.write(self._value)
         else:
             await self._write_large(writer)

@@ -16,7 +16,9 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -26,7 +28,6 @@ from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.allocation import Allocation, Carrier
-from sunra_integrations.transport.bounds import BoundedTransport
 from sunra_integrations.transport.certificates import tls_context
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from sunra_integrations.transport.proxies import Proxy, proxy_for
@@ -115,6 +116,10 @@ async def async_pools(settings: Settings) -> AsyncPools:
 
 
 def _make_sync(kind: _Kind) -> SyncPools:
+    from sunra_integrations.transport.httpx_transport import (  # noqa: PLC0415 - of httpcore, late
+        BoundedTransport,
+    )
+
     tls, proxy = _tls_for(kind), proxy_for(kind.base_url)
 
     def make(places: float) -> httpx.BaseTransport:
@@ -126,14 +131,18 @@ def _make_sync(kind: _Kind) -> SyncPools:
 
 
 async def _load(kind: _Kind) -> None:
-    """Does in a thread what would hold up the event loop: importing aiohttp, reading the roots."""
-    slow: list[Callable[[], object]] = []
-    if kind.library != "httpx" and "aiohttp" not in sys.modules:
-        slow.append(_aiohttp_transport)
+    """Does in a thread what would hold up the event loop: importing, and reading the roots."""
+    library = ("httpcore", "anyio") if kind.library == "httpx" else ("aiohttp",)
+    if not sys.modules.keys() >= {*library}:
+        await asyncio.to_thread(_import, library)
     if kind.is_https and not tls_context.cache_info().currsize:
-        slow.append(tls_context)
-    for load in slow:
-        await asyncio.to_thread(load)
+        await asyncio.to_thread(tls_context)
+
+
+def _import(names: tuple[str, ...]) -> None:
+    for name in names:
+        with suppress(ImportError):  # an extra
+            import_module(name)
 
 
 def _make_async(kind: _Kind) -> AsyncPools:

@@ -109,7 +109,6 @@ class Post:
 
 
 def _waits(patience: Patience) -> dict[str, float | None]:
-    patience.attempt_begins()
     limits = patience.timeouts
     return {
         "connect": _within(patience, limits.connect),

@@ -26,6 +26,7 @@ def send(
     Raises:
         httpx.HTTPError, httpx.InvalidURL: It could not be sent.
     """
+    patience.attempt_begins()
     if own is not None:
         request = post.request_by(own, patience)
         return own.send(request, auth=auth, stream=True, follow_redirects=False)
@@ -46,6 +47,7 @@ async def send_async(
     Raises:
         TimedOut: The call's time is up.
     """
+    patience.attempt_begins()
     if own is not None:
         with Bounded(patience) as bounded:
             request = post.request_by(own, patience, trace=bounded.trace)
