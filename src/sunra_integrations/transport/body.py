@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any
+from inspect import isasyncgen
 
 import httpx
 from pydantic_core import from_json
@@ -55,9 +55,9 @@ class AsyncPieces:
 
     async def aclose(self) -> None:
         """Ends the reading; a generator that is left open would end late."""
-        close: Any = getattr(self._pieces, "aclose", None)
-        if close is not None and not getattr(self._pieces, "ag_running", False):
-            await close()
+        pieces: object = self._pieces
+        if isasyncgen(pieces):
+            await pieces.aclose()
 
 
 def whole(response: httpx.Response, limit: int, patience: Patience) -> bytes:

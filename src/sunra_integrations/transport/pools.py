@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -151,6 +152,7 @@ class AsyncPools:
         self._spoiled_by_cancelling = spoiled_by_cancelling
         self.is_closed = False
         self._waiting: deque[tuple[asyncio.Future[AsyncPool], object]] = deque()
+        self._closings: set[asyncio.Task[None]] = set()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The answer with its body unread; see `SyncPools.send`."""
@@ -166,7 +168,9 @@ class AsyncPools:
             self._give_back(pool, request)
             raise
         response.request = request
-        response.stream = _AsyncHeld(response, partial(self._give_back, pool, request))
+        response.stream = _AsyncHeld(
+            response, partial(self._give_back, pool, request), self._closings
+        )
         return response
 
     async def aclose(self) -> None:
@@ -176,6 +180,7 @@ class AsyncPools:
         self.is_closed = True
         for pool in self.allocation.pools:
             await pool.carrier.aclose()
+        await asyncio.gather(*self._closings, return_exceptions=True)
 
     async def _close_forgotten(self) -> None:
         if forgotten := self.allocation.forgotten():
@@ -257,11 +262,23 @@ _of_the_parent: list[_Held] = []
 
 
 class _AsyncHeld(httpx.AsyncByteStream):
-    """A body that gives its place back when it is closed."""
+    """A body that gives its place back when it is closed.
 
-    def __init__(self, response: httpx.Response, give_back: Callable[[], None]) -> None:
+    Args:
+        response: Whose body it is.
+        give_back: Gives the place back.
+        closings: Where what closes in the background is kept.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        give_back: Callable[[], None],
+        closings: set[asyncio.Task[None]],
+    ) -> None:
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError("an async transport has async bodies")
+        self._closings = closings
         self._stream = response.stream
         self._network = response.extensions.get("network_stream")
         self._give_back = give_back
@@ -270,6 +287,20 @@ class _AsyncHeld(httpx.AsyncByteStream):
         return aiter(self._stream)
 
     async def aclose(self) -> None:
+        """Closes it; without a wait where a generator is being closed.
+
+        An event loop that shuts down closes all generators at once, those that close others too. A
+        generator that waits as it is closed would be found "already running" by the other.
+        """
+        if not isinstance(sys.exc_info()[1], GeneratorExit):
+            await self._close()
+            return
+        closing = asyncio.create_task(self._close())
+        closing._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - a loop may end first
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
+
+    async def _close(self) -> None:
         try:
             if self._network is not None and has_more_than_its_answer(self._stream):
                 await self._network.aclose()
