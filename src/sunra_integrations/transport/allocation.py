@@ -105,13 +105,12 @@ class Allocation(Generic[Carrier]):
         if holder not in pool.holders:
             return
         pool.is_spoiled = pool.is_spoiled or spoiled
-        pool.holders.remove(holder)
-        if pool.holders:
-            return
         pool.idle_since = self._clock()
-        if pool.is_spoiled:
+        if pool.is_spoiled and len(pool.holders) == 1:
             self.pools.remove(pool)
-            self._spoiled.append(pool.carrier)
+            if hasattr(pool, "carrier"):  # an interrupt may have come before it was made
+                self._spoiled.append(pool.carrier)
+        pool.holders.discard(holder)
 
     def forgotten(self) -> list[Carrier]:
         """The carriers of pools that are no longer kept, for closing: spoiled, or long unused."""
