@@ -336,9 +336,12 @@ def test_and_so_is_a_thread_that_waits_for_one():
 def test_a_thread_that_gives_up_in_line_leaves_it():
     sending = pools(SyncPools)
     held, holder = sending.send(request()), object()
-    thread = threading.Thread(
-        target=lambda: pytest.raises(httpx.PoolTimeout, sending._take, holder, 0.1)
-    )
+
+    def wait():
+        with pytest.raises(httpx.PoolTimeout):
+            sending._take(holder, 0.1)
+
+    thread = threading.Thread(target=wait)
     thread.start()
     until(lambda: sending._waiting)
     sending.give_up(holder)
