@@ -62,7 +62,7 @@ def seen_by_langchain(message: AIMessage) -> Seen:
             block["reasoning"] for block in message.content_blocks if block["type"] == "reasoning"
         ),
         calls=tuple(
-            (call["id"], call["name"], call["args"] if isinstance(call["args"], dict) else None)
+            (call["id"], call["name"] or "", call["args"] if type(call["args"]) is dict else None)
             for call in calls
         ),
         refusal=message.additional_kwargs.get("refusal", ""),
@@ -80,7 +80,7 @@ def seen_by_llama_index(response: ChatResponse) -> Seen:
             block.content or "" for block in blocks if isinstance(block, ThinkingBlock)
         ),
         calls=tuple(
-            (block.tool_call_id, block.tool_name, _arguments(block.tool_kwargs))
+            (block.tool_call_id, block.tool_name, _arguments(block))
             for block in blocks
             if isinstance(block, ToolCallBlock)
         ),
@@ -88,8 +88,11 @@ def seen_by_llama_index(response: ChatResponse) -> Seen:
     )
 
 
-def _arguments(arguments: dict[str, Any] | str) -> dict[str, Any] | None:
-    return parse_arguments(arguments) if isinstance(arguments, str) else arguments
+def _arguments(block: ToolCallBlock) -> dict[str, Any] | None:
+    given = block.tool_kwargs
+    if not block.tool_name:
+        return None  # no tool can be run
+    return parse_arguments(given) if isinstance(given, str) else given
 
 
 def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:

@@ -79,9 +79,12 @@ class ErrorResponse:
         """The body read as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is none, or it is nested too deeply.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError as error:
+            raise ValueError("The body is nested too deeply to be read.") from error
 
 
 class SunraError(Exception):

@@ -44,7 +44,7 @@ def test_reasoning_in_the_midst_of_an_answer_does_not_come_between_its_words(sun
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     sunra_sandbox.next(sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in events)))
     ended = sunra(*ASK, "Hi")
-    assert ended == (0, "One word\n", "Hm.\nthe server counted no tokens\n")
+    assert ended == (0, "One word\n", "Hm.\nsandbox/echo · the server counted no tokens\n")
 
 
 def test_what_is_given_is_what_is_sent_and_nothing_else(sunra, sunra_sandbox):

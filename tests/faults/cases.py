@@ -339,6 +339,16 @@ STREAMS: dict[str, Fault] = {
         partial="Hel",
     ),
     "an event that is no JSON": streamed(chunks(BEGUN, b"data: {oops\n\n"), partial="Hel"),
+    "a damaged line": streamed(chunks(BEGUN, b"x" + EVENTS[2], *EVENTS[3:]), partial="Hel"),
+    "a line that is damaged after finish_reason": streamed(
+        chunks(*EVENTS[:4], b"x" + EVENTS[4], b"data: keep-alive\n\n", b'data: {"id'),
+        outcome="Hello",
+    ),
+    "an error in a field of its own": streamed(
+        chunks(BEGUN, b'error: {"message": "It failed"}\n\n'),
+        outcome=errors.ServerFailed,
+        partial="Hel",
+    ),
     "cut off after finish_reason": streamed(chunks(*EVENTS[:4], then="reset"), outcome="Hello"),
     "left open after [DONE]": streamed(chunks(STREAM, then="hold"), outcome="Hello"),
     "one byte at a time": streamed(

@@ -88,7 +88,7 @@ def seen(message: AIMessage) -> Seen:
     usage = message.usage_metadata
     calls = [
         *((call["id"], call["name"], call["args"]) for call in message.tool_calls),
-        *((call["id"], call["name"], None) for call in message.invalid_tool_calls),
+        *((call["id"], call["name"] or "", None) for call in message.invalid_tool_calls),
     ]
     reasoning = [b["reasoning"] for b in message.content_blocks if b["type"] == "reasoning"]
     return Seen(

@@ -24,6 +24,9 @@ def seen(response: ChatResponse) -> Seen:
         reasoning="".join(
             block.content or "" for block in message.blocks if isinstance(block, ThinkingBlock)
         ),
-        calls=tuple((b.tool_call_id, b.tool_name, parse_arguments(b.tool_kwargs)) for b in blocks),
+        calls=tuple(
+            (b.tool_call_id, b.tool_name, parse_arguments(b.tool_kwargs) if b.tool_name else None)
+            for b in blocks
+        ),
         refusal=message.additional_kwargs.get("refusal", ""),
     )

@@ -3,13 +3,14 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.answer import AnswerReader
+from sunra_integrations.protocol.answer import AnswerReader, read_completion
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.reply import Fold, fold
@@ -215,3 +216,34 @@ def test_the_shared_empty_mapping_cannot_be_filled_by_accident():
         NOTHING["x"] = 1  # type: ignore[index]
     assert copy.deepcopy(NOTHING) is NOTHING
     assert json.dumps(NOTHING) == "{}"
+
+
+def event_with(**fields: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": "a"}, **fields.pop("choice", {})}
+    return b"data: " + json.dumps({"id": "g", "choices": [choice], **fields}).encode() + b"\n\n"
+
+
+def test_unknown_objects_of_a_stream_are_merged_and_other_values_replaced():
+    stream = ChunkStream()
+    first, second = (
+        next(stream.feed(event_with(x_groq=x, citations=c, provider=p, choice={"filter": x})))
+        for x, c, p in [
+            ({"id": "r", "seed": 7, "deep": {"a": 1}}, ["u"], "p"),
+            ({"id": "r", "usage": {}, "deep": {"b": None, "c": 2}}, ["u", "v"], None),
+        ]
+    )
+    reply = stream.so_far()
+    merged = {"id": "r", "seed": 7, "deep": {"a": 1, "c": 2}, "usage": {}}
+    assert reply.extra == {"x_groq": merged, "citations": ["u", "v"], "provider": "p"}
+    assert reply.choice.extra == {"filter": merged}
+    assert first.extra["x_groq"] == {"id": "r", "seed": 7, "deep": {"a": 1}}
+    assert second.extra["x_groq"]["deep"] == {"b": None, "c": 2}
+
+
+@pytest.mark.parametrize(("named", "model"), [("a/b-2024", "a/b-2024"), (None, "a/b"), ("", "a/b")])
+def test_the_models_name_that_was_asked_for_stands_in_where_the_answer_names_none(named, model):
+    stream = ChunkStream(model_asked="a/b")
+    list(stream.feed(event_with(model=named)))
+    assert stream.so_far().model == model
+    body = {"choices": [{"message": {"content": "a"}}], "model": named}
+    assert read_completion(json.dumps(body).encode(), model_asked="a/b").model == model

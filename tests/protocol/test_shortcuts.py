@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol import answer, repeated_event, responses
 from sunra_integrations.protocol.chunk_stream import ChunkStream
+from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.protocol.tool_call_order import ToolCallOrder
 
 TEXT = st.one_of(
-    st.text(max_size=6), st.sampled_from(['"', "\\", "\u2028", "\x00", '"content":"x"'])
+    st.text(max_size=6),
+    st.sampled_from(['"', "\\", "\u2028", "\x00", '"content":"x"', "a\ud83e", "\udd8ab", "\ud83e"]),
 )
 SCALAR = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), TEXT)
 CALL = st.fixed_dictionaries(
@@ -114,7 +116,9 @@ def bodies(draw: st.DrawFn) -> bytes:
     lines = [json.dumps(e, separators=separators, ensure_ascii=ascii_only) for e in events]
     if draw(st.booleans()):  # a JSON string may spell its letters in several ways
         lines = [line.replace("a", "\\u0061") for line in lines]
-    return "".join(f"data: {line}\n\n" for line in lines).encode()
+    if draw(st.booleans()):  # a string may hold its control characters as they are
+        lines = [line.replace("\\u0000", "\0") for line in lines]
+    return "".join(f"data: {line}\n\n" for line in lines).encode("utf-8", "surrogatepass")
 
 
 def read(body: bytes) -> tuple[list[Chunk], Reply, str]:
@@ -153,16 +157,18 @@ def test_shortcuts_keep_the_event_as_it_came(body):
 @given(bodies())
 def test_chunks_that_were_read_by_repetition_share_nothing_that_could_change(body):
     chunks, _, _ = read(body)
-    before = [json.dumps(chunk.raw) for chunk in chunks]
+    before = [json.dumps([chunk.raw, chunk.extra]) for chunk in chunks]
     for number, chunk in enumerate(chunks):
         spoil(chunk.raw)
-        assert [json.dumps(later.raw) for later in chunks[number + 1 :]] == before[number + 1 :]
+        spoil(chunk.extra)
+        after = [json.dumps([later.raw, later.extra]) for later in chunks[number + 1 :]]
+        assert after == before[number + 1 :]
 
 
 def spoil(value: object) -> None:
     """Changes all that can be changed within a JSON value."""
     match value:
-        case dict():
+        case dict() if value is not NOTHING:
             for inner in value.values():
                 spoil(inner)
             value["changed"] = True

@@ -118,10 +118,10 @@ class Calls(Description):
                         if run_manager is not None:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-            last = streamed.last_chunk()
-            if run_manager is not None:
-                run_manager.on_llm_new_token("", chunk=last)
-            yield last
+            for last in streamed.last_chunks():
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(last.text, chunk=last)
+                yield last
 
     async def _astream(
         self,
@@ -142,10 +142,10 @@ class Calls(Description):
                         if run_manager is not None:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-            last = streamed.last_chunk()
-            if run_manager is not None:
-                await run_manager.on_llm_new_token("", chunk=last)
-            yield last
+            for last in streamed.last_chunks():
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(last.text, chunk=last)
+                yield last
 
     def _stream_chat_model_events(
         self,

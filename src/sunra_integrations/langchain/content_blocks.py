@@ -19,8 +19,16 @@ from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KE
 Block = dict[str, Any]
 
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
+CALL_LIKE = frozenset(kind for kind in standard.KNOWN_BLOCK_TYPES if "tool" in kind)
+"""Types of blocks that core makes calls of; in a content part of the wire they are no calls."""
 _OPENAI_CITATION = "url_citation"
 _CITATION_FIELDS = {"url": "url", "title": "title", "content": "cited_text"}
+_NEEDED: Mapping[str, tuple[str, type]] = {
+    "text": ("text", str),
+    "reasoning": ("reasoning", str),
+    "non_standard": ("value", dict),
+    **dict.fromkeys(("tool_call", "tool_call_chunk", "invalid_tool_call"), ("name", str)),
+}
 _INDICES = {"start_index": "start_index", "end_index": "end_index"}
 
 
@@ -85,17 +93,36 @@ def part_block(part: str | Mapping[str, Any]) -> Block | None:
     """A piece of a content list as a standard block; None where it says nothing."""
     if isinstance(part, str):
         return {"type": "text", "text": part} if part else None
-    match part.get("type"):
-        case "text" | "output_text":
-            return {**part, "type": "text"}
-        case "image_url":
+    match part:
+        case {"type": "text" | "output_text", "text": str()}:
+            return _text_block(part)
+        case {"type": "image_url"}:
             return image_block(part)
-        case "thinking":
+        case {"type": "thinking"}:
             return {"type": "reasoning", "reasoning": _thought(part.get("thinking"))}
-        case kind if kind in standard.KNOWN_BLOCK_TYPES:
+        case {"type": str() as kind} if kind in standard.KNOWN_BLOCK_TYPES and _is_sound(part):
             return dict(part)
         case _:
             return {"type": "non_standard", "value": dict(part)}
+
+
+def _text_block(part: Mapping[str, Any]) -> Block:
+    """A part that is text, with its annotations as standard citations."""
+    block: Block = {**part, "type": "text"}
+    if "annotations" in part:
+        given = part["annotations"] if isinstance(part["annotations"], list) else []
+        block["annotations"] = [
+            citation(one) if one.get("type") == _OPENAI_CITATION else one
+            for one in given
+            if isinstance(one, Mapping)
+        ]
+    return block
+
+
+def _is_sound(part: Mapping[str, Any]) -> bool:
+    """Whether a part of a standard type has what everyone who reads such a block relies on."""
+    needed = _NEEDED.get(part["type"])
+    return needed is None or isinstance(part.get(needed[0]), needed[1])
 
 
 def _said(message: AIMessage) -> list[Block]:
@@ -170,4 +197,5 @@ def _thought(thinking: Any) -> str:
     if isinstance(thinking, str):
         return thinking
     parts = thinking if isinstance(thinking, list) else []
-    return "".join(part.get("text", "") for part in parts if isinstance(part, dict))
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))

@@ -23,7 +23,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
-from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol.json_text import well_formed_value
+from sunra_integrations.protocol.json_values import Json, copied
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
@@ -97,8 +98,8 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
 def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
     """A message's `response_metadata`: who answered, how it ended, and every unknown field."""
     made: dict[str, Any] = {
-        **reply.extra,
-        **choice.extra,
+        **copied(reply.extra),
+        **copied(choice.extra),
         "model_provider": MODEL_PROVIDER,
         "model_name": reply.model,
         "finish_reason": choice.finish_reason,
@@ -193,19 +194,35 @@ def with_broken_calls(message: Message) -> Message:
     """
     told = message.additional_kwargs.get(_BROKEN)
     if not told:
-        return message
+        return _with_well_formed_calls(message)
     by_id: dict[str | None, InvalidToolCall] = {call["id"]: call for call in told}
     content = message.content
     if not isinstance(content, str):
         content = [_as_told(block, by_id) for block in content]
     known = {name: value for name, value in message.additional_kwargs.items() if name != _BROKEN}
+    return _with_well_formed_calls(
+        message.model_copy(
+            update={
+                "content": content,
+                "additional_kwargs": known,
+                "tool_calls": [call for call in message.tool_calls if call["id"] not in by_id],
+                "invalid_tool_calls": list(told),
+            }
+        )
+    )
+
+
+def _with_well_formed_calls(message: Message) -> Message:
+    """The message with text that can be encoded in its calls: core keeps halves of characters."""
+    if not message.tool_calls:
+        return message
+    calls = [
+        ToolCall({**call, "args": well_formed_value(call["args"])}) for call in message.tool_calls
+    ]
+    if calls == message.tool_calls:
+        return message
     return message.model_copy(
-        update={
-            "content": content,
-            "additional_kwargs": known,
-            "tool_calls": [call for call in message.tool_calls if call["id"] not in by_id],
-            "invalid_tool_calls": list(told),
-        }
+        update={"tool_calls": calls, "content": well_formed_value(message.content)}
     )
 
 
@@ -221,12 +238,12 @@ def tool_call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
 
 
 def invalid_tool_call(call: WireToolCall) -> InvalidToolCall:
-    """A call whose arguments are broken, with them as the model wrote them."""
+    """A call that no tool can be run for, with its arguments as the model wrote them."""
     return InvalidToolCall(
-        name=call.name,
+        name=call.name or None,
         args=call.arguments,
         id=call.id,
-        error="The arguments are no JSON object.",
+        error=call.flaw,
         type="invalid_tool_call",
     )
 
@@ -238,7 +255,13 @@ def has_parts_of_other_kinds(said: Choice | ChoiceDelta) -> bool:
 
 def _content(said: Choice | ChoiceDelta) -> str | list[str | dict[Any, Any]]:
     """Plain text, or the parts in their order where text is not all there is."""
-    return [dict(part) for part in said.parts] if has_parts_of_other_kinds(said) else said.text
+    return list(map(_part, said.parts)) if has_parts_of_other_kinds(said) else said.text
+
+
+def _part(part: Json) -> dict[Any, Any]:
+    """The part as it came, unless core could not read it: it takes any `text` for a string."""
+    odd = not isinstance(part.get("type"), str) or not isinstance(part.get("text", ""), str)
+    return {"type": "non_standard", "value": dict(part)} if odd else dict(part)
 
 
 def _as_told(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sunra_integrations.langchain import from_sunra
 from sunra_integrations.langchain.content_blocks import (
+    CALL_LIKE,
     citation,
     image_block,
     part_block,
@@ -46,6 +47,8 @@ class MessageEvents:
         self._indices: dict[str | int, int] = {}
         self._whole: dict[int, Block] = {}
         self._spoken: dict[str, list[str]] = {_TEXT: [], _REASONING: []}
+        self._beside: dict[str, Block] = {_TEXT: {}, _REASONING: {}}
+        self._annotations: list[Any] = []
 
     def events(self, chunk: Chunk) -> Iterator[MessagesData]:
         """The events that one event of the wire stands for."""
@@ -58,6 +61,8 @@ class MessageEvents:
 
     def end(self) -> Iterator[MessagesData]:
         """The events that finish every block and the message."""
+        for delta in self._streamed.rest():
+            yield from self._of_delta(delta)
         choice, reply = self._streamed.finished()
         for block in [
             *(image_block(image) for image in choice.images),
@@ -97,8 +102,9 @@ class MessageEvents:
             for part in delta.parts:
                 block = part_block(part)
                 if block is not None and block["type"] in self._spoken:
-                    kind = block["type"]
-                    yield from self._said(kind, block[kind])
+                    yield from self._said_in_a_block(block)
+                elif block is not None and block["type"] in CALL_LIKE:
+                    yield self._begin_whole({"type": "non_standard", "value": block})
                 elif block is not None:
                     yield self._begin_whole(block)
         elif delta.text:
@@ -112,6 +118,14 @@ class MessageEvents:
         if piece:
             self._spoken[kind].append(piece)
             yield _delta(self._indices[kind], {"type": f"{kind}-delta", kind: piece})
+
+    def _said_in_a_block(self, block: Block) -> Iterator[MessagesData]:
+        """Text or reasoning of a content part; what stands beside it comes with the finish."""
+        kind = block["type"]
+        beside = {name: value for name, value in block.items() if name not in {"type", kind}}
+        self._annotations += beside.pop("annotations", ())
+        self._beside[kind].update(beside)
+        yield from self._said(kind, block[kind])
 
     def _called(self, call: ToolCallDelta) -> Iterator[MessagesData]:
         if call.call_index not in self._indices:
@@ -138,7 +152,7 @@ class MessageEvents:
             return self._finished_call(key, choice)
         if key not in self._spoken:
             return self._whole[self._indices[key]]
-        block: Block = {"type": key, key: "".join(self._spoken[key])}
+        block: Block = {**self._beside[str(key)], "type": key, key: "".join(self._spoken[key])}
         if key == _REASONING:
             # also on the block: an older core drops the message's `additional_kwargs`
             extras = {
@@ -146,8 +160,8 @@ class MessageEvents:
                 "reasoning_details": list(choice.reasoning_details),
             }
             block["extras"] = {name: value for name, value in extras.items() if value}
-        if key == _TEXT and choice.annotations:
-            block["annotations"] = [citation(one) for one in choice.annotations]
+        if key == _TEXT and (choice.annotations or self._annotations):
+            block["annotations"] = [*self._annotations, *map(citation, choice.annotations)]
         return block
 
     def _finished_call(self, call_index: int, choice: Choice) -> Block:

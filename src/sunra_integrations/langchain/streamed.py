@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from langchain_core.outputs import ChatGenerationChunk
 
-from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.langchain import from_sunra
 from sunra_integrations.protocol.reply import Choice, Fold, Reply
 from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
-
-_NO_ARGUMENTS = frozenset(("null", "false"))
+from sunra_integrations.protocol.tool_call_order import NO_ARGUMENTS
 
 
 class StreamedMessage:
     """Follows the one choice that a stream's message is made of: choice 0.
 
     Another choice in the same stream was not asked for (several choices are never streamed), and
-    its text must not run into this one's.
+    its text must not run into this one's. Where there is no choice 0, the first one is the message,
+    as in a whole answer; that is known at the end, so it is shown then.
     """
 
     def __init__(self) -> None:
         self.so_far = Fold()
         """To be filled by whoever reads the stream."""
+        self._others: list[ChoiceDelta] = []  # what came of other choices before choice 0 began
         self._begun: set[int] = set()
 
     def delta(self, event: Chunk) -> ChoiceDelta | None:
@@ -34,38 +35,40 @@ class StreamedMessage:
                     if call.call_index not in self._begun:
                         return delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
                 return delta
+            if 0 not in self.so_far.begun_choices:
+                self._others.append(delta)
         return None
+
+    def rest(self) -> Iterator[ChoiceDelta]:
+        """What is still to be shown at the end: the whole choice of a server that counts from 1."""
+        answer = self.finished()[0].index
+        for delta in self._others:
+            if delta.choice_index == answer:
+                yield delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
 
     def chunk(self, event: Chunk) -> ChatGenerationChunk | None:
         """What an event adds, as a chunk; None where that is nothing to show."""
         delta = self.delta(event)
         return None if delta is None else from_sunra.chunk(delta)
 
-    def last_chunk(self) -> ChatGenerationChunk:
-        """The chunk that ends the message."""
-        return from_sunra.last_chunk(*self.finished())
+    def last_chunks(self) -> Iterator[ChatGenerationChunk]:
+        """The chunks that end the message."""
+        for delta in self.rest():
+            chunk = from_sunra.chunk(delta)
+            if chunk is not None:
+                yield chunk
+        yield from_sunra.last_chunk(*self.finished())
 
     def finished(self) -> tuple[Choice, Reply]:
-        """The choice that was followed, and the reply with that choice only.
-
-        Raises:
-            UnreadableResponse: The stream had other choices only.
-        """
+        """The choice that was followed, and the reply with that choice only."""
         reply = self.so_far.reply()
-        if reply.choice.index != 0:
-            raise UnreadableResponse(
-                f"The stream's first choice is number {reply.choice.index}, and there is no choice "
-                "0 to make a message of; what came is kept in `partial`.",
-                request_id=reply.request_id,
-                retryable=False,
-                partial=reply,
-            )
-        return reply.choice, replace(reply, choices=(reply.choice,))
+        choice = next((one for one in reply.choices if one.index == 0), reply.choice)
+        return choice, replace(reply, choices=(choice,))
 
     def _call(self, delta: ToolCallDelta) -> ToolCallDelta:
         """The piece as core can join it: a call whose arguments are `null` has none."""
         if delta.arguments and delta.call_index not in self._begun:
-            if delta.arguments.strip() in _NO_ARGUMENTS:
+            if delta.arguments.strip() in NO_ARGUMENTS:
                 return delta._replace(arguments="")
             self._begun.add(delta.call_index)
         return delta

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import Json, count
+from sunra_integrations.protocol.json_values import Json, count, objects
 
 
 def sound(extra: Json) -> AudioBlock | None:
@@ -18,9 +17,11 @@ def sound(extra: Json) -> AudioBlock | None:
         case {"data": str() as data} if data:
             try:
                 base64.b64decode(data, validate=True)
-            except binascii.Error:
+                return AudioBlock(audio=data.encode())
+            except (
+                ValueError
+            ):  # no base64, or the framework's class refuses it: it stays as it came
                 return None
-            return AudioBlock(audio=data.encode())
         case _:
             return None
 
@@ -31,26 +32,31 @@ def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], li
     others: list[Json] = []
     for part in (*choice.parts, *choice.images):
         match part:
-            case {"type": "text" | "output_text"}:
+            case {"type": "text" | "output_text", "text": str(), **more} if not more:
                 continue
-            case {"image_url": {"url": str() as url}}:
-                images.append(_image(url))
+            case {"image_url": {"url": str() as url}} if (image := _image(url)) is not None:
+                images.append(image)
             case _:
                 others.append(part)
     return images, others
 
 
-def _image(url: str) -> ImageBlock:
+def _image(url: str) -> ImageBlock | None:
+    """The image; None where the framework's class refuses the URL."""
     head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime_type = head[len("data:") : -len(";base64")]
-        return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
-    return ImageBlock(url=url)
+    try:
+        if comma and head.startswith("data:") and head.endswith(";base64"):
+            mime_type = head[len("data:") : -len(";base64")]
+            return ImageBlock(image=data.encode(), image_mimetype=mime_type or None)
+        return ImageBlock(url=url)
+    except ValueError:
+        return None
 
 
 def citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
     """The citations of URLs, each with the words it is said of where they are told."""
-    for annotation in choice.annotations:
+    of_parts = [one for part in choice.parts for one in objects(part.get("annotations"))]
+    for annotation in (*choice.annotations, *of_parts):
         match annotation:
             case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
                 yield _citation(citation, choice.text)

@@ -8,9 +8,6 @@ from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.reply import Fold
 from sunra_integrations.protocol.responses import ChoiceDelta
 
-ANSWER = 0
-"""The choice that is the answer; with `n` above 1 the others stand beside it."""
-
 
 class AnswerSoFar(Fold):
     """The sum of a stream, with what is kept of it in LlamaIndex's form.
@@ -19,6 +16,7 @@ class AnswerSoFar(Fold):
     the responses as of an error's `partial`.
 
     Attributes:
+        answer: The choice that is the answer; with `n` above 1 the others stand beside it.
         entries: The answer's tool calls by their indices, in order. An entry is frozen, so the
             responses share those that a chunk brings nothing for.
         logprobs: The answer's log probabilities.
@@ -26,13 +24,14 @@ class AnswerSoFar(Fold):
 
     def __init__(self) -> None:
         super().__init__()
+        self.answer = 0
         self.entries: dict[int, CalledTool] = {}
         self.logprobs: LogProbs = []
 
     @property
     def choice(self) -> ChoiceFold:
         """The answer, to be read until the next chunk is added."""
-        begun = self._choices.get(ANSWER)
+        begun = self._choices.get(self.answer)
         return ChoiceFold() if begun is None else begun.settled()
 
     @property
@@ -40,17 +39,30 @@ class AnswerSoFar(Fold):
         """The other choices, once all of them are finished."""
         if len(self._choices) == 1:
             return []
-        others = [index for index in sorted(self._choices) if index != ANSWER]
+        others = [index for index in sorted(self._choices) if index != self.answer]
         if any(self._choices[index].finish_reason is None for index in others):
             return []
         return [self._choices[index].choice(index) for index in others]
+
+    def takes_for_the_answer(self, index: int) -> bool:
+        """Whether this choice, just finished, is the answer of a server that counts from 1."""
+        if self.answer in self._choices or self.begun < self.choices_asked or self.unfinished:
+            return False
+        if index != min(self._choices):
+            return False
+        self.answer = index
+        self.entries = {
+            place: entry(call) for place, call in sorted(self.choice.tool_calls.items())
+        }
+        self.logprobs = logprobs(self.choice.logprobs) or []
+        return True
 
     def convert(self, delta: ChoiceDelta) -> None:
         """Takes in the calls and log probabilities in a piece of the answer that was added."""
         if delta.logprobs is not None:
             self.logprobs += logprobs(delta.logprobs) or ()
         if delta.tool_calls:
-            calls = self._choices[ANSWER].tool_calls
+            calls = self._choices[self.answer].tool_calls
             begun = len(self.entries)
             for call in delta.tool_calls:
                 self.entries[call.call_index] = entry(calls[call.call_index])

@@ -23,12 +23,12 @@ from llama_index.core.base.llms.types import (
 
 from sunra_integrations.llama_index import tool_calls
 from sunra_integrations.llama_index.answer_blocks import citations, images_and_others, sound
-from sunra_integrations.llama_index.answer_so_far import ANSWER, AnswerSoFar
+from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
 from sunra_integrations.protocol import responses, unvalidated
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import NOTHING, Json, count
+from sunra_integrations.protocol.json_values import NOTHING, Json, copied, count
 from sunra_integrations.protocol.reply import Reply
 
 _text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
@@ -85,10 +85,12 @@ def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
     """
     text, thinking = "", ""
     for delta in piece.choices:
-        if delta.choice_index == ANSWER:
+        if delta.choice_index == so_far.answer:
             text, thinking = text + delta.text, thinking + delta.reasoning
             if delta.tool_calls or delta.logprobs is not None:
                 so_far.convert(delta)
+        elif delta.finish_reason is not None and so_far.takes_for_the_answer(delta.choice_index):
+            text, thinking = so_far.choice.text, so_far.choice.reasoning
     given = _response(
         so_far,
         so_far.choice,
@@ -185,7 +187,9 @@ def _response(
     probabilities: LogProbs | None,
     delta: str | None = None,
 ) -> ChatResponse:
-    known: dict[str, Any] = {**reply.extra, **choice.extra}
+    known: dict[str, Any] = {}
+    if reply.extra or choice.extra:
+        known = {**copied(reply.extra), **copied(choice.extra)}
     if reply.usage is not None:
         known |= usage(reply.usage)
     if choice.finish_reason is not None:

@@ -16,9 +16,10 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.types import Model
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from sunra_integrations.errors import InvalidParameter, Refused, UnreadableResponse
+from sunra_integrations.protocol.json_text import read_json, read_partial_json
 from sunra_integrations.protocol.tools import function_tool, json_schema_format
 
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_-]")
@@ -83,17 +84,31 @@ def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
     _check_refusal(response)
     text = _written(response)
     try:
-        return output_cls.model_validate_json(text)
+        return _validated(output_cls, text)
     except ValidationError as error:
         begin, end = text.find("{"), text.rfind("}")
         if 0 <= begin < end and (begin or text[end + 1 :].strip()):
-            return output_cls.model_validate_json(text[begin : end + 1])
+            return _validated(output_cls, text[begin : end + 1])
         if response.additional_kwargs.get("finish_reason") != "length":
             raise
         raise UnreadableResponse(
             f"The {output_cls.__name__} was cut off by max_tokens before its JSON was whole: "
             f"{text[:300]}"
         ) from error
+
+
+def _validated(output_cls: type[Model], text: str) -> Model:
+    """The object in this JSON, which may be written as models write it: with raw line breaks."""
+    try:
+        return output_cls.model_validate_json(text)
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "json_invalid":
+            raise
+        try:
+            value = read_json(text)
+        except ValueError:
+            raise error from None
+        return output_cls.model_validate_json(to_json(value))
 
 
 class PartialObjects(Generic[Model]):
@@ -141,7 +156,7 @@ def _written(response: ChatResponse) -> str:
 
 def _fields_so_far(text: str) -> dict[str, Any]:
     try:
-        fields = from_json(_FENCE.sub("", text, count=1), allow_partial="trailing-strings")
+        fields = read_partial_json(_FENCE.sub("", text, count=1))
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}

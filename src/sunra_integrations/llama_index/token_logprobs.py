@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from llama_index.core.base.llms.types import LogProb
+from pydantic import TypeAdapter, ValidationError
 
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.json_values import Json
@@ -10,6 +13,9 @@ from sunra_integrations.protocol.json_values import Json
 LogProbs = list[list[LogProb]]
 
 _INTEGER = frozenset((int,))
+_T = TypeVar("_T")
+_number = TypeAdapter(float)
+_codes = TypeAdapter(list[int])
 _logprob_of = unvalidated.maker(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 
 
@@ -43,7 +49,16 @@ def _logprob(token: Json) -> LogProb:
         and _INTEGER.issuperset(map(type, codes))
     ):
         return _logprob_of({"token": text, "logprob": probability, "bytes": codes.copy()})
-    if not isinstance(probability, (int, float)):
-        probability = float("-inf")
-    # Converted where that is possible, and what is wrong is said where it is not.
-    return LogProb(token=str(text or ""), logprob=probability, bytes=codes or [])
+    # Converted where that is possible. What the class refuses is left out; `raw` has it as it came.
+    return LogProb(
+        token=str(text or ""),
+        logprob=_fit(_number, probability, float("-inf")),
+        bytes=_fit(_codes, codes, []),
+    )
+
+
+def _fit(adapter: TypeAdapter[_T], value: object, otherwise: _T) -> _T:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        return otherwise

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from sunra_integrations.errors import InvalidParameter, UnreadableResponse
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
+from sunra_integrations.protocol.json_text import read_partial_json, strict_json
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
@@ -153,6 +154,10 @@ def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] |
 
 
 def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> dict[str, Any]:
+    if finished is not None and not name:
+        raise UnreadableResponse(
+            f"The model made a call that names no tool. It wrote: {given!r:.300}"
+        )
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
@@ -165,7 +170,7 @@ def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> 
             f"It wrote: {given[:300]}"
         )
     try:
-        partial = from_json(given, allow_partial="trailing-strings")
+        partial = read_partial_json(given)
     except ValueError:
         return {}
     return partial if isinstance(partial, dict) else {}
@@ -182,11 +187,25 @@ def _wire_call(
             value=call_id,
             rule="a tool call carries an id",
         )
-    written = arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
-    if parse_arguments(written) == {}:
+    written = arguments if isinstance(arguments, str) else _written(arguments or {}, position)
+    parsed = parse_arguments(written)
+    if parsed == {}:
         written = "{}"  # the many spellings of no arguments; servers take only this one
+    elif parsed is not None:
+        written = strict_json(written)  # many servers parse it, and are stricter
     function = {"name": name, "arguments": written}
     return {"id": call_id, "type": "function", "function": function, **extra}
+
+
+def _written(arguments: Any, position: str) -> str:
+    try:
+        return to_json(arguments).decode()
+    except ValueError as error:
+        raise InvalidParameter(
+            f"The arguments of `{position}` cannot be written as JSON: {error}. Nothing was sent.",
+            parameter=position,
+            rule="JSON values only",
+        ) from error
 
 
 def _extra(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,23 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
     return total
 
 
+def merge(total: dict[str, Any], fields: Json) -> None:
+    """Puts unknown fields of an event, a choice or a call over those of the ones before.
+
+    Objects are merged; of anything else the last value counts, and null is not a value. The fields
+    themselves stay as they are.
+    """
+    for name, value in fields.items():
+        if value is None:
+            continue
+        before = total.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            total[name] = merged = dict(before)
+            merge(merged, value)
+        else:
+            total[name] = value
+
+
 def _goes_on(name: str, last: object, value: object) -> bool:
     match last, value:
         case (str(), str()):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic_core import from_json
-
 from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.error_body import has_error
 from sunra_integrations.protocol.failures import clean, failure_in_body
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import (
@@ -29,6 +28,7 @@ class AnswerReader:
     Args:
         message_field: Where a choice holds what it says: `delta` in a stream, else `message`.
         request_id: The answer's `x-request-id`, put on every chunk.
+        model_asked: The request's model, for an answer that names none.
         so_far: Where the chunks are added up.
     """
 
@@ -37,12 +37,14 @@ class AnswerReader:
         message_field: str = "delta",
         *,
         request_id: str | None = None,
+        model_asked: str | None = None,
         so_far: Fold | None = None,
     ) -> None:
         self._message_field = message_field
         self._request_id = request_id
         self._tool_calls: dict[int, ToolCallOrder] = {}
         self.so_far = Fold() if so_far is None else so_far
+        self.so_far.model_asked = model_asked
 
     def read(self, body: Json) -> Chunk:
         """One event of a stream, or one whole completion, as a Chunk.
@@ -98,15 +100,22 @@ class AnswerReader:
         return read_choice(choice, index, message, order.place(entries, whole=whole))
 
 
-def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
+def read_completion(
+    body: bytes, *, request_id: str | None = None, model_asked: str | None = None
+) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
+
+    Args:
+        body: The body as it came.
+        request_id: The answer's `x-request-id`.
+        model_asked: The request's model, for an answer that names none.
 
     Raises:
         SunraError: The body carries an error instead.
         UnreadableResponse: The body is no completion: not JSON, a stream, or without choices.
     """
     try:
-        value = from_json(body)
+        value = read_json(body)
     except ValueError as error:
         raise UnreadableResponse(_not_json(body, error), request_id=request_id) from error
     if not isinstance(value, dict):
@@ -115,7 +124,7 @@ def read_completion(body: bytes, *, request_id: str | None = None) -> Reply:
             f"{excerpt(body)}",
             request_id=request_id,
         )
-    reader = AnswerReader("message", request_id=request_id)
+    reader = AnswerReader("message", request_id=request_id, model_asked=model_asked)
     reader.read(value)
     if not reader.so_far.begun:
         if "choices" not in value and ("message" in value or "detail" in value):

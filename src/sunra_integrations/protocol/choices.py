@@ -8,6 +8,7 @@ from typing import Any
 from sunra_integrations.protocol.accumulation import (
     accumulated,
     join_details,
+    merge,
     text_part,
     with_joined_text,
 )
@@ -32,8 +33,15 @@ class ToolCall:
     extra: Json = field(default_factory=nothing)
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments as a dict (`{}` where there were none); None where they are broken."""
-        return parse_arguments(self.arguments)
+        """The arguments as a dict (`{}` where there were none); None where `flaw` says why."""
+        return parse_arguments(self.arguments) if self.name else None
+
+    @property
+    def flaw(self) -> str | None:
+        """Why no tool can be run for this call; None where one can."""
+        if not self.name:
+            return "The call does not name a function."
+        return None if self.parsed() is not None else "The arguments are not a JSON object."
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class ToolCallFold:
             self.name += name
         self._pieces.append(arguments)
         if extra:
-            self.extra.update(said(extra))
+            merge(self.extra, extra)
 
     def call(self) -> ToolCall:
         """The call so far."""
@@ -211,7 +219,7 @@ class ChoiceFold:
         self.annotations += delta.annotations
         self.images += delta.images
         if delta.extra:
-            self.extra.update(said(delta.extra))
+            merge(self.extra, delta.extra)
         if delta.message_extra:
             self._message_extras.append(delta.message_extra)
 
@@ -261,8 +269,3 @@ class ChoiceFold:
 def _with_own_lists(fields: Json) -> Json:
     """The fields with lists that do not grow; what is in them is the wire's and stays as it is."""
     return {n: list(value) if isinstance(value, list) else value for n, value in fields.items()}
-
-
-def said(fields: Json) -> Json:
-    """The fields that say something: null says nothing."""
-    return {name: value for name, value in fields.items() if value is not None}

@@ -1,22 +1,24 @@
 """Bytes of a streamed answer to ordered Chunks, with the proof that the answer is whole.
 
 An answer is whole when every choice that began has a finish_reason. `[DONE]` is neither needed
-(some servers never send it) nor proof (aborted streams send it bare).
+(some servers never send it) nor proof (aborted streams send it bare). Before that, a damaged line
+means that something may be missing; after it, what cannot be read is ignored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic_core import from_json
-
 from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
 from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
+from sunra_integrations.protocol.error_body import has_error
 from sunra_integrations.protocol.event_stream import (
     DEFAULT_MAX_EVENT_BYTES,
+    STRAY,
     Event,
     EventStream,
 )
+from sunra_integrations.protocol.json_text import StreamedJson
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import Chunk
@@ -29,6 +31,7 @@ class ChunkStream:
         request_id: The answer's `x-request-id`, put on every chunk.
         choices_asked: The request's `n`: a connection that breaks before all of them were seen
             has cut the answer short.
+        model_asked: The request's model, for answers that name none.
         max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
     """
@@ -38,6 +41,7 @@ class ChunkStream:
         *,
         request_id: str | None = None,
         choices_asked: int = 1,
+        model_asked: str | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         so_far: Fold | None = None,
     ) -> None:
@@ -46,8 +50,13 @@ class ChunkStream:
         self._max_bytes = max_event_bytes
         self._bytes_received = 0
         self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._reader = AnswerReader(request_id=request_id, so_far=so_far)
+        self._json = StreamedJson()
+        self._reader = AnswerReader(request_id=request_id, model_asked=model_asked, so_far=so_far)
+        self._reader.so_far.choices_asked = choices_asked
         self._repeated = RepeatedEvent(self._reader.calls_of)
+        self._damaged_before: bytes | None = (
+            None  # a line in place of which an event may be missing
+        )
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""
 
@@ -65,8 +74,8 @@ class ChunkStream:
 
         Raises:
             SunraError: The stream carries an error; `partial` holds what had arrived.
-            StreamInterrupted: An event is not readable.
-            UnreadableResponse: An event is longer than allowed.
+            StreamInterrupted: An event is damaged, and the answer was not whole before it.
+            UnreadableResponse: An event is longer than allowed, before the answer was whole.
         """
         return self._read(self._events_in(piece))
 
@@ -103,8 +112,7 @@ class ChunkStream:
             self._count(piece)
             return self._events.feed(piece)
         except UnreadableResponse as error:
-            self._keep_what_arrived(error)
-            raise
+            return self._done_unless_cut_short(error)
 
     def _count(self, piece: bytes) -> None:
         self._bytes_received += len(piece)
@@ -119,43 +127,64 @@ class ChunkStream:
         try:
             return self._events.close()
         except UnreadableResponse as error:
-            self._keep_what_arrived(error)
-            raise
+            return self._done_unless_cut_short(error)
 
-    def _keep_what_arrived(self, error: UnreadableResponse) -> None:
-        error.request_id = self._request_id
-        error.partial = self.so_far() if self._reader.so_far.begun else None
+    def _done_unless_cut_short(self, error: UnreadableResponse) -> list[Event]:
+        """Ends the reading of a whole answer at what cannot be read; raises before it is whole."""
+        if not self._whole():
+            error.request_id = self._request_id
+            error.partial = self.so_far() if self._reader.so_far.begun else None
+            raise error
+        self.done = True
+        return []
 
     def _read(self, events: list[Event]) -> Iterator[Chunk]:
         for name, data in events:
             if self.done:
                 return
-            if data == b"[DONE]":
+            if name == STRAY:
+                self._read_stray(data)
+                continue
+            if data.strip() == b"[DONE]":
                 self.done = True
                 return
-            chunk = None if name else self._repeated.read(data)
-            if chunk is None:
-                chunk = self._chunk(name, data)
-                self._repeated.learn(data, chunk)
-            else:
+            chunk = None if name or self._json.halves else self._repeated.read(data)
+            if chunk is not None:
                 self._reader.so_far.add(chunk)
-            yield chunk
+                yield chunk
+            elif (chunk := self._chunk(name, data)) is not None:
+                if self._json.read_strictly:
+                    self._repeated.learn(data, chunk)
+                yield chunk
 
-    def _chunk(self, name: str, data: bytes) -> Chunk:
+    def _read_stray(self, line: bytes) -> None:
+        """Takes note of a line that is no field, without which the answer may not be whole."""
+        if self._reader.so_far.begun:
+            self._refuse_before_the_end(f"a line is damaged: {excerpt(line)}")
+        self._damaged_before = line  # before any choice it may as well be a body of another kind
+
+    def _chunk(self, name: str, data: bytes) -> Chunk | None:
+        """What an event brings; None for a damaged one that takes nothing from the answer."""
         try:
-            body = from_json(data)
+            body = self._json.read(data)
         except ValueError as error:
-            raise self._unreadable(name, data, error) from error
+            if name == "error":
+                raise self._reader.failure(excerpt(data)) from error
+            self._refuse_before_the_end(f"an event is no JSON ({error}): {excerpt(data)}")
+            return None
         if name == "error":
             raise self._reader.failure(body, top_level=True)
         if not isinstance(body, dict):
-            raise self._interrupted(f"an event is no JSON object: {excerpt(data)}")
+            self._refuse_before_the_end(f"an event is no JSON object: {excerpt(data)}")
+            return None
+        if self._damaged_before is not None and body.get("choices") and not has_error(body):
+            self._refuse_before_the_end(f"a line is damaged: {excerpt(self._damaged_before)}")
         return self._reader.read(body)
 
-    def _unreadable(self, name: str, data: bytes, error: ValueError) -> SunraError:
-        if name == "error":
-            return self._reader.failure(excerpt(data))
-        return self._interrupted(f"an event is no JSON ({error}): {excerpt(data)}")
+    def _refuse_before_the_end(self, why: str) -> None:
+        """Raises, unless the answer is whole: a damaged tail takes nothing from it."""
+        if not self._whole():
+            raise self._interrupted(why)
 
     def _no_answer(self) -> SunraError:
         stray = self._events.stray

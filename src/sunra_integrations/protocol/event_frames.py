@@ -25,7 +25,9 @@ class Envelope(NamedTuple):
 
     choice_index: int
     said: tuple[Any, ...]
-    """The fields of the Chunk between `choices` and `raw`."""
+    """The fields of the Chunk between `choices` and `extra`."""
+    extra: Json
+    """The Chunk's unknown fields, copied for each Chunk where there are any."""
     event: Json
     """The event without its choices."""
     choice: Json
@@ -37,7 +39,7 @@ class Envelope(NamedTuple):
 def of_text(around: Around, envelope: Envelope) -> FrameReader:
     """A reader of pieces of text."""
     before, behind = around
-    index, said, event, choice, delta = envelope
+    index, said, extra, event, choice, delta = envelope
 
     def read(data: bytes) -> Chunk | None:
         if not (data.startswith(before) and data.endswith(behind)):
@@ -49,7 +51,7 @@ def of_text(around: Around, envelope: Envelope) -> FrameReader:
         if type(text) is not str or not text:
             return None
         raw = {**event, "choices": [{**choice, "delta": {**delta, "content": text}}]}
-        return Chunk._make(((ChoiceDelta(index, text),), *said, raw))
+        return Chunk._make(((ChoiceDelta(index, text),), *said, extra and {**extra}, raw))
 
     return read
 
@@ -57,7 +59,7 @@ def of_text(around: Around, envelope: Envelope) -> FrameReader:
 def of_rated_text(around: Around, envelope: Envelope) -> FrameReader:
     """A reader of pieces of text with the logprobs of their tokens, which come behind the text."""
     before, between, behind = around
-    index, said, event, choice, delta = envelope
+    index, said, extra, event, choice, delta = envelope
 
     def read(data: bytes) -> Chunk | None:
         end = data.find(between, len(before))
@@ -69,7 +71,9 @@ def of_rated_text(around: Around, envelope: Envelope) -> FrameReader:
             return None
         changed = {**choice, "delta": {**delta, "content": text}, "logprobs": logprobs}
         said_now = ChoiceDelta(index, text, logprobs=logprobs)
-        return Chunk._make(((said_now,), *said, {**event, "choices": [changed]}))
+        return Chunk._make(
+            ((said_now,), *said, extra and {**extra}, {**event, "choices": [changed]})
+        )
 
     return read
 
@@ -83,7 +87,7 @@ def of_reasoning(around: Around, envelope: Envelope, field: str) -> FrameReader:
         field: The name that the reasoning comes under.
     """
     before, behind = around
-    index, said, event, choice, delta = envelope
+    index, said, extra, event, choice, delta = envelope
 
     def read(data: bytes) -> Chunk | None:
         if not (data.startswith(before) and data.endswith(behind)):
@@ -93,7 +97,7 @@ def of_reasoning(around: Around, envelope: Envelope, field: str) -> FrameReader:
             return None
         raw = {**event, "choices": [{**choice, "delta": {**delta, field: text}}]}
         said_now = ChoiceDelta(index, reasoning=text, reasoning_field=field)
-        return Chunk._make(((said_now,), *said, raw))
+        return Chunk._make(((said_now,), *said, extra and {**extra}, raw))
 
     return read
 
@@ -113,7 +117,7 @@ def of_arguments(
         go_on: Places the piece; None where it belongs to no call that has begun.
     """
     before, behind = around
-    index, said, event, choice, delta = envelope
+    index, said, extra, event, choice, delta = envelope
 
     def read(data: bytes) -> Chunk | None:
         if not (data.startswith(before) and data.endswith(behind)):
@@ -124,7 +128,9 @@ def of_arguments(
             return None
         calls = [{**entry, "function": {"arguments": arguments}}]
         raw = {**event, "choices": [{**choice, "delta": {**delta, "tool_calls": calls}}]}
-        return Chunk._make(((ChoiceDelta(index, "", "", (placed,)),), *said, raw))
+        return Chunk._make(
+            ((ChoiceDelta(index, "", "", (placed,)),), *said, extra and {**extra}, raw)
+        )
 
     return read
 

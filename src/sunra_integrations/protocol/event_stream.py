@@ -4,6 +4,9 @@ Lines end in CR, LF or CRLF and in nothing else: U+2028 inside JSON is text. Wor
 character split between two reads is never looked at in halves. After the WHATWG event stream
 format, with one leniency: an event that the end of the stream cuts off before its blank line is
 still delivered, because servers of this family end that way.
+
+A line that the format does not know is passed on in its place as a `STRAY`: between events it is
+the remainder of a damaged one, and without any event the body is no stream.
 """
 
 from __future__ import annotations
@@ -15,7 +18,11 @@ from sunra_integrations.errors import UnreadableResponse
 DEFAULT_MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Room for a few base64 images in one event."""
 
+STRAY = "\n"
+"""The name of what is passed on for a line of no known field; no event can be named so."""
+
 _BOM = b"\xef\xbb\xbf"
+_GLUED = (b"data: {", b"data:{")
 _STRAY_LIMIT = 64 * 1024
 
 
@@ -23,7 +30,7 @@ class Event(NamedTuple):
     """One server-sent event."""
 
     name: str
-    """The `event:` field; empty where there was none."""
+    """The `event:` field; empty where there was none, `STRAY` for a line that is no field."""
     data: bytes
 
 
@@ -100,7 +107,7 @@ class EventStream:
                 self._name = ""
                 self._at_start = False
             elif data or self._at_start or len(line) > limit or not line.startswith(b"data: "):
-                self._line(line)
+                self._line(line, events)
             else:  # the first line of an event's data, and nearly always the only one
                 data.append(line[6:])
                 self._data_size = len(line) - 5
@@ -110,13 +117,13 @@ class EventStream:
         """The event left unfinished when the bytes ended, if any."""
         if self._refusal is not None:
             raise self._refusal
-        if self._unfinished:
-            self._line(self._take_unfinished())
         events: list[Event] = []
+        if self._unfinished:
+            self._line(self._take_unfinished(), events)
         self._take([b""], events)
         return events
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes, events: list[Event]) -> None:
         """Takes in a line that is not blank."""
         if len(line) > self._max_event_bytes:
             self._refuse_size()
@@ -126,23 +133,27 @@ class EventStream:
         if line.startswith(b"data:"):
             self.data_received += len(line)
             self._keep_data(line[6:] if line.startswith(b" ", 5) else line[5:])
-        elif line:
-            self._other_field(line)
+        elif line.strip():
+            self._other_field(line, events)
 
-    def _other_field(self, line: bytes) -> None:
+    def _other_field(self, line: bytes, events: list[Event]) -> None:
         field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
         match field:
-            case b"":
-                pass  # a comment
+            case _ if any(glued in line for glued in _GLUED):
+                self._keep_stray(line, events)  # a lost line end would hide an event
             case b"data":
                 self._keep_data(b"")
             case b"event":
-                self._name = value.removeprefix(b" ").decode("utf-8", "replace")
-            case b"id" | b"retry":
-                pass  # this protocol does not resume
-            case _:
+                self._name = value.decode("utf-8", "replace")
+            case b"" | b"id" | b"retry":
+                pass  # comments; and this protocol does not resume
+            case b"error" if value.startswith(b"{"):
+                # llama.cpp tells errors in this way: https://github.com/ggml-org/llama.cpp
                 self.data_received += len(line)
-                self._keep_stray(line)
+                events.append(Event("error", value))
+            case _:
+                self._keep_stray(line, events)
 
     def _keep_data(self, value: bytes) -> None:
         self._data.append(value)
@@ -165,7 +176,9 @@ class EventStream:
         self._unfinished_size = 0
         return line
 
-    def _keep_stray(self, line: bytes) -> None:
+    def _keep_stray(self, line: bytes, events: list[Event]) -> None:
+        self.data_received += len(line)
+        events.append(Event(STRAY, line))
         if self._stray_size < _STRAY_LIMIT:
             self._stray.append(line[:_STRAY_LIMIT])
             self._stray_size += len(line)

@@ -11,10 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
 from sunra_integrations import errors
 from sunra_integrations.protocol.error_body import Told, tell
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wait
 
@@ -217,6 +216,6 @@ def _page_title(response: errors.ErrorResponse) -> str:
 
 def _decode(body: bytes) -> object:
     try:
-        return from_json(body)
+        return read_json(body)
     except ValueError:
         return NOTHING

@@ -48,6 +48,13 @@ def others(given: Json, known: frozenset[str]) -> Json:
     return {name: value for name, value in given.items() if name not in known}
 
 
+def copied(value: Any) -> Any:
+    """Decoded JSON again, sharing nothing that could be changed."""
+    if isinstance(value, dict):
+        return {name: copied(item) for name, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
 def count(value: object) -> int | None:
     """A token count as an int; None where the value is no whole number, or none of 64 bits.
 

@@ -112,15 +112,13 @@ class RepeatedEvent:
 
 def _frame(data: bytes, chunk: Chunk, kind: _Kind) -> FrameReader | None:
     """A reader of events that are this one but for its pieces; None where that is not sure."""
-    around = _around(data, chunk.raw, kind.pieces)
-    if around is None:
-        return None
     of_delta = [path[len(_DELTA)] for path in kind.pieces if path[: len(_DELTA)] == _DELTA]
     of_choice = [path[len(_CHOICE)] for path in kind.pieces]
     choice = chunk.raw["choices"][0]
     envelope = Envelope(
         chunk.choices[0].choice_index,
-        chunk[1:-1],
+        chunk[1:-2],
+        chunk.extra,
         _without(chunk.raw, "choices"),
         _without(choice, *of_choice),
         _without(choice["delta"], *of_delta),
@@ -129,7 +127,8 @@ def _frame(data: bytes, chunk: Chunk, kind: _Kind) -> FrameReader | None:
     for fields in (envelope.event, envelope.choice, envelope.delta, *kind.same):
         if not all(isinstance(value, _SCALARS) for value in fields.values()):
             return None
-    return kind.reader(around, envelope)
+    around = _around(data, chunk.raw, kind.pieces)
+    return None if around is None else kind.reader(around, envelope)
 
 
 def _around(data: bytes, event: Json, pieces: tuple[_Path, ...]) -> Around | None:

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCall, nothing, said
+from sunra_integrations.protocol.accumulation import merge
+from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCall, nothing
 from sunra_integrations.protocol.json_values import NOTHING, Json
 from sunra_integrations.protocol.responses import Chunk, Usage
 
@@ -56,12 +57,17 @@ class Fold:
 
     Attributes:
         usage: The latest usage.
+        model_asked: The request's model: it stands in where the answer names none, because tools
+            that count usage count it by the model's name.
+        choices_asked: The request's `n`.
         request_id: The answer's.
         extra: Unknown top-level fields.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.model_asked: str | None = None
+        self.choices_asked = 1
         self.request_id: str | None = None
         self.extra: dict[str, Any] = {}
         self._choices: dict[int, ChoiceFold] = {}
@@ -79,6 +85,11 @@ class Fold:
     def begun(self) -> int:
         """How many choices have begun."""
         return len(self._choices)
+
+    @property
+    def begun_choices(self) -> Collection[int]:
+        """The indices of the choices that have begun."""
+        return self._choices.keys()
 
     def add(self, chunk: Chunk) -> None:
         """Takes in one chunk."""
@@ -99,14 +110,14 @@ class Fold:
         if usage is not None:
             self.usage = usage  # cumulative where repeated: the last one counts
         if extra:
-            self.extra.update(said(extra))
+            merge(self.extra, extra)
 
     def reply(self, raw: Json = NOTHING) -> Reply:
         """What has come so far, as a Reply; `raw` is the completion it was read from."""
         return Reply(
             tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
             self._id,
-            self._model,
+            self._model or self.model_asked,
             self._created,
             self._fingerprint,
             self.usage,

@@ -198,7 +198,7 @@ def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
 
 
 def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
-    shown = repr(value)
+    shown = _shown(value)
     if len(shown) > _SHOWN_VALUE:
         shown = f"{shown[:_SHOWN_VALUE]}…"
     return InvalidParameter(
@@ -207,6 +207,13 @@ def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:
         value=value,
         rule=rule,
     )
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
 
 
 def _carries_file(message: Message) -> bool:

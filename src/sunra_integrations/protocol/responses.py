@@ -11,16 +11,17 @@ unstreamed answers cannot be understood differently.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, others, text
 
 _CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "error")
 )
-_CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "error"))
+_CHOICE_FIELDS = frozenset(
+    ("index", "delta", "message", "finish_reason", "logprobs", "error", "usage")
+)
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
-_TEXT_PARTS = ("text", "output_text")  # no set: a type that is a list could not be looked up
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
@@ -239,7 +240,7 @@ def _logprobs(choice: Json) -> Json | None:
 def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
     """The whole event as a `Chunk`, given its choices."""
     get = event.get
-    usage = get("usage")
+    usage = get("usage") or _usage_in_a_choice(get("choices"))
     return Chunk(
         choices,
         text(get("id")),
@@ -253,16 +254,39 @@ def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | 
     )
 
 
+def _usage_in_a_choice(choices: object) -> object:
+    """Where Moonshot's streams have it: in the choice that ends the answer."""
+    if type(choices) is list:
+        for choice in reversed(choices):
+            if type(choice) is dict and "usage" in choice:
+                return choice["usage"]
+    return None
+
+
 def _content_parts(content: object) -> tuple[Json, ...]:
-    """Content given as a list; bare strings in it become text parts."""
+    """Content given as a list, or as its only part; text in it becomes text parts."""
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
         return ()
-    return objects([{"type": "text", "text": p} if isinstance(p, str) else p for p in content])
+    return objects([_content_part(part) for part in content])
+
+
+def _content_part(part: Any) -> Any:
+    match part:
+        case str():
+            return {"type": "text", "text": part}
+        case {"text": str(), "type": None | "output_text"}:
+            return {**part, "type": "text"}
+        case {"text": str()} if "type" not in part:
+            return {**part, "type": "text"}
+        case _:
+            return part
 
 
 def _text_of_part(part: Json) -> str:
     value = part.get("text")
-    return value if isinstance(value, str) and part.get("type") in _TEXT_PARTS else ""
+    return value if isinstance(value, str) and part.get("type") == "text" else ""
 
 
 def _reasoning(message: Json, details: tuple[Json, ...]) -> tuple[str, str | None]:

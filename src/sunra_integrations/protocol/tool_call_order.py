@@ -17,15 +17,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from sunra_integrations.protocol.brackets import Brackets
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, others, text
 from sunra_integrations.protocol.responses import ToolCallDelta
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
 _GOING_ON = frozenset(("index", "type", "function"))
-_NO_ARGUMENTS = frozenset(("", "null", "false"))
+NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
+"""What servers send for a call without arguments; PHP writes an empty object as `[]`."""
 
 
 class _Piece(NamedTuple):
@@ -152,12 +154,12 @@ def arguments_alone(entry: Json) -> str | None:
 def parse_arguments(arguments: str) -> dict[str, Any] | None:
     """A call's arguments as a dict; None where they are no JSON object.
 
-    Nothing, `null` and `false` are what servers send for a call without arguments.
+    There are none in what servers send for a call without arguments (`NO_ARGUMENTS`).
     """
-    if arguments.strip() in _NO_ARGUMENTS:
+    if arguments.strip() in NO_ARGUMENTS:
         return {}
     try:
-        value = from_json(arguments)
+        value = read_json(arguments)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -199,7 +201,7 @@ def _complete(call: _Call) -> bool:
     if not call.brackets.closed:
         return False
     try:
-        return isinstance(from_json("".join(call.arguments)), dict)
+        return isinstance(read_json("".join(call.arguments)), dict)
     except ValueError:
         return False
 

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from inspect import isasyncgen
 
 import httpx
-from pydantic_core import from_json
 
 from sunra_integrations.errors import TimedOut, UnreadableResponse
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.transport.bounds import Bounded
 from sunra_integrations.transport.patience import Patience
 
@@ -143,7 +143,7 @@ def _raise_unless_complete(fault: Exception, body: bytearray) -> None:
     if isinstance(fault, httpx.DecodingError):
         raise fault
     try:
-        from_json(body)
+        read_json(bytes(body))
     except ValueError:
         raise fault from fault.__cause__
 

@@ -77,6 +77,7 @@ class _Client:
         return ChunkStream(
             request_id=_request_id(response),
             choices_asked=request.n or 1,
+            model_asked=request.model,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
         )
@@ -127,7 +128,9 @@ class SunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), model_asked=request.model
+            )
 
     def stream(
         self,
@@ -242,7 +245,9 @@ class AsyncSunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return read_completion(content, request_id=_request_id(response))
+            return read_completion(
+                content, request_id=_request_id(response), model_asked=request.model
+            )
 
     async def stream(
         self,

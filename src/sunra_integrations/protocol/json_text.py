@@ -1,0 +1,253 @@
+r"""JSON as models and servers write it: one policy for bodies, events and tool arguments.
+
+Nearly all of it is valid, so pydantic-core reads first. What only the frameworks' own readers take
+(`json.loads(…, strict=False)`) is read too:
+
+- raw control characters in a string, as models write them in tool arguments;
+- half of a surrogate pair (`"\ud83d"`), which is valid JSON but not text: it cannot be encoded.
+  Two halves that a stream brings in two events are joined, any other half becomes U+FFFD;
+- a byte order mark, and UTF-16 or UTF-32, before or of a whole body.
+
+NaN and Infinity are numbers, the last of two equal keys counts, and an integer may have 4,300
+digits, for both readers. Nesting beyond pydantic-core's limit is refused by both: whatever copies,
+prints or stores such a value later would run into Python's recursion limit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from sunra_integrations.protocol.json_values import NOTHING, objects
+
+DEEPEST = 201
+"""Levels of values within values that pydantic-core reads; more are refused."""
+
+Path = tuple[object, ...]
+"""A choice's index, and the names from its delta down to a value."""
+_OF_A_DELTA = len(("choice", "field"))
+
+_HALF = re.compile("[\ud800-\udfff]")
+_FIRST_HALF = re.compile("[\ud800-\udbff]\\Z")
+_REPLACEMENT = "\ufffd"
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?"?', re.DOTALL)
+_UNFIT = re.compile(
+    r"(?P<fit>\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|(?P<half>\\u[dD][89a-fA-F]\w\w)"
+    r"|(?P<escape>\\.)|(?P<control>[\x00-\x1f])",
+    re.DOTALL,
+)
+
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
+
+_WHOLE = frozenset(("id", "type", "format", "role", "name", "index"))
+"""Strings of these names are repeated from event to event, or brought whole."""
+_CONTINUED: Mapping[str, frozenset[str]] = {
+    "content": frozenset(("text",)),
+    "tool_calls": frozenset(("arguments",)),
+    "reasoning_details": frozenset(("text", "summary", "data")),
+    "annotations": frozenset(),
+    "images": frozenset(),
+}
+"""The strings that go on within lists of a delta; of unknown fields, all but `_WHOLE` may."""
+
+
+def read_json(data: bytes | str) -> Any:
+    """The value that this JSON stands for.
+
+    Raises:
+        ValueError: It is not valid JSON by this module's policy.
+    """
+    try:
+        return from_json(data)
+    except (ValueError, TypeError) as error:  # TypeError: half a surrogate pair in a str
+        return well_formed_value(_leniently_read(data, error))
+
+
+def read_partial_json(
+    text: str, *, trailing_strings: Literal["trailing-strings"] | bool = "trailing-strings"
+) -> Any:
+    """The value of JSON that may be cut off anywhere, as far as it has come.
+
+    Args:
+        text: The JSON so far.
+        trailing_strings: As pydantic-core's `allow_partial`: whether a string that is cut off is
+            kept ("trailing-strings") or left out (True).
+
+    Raises:
+        ValueError: It is not the beginning of valid JSON.
+    """
+    try:
+        return from_json(text, allow_partial=trailing_strings)
+    except (ValueError, TypeError):
+        return from_json(strict_json(text), allow_partial=trailing_strings)
+
+
+def strict_json(text: str) -> str:
+    """The same JSON for readers that are strict: what this module tolerates is written as escapes.
+
+    Text that is not JSON is changed inside its quotes at most.
+    """
+    return _STRING.sub(_strict_string, well_formed(text))
+
+
+def well_formed(text: str) -> str:
+    """The text with the halves of surrogate pairs joined, or replaced by U+FFFD where one lacks."""
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def well_formed_value(value: Any) -> Any:
+    """The value with every text in it `well_formed`."""
+    match value:
+        case str():
+            return well_formed(value)
+        case dict():
+            return {well_formed(name): well_formed_value(item) for name, item in value.items()}
+        case list():
+            return [well_formed_value(item) for item in value]
+        case _:
+            return value
+
+
+class StreamedJson:
+    """Reads the events of one stream, and joins surrogate pairs that are split between two events.
+
+    Half of a pair at the end of a text is held back until the text goes on, or until its choice is
+    finished.
+    """
+
+    def __init__(self) -> None:
+        self.halves: dict[Path, str] = {}
+        """What is held back: the next event may complete it."""
+        self.read_strictly = False
+        """Whether the last event was valid as it came, so that nothing in it was changed."""
+
+    def read(self, data: bytes) -> Any:
+        """The value of one event.
+
+        Raises:
+            ValueError: It is not valid JSON.
+        """
+        self.read_strictly = False
+        try:
+            value = from_json(data)
+        except ValueError as error:
+            value = _leniently_read(data, error)
+        else:
+            if not self.halves:
+                self.read_strictly = True
+                return value
+        if isinstance(value, dict):
+            self._join(value)
+        return well_formed_value(value)
+
+    def _join(self, event: dict[str, Any]) -> None:
+        for place, choice in enumerate(objects(event.get("choices"))):
+            given = choice.get("index")
+            index = given if type(given) is int else place
+            delta = choice.get("delta")
+            delta = delta if isinstance(delta, dict) else {}
+            for name, value in delta.items():
+                delta[name] = self._continued(value, (index, name))
+            if choice.get("finish_reason"):
+                self._finish(index, delta)
+            if delta:
+                choice["delta"] = delta  # type: ignore[index]  # decoded just now, so a dict
+
+    def _continued(self, value: Any, path: Path) -> Any:
+        """The value with the half held back for its place, without one at its own end."""
+        match value:
+            case str() if _goes_on(path):
+                text = self.halves.pop(path, "") + value
+                if _FIRST_HALF.search(text):
+                    self.halves[path] = text[-1]
+                    return text[:-1]
+                return text
+            case dict():
+                return {name: self._continued(one, (*path, name)) for name, one in value.items()}
+            case list():
+                return [self._continued(one, (*path, _identity(one))) for one in value]
+            case _:
+                return value
+
+    def _finish(self, index: int, delta: dict[str, Any]) -> None:
+        """Nothing completes the halves of this choice any more.
+
+        Only those of texts are shown: JSON or base64 that ends in one is broken as it is.
+        """
+        for path in [path for path in self.halves if path[0] == index]:
+            del self.halves[path]
+            name = str(path[1])
+            before = delta.get(name)
+            if len(path) > _OF_A_DELTA and (name != "content" or path[_OF_A_DELTA] != "text"):
+                continue
+            if isinstance(before, list):
+                delta[name] = [*before, {"type": "text", "text": _REPLACEMENT}]
+            elif isinstance(before or "", str):
+                delta[name] = (before or "") + _REPLACEMENT
+
+
+def _goes_on(path: Path) -> bool:
+    """Whether the text in this place of a delta is continued by the next event's."""
+    _, field, *_, name = *path, path[-1]
+    continued = _CONTINUED.get(str(field)) if len(path) > _OF_A_DELTA else None
+    return name not in _WHOLE if continued is None else name in continued
+
+
+def _identity(item: Any) -> object:
+    """What tells an element of a list from the others in the events of a stream."""
+    given = item if isinstance(item, dict) else NOTHING
+    for name in ("index", "id"):
+        if isinstance(given.get(name), int | str):
+            return given[name]
+    kind = None if "function" in given else given.get("type")  # calls name theirs only once
+    return kind if isinstance(kind, str) else None
+
+
+def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
+    """The value as the frameworks read it; halves of surrogate pairs are left in it.
+
+    Raises:
+        ValueError: They do not take it either. It says what pydantic-core found wrong.
+    """
+    try:
+        value = json.loads(data, strict=False)
+    except ValueError:
+        raise ValueError(str(refusal)) from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deeper(value, DEEPEST):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level, deep = [value], 0
+    while level and deep <= levels:
+        deep += 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return deep > levels
+
+
+def _strict_string(string: re.Match[str]) -> str:
+    return _UNFIT.sub(_strict_character, string.group())
+
+
+def _strict_character(found: re.Match[str]) -> str:
+    match found.lastgroup:
+        case "half":
+            return "\\ufffd"
+        case "control":
+            return f"\\u{ord(found.group()):04x}"
+        case _:
+            return found.group()
