@@ -100,7 +100,7 @@ def test_a_huge_event_in_small_pieces_is_read_in_linear_time():
 
 def test_an_event_beyond_the_limit_is_refused():
     body = Body([b"data: " + b"x" * MIB] * 4)
-    with pytest.raises(UnreadableResponse, match="max_event_bytes"):
+    with pytest.raises(UnreadableResponse, match="max_response_bytes"):
         list(client(body, max_response_bytes=2 * MIB).stream(ASKED))
 
 

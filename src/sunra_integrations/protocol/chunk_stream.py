@@ -47,8 +47,7 @@ class ChunkStream:
     ) -> None:
         self._request_id = request_id
         self._choices_asked = choices_asked
-        self._max_bytes = max_event_bytes
-        self._bytes_received = 0
+        self._max_bytes = self._bytes_left = max_event_bytes
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._json = StreamedJson()
         self._reader = AnswerReader(request_id=request_id, model_asked=model_asked, so_far=so_far)
@@ -77,6 +76,9 @@ class ChunkStream:
             StreamInterrupted: An event is damaged, and the answer was not whole before it.
             UnreadableResponse: An event is longer than allowed, before the answer was whole.
         """
+        self._bytes_left -= len(piece)
+        if self._bytes_left < 0:
+            return self._read_to_the_limit(piece)
         return self._read(self._events_in(piece))
 
     def close(self, broken_by: SunraError | None = None) -> Iterator[Chunk]:
@@ -109,19 +111,19 @@ class ChunkStream:
 
     def _events_in(self, piece: bytes) -> list[Event]:
         try:
-            self._count(piece)
             return self._events.feed(piece)
         except UnreadableResponse as error:
             return self._done_unless_cut_short(error)
 
-    def _count(self, piece: bytes) -> None:
-        self._bytes_received += len(piece)
-        if self._bytes_received > self._max_bytes:
-            raise UnreadableResponse(
+    def _read_to_the_limit(self, piece: bytes) -> Iterator[Chunk]:
+        yield from self._read(self._events_in(piece[: self._bytes_left]))
+        if not self.done:
+            too_long = UnreadableResponse(
                 f"The stream is longer than {self._max_bytes:,} bytes; "
                 "raise `max_response_bytes` if answers of that size are expected.",
                 retryable=False,
             )
+            self._done_unless_cut_short(too_long)
 
     def _last_events(self) -> list[Event]:
         try:

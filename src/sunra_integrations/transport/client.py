@@ -114,12 +114,12 @@ class SunraClient(_Client):
         post = Post.of(self.settings, request, stream=False, headers=headers)
         patience = self._patience()
         try:
-            return self._create(post, patience)
+            return self._create(request, post, patience)
         except BaseException:  # Ctrl-C may have come between any two steps
             connections.give_up(patience)
             raise
 
-    def _create(self, post: Post, patience: Patience) -> Reply:
+    def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
         with closing(self._open(post, patience)) as response:
             try:
                 content = body.whole(response, self.settings.max_response_bytes, patience)
