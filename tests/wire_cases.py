@@ -96,6 +96,8 @@ STREAMS: dict[str, Seen | Fails] = {
     "content_parts_with_an_image": Seen("See: done"),
     "unknown_keys_anywhere": HELLO,
     "two_choices_in_one_event": Seen("A"),
+    "two_deltas_of_one_choice_in_one_event": HELLO,
+    "a_call_in_two_deltas_of_one_event": called(ADD, text="Hello"),
     "choices_interleaved": Seen("a1a2"),
     "finish_reason_never_seen_before": Seen("Hello", "eos_token"),
     "finish_reason_with_the_last_text": Seen("Hello", "length"),

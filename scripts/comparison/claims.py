@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from sunra_integrations.sandbox import Http, Sandbox, sse
+from pydantic import BaseModel
+
+from sunra_integrations.sandbox import Http, Message, Sandbox, sse
 
 Make = Callable[..., Any]
 """Makes a model; takes fields of its own over those that point it at the sandbox."""
@@ -105,6 +107,30 @@ def in_loops(ask: Callable[[], Coroutine[Any, Any, object]], sandbox: Sandbox) -
     sent = len(sandbox.requests)
     told = f"failed: {', '.join(failed)}" if failed else "none failed"
     return Seen(not failed and sent == _LOOPS, f"{sent} sent in {_LOOPS} loops; {told}")
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    roles: list[str]
+
+
+def cut_off(request: Mapping[str, Any]) -> Message:
+    """A `Person` that `max_tokens` cut off, as a tool call where the request asks for one."""
+    written = '{"name": "Ada", "roles": ["author", "engin'
+    if not request.get("tools"):
+        return Message({"role": "assistant", "content": written}, "length")
+    function = {"name": request["tools"][0]["function"]["name"], "arguments": written}
+    call = {"id": "c1", "type": "function", "function": function}
+    return Message({"role": "assistant", "content": None, "tool_calls": [call]}, "length")
+
+
+def raises_when_cut_off(ask: Callable[[], object], sandbox: Sandbox) -> Seen:
+    """Held where an answer that `max_tokens` cut off raises; a refused request shows nothing."""
+    sandbox.answer_with(cut_off)
+    seen = raises(ask)
+    return Seen(seen.held and sandbox.requests[-1].status == 200, seen.what)  # noqa: PLR2004
 
 
 def recorded_stream(name: str) -> Http:

@@ -14,10 +14,12 @@ from scripts.comparison.claims import (
     Claim,
     Contestant,
     Make,
+    Person,
     Seen,
     in_loops,
     maker,
     raises,
+    raises_when_cut_off,
     recorded_answer,
     recorded_stream,
 )
@@ -51,6 +53,10 @@ def _streamed(model: Any) -> AIMessage:
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
     sandbox.next(recorded_stream("ended_without_finish_reason"))
     return raises(lambda: _streamed(make()).content)
+
+
+def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    return raises_when_cut_off(lambda: make().with_structured_output(Person).invoke("Ada"), sandbox)
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
@@ -151,6 +157,11 @@ CLAIMS = (
         "A stream that was cut off is an error",
         _cut_off,
         f"{_TRAPS}::test_trap_errors_inside_streams_of_no_type",
+    ),
+    Claim(
+        "A structured answer cut off by the limit is an error",
+        _structured_cut_off,
+        "tests/langchain/test_structured_output.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
         "An error with status 200 is raised, with its words",

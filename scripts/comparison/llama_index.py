@@ -6,16 +6,19 @@ import pickle
 from functools import partial
 
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 
 from scripts.comparison.claims import (
     Claim,
     Contestant,
     Make,
+    Person,
     Seen,
     in_loops,
     maker,
     raises,
+    raises_when_cut_off,
     recorded_answer,
     recorded_stream,
 )
@@ -62,6 +65,12 @@ def _tools() -> list[FunctionTool]:
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
     sandbox.next(recorded_stream("ended_without_finish_reason"))
     return raises(lambda: list(make().stream_chat(_ASKED))[-1].message.content)
+
+
+def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
+    return raises_when_cut_off(
+        lambda: make().structured_predict(Person, PromptTemplate("Ada")), sandbox
+    )
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
@@ -179,6 +188,11 @@ CLAIMS = (
         "A stream that was cut off is an error",
         _cut_off,
         f"{_SUITE}/failures.py::test_a_stream_that_breaks_off_is_an_error",
+    ),
+    Claim(
+        "A structured answer cut off by the limit is an error",
+        _structured_cut_off,
+        "tests/llama_index/test_structured.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
         "An error with status 200 is raised, with its words",

@@ -20,7 +20,8 @@
     ├─ ConnectionFailed         no answer: DNS, TCP, TLS, proxy, or a reset before the headers
     ├─ TimedOut                 no answer in time; .phase is connect, read, write, pool or total
     ├─ UnreadableResponse       a 2xx came, but what it carried is no answer
-    │  └─ StreamInterrupted     an answer began and never finished; .partial holds what came
+    │  ├─ StreamInterrupted     an answer began and never finished; .partial holds what came
+    │  └─ ResponseTruncated     a limit or filter cut the structured answer off; .text holds it
     └─ Refused                  the model declined to answer; .refusal holds its words
 
 Each carries what is known of `status`, `code`, `request_id`, `retryable`, `retry_after`,
@@ -52,6 +53,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "Refused",
+    "ResponseTruncated",
     "ServerFailed",
     "StreamInterrupted",
     "SunraError",
@@ -247,6 +249,36 @@ class UnreadableResponse(SunraError):
 
 class StreamInterrupted(UnreadableResponse):
     """An answer began and never finished; `partial` is the Reply of what had arrived."""
+
+
+class ResponseTruncated(UnreadableResponse):
+    """A structured answer was cut off by a limit or a filter, so it is not given as an object.
+
+    A limit or a filter is not retryable: the same request meets it again.
+
+    Args:
+        message: What cut the answer off, and how to get all of it.
+        finish_reason: The reason as the server sent it; None if it sent none.
+        text: The JSON as far as it was received, or the arguments of the tool call.
+        usage: The token counts as the server sent them, if it did.
+        **known: What every `SunraError` takes.
+    """
+
+    default_retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        finish_reason: str | None = None,
+        text: str = "",
+        usage: Mapping[str, Any] | None = None,
+        **known: Any,
+    ) -> None:
+        super().__init__(message, **known)
+        self.finish_reason = finish_reason
+        self.text = text
+        self.usage = usage
 
 
 class Refused(SunraError):

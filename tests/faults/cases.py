@@ -32,7 +32,7 @@ class Fault:
         bound: The longest it may take beyond the waits the server asks for, in words.
         says: Words the error's message has.
         partial: The text that had arrived, kept with the error of a streamed call.
-        only: `plain` or `streamed`, where a fault is of one kind of call.
+        only: `plain`, `streamed` or `structured`, where a fault is of one kind of call.
         waits: The waits between attempts that are told by the server.
         total: The `total_timeout` of the call.
         base_url: Where the call goes instead of the server, which then sees nothing of it.
@@ -363,10 +363,36 @@ STREAMS: dict[str, Fault] = {
     "nothing but [DONE]": streamed(chunks(b"data: [DONE]\n\n"), outcome=errors.UnreadableResponse),
 }
 
+
+def structured(written: str | None, reason: str, outcome: str | type[errors.SunraError]) -> Fault:
+    """An answer of a given schema, whole or streamed, that ended for this reason."""
+    said = {"role": "assistant", "content": written}
+    ended = {"index": 0, "finish_reason": reason}
+    whole = {"id": "gen-1", "choices": [{**ended, "message": said}]}
+    event = {"id": "gen-1", "choices": [{**ended, "delta": said}]}
+    acts = by_kind(
+        answer(200, json.dumps(whole).encode()),
+        chunks(b"data: " + json.dumps(event).encode() + b"\n\ndata: [DONE]\n\n"),
+    )
+    return Fault((acts,), outcome, only="structured")
+
+
+WORDS = '{"words": "Hello"}'
+CUT = errors.ResponseTruncated
+
+STRUCTURED: dict[str, Fault] = {
+    "cut off by the limit (`length`)": structured('{"words": "Hel', "length", CUT),
+    "cut off by a filter (`content_filter`)": structured('{"words": "Hel', "content_filter", CUT),
+    "no content, and `length`": structured(None, "length", CUT),
+    "half an object with a finish_reason never seen before": structured(WORDS[:9], "odd", CUT),
+    "a whole object with a finish_reason never seen before": structured(WORDS, "odd", "Hello"),
+}
+
 FAULTS: dict[str, dict[str, Fault]] = {
     "Statuses": STATUSES,
     "Waits that the server asks for": WAITS,
     "Connections": CONNECTIONS,
     "Answers": ANSWERS,
     "Streams": STREAMS,
+    "Structured answers": STRUCTURED,
 }

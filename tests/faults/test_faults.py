@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
@@ -74,6 +76,45 @@ def llama_index_async_streamed(server):
     return asyncio.run(call())
 
 
+class Words(BaseModel):
+    """What the structured answers hold."""
+
+    words: str
+
+
+PROMPT = PromptTemplate("Hi")
+
+
+def langchain_structured(server):
+    return langchain(server).with_structured_output(Words).invoke("Hi").words
+
+
+def langchain_structured_stream(server):
+    return list(langchain(server).with_structured_output(Words).stream("Hi"))[-1].words
+
+
+def langchain_async_structured(server):
+    async def call():
+        return (await langchain(server).with_structured_output(Words).ainvoke("Hi")).words
+
+    return asyncio.run(call())
+
+
+def llama_index_structured(server):
+    return llama_index(server).structured_predict(Words, PROMPT).words
+
+
+def llama_index_structured_stream(server):
+    return list(llama_index(server).stream_structured_predict(Words, PROMPT))[-1].words
+
+
+def llama_index_async_structured(server):
+    async def call():
+        return (await llama_index(server).astructured_predict(Words, PROMPT)).words
+
+    return asyncio.run(call())
+
+
 READERS = {
     "plain": [langchain_plain, langchain_async, llama_index_plain, llama_index_async],
     "streamed": [
@@ -81,6 +122,14 @@ READERS = {
         langchain_async_streamed,
         llama_index_streamed,
         llama_index_async_streamed,
+    ],
+    "structured": [
+        langchain_structured,
+        langchain_structured_stream,
+        langchain_async_structured,
+        llama_index_structured,
+        llama_index_structured_stream,
+        llama_index_async_structured,
     ],
 }
 
@@ -118,7 +167,7 @@ READINGS = [
     pytest.param(fault, kind, reader, library, id=f"{name}-{reader.__name__}-{library}")
     for name, fault in CASES.items()
     for kind, readers in READERS.items()
-    if fault.only in {None, kind}
+    if fault.only == kind or (fault.only is None and kind != "structured")
     for reader in readers
     for library in (["httpx", "aiohttp"] if "async" in reader.__name__ else ["httpx"])
 ]

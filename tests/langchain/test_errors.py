@@ -37,6 +37,7 @@ LANGCHAIN: dict[str, type[Exception]] = {
     "TimedOut": core.ModelTimeoutError,
     "UnreadableResponse": core.ModelAPIError,
     "StreamInterrupted": core.ModelAPIError,
+    "ResponseTruncated": core.ModelAPIError,
     "Refused": core.ModelRefusalError,
 }
 CORE = sorted(set(errors.__all__) - {"ErrorResponse"})

@@ -14,6 +14,7 @@ from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from pydantic import BaseModel
 
 from sunra_integrations.langchain import generation_chunks
+from sunra_integrations.langchain.broken_calls import MessageChunk
 from sunra_integrations.langchain.generation_chunks import generation_chunk, validated
 from sunra_integrations.protocol import unvalidated
 
@@ -101,7 +102,7 @@ def test_the_shortcut_is_taken_with_the_installed_langchain_core():
 
 @given(VALUES)
 def test_where_langchain_core_is_not_as_known_validation_makes_the_same(values):
-    slow = unvalidated.validated(AIMessageChunk)
+    slow = unvalidated.validated(MessageChunk)
     with (
         patch.dict(generation_chunks._message, dict.fromkeys(generation_chunks._message, slow)),
         patch.object(generation_chunks, "_generation", unvalidated.validated(ChatGenerationChunk)),

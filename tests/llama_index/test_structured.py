@@ -9,9 +9,14 @@ from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, ValidationError
 
-from sunra_integrations.errors import InvalidParameter, Refused, UnreadableResponse
-from tests.llama_index.answers import call, said, streamed, streamed_into
-from tests.recorded_transport import Body
+from sunra_integrations.errors import (
+    InvalidParameter,
+    Refused,
+    ResponseTruncated,
+    UnreadableResponse,
+)
+from tests.llama_index.answers import USAGE, call, said, streamed, streamed_into
+from tests.recorded_transport import Answer, Body
 
 
 class Verse(BaseModel):
@@ -235,3 +240,132 @@ def test_a_chat_prompt_can_be_given(line) -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be {how}."), ("user", "A song.")])
     assert told.llm.structured_predict(Song, prompt, how="brief") == EXPECTED
     assert told.sent["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+class Loose(BaseModel):
+    """Anything with a title, or nothing."""
+
+    title: str = ""
+
+
+# text: what of it is valid JSON of the class
+CUTS = {
+    "within a string": '{"title": "a", "verses": [{"words": "la',
+    "behind a nested object": '{"title": "a", "verses": [{"words": "la"}',
+    "within the second nested object": '{"title": "a", "verses": [{"words": "la"}, {"words": "l',
+    "behind words": 'Here: {"title": "a", "verses": [{"words": "la"}], ',
+    "within a fence": '```json\n{"title": "a", "verses": [{"words": "la"}',
+    "before it began": "",
+    "at a whole object": SONG,
+}
+
+
+def cut(mode: PydanticProgramMode, text: str, reason: str) -> list[Answer]:
+    """A whole answer and a streamed one, both cut off."""
+    if mode is not PydanticProgramMode.FUNCTION or not text:
+        parts = [text[:9], text[9:]] if text else [{"reasoning": "Hm."}]
+        return [said(text or None, finish_reason=reason), streamed(*parts, finish_reason=reason)]
+    pieces = [
+        {"tool_calls": [call("c1", "Song", text[:9], index=0)]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": text[9:]}}]},
+    ]
+    whole = said(None, tool_calls=[call("c1", "Song", text)], finish_reason=reason)
+    return [whole, streamed(*pieces, finish_reason=reason)]
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("kind", [Song, Loose])
+async def test_an_answer_that_was_cut_off_is_an_error(line, kind, name, mode, reason) -> None:
+    whole, flowing = cut(mode, CUTS[name], reason)
+    one = line(whole, pydantic_program_mode=mode).llm
+    many = line(flowing, pydantic_program_mode=mode).llm
+    errors = []
+    for ask in (
+        lambda: one.structured_predict(kind, PROMPT, topic="rain"),
+        lambda: one.as_structured_llm(kind).chat(ASKED),
+        lambda: one.as_structured_llm(kind).complete("A song."),
+        lambda: list(many.stream_structured_predict(kind, PROMPT, topic="rain")),
+        lambda: list(many.as_structured_llm(kind).stream_chat(ASKED)),
+        lambda: list(many.as_structured_llm(kind).stream_complete("A song.")),
+    ):
+        with pytest.raises(ResponseTruncated) as raised:
+            ask()
+        errors.append(raised.value)
+    structured = many.as_structured_llm(kind)
+    for awaited in (
+        one.astructured_predict(kind, PROMPT, topic="rain"),
+        one.as_structured_llm(kind).achat(ASKED),
+        one.as_structured_llm(kind).acomplete("A song."),
+        _collected(many.astream_structured_predict(kind, PROMPT, topic="rain")),
+        _collected(structured.astream_chat(ASKED)),
+        _collected(structured.astream_complete("A song.")),
+    ):
+        with pytest.raises(ResponseTruncated) as raised:
+            await awaited
+        errors.append(raised.value)
+    for error in errors:
+        assert (error.finish_reason, error.text) == (reason, CUTS[name])
+        assert {**USAGE, **error.usage} == error.usage
+        assert error.partial.choice.finish_reason == reason
+
+
+async def _collected(opening):
+    return [one async for one in await opening]
+
+
+LISTS = {
+    "cut off": '[{"title": "a"}, {"title": "b',
+    "cut off behind an object": '[{"title": "a"}, {"title": "b"}',
+    "cut off behind words": 'Here are two: [{"title": "a"}, {"title": "b',
+    "two objects, one cut off": '{"title": "a"}\n{"title": "b',
+}
+
+
+@pytest.mark.parametrize("reason", ["length", "stop", "odd"])
+@pytest.mark.parametrize("name", LISTS)
+def test_the_first_of_several_objects_is_not_the_answer(line, name, reason) -> None:
+    expected = {"length": ResponseTruncated, "stop": ValidationError, "odd": ResponseTruncated}
+    llm = line(said(LISTS[name], finish_reason=reason)).llm
+    with pytest.raises(expected[reason]):
+        llm.structured_predict(Loose, PROMPT, topic="rain")
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "tool_use", "odd"])
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_whole_answer_with_another_finish_reason_is_an_object(line, mode, reason) -> None:
+    whole, flowing = cut(mode, SONG, reason)
+    llm = line(whole, pydantic_program_mode=mode).llm
+    assert llm.structured_predict(Song, PROMPT, topic="rain") == EXPECTED
+    streaming = line(flowing, pydantic_program_mode=mode).llm
+    *_, last = streaming.stream_structured_predict(Song, PROMPT, topic="rain")
+    assert last == EXPECTED
+
+
+def test_no_json_at_all_is_no_truncation(line) -> None:
+    with pytest.raises(ValidationError):
+        line(said("La la la.", finish_reason="odd")).llm.structured_predict(Song, PROMPT, topic="r")
+
+
+def test_brackets_in_the_words_around_an_object_do_no_harm(line) -> None:
+    llm = line(said(f"As agreed [1]: {SONG} (see {{above}})")).llm
+    with pytest.raises(ValidationError):
+        llm.structured_predict(Song, PROMPT, topic="rain")
+    llm = line(said(f"As agreed [1]: {SONG} (see [2])")).llm
+    assert llm.structured_predict(Song, PROMPT, topic="rain") == EXPECTED
+
+
+def test_partial_objects_leave_unfinished_strings_out(line) -> None:
+    pieces = ['{"title": "a so', 'ng", "verses": [{"words": "l', 'a"}, {"words": "', 'la"}]}']
+    llm = line(streamed(*pieces)).llm
+    seen = [
+        (one.title, [dict(verse).get("words") for verse in one.verses or ()])
+        for one in llm.stream_structured_predict(Song, PROMPT, topic="rain")
+    ]
+    assert seen[:4] == [
+        (None, []),
+        ("a song", [None]),
+        ("a song", ["la", None]),
+        ("a song", ["la", "la"]),
+    ]

@@ -13,8 +13,8 @@ from pydantic_core import from_json
 from sunra_integrations.protocol.json_text import (
     DEEPEST,
     StreamedJson,
+    finished_fields,
     read_json,
-    read_partial_json,
     strict_json,
     well_formed,
 )
@@ -99,19 +99,17 @@ def test_strict_json_says_the_same_and_every_parser_reads_it(text, ascii_only):
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
+    ("written", "fields"),
     [
-        ('{"a": "b\nc", "d": "e', {"a": "b\nc", "d": "e"}),
-        ('{"a": "b\nc', {"a": "b\nc"}),
+        ('{"a": "b\nc", "d": "e', {"a": "b\nc"}),
+        ('{"a": "b\nc', {}),
         (r'{"a": "\ud83e x", "b": [1, ', {"a": "\ufffd x", "b": [1]}),
+        ("[1, 2", {}),
+        ("not JSON", {}),
     ],
 )
-def test_unfinished_json_is_read_as_far_as_it_has_come(written, value):
-    assert read_partial_json(written) == value
-
-
-def test_unfinished_strings_can_be_left_out():
-    assert read_partial_json('{"a": "b\nc", "d": "e', trailing_strings=True) == {"a": "b\nc"}
+def test_of_an_unfinished_object_the_finished_fields_are_read(written, fields):
+    assert finished_fields(written) == fields
 
 
 def events(field: str, *texts: str, finish: bool = True) -> list[object]:

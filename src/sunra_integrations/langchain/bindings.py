@@ -140,14 +140,18 @@ class Bindings(Calls):
             include_raw: Answer with a dict of `raw`, `parsed` and `parsing_error` instead.
             strict: Ask that the answer keep to the schema, which is made strict-valid for it; None
                 leaves it to the server.
-            **kwargs: Other parameters of the call.
+            **kwargs: Other parameters of the call. `tools` are offered beside the schema, and an
+                answer that calls one of them instead is None. `tool_choice` wins over the one
+                that `function_calling` makes; None sends none.
 
         Raises:
             InvalidParameter: The schema, method or a parameter cannot be used.
             Refused: When called: the model declined, and `refusal` holds its words.
+            ResponseTruncated: When called: the answer was cut off, such as by `max_tokens`, and
+                `text` holds what was received. A stream ends in it.
         """
         to_sunra.call_parameters(kwargs)
-        model = self.bind(**bound_parameters(schema, method, strict), **kwargs)
+        model = self.bind(**bound_parameters(schema, method, strict, kwargs))
         parser = answer_parser(schema, method)
         return with_raw(model, parser) if include_raw else model | parser
 

@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils.utils import LC_ID_PREFIX
 
@@ -67,12 +67,6 @@ class Calls(Description):
         asked = body.get("n", kwargs.get("n", self.n))
         return isinstance(asked, int) and asked > 1
 
-    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _with_broken_calls(super()._generate_with_cache(*args, **kwargs))
-
-    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
-        return _with_broken_calls(await super()._agenerate_with_cache(*args, **kwargs))
-
     @_with_its_signature
     def _generate(
         self,
@@ -113,8 +107,7 @@ class Calls(Description):
             )
             with closing(events):
                 for event in events:
-                    chunk = streamed.chunk(event)
-                    if chunk is not None:
+                    for chunk in streamed.chunks(event):
                         if run_manager is not None:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -137,8 +130,7 @@ class Calls(Description):
             events = client.stream(request, headers=_headers(kwargs), so_far=streamed.so_far)
             async with aclosing(events):
                 async for event in events:
-                    chunk = streamed.chunk(event)
-                    if chunk is not None:
+                    for chunk in streamed.chunks(event):
                         if run_manager is not None:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -207,17 +199,6 @@ class Calls(Description):
 
     def _async_client(self) -> transport.AsyncSunraClient:
         return transport.AsyncSunraClient(self._settings(), http_client=self.http_async_client)
-
-
-def _with_broken_calls(result: ChatResult) -> ChatResult:
-    """The result of a call that core may have streamed, with calls cut off told as such.
-
-    Without this an agent whose answer was streamed would run a call with half its arguments.
-    """
-    for generation in result.generations:
-        if isinstance(generation.message, AIMessage):
-            generation.message = from_sunra.with_broken_calls(generation.message)
-    return result
 
 
 def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -71,10 +71,8 @@ class ChatSunra(Bindings, Configuration):
             print(chunk.text, end="")
         ```
 
-        Who adds chunks up by hand passes the sum through
-        `sunra_integrations.langchain.with_broken_calls`, which moves tool calls that were cut off
-        to `invalid_tool_calls`: langchain-core mends them while adding. `invoke`, agents and
-        `stream_events(version="v3")` need no such step.
+        Chunks add up with `+`. A tool call that was cut off is among the `invalid_tool_calls` of
+        the sum.
 
     Async:
         ```python

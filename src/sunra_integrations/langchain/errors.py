@@ -22,7 +22,8 @@ asks `is_retryable`, which here says what `retryable` says::
     ├─ ConnectionFailed              ConnectionFailed          ModelConnectionError
     ├─ TimedOut                      TimedOut                  ModelTimeoutError
     ├─ UnreadableResponse            UnreadableResponse        ModelAPIError
-    │  └─ StreamInterrupted          StreamInterrupted
+    │  ├─ StreamInterrupted          StreamInterrupted
+    │  └─ ResponseTruncated          ResponseTruncated
     └─ Refused                       Refused                   ModelRefusalError
 """
 
@@ -51,6 +52,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "Refused",
+    "ResponseTruncated",
     "ServerFailed",
     "StreamInterrupted",
     "TimedOut",
@@ -147,6 +149,10 @@ class StreamInterrupted(UnreadableResponse, errors.StreamInterrupted):
     """An answer began and never finished; `partial` is the Reply of what had arrived."""
 
 
+class ResponseTruncated(UnreadableResponse, errors.ResponseTruncated):
+    """A structured answer was cut off by a limit or a filter, so it is not given as an object."""
+
+
 class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):
     """The model declined to answer; `refusal` holds its words."""
 
@@ -171,6 +177,7 @@ _TWINS: dict[type[errors.SunraError], type[ChatSunraError]] = {
     errors.TimedOut: TimedOut,
     errors.UnreadableResponse: UnreadableResponse,
     errors.StreamInterrupted: StreamInterrupted,
+    errors.ResponseTruncated: ResponseTruncated,
     errors.Refused: Refused,
 }
 

@@ -8,8 +8,7 @@ chunk, read from the Reply that the stream adds up to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -20,10 +19,14 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from sunra_integrations.langchain.broken_calls import (
+    BROKEN,
+    MessageChunk,
+    with_broken_calls,
+)
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
-from sunra_integrations.protocol.json_text import well_formed_value
 from sunra_integrations.protocol.json_values import Json, copied
 from sunra_integrations.protocol.reply import Choice, Reply
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
@@ -45,8 +48,6 @@ __all__ = [
 MODEL_PROVIDER = "sunra"
 """Who answered, in `response_metadata["model_provider"]` and in traces."""
 
-Message = TypeVar("Message", bound=AIMessage)
-
 REASONING_KEYS = ("reasoning_content", "reasoning")
 """Where `additional_kwargs` may hold reasoning in words: ours and LangChain's convention first."""
 
@@ -54,9 +55,6 @@ REASONING_FIELD = "reasoning_field"
 """Where `additional_kwargs` say under which name the wire brought it, to be replayed under."""
 
 _REASONING = REASONING_KEYS[0]
-
-_BROKEN = "invalid_tool_calls"
-"""Where the last chunk of a stream tells, within `additional_kwargs`, which calls are broken."""
 
 
 def result(reply: Reply) -> ChatResult:
@@ -161,7 +159,7 @@ def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
 def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
     """The chunk that ends a streamed message, with all that is said once.
 
-    Broken calls are told here too, because core mends them; see `with_broken_calls`.
+    Broken calls are listed here too, because core repairs them while adding; see `broken_calls`.
     """
     _, broken = _tool_calls(choice)
     response_metadata = metadata(choice, reply)
@@ -170,59 +168,16 @@ def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
         rest = {k: v for k, v in choice.logprobs.items() if k not in lists and v is not None}
         if rest:
             response_metadata["logprobs"] = rest
+    kind = MessageChunk if broken else AIMessageChunk  # alone, it must become an AIMessage
     return ChatGenerationChunk(
-        message=AIMessageChunk(
+        message=kind(
             content="",
-            additional_kwargs={**said_once(choice), **({_BROKEN: broken} if broken else {})},
+            additional_kwargs={**said_once(choice), **({BROKEN: broken} if broken else {})},
             usage_metadata=usage(reply.usage),
             response_metadata=response_metadata,
             chunk_position="last",
         ),
         generation_info=_generation_info(choice),
-    )
-
-
-def with_broken_calls(message: Message) -> Message:
-    """The message with the calls its stream told to be broken among its `invalid_tool_calls`.
-
-    `invoke`, agents and v3 streams do this themselves. For a sum of `stream()` chunks it is to be
-    asked for: while core adds chunks up, it mends arguments that were cut off, and a call which
-    lacks half its arguments would pass for a whole one.
-
-    Args:
-        message: A message, or the sum of a stream's chunks.
-    """
-    told = message.additional_kwargs.get(_BROKEN)
-    if not told:
-        return _with_well_formed_calls(message)
-    by_id: dict[str | None, InvalidToolCall] = {call["id"]: call for call in told}
-    content = message.content
-    if not isinstance(content, str):
-        content = [_as_told(block, by_id) for block in content]
-    known = {name: value for name, value in message.additional_kwargs.items() if name != _BROKEN}
-    return _with_well_formed_calls(
-        message.model_copy(
-            update={
-                "content": content,
-                "additional_kwargs": known,
-                "tool_calls": [call for call in message.tool_calls if call["id"] not in by_id],
-                "invalid_tool_calls": list(told),
-            }
-        )
-    )
-
-
-def _with_well_formed_calls(message: Message) -> Message:
-    """The message with text that can be encoded in its calls: core keeps halves of characters."""
-    if not message.tool_calls:
-        return message
-    calls = [
-        ToolCall({**call, "args": well_formed_value(call["args"])}) for call in message.tool_calls
-    ]
-    if calls == message.tool_calls:
-        return message
-    return message.model_copy(
-        update={"tool_calls": calls, "content": well_formed_value(message.content)}
     )
 
 
@@ -262,14 +217,6 @@ def _part(part: Json) -> dict[Any, Any]:
     """The part as it came, unless core could not read it: it takes any `text` for a string."""
     odd = not isinstance(part.get("type"), str) or not isinstance(part.get("text", ""), str)
     return {"type": "non_standard", "value": dict(part)} if odd else dict(part)
-
-
-def _as_told(
-    block: str | dict[Any, Any], broken: Mapping[str | None, InvalidToolCall]
-) -> str | dict[Any, Any]:
-    if isinstance(block, dict) and block.get("type") == "tool_call" and block.get("id") in broken:
-        return {**broken[block.get("id")]}
-    return block
 
 
 def _tool_calls(choice: Choice) -> tuple[list[ToolCall], list[InvalidToolCall]]:

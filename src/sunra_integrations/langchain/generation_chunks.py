@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from langchain_core.messages import AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
+from langchain_core.messages import InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGenerationChunk
 
+from sunra_integrations.langchain.broken_calls import MessageChunk
 from sunra_integrations.protocol import unvalidated
 
 Content = str | list[str | dict[Any, Any]]
@@ -30,7 +31,7 @@ def validated(
         fields["additional_kwargs"] = additional_kwargs
     if tool_call_chunks:
         fields["tool_call_chunks"] = tool_call_chunks
-    return ChatGenerationChunk(message=AIMessageChunk(**fields))
+    return ChatGenerationChunk(message=MessageChunk(**fields))
 
 
 def generation_chunk(
@@ -97,9 +98,9 @@ _NO_KWARGS: dict[str, Any] = {"additional_kwargs": {}}
 _NO_PIECES: dict[str, Any] = {name: [] for name in _PIECES}
 
 
-def _message_maker(*, kwargs: bool, pieces: bool) -> Callable[..., AIMessageChunk]:
+def _message_maker(*, kwargs: bool, pieces: bool) -> Callable[..., MessageChunk]:
     return unvalidated.maker(
-        AIMessageChunk,
+        MessageChunk,
         {**_SAID, **(_KWARGS if kwargs else {}), **(_PIECES if pieces else {})},
         empty={**({} if kwargs else _NO_KWARGS), **({} if pieces else _NO_PIECES)},
         # On plain text their work is none but to read the pieces of calls, as `_call` and

@@ -19,7 +19,7 @@ from sunra_integrations.langchain.content_blocks import (
     refusal_block,
 )
 from sunra_integrations.langchain.streamed import StreamedMessage
-from sunra_integrations.protocol.reply import Choice
+from sunra_integrations.protocol.reply import Choice, ToolCall
 from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -52,11 +52,10 @@ class MessageEvents:
 
     def events(self, chunk: Chunk) -> Iterator[MessagesData]:
         """The events that one event of the wire stands for."""
-        delta = self._streamed.delta(chunk)
         if not self._started:
             self._started = True
             yield self._start(chunk)
-        if delta is not None:
+        for delta in self._streamed.deltas(chunk):
             yield from self._of_delta(delta)
 
     def end(self) -> Iterator[MessagesData]:
@@ -73,8 +72,10 @@ class MessageEvents:
             yield self._begin(_REASONING, {"type": "reasoning", "reasoning": ""})
         if choice.annotations and _TEXT not in self._indices:
             yield self._begin(_TEXT, {"type": "text", "text": ""})
+        calls = self._finished_calls(choice)
         for key, index in self._indices.items():
-            yield _event("content-block-finish", index=index, content=self._finished(key, choice))
+            block = calls[key] if isinstance(key, int) else self._finished(key, choice)
+            yield _event("content-block-finish", index=index, content=block)
         metadata = from_sunra.metadata(choice, reply)
         if choice.logprobs is not None:
             metadata["logprobs"] = dict(choice.logprobs)
@@ -147,9 +148,7 @@ class MessageEvents:
         placeholder: Block = {"value": {}} if block["type"] == "non_standard" else {}
         return self._begin(f"whole {len(self._indices)}", {**light, **placeholder})
 
-    def _finished(self, key: str | int, choice: Choice) -> Block:
-        if isinstance(key, int):
-            return self._finished_call(key, choice)
+    def _finished(self, key: str, choice: Choice) -> Block:
         if key not in self._spoken:
             return self._whole[self._indices[key]]
         block: Block = {**self._beside[str(key)], "type": key, key: "".join(self._spoken[key])}
@@ -164,15 +163,18 @@ class MessageEvents:
             block["annotations"] = [*self._annotations, *map(citation, choice.annotations)]
         return block
 
-    def _finished_call(self, call_index: int, choice: Choice) -> Block:
-        """The whole call; a choice holds its calls in the order of their indices."""
+    def _finished_calls(self, choice: Choice) -> dict[int, Block]:
+        """The whole calls by index; a choice holds its calls in the order of their indices."""
         begun = sorted(key for key in self._indices if isinstance(key, int))
-        call = choice.tool_calls[begun.index(call_index)]
-        arguments = call.parsed()
-        if arguments is None:
-            return {**from_sunra.invalid_tool_call(call)}
-        block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}
-        return {**block, "extras": dict(call.extra)} if call.extra else block
+        return dict(zip(begun, map(_called, choice.tool_calls), strict=True))
+
+
+def _called(call: ToolCall) -> Block:
+    arguments = call.parsed()
+    if arguments is None:
+        return {**from_sunra.invalid_tool_call(call)}
+    block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}
+    return {**block, "extras": dict(call.extra)} if call.extra else block
 
 
 def _event(name: str, **fields: Any) -> MessagesData:

@@ -27,17 +27,18 @@ class StreamedMessage:
         self._others: list[ChoiceDelta] = []  # what came of other choices before choice 0 began
         self._begun: set[int] = set()
 
-    def delta(self, event: Chunk) -> ChoiceDelta | None:
-        """What an event adds to the choice that is followed; None where that is nothing."""
+    def deltas(self, event: Chunk) -> Iterator[ChoiceDelta]:
+        """What an event adds to the choice that is followed, which may be there several times."""
         for delta in event.choices:
             if delta.choice_index == 0:
                 for call in delta.tool_calls:
                     if call.call_index not in self._begun:
-                        return delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
-                return delta
-            if 0 not in self.so_far.begun_choices:
+                        yield delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
+                        break
+                else:
+                    yield delta
+            elif 0 not in self.so_far.begun_choices:
                 self._others.append(delta)
-        return None
 
     def rest(self) -> Iterator[ChoiceDelta]:
         """What is still to be shown at the end: the whole choice of a server that counts from 1."""
@@ -46,10 +47,12 @@ class StreamedMessage:
             if delta.choice_index == answer:
                 yield delta._replace(tool_calls=tuple(map(self._call, delta.tool_calls)))
 
-    def chunk(self, event: Chunk) -> ChatGenerationChunk | None:
-        """What an event adds, as a chunk; None where that is nothing to show."""
-        delta = self.delta(event)
-        return None if delta is None else from_sunra.chunk(delta)
+    def chunks(self, event: Chunk) -> Iterator[ChatGenerationChunk]:
+        """What an event adds, as chunks."""
+        for delta in self.deltas(event):
+            chunk = from_sunra.chunk(delta)
+            if chunk is not None:
+                yield chunk
 
     def last_chunks(self) -> Iterator[ChatGenerationChunk]:
         """The chunks that end the message."""

@@ -19,7 +19,6 @@ from pydantic import BaseModel
 
 from sunra_integrations.llama_index.configuration import SunraConfiguration
 from sunra_integrations.llama_index.observed import dispatcher, observed, observed_stream
-from sunra_integrations.llama_index.streams import amapped, mapped
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
     parsed,
@@ -56,7 +55,7 @@ class StructuredPrediction(SunraConfiguration):
 
         Raises:
             Refused: The model declined to answer.
-            UnreadableResponse: The answer was cut off before the object was whole.
+            ResponseTruncated: The answer was cut off, such as by `max_tokens`; `text` holds it.
             pydantic.ValidationError: The model wrote something else.
             SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
         """
@@ -168,7 +167,7 @@ class StructuredPrediction(SunraConfiguration):
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
         stream = self.stream_chat(messages, **kwargs)
-        return mapped(PartialObjects(output_cls).read, stream)
+        return PartialObjects(output_cls).each(stream)
 
     async def _structured_astream_call(
         self,
@@ -183,7 +182,7 @@ class StructuredPrediction(SunraConfiguration):
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
         stream = await self.astream_chat(messages, **kwargs)
-        return amapped(PartialObjects(output_cls).read, stream)
+        return PartialObjects(output_cls).aeach(stream)
 
     def _structured_call(
         self,

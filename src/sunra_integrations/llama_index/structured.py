@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from typing import Any, Generic
 
 from llama_index.core.base.llms.types import (
@@ -18,8 +19,10 @@ from llama_index.core.types import Model
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from sunra_integrations.errors import InvalidParameter, Refused, UnreadableResponse
-from sunra_integrations.protocol.json_text import read_json, read_partial_json
+from sunra_integrations.errors import InvalidParameter, Refused, ResponseTruncated
+from sunra_integrations.llama_index.tool_calls import truncation
+from sunra_integrations.protocol.finish_reasons import is_truncated
+from sunra_integrations.protocol.json_text import finished_fields, read_json
 from sunra_integrations.protocol.tools import function_tool, json_schema_format
 
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_-]")
@@ -78,23 +81,20 @@ def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
 
     Raises:
         Refused: The model declined to answer.
-        UnreadableResponse: The answer was cut off before its JSON was whole.
+        ResponseTruncated: The answer was cut off.
         pydantic.ValidationError: What it wrote is no such object.
     """
     _check_refusal(response)
     text = _written(response)
+    if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_whole(text)):
+        raise truncation(response, output_cls.__name__)
     try:
         return _validated(output_cls, text)
-    except ValidationError as error:
-        begin, end = text.find("{"), text.rfind("}")
-        if 0 <= begin < end and (begin or text[end + 1 :].strip()):
-            return _validated(output_cls, text[begin : end + 1])
-        if response.additional_kwargs.get("finish_reason") != "length":
+    except ValidationError:
+        between = _without_words(text)
+        if between == text:
             raise
-        raise UnreadableResponse(
-            f"The {output_cls.__name__} was cut off by max_tokens before its JSON was whole: "
-            f"{text[:300]}"
-        ) from error
+        return _validated(output_cls, between)
 
 
 def _validated(output_cls: type[Model], text: str) -> Model:
@@ -122,20 +122,51 @@ class PartialObjects(Generic[Model]):
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls = output_cls
         self._flexible = create_flexible_model(output_cls)
+        self._cut_off: ResponseTruncated | None = None
 
-    def read(self, response: ChatResponse) -> Model | FlexibleModel:
-        """The object so far; whole, and of the class itself, once the answer is finished.
+    def each(
+        self, stream: Generator[ChatResponse, None, None]
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        """The object in a stream, again and again as it grows; closing closes the stream.
 
         Raises:
             As `parsed` does, once the answer is finished.
         """
+        with closing(stream):
+            for response in stream:
+                latest = self._read(response)
+                if latest is not None:
+                    yield latest
+        self._end()
+
+    async def aeach(
+        self, stream: AsyncGenerator[ChatResponse, None]
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        """As `each`, for an async stream."""
+        async with aclosing(stream):
+            async for response in stream:
+                latest = self._read(response)
+                if latest is not None:
+                    yield latest
+        self._end()
+
+    def _read(self, response: ChatResponse) -> Model | FlexibleModel | None:
+        """The object so far; whole once the answer is finished, None if it was cut off."""
         if response.additional_kwargs.get("finish_reason") is not None:
-            return parsed(response, self._output_cls)
-        fields = _fields_so_far(_written(response))
+            try:
+                return parsed(response, self._output_cls)
+            except ResponseTruncated as error:  # raised at the end, when token counts are known
+                self._cut_off = error
+                return None
+        fields = finished_fields(_FENCE.sub("", _written(response), count=1))
         try:
             return self._output_cls.model_validate(fields)
         except ValidationError:
             return self._flexible.model_validate(fields)
+
+    def _end(self) -> None:
+        if self._cut_off is not None:
+            raise self._cut_off
 
 
 def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
@@ -154,12 +185,27 @@ def _written(response: ChatResponse) -> str:
     return response.message.content or ""
 
 
-def _fields_so_far(text: str) -> dict[str, Any]:
+def _without_words(text: str) -> str:
+    """The object between words, if there is one.
+
+    Brackets that the words leave open are those of a list, or of a second object, that was cut off:
+    then its first object is not the answer.
+    """
+    begin, end = text.find("{"), text.rfind("}") + 1
+    if not 0 <= begin < end:
+        return text
+    words = text[:begin] + text[end:]
+    is_closed = words.count("[") == words.count("]") and words.count("{") == words.count("}")
+    return text[begin:end] if is_closed else text
+
+
+def _is_whole(text: str) -> bool:
+    """Whether the JSON in a text is valid as it stands; a text without any has nothing to lack."""
     try:
-        fields = read_partial_json(_FENCE.sub("", text, count=1))
+        read_json(_without_words(text))
     except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
+        return "{" not in text
+    return True
 
 
 def _check_refusal(response: ChatResponse) -> None:

@@ -16,7 +16,7 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
-from sunra_integrations.llama_index import to_sunra, tool_calls
+from sunra_integrations.llama_index import programs, to_sunra, tool_calls
 from sunra_integrations.llama_index.configuration import SunraConfiguration
 from sunra_integrations.llama_index.observed import observed
 from sunra_integrations.llama_index.streams import amapped, mapped
@@ -67,7 +67,10 @@ class ToolCalling(SunraConfiguration):
             tool_required,
             **kwargs,
         )
-        return stream if allow_parallel_tool_calls else mapped(tool_calls.first_call_only, stream)
+        if not allow_parallel_tool_calls:
+            stream = mapped(tool_calls.first_call_only, stream)
+        asked = programs.asked_class(tools)
+        return stream if asked is None else programs.checked(stream, asked)
 
     async def astream_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,
@@ -89,7 +92,10 @@ class ToolCalling(SunraConfiguration):
             tool_required,
             **kwargs,
         )
-        return stream if allow_parallel_tool_calls else amapped(tool_calls.first_call_only, stream)
+        if not allow_parallel_tool_calls:
+            stream = amapped(tool_calls.first_call_only, stream)
+        asked = programs.asked_class(tools)
+        return stream if asked is None else programs.achecked(stream, asked)
 
     def get_tool_calls_from_response(
         self,
@@ -106,6 +112,7 @@ class ToolCalling(SunraConfiguration):
 
         Raises:
             ValueError: There is no call, and `error_on_no_tool_call` is set.
+            ResponseTruncated: The answer was cut off within a call, or before a required one.
             UnreadableResponse: The answer is finished and a call's arguments are no JSON object.
         """
         return tool_calls.selections(response, error_on_no_tool_call=error_on_no_tool_call)
@@ -145,8 +152,11 @@ class ToolCalling(SunraConfiguration):
     def _validate_chat_with_tools_response(
         self,
         response: ChatResponse,
-        tools: Sequence[BaseTool],  # noqa: ARG002 - the framework's signature
+        tools: Sequence[BaseTool],
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,  # noqa: ARG002 - the framework's signature
     ) -> ChatResponse:
+        asked = programs.asked_class(tools)
+        if asked is not None:
+            programs.check(response, asked)
         return response if allow_parallel_tool_calls else tool_calls.first_call_only(response)

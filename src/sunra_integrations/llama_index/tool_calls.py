@@ -14,11 +14,13 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
-from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from sunra_integrations.errors import InvalidParameter, ResponseTruncated, UnreadableResponse
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
-from sunra_integrations.protocol.json_text import read_partial_json, strict_json
+from sunra_integrations.protocol.finish_reasons import is_cut_before, is_truncated
+from sunra_integrations.protocol.json_text import finished_fields, strict_json
 from sunra_integrations.protocol.tool_call_order import parse_arguments
+from sunra_integrations.protocol.truncation import truncated
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
 
@@ -113,18 +115,53 @@ def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[T
 
     Raises:
         ValueError: There is no call, and `error_on_no_tool_call` is set.
+        ResponseTruncated: The answer was cut off within a call, or before a required one.
         UnreadableResponse: The answer is finished and a call's arguments are no JSON object.
     """
     calls = list(_calls(response.message))
     if not calls and error_on_no_tool_call:
+        if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: True):
+            raise truncation(response, "tool call")
         raise ValueError(
             f"The model called no tool. It answered: {response.message.content or '(nothing)'}"
         )
-    finished = response.additional_kwargs.get("finish_reason")
     return [
-        ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=_kwargs(name, given, finished))
-        for call_id, name, given in calls
+        ToolSelection(
+            tool_id=call_id,
+            tool_name=name,
+            tool_kwargs=_kwargs(response, name, given, is_last=place == len(calls)),
+        )
+        for place, (call_id, name, given) in enumerate(calls, 1)
     ]
+
+
+def written_arguments(response: ChatResponse) -> list[str]:
+    """The arguments of each call of a response, as the model wrote them."""
+    return [_text(given) for _, _, given in _calls(response.message)]
+
+
+def truncation(response: ChatResponse, what: str) -> ResponseTruncated:
+    """The error for a response that was cut off.
+
+    Args:
+        response: The response.
+        what: What was asked for, such as the name of a class.
+    """
+    known = response.additional_kwargs
+    raw = _as_mapping(response.raw)
+    return truncated(
+        what,
+        known.get("finish_reason"),
+        text=response.message.content or "",
+        usage=raw.get("usage"),
+        calls=tuple(
+            ToolCall(call_id, name, _text(given))
+            for call_id, name, given in _calls(response.message)
+        ),
+        model=raw.get("model"),
+        reply_id=raw.get("id"),
+        request_id=known.get("request_id"),
+    )
 
 
 def first_call_only(response: ChatResponse) -> ChatResponse:
@@ -153,7 +190,10 @@ def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] |
         yield written.get("id") or "", function.get("name") or "", function.get("arguments") or ""
 
 
-def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> dict[str, Any]:
+def _kwargs(
+    response: ChatResponse, name: str, given: Mapping[str, Any] | str, *, is_last: bool
+) -> dict[str, Any]:
+    finished = response.additional_kwargs.get("finish_reason")
     if finished is not None and not name:
         raise UnreadableResponse(
             f"The model made a call that names no tool. It wrote: {given!r:.300}"
@@ -161,19 +201,21 @@ def _kwargs(name: str, given: Mapping[str, Any] | str, finished: str | None) -> 
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
-    if whole is not None:
+    missing = is_last and is_cut_before(given, finished)
+    if whole is not None and not missing:
         return whole
-    if finished is not None:
-        cut = " They were cut off by max_tokens." if finished == "length" else ""
-        raise UnreadableResponse(
-            f"The model called {name!r} with arguments that are no JSON object.{cut} "
-            f"It wrote: {given[:300]}"
-        )
-    try:
-        partial = read_partial_json(given)
-    except ValueError:
-        return {}
-    return partial if isinstance(partial, dict) else {}
+    if finished is None:
+        return finished_fields(given)
+    if is_truncated(finished, lambda: True):
+        raise truncation(response, f"call of {name!r}")
+    raise UnreadableResponse(
+        f"The model called {name!r} with arguments that are not a JSON object. "
+        f"It wrote: {given[:300]}"
+    )
+
+
+def _text(given: Mapping[str, Any] | str) -> str:
+    return given if isinstance(given, str) else to_json(given).decode()
 
 
 def _wire_call(

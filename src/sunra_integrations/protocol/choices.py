@@ -12,6 +12,7 @@ from sunra_integrations.protocol.accumulation import (
     text_part,
     with_joined_text,
 )
+from sunra_integrations.protocol.finish_reasons import is_cut_before
 from sunra_integrations.protocol.json_values import NOTHING, Json
 from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
 from sunra_integrations.protocol.tool_call_order import parse_arguments
@@ -31,16 +32,20 @@ class ToolCall:
     arguments: str
     """The arguments exactly as the model wrote them; see `parsed`."""
     extra: Json = field(default_factory=nothing)
+    cut_off: bool = False
+    """The answer was cut off before the arguments began."""
 
     def parsed(self) -> dict[str, Any] | None:
         """The arguments as a dict (`{}` where there were none); None where `flaw` says why."""
-        return parse_arguments(self.arguments) if self.name else None
+        return parse_arguments(self.arguments) if self.name and not self.cut_off else None
 
     @property
     def flaw(self) -> str | None:
         """Why no tool can be run for this call; None where one can."""
         if not self.name:
             return "The call does not name a function."
+        if self.cut_off:
+            return "The answer was cut off before the arguments."
         return None if self.parsed() is not None else "The arguments are not a JSON object."
 
 
@@ -97,10 +102,10 @@ class ToolCallFold:
         if extra:
             merge(self.extra, extra)
 
-    def call(self) -> ToolCall:
+    def call(self, *, cut_off: bool = False) -> ToolCall:
         """The call so far."""
         extra = dict(self.extra) if self.extra else NOTHING
-        return ToolCall(self.id, self.name, self.arguments, extra)
+        return ToolCall(self.id, self.name, self.arguments, extra, cut_off)
 
 
 class ChoiceFold:
@@ -197,7 +202,7 @@ class ChoiceFold:
             index,
             self.text,
             self.reasoning,
-            tuple(self.tool_calls[i].call() for i in sorted(self.tool_calls)),
+            self._calls() if self.tool_calls else (),
             self.finish_reason,
             None if self.logprobs is None else _with_own_lists(self.logprobs),
             self.refusal,
@@ -209,6 +214,11 @@ class ChoiceFold:
             self.message_extra or NOTHING,
             self.reasoning_field,
         )
+
+    def _calls(self) -> tuple[ToolCall, ...]:
+        *before, last = (self.tool_calls[index] for index in sorted(self.tool_calls))
+        cut_off = is_cut_before(last.arguments, self.finish_reason)
+        return (*(one.call() for one in before), last.call(cut_off=cut_off))
 
     def _add_rarities(self, delta: ChoiceDelta) -> None:
         self._unsettled = True

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -67,23 +67,22 @@ def read_json(data: bytes | str) -> Any:
         return well_formed_value(_leniently_read(data, error))
 
 
-def read_partial_json(
-    text: str, *, trailing_strings: Literal["trailing-strings"] | bool = "trailing-strings"
-) -> Any:
-    """The value of JSON that may be cut off anywhere, as far as it has come.
+def finished_fields(text: str) -> dict[str, Any]:
+    """The fields so far of a JSON object that is still being written.
+
+    Strings that have no end yet are left out, at any depth, as the frameworks' readers do.
 
     Args:
-        text: The JSON so far.
-        trailing_strings: As pydantic-core's `allow_partial`: whether a string that is cut off is
-            kept ("trailing-strings") or left out (True).
-
-    Raises:
-        ValueError: It is not the beginning of valid JSON.
+        text: The JSON as far as it was received. What is not an object has no fields.
     """
     try:
-        return from_json(text, allow_partial=trailing_strings)
-    except (ValueError, TypeError):
-        return from_json(strict_json(text), allow_partial=trailing_strings)
+        try:
+            fields = from_json(text, allow_partial=True)
+        except (ValueError, TypeError):
+            fields = from_json(strict_json(text), allow_partial=True)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def strict_json(text: str) -> str:
