@@ -178,14 +178,14 @@ CONNECTIONS: dict[str, Fault] = {
         errors.TimedOut,
         bound="`total_timeout`",
         says="`total_timeout`",
-        total=STALL,
+        total=READ,
     ),
     "1xx without an end": Fault(
         (drip(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),),
         errors.TimedOut,
         bound="`total_timeout`",
         says="`total_timeout`",
-        total=STALL,
+        total=READ,
     ),
     "no HTTP at all": Fault((raw(b"SSH-2.0-OpenSSH\r\n"),), errors.ConnectionFailed, 3, RETRIES),
 }
