@@ -49,6 +49,7 @@ SAID = {
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
+    "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
     "docs/providers/langchain_chat.mdx": ["It is sunny in Oslo.", "name='Ada' age=36", "sandbox\n"],
     "docs/providers/langchain_provider.mdx": ["You said: Hello"],

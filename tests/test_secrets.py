@@ -209,3 +209,43 @@ def test_no_cassette_holds_an_authorization_header():
         text = cassette.read_text(encoding="utf-8").lower()
         assert "authorization" not in text
         assert "bearer" not in text
+
+
+UNDER_ANOTHER_NAME = ("openai_api_key", "sunra_api_key", "hf_token")
+
+
+@pytest.mark.parametrize("name", UNDER_ANOTHER_NAME)
+def test_a_secret_given_per_call_is_refused_before_any_callback_sees_it(name, sunra_sandbox):
+    handler = Callbacks()
+    model = chat(sunra_sandbox)
+    before = len(sunra_sandbox.requests)
+    for call in (model.invoke, lambda *args, **given: list(model.stream(*args, **given))):
+        for given in ({name: CALL_HEADER}, {"extra_body": {name: CALL_HEADER}}):
+            with pytest.raises(SunraError, match=name):
+                call("Hi", {"callbacks": [handler]}, **given)
+    with pytest.raises(SunraError, match=name):
+        model.bind(**{name: CALL_HEADER})
+    nothing_secret_in(deep(handler.told))
+    assert len(sunra_sandbox.requests) == before
+
+
+@pytest.mark.parametrize("name", UNDER_ANOTHER_NAME)
+def test_a_secret_given_per_call_is_refused_before_any_event_or_span_has_it(name, sunra_sandbox):
+    events, payloads, spans = Events(), Payloads(), SimpleSpanHandler()
+    dispatcher = get_dispatcher()
+    dispatcher.add_event_handler(events)
+    dispatcher.add_span_handler(spans)
+    model = llm(sunra_sandbox, callback_manager=CallbackManager([payloads]))
+    before = len(sunra_sandbox.requests)
+    try:
+        for given in ({name: CALL_HEADER}, {"extra_body": {name: CALL_HEADER}}):
+            with pytest.raises(SunraError, match=name):
+                model.chat([ChatMessage("Hi")], **given)
+            with pytest.raises(SunraError, match=name):
+                list(model.stream_complete("Hi", **given))
+    finally:
+        dispatcher.event_handlers.remove(events)
+        dispatcher.span_handlers.remove(spans)
+    nothing_secret_in(deep(events.told) + deep(payloads.told))
+    nothing_secret_in(deep([*spans.completed_spans, *spans.dropped_spans]))
+    assert len(sunra_sandbox.requests) == before

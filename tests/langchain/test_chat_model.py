@@ -18,9 +18,9 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
-from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables import ConfigurableField, RunnableBinding
 from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
@@ -113,13 +113,10 @@ def test_what_the_environment_says_is_kept(monkeypatch: pytest.MonkeyPatch):
     assert model._settings().endpoint == "https://gateway.example/v1/chat/completions"
 
 
-def test_an_unknown_argument_is_sent_with_a_warning_that_names_the_closest():
-    with pytest.warns(UserWarning, match="Did you mean `temperature`") as warned:
-        model, transport = chat(temprature=1)
-    assert warned[0].filename.endswith("test_chat_model.py")
-    assert model.model_kwargs == {"temprature": 1}
+def test_what_has_no_field_is_sent_from_model_kwargs():
+    model, transport = chat(model_kwargs={"top_k": 3})
     model.invoke("Hi")
-    assert transport.bodies[0]["temprature"] == 1
+    assert transport.bodies[0]["top_k"] == 3
 
 
 ALL = {
@@ -183,6 +180,26 @@ def test_streams_ask_for_usage_unless_told_otherwise(given: dict[str, Any], sent
     assert transport.bodies[0].get("stream_options") == sent
 
 
+@pytest.mark.parametrize(
+    ("given", "call", "sent"),
+    [
+        ({"stream_usage": False}, True, {"include_usage": True}),
+        ({"stream_options": {}}, True, {"include_usage": True}),
+        ({}, False, None),
+        ({"stream_usage": False}, None, None),
+    ],
+)
+def test_a_call_may_ask_for_usage_or_not(given: dict[str, Any], call: Any, sent: Any):
+    model, transport = chat(STREAM, **given)
+    list(model.stream("Hi", stream_usage=call))
+    assert transport.bodies[0].get("stream_options") == sent
+    list(model.bind(stream_usage=call).stream("Hi"))
+    assert transport.bodies[1].get("stream_options") == sent
+    whole, transport = chat(PLAIN, **given)
+    whole.invoke("Hi", stream_usage=call)
+    assert "stream_options" not in transport.bodies[0]
+
+
 def test_headers_of_the_model_and_of_a_call_are_sent():
     model, transport = chat(default_headers={"x-a": "1", "x-b": "1"})
     model.invoke("Hi", extra_headers={"x-b": "2"})
@@ -231,6 +248,127 @@ def test_a_dumped_model_is_loaded_as_it_was(monkeypatch: pytest.MonkeyPatch):
         )
     assert loaded.api_key == SecretStr("sk-another")
     assert loaded._identifying_params == model._identifying_params
+
+
+HERE = "http://127.0.0.1:9/v1"
+ELSEWHERE = "https://evil.example/v1"
+LOADS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "Sunra's address": ("https://api-llm.sunra.ai/v1", {}, True),
+    "an address of this machine": (HERE, {}, True),
+    "another's address": (ELSEWHERE, {}, False),
+    "another's address, with a key for it": (
+        ELSEWHERE,
+        {"secrets_map": {"SUNRA_KEY": "sk-for-it"}},
+        True,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*beta")
+@pytest.mark.parametrize("case", LOADS)
+def test_a_stored_model_gets_no_key_unasked_that_its_address_may_not_have(
+    case: str, monkeypatch: pytest.MonkeyPatch
+):
+    address, options, loads_well = LOADS[case]
+    stored = dumps(ChatSunra(model="a/b", api_key="sk-of-the-writer", base_url=address))
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+
+    def load() -> Any:
+        return loads(
+            stored, allowed_objects=[ChatSunra], valid_namespaces=["sunra_integrations"], **options
+        )
+
+    if loads_well:
+        expected = options.get("secrets_map", {}).get("SUNRA_KEY", KEY)
+        assert load().api_key == SecretStr(expected)
+        return
+    with pytest.raises(ConfigurationError, match="SUNRA_BASE_URL") as caught:
+        load()
+    assert KEY not in str(caught.value)
+    monkeypatch.setenv("SUNRA_BASE_URL", address)
+    assert load().api_key == SecretStr(KEY)
+
+
+def test_a_model_that_is_made_sends_the_key_of_the_process_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert ChatSunra(model="a/b", base_url=ELSEWHERE).api_key == SecretStr(KEY)
+
+
+def test_an_unpickled_model_without_a_key_says_so_when_it_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    loaded = pickle.loads(pickle.dumps(plain_model()))  # noqa: S301 - our own bytes
+    with pytest.raises(ConfigurationError, match="set SUNRA_KEY"):
+        loaded.invoke("Hi")
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    assert loaded._settings().api_key == SecretStr(KEY)
+
+
+@pytest.mark.filterwarnings("ignore:.*beta")
+@pytest.mark.parametrize("timeout", [5, (1, 5), httpx.Timeout(5, connect=1)])
+def test_a_bound_timeout_is_dumped_and_loaded(timeout: Any):
+    bound = plain_model().bind(timeout=timeout)
+    allowed = [type(bound), RunnableBinding, ChatSunra]
+    loaded = loads(
+        dumps(bound),
+        allowed_objects=allowed,
+        valid_namespaces=["sunra_integrations"],
+        secrets_map={"SUNRA_KEY": KEY},
+    )
+    changed = loaded.bound._settings(loaded.kwargs).timeouts
+    assert changed == plain_model()._settings({"timeout": timeout}).timeouts
+
+
+@pytest.mark.parametrize("change", ["copy", "assignment"])
+def test_a_timeout_that_is_changed_may_have_any_form(change: str):
+    model = plain_model()
+    if change == "copy":
+        model = model.model_copy(update={"timeout": httpx.Timeout(5, connect=1)})
+    else:
+        model.timeout = httpx.Timeout(5, connect=1)  # type: ignore[assignment]
+    assert model._settings().timeouts.connect == 1
+    assert '"connect": 1' in dumps(model)
+
+
+def test_settings_can_be_chosen_at_run_time():
+    model, transport = chat(PLAIN)
+    chosen = model.configurable_fields(timeout=ConfigurableField(id="timeout"))
+    assert chosen.config_schema().model_json_schema()
+    chosen.invoke("Hi", config={"configurable": {"timeout": (1, 5)}})
+    assert transport.sent[0].extensions["timeout"]["connect"] == 1
+
+
+TENANTS = {"a": {"X-Tenant": "a"}, "b": {"X-Tenant": "b"}, "none": {}}
+
+
+@pytest.mark.parametrize("of_the_call", [False, True])
+def test_answers_are_cached_apart_for_every_set_of_headers(of_the_call: bool):
+    cache, answers = InMemoryCache(), {}
+    for name, headers in TENANTS.items():
+        body = {"choices": [{"message": {"content": name}, "finish_reason": "stop"}]}
+        given = {} if of_the_call else {"default_headers": headers}
+        call = {"extra_headers": headers} if of_the_call else {}
+        model, _ = chat(completion(body), cache=cache, **given)
+        answers[name] = [model.invoke("Hi", **call).text for _ in range(2)]
+    assert answers == {name: [name, name] for name in TENANTS}
+
+
+def test_headers_are_in_the_keys_of_caches_as_a_digest_that_the_api_key_is_part_of():
+    one, _ = chat(default_headers={"X-Tenant": "a"})
+    other, _ = chat(default_headers={"X-Tenant": "a"}, api_key="sk-another")
+    for keys in ((one._get_llm_string(), one._identifying_params), (other._get_llm_string(),)):
+        assert "X-Tenant" not in str(keys)
+    assert one._get_llm_string() != other._get_llm_string()
+    assert one._identifying_params != other._identifying_params
+
+
+def test_how_long_an_answer_may_take_does_not_change_its_place_in_a_cache():
+    model, transport = chat(cache=InMemoryCache())
+    model.invoke("Hi")
+    model.invoke("Hi", timeout=5, max_retries=0)
+    assert len(transport.sent) == 1
 
 
 def plain_model() -> ChatSunra:
@@ -349,6 +487,46 @@ def test_tokens_are_counted_offline_for_any_model_tools_included():
 
 
 # -- several choices -------------------------------------------------------
+
+
+BASE64 = "QUJD" * 5000
+FILES: dict[str, tuple[dict[str, Any], int]] = {
+    "an image": ({"type": "image", "base64": BASE64, "mime_type": "image/png"}, 85),
+    "OpenAI's image": (
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BASE64}"}},
+        85,
+    ),
+    "a sound": ({"type": "audio", "base64": BASE64, "mime_type": "audio/wav"}, 1000),
+    "OpenAI's sound": (
+        {"type": "input_audio", "input_audio": {"data": BASE64, "format": "wav"}},
+        1000,
+    ),
+    "a video": ({"type": "video", "base64": BASE64, "mime_type": "video/mp4"}, 1000),
+    "a document": ({"type": "file", "base64": BASE64, "mime_type": "application/pdf"}, 1000),
+    "OpenAI's document": ({"type": "file", "file": {"file_data": BASE64, "filename": "a"}}, 1000),
+    "Anthropic's document": (
+        {"type": "document", "source": {"type": "base64", "data": BASE64}},
+        1000,
+    ),
+    "a text in a document": (
+        {"type": "document", "source": {"type": "text", "data": "word" * 100}},
+        100,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_counts_by_a_rule_and_not_by_its_length(name: str):
+    block, tokens = FILES[name]
+    model, _ = chat()
+    text = {"type": "text", "text": "What is this"}
+    bare = model.get_num_tokens_from_messages([HumanMessage([text])])
+    assert model.get_num_tokens_from_messages([HumanMessage([text, block])]) == bare + tokens
+    within = {"type": "tool_result", "tool_use_id": "c1", "content": [block]}
+    assert model.get_num_tokens_from_messages([HumanMessage([within])]) < bare + tokens + 100
+    result = ToolMessage([text, block], tool_call_id="")
+    more = model.get_num_tokens_from_messages([ToolMessage([text], tool_call_id="")])
+    assert model.get_num_tokens_from_messages([result]) == more + tokens
 
 
 async def test_several_choices_are_several_generations_each_with_its_metadata():

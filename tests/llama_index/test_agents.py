@@ -1,5 +1,7 @@
 """LlamaIndex's agents, end to end, held to a strict endpoint."""
 
+import json
+
 import pytest
 from llama_index.core.agent.workflow import (
     AgentStream,
@@ -13,7 +15,7 @@ from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 from pydantic import BaseModel
 
-from sunra_integrations.sandbox import CallTools, Say
+from sunra_integrations.sandbox import CallTools, Http, Say, sse
 
 # The framework's own: its workflows look at every attribute of an agent, and ask a running context
 # whether it runs.
@@ -186,3 +188,99 @@ async def test_a_reasoning_agent_streams_its_thoughts(sandbox, llm):
     streamed = [e.delta async for e in handler.stream_events() if isinstance(e, AgentStream)]
     assert str(await handler) == "It is 5."
     assert "".join(streamed).endswith("Answer: It is 5.")
+
+
+GOOD = ("shout", '{"words": "la"}')
+CUT = '{"words": "l'
+
+# What the model calls first, and for each call what is told of it: "LA" where its tool ran.
+BROKEN: dict[str, tuple[list[tuple[str | None, str]], str, list[str]]] = {
+    "arguments that end too early": ([("shout", CUT)], "tool_calls", [repr(CUT)]),
+    "arguments that were cut off": ([("shout", CUT)], "length", ["cut off by max_tokens"]),
+    "a filter's end": ([("shout", CUT)], "content_filter", ["cut off by the content filter"]),
+    "no arguments before the cut": ([("shout", "")], "length", ["cut off by max_tokens before"]),
+    "a whole call before the cut": ([GOOD], "length", ["LA"]),
+    "calls of which the last was cut off": ([GOOD, ("shout", "")], "length", ["LA", "before its"]),
+    "Python in place of JSON": (
+        [("shout", "{'words': 'la'}")],
+        "tool_calls",
+        ["not a JSON object"],
+    ),
+    "a bracket too many": ([("shout", '{"words": "la"}}')], "tool_calls", ["not a JSON object"]),
+    "a list": ([("shout", '["la"]')], "tool_calls", ["not a JSON object"]),
+    "a text": ([("shout", '"la"')], "tool_calls", ["not a JSON object"]),
+    "a tool that does not exist": ([("sing", "{}")], "tool_calls", ["Tool sing not found"]),
+    "no name": ([("", '{"words": "la"}')], "tool_calls", ["the call has no name"]),
+    "a name that is null": ([(None, "{}")], "tool_calls", ["the call has no name"]),
+    "neither name nor arguments": ([(None, "")], "tool_calls", ["the call has no name"]),
+    "one of two, the first": ([("shout", CUT), GOOD], "tool_calls", [repr(CUT), "LA"]),
+    "one of two, the last": ([GOOD, ("shout", CUT)], "tool_calls", ["LA", repr(CUT)]),
+    "all of two": ([("shout", CUT), ("sing", "{}")], "tool_calls", [repr(CUT), "not found"]),
+}
+
+
+def _calling(calls: list[tuple[str | None, str]], finish_reason: str, streaming: bool) -> Http:
+    entries = [
+        {"index": i, "id": f"c{i}", "function": {"name": name, "arguments": arguments}}
+        for i, (name, arguments) in enumerate(calls)
+    ]
+    if not streaming:
+        message = {"role": "assistant", "content": None, "tool_calls": entries}
+        choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+        return Http(200, {"id": "1", "choices": [choice]})
+    deltas = [({"tool_calls": [one]}, None) for one in entries] + [({}, finish_reason)]
+    return sse(
+        *(
+            b"data: "
+            + json.dumps({"choices": [{"index": 0, "delta": d, "finish_reason": f}]}).encode()
+            + b"\n\n"
+            for d, f in deltas
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["agent", "agent without streaming", "workflow"])
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_agent_survives_broken_calls(sandbox, llm, name, kind) -> None:
+    ran: list[str] = []
+
+    def shout(words: str = "nothing", **more: str) -> str:
+        """Says it loudly; would take anything."""
+        ran.append(f"{words}{more or ''}")
+        return words.upper()
+
+    calls, finish_reason, told = BROKEN[name]
+    streaming = kind != "agent without streaming"
+    sandbox.next(_calling(calls, finish_reason, streaming), "Done.")
+    agent = FunctionAgent(
+        name="a", description="Shouts.", tools=[shout], llm=llm, streaming=streaming
+    )
+    runs = AgentWorkflow(agents=[agent]) if kind == "workflow" else agent
+    assert str(await runs.run("Shout.")) == "Done."
+    assert ran == ["la"] * told.count("LA")
+    results = {
+        message["tool_call_id"]: message["content"]
+        for message in sandbox.requests[-1].json["messages"]
+        if message["role"] == "tool"
+    }
+    assert sorted(results) == [f"c{place}" for place in range(len(calls))]
+    for place, words in enumerate(told):
+        assert words in results[f"c{place}"]
+
+
+async def test_an_agent_hands_on_what_the_model_wrote(sandbox, llm) -> None:
+    sandbox.next(_calling([("shout", CUT)], "tool_calls", streaming=True), "Done.")
+    answer = await FunctionAgent(tools=[shout], llm=llm).run("Shout.")
+    (result,) = answer.tool_calls
+    assert result.tool_output.is_error
+    assert result.tool_kwargs == {"INVALID_JSON": CUT}
+    assert result.tool_name.startswith("shout (not run: ")
+
+
+async def test_a_reasoning_agent_survives_a_broken_action(sandbox, llm) -> None:
+    sandbox.next(
+        "Thought: I must add.\nAction: add\nAction Input: {'a': 2, \n",
+        'Thought: I must add.\nAction: subtract\nAction Input: {"a": 2}\n',
+        "Thought: I can answer without using any more tools.\nAnswer: 5",
+    )
+    assert str(await ReActAgent(tools=[add], llm=llm).run("Add 2 and 3.")) == "5"

@@ -45,7 +45,7 @@ PARAMETERS = {
     "top_logprobs": 3,
     "response_format": {"type": "json_object"},
     "seed": 4,
-    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+    "tools": [{"type": "function", "function": {"name": "f"}}],
     "tool_choice": "auto",
     "parallel_tool_calls": False,
     "user": "u",

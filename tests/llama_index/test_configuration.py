@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 
 import httpx
 import pytest
 from llama_index.core.callbacks import CallbackManager
+from pydantic import BaseModel
 
 from sunra_integrations import errors
 from sunra_integrations.llama_index import Sunra
@@ -16,6 +23,7 @@ from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import Timeouts
 from tests.llama_index.answers import said
 from tests.llama_index.conftest import KEY
+from tests.llama_index.ways import WAYS
 from tests.recorded_transport import Recorded
 
 SECRETS = (KEY, "header-secret")
@@ -122,6 +130,36 @@ def test_all_timeouts_come_back_too() -> None:
     assert Sunra.from_json(llm.to_json(), api_key=KEY).timeout == llm.timeout
 
 
+FROM_STORES = {
+    "from_dict": lambda llm, **given: Sunra.from_dict(llm.to_dict(), **given),
+    "from_json": lambda llm, **given: Sunra.from_json(llm.to_json(), **given),
+}
+
+
+@pytest.mark.parametrize("way", FROM_STORES)
+def test_a_stored_llm_gets_no_key_unasked_that_its_address_may_not_have(way, monkeypatch) -> None:
+    load, elsewhere = FROM_STORES[way], "https://evil.example/v1"
+    stored = Sunra(model="a/b", api_key="sk-of-the-writer", api_base=elsewhere)
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    with pytest.raises(errors.ConfigurationError, match="SUNRA_BASE_URL") as caught:
+        load(stored)
+    assert KEY not in str(caught.value)
+    assert load(stored, api_key="sk-for-it")._settings().base_url == elsewhere
+    assert load(stored, api_base=elsewhere)._settings().api_key.get_secret_value() == KEY
+    monkeypatch.setenv("SUNRA_BASE_URL", elsewhere)
+    assert load(stored)._settings().api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize("way", FROM_STORES)
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:8000"])
+def test_a_stored_llm_of_sunra_or_this_machine_takes_the_key_of_its_process(
+    way, address, monkeypatch
+) -> None:
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    stored = Sunra(model="a/b", api_base=address)
+    assert FROM_STORES[way](stored)._settings().api_key.get_secret_value() == KEY
+
+
 COPIES = {
     "pickle": lambda llm: pickle.loads(pickle.dumps(llm)),  # noqa: S301 - our own bytes
     "deepcopy": copy.deepcopy,
@@ -148,14 +186,115 @@ def test_a_copy_after_calls_has_the_same_settings(line, name, caplog, monkeypatc
 def test_a_pickle_holds_no_key_and_takes_that_of_its_new_process(line, monkeypatch) -> None:
     stored = pickle.dumps(line().llm)
     assert KEY.encode() not in stored
-    with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY"):
-        pickle.loads(stored)  # noqa: S301 - our own bytes
+    again = pickle.loads(stored)  # noqa: S301 - our own bytes
     monkeypatch.setenv("SUNRA_KEY", "sk-of-this-process")
-    again = pickle.loads(stored)  # noqa: S301
     wire = Recorded(said("Hello"))
     again.http_client = httpx.Client(transport=wire)
     again.complete("Hi")
     assert wire.sent[-1].headers["authorization"] == "Bearer sk-of-this-process"
+
+
+LOADED: dict[str, Callable[[Sunra], Sunra]] = {
+    "pickle": lambda llm: pickle.loads(pickle.dumps(llm)),  # noqa: S301 - our own bytes
+    "dict": lambda llm: Sunra.from_dict(llm.to_dict()),
+    "JSON": lambda llm: Sunra.from_json(llm.to_json()),
+    "pickle of a structured LLM": lambda llm: (
+        pickle.loads(pickle.dumps(llm.as_structured_llm(Named))).llm  # noqa: S301
+    ),
+    "pickle, deeply copied": lambda llm: copy.deepcopy(
+        pickle.loads(pickle.dumps(llm))  # noqa: S301
+    ),
+    "pickle of what was loaded": lambda llm: pickle.loads(  # noqa: S301
+        pickle.dumps(pickle.loads(pickle.dumps(llm)))  # noqa: S301
+    ),
+}
+
+
+class Named(BaseModel):
+    """A name."""
+
+    name: str
+
+
+@pytest.mark.parametrize("unusable", [None, "", "with a blank"])
+@pytest.mark.parametrize("name", LOADED)
+async def test_what_is_loaded_without_a_key_says_so_at_its_first_call(
+    name, unusable, monkeypatch
+) -> None:
+    monkeypatch.delenv("SUNRA_KEY", raising=False)
+    original = Sunra(**FULL)
+    if unusable is not None:
+        monkeypatch.setenv("SUNRA_KEY", unusable)
+    llm = LOADED[name](original)
+    assert llm.to_dict() == original.to_dict()
+    assert llm.metadata == original.metadata
+    for way in WAYS.values():
+        with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY") as caught:
+            await way(llm)
+        assert unusable is not None or "Pickles" in str(caught.value)
+    wire = Recorded(said("Hello"))
+    llm.http_client = httpx.Client(transport=wire)
+    llm.api_key = "sk-given-later"
+    assert llm.complete("Hi").text == "Hello"
+    assert wire.sent[-1].headers["authorization"] == "Bearer sk-given-later"
+
+
+def test_what_is_made_without_a_key_says_so_at_once(monkeypatch) -> None:
+    monkeypatch.delenv("SUNRA_KEY", raising=False)
+    Sunra.from_dict(Sunra(model="a/b", api_key=KEY).to_dict())
+    with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY"):
+        Sunra(model="a/b")
+
+
+POOL = """
+import os, sys
+from concurrent.futures import ProcessPoolExecutor
+from llama_index.core import Document
+from llama_index.core.extractors import TitleExtractor
+from llama_index.core.ingestion import IngestionPipeline
+from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.llama_index import Sunra
+
+def complete(llm):
+    return llm.complete("Hi").text
+
+if __name__ == "__main__":
+    key, base_url = sys.argv[1:]
+    llm = Sunra(model="sandbox/echo", api_key=key, api_base=base_url, max_retries=0)
+    titles = TitleExtractor(llm=llm, num_workers=1, show_progress=False)
+    pipeline = IngestionPipeline(transformations=[titles], disable_cache=True)
+    documents = [Document(text="Rain."), Document(text="Snow.")]
+    for known in (False, True):
+        if known:
+            os.environ["SUNRA_KEY"] = key
+        try:
+            nodes = pipeline.run(documents=documents, num_workers=2)
+            print("pipeline:", len(nodes))
+        except ConfigurationError as error:
+            print("pipeline:", "SUNRA_KEY" in str(error))
+        with ProcessPoolExecutor(1) as pool:
+            try:
+                print("executor:", pool.submit(complete, llm).result())
+            except ConfigurationError as error:
+                print("executor:", "SUNRA_KEY" in str(error))
+"""
+
+
+def test_workers_of_a_pool_report_that_the_key_is_missing(sandbox, tmp_path) -> None:
+    program = tmp_path / "pool.py"
+    program.write_text(POOL)
+    environment = {name: value for name, value in os.environ.items() if name != "SUNRA_KEY"}
+    command = [sys.executable, str(program), sandbox.api_key, sandbox.base_url]
+    with subprocess.Popen(  # noqa: S603 - the program above
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            printed, _ = running.communicate(timeout=200)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)  # the workers too
+    told = ["pipeline: True", "executor: True", "pipeline: 2", "executor: You said: Hi"]
+    assert printed.splitlines() == told
 
 
 def test_a_deep_copy_works_on_the_same_clients_and_its_own_settings(line) -> None:

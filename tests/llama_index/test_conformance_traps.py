@@ -199,6 +199,31 @@ TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
         "test_no_secret_is_shown",
         {"way": "astream_chat"},
     ),
+    "spans without the instance": (
+        traps.HidesFromSpans,
+        "test_a_span_has_the_llm_and_ends",
+        {"way": "chat"},
+    ),
+    "two spans for one prediction": (
+        traps.PredictsInTwoSpans,
+        "test_a_prediction_is_one_span",
+        {"way": "structured_predict"},
+    ),
+    "a tool run on guesses": (
+        traps.RunsOnGuesses,
+        "test_an_agent_survives_broken_arguments",
+        {"written": '{"a": 2, "b": 3', "streaming": True},
+    ),
+    "an agent that ends at broken arguments": (
+        traps.GivesUpOnBrokenCalls,
+        "test_an_agent_survives_broken_arguments",
+        {"written": "[2, 3]", "streaming": False},
+    ),
+    "a pickle that does not load without a key": (
+        traps.NeedsItsKeyToLoad,
+        "test_a_pickle_loads_where_there_is_no_key",
+        {"monkeypatch": None},
+    ),
     "a key in to_dict": (traps.ShowsTheKeyInItsDict, "test_no_secret_is_shown_or_stored", {}),
     "a key in repr": (traps.ShowsTheKeyInItsRepr, "test_no_secret_is_shown_or_stored", {}),
     "a key in spans": (

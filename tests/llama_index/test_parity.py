@@ -7,8 +7,6 @@ as they were sent, but for these differences, which are meant:
 - The titles in a schema: LangChain leaves out what pydantic makes of names.
 - Where nothing is said of `strict`: LangChain's structured output sends what it is told, LlamaIndex
   has no argument for it everywhere, so there it is strict where the schema can be.
-- Where nothing is said of parallel calls: LlamaIndex allows one at a time, as its signature says;
-  LangChain leaves it to the server.
 """
 
 from __future__ import annotations
@@ -218,18 +216,18 @@ def test_parameters_are_sent_alike(name: str, of: str) -> None:
 
 
 CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "none said": ({}, {"allow_parallel_tool_calls": True}),
+    "none said": ({}, {}),
     "required": (
         {"tool_choice": "required"},
-        {"tool_choice": "required", "allow_parallel_tool_calls": True},
+        {"tool_choice": "required"},
     ),
-    "any": ({"tool_choice": "any"}, {"tool_choice": "any", "allow_parallel_tool_calls": True}),
+    "any": ({"tool_choice": "any"}, {"tool_choice": "any"}),
     "by name": (
         {"tool_choice": "get_weather"},
-        {"tool_choice": "get_weather", "allow_parallel_tool_calls": True},
+        {"tool_choice": "get_weather"},
     ),
-    "one at a time": ({"parallel_tool_calls": False}, {}),
-    "strict": ({"strict": True}, {"strict": True, "allow_parallel_tool_calls": True}),
+    "one at a time": ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+    "strict": ({"strict": True}, {"strict": True}),
 }
 
 

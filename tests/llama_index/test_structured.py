@@ -369,3 +369,23 @@ def test_partial_objects_leave_unfinished_strings_out(line) -> None:
         ("a song", ["la", None]),
         ("a song", ["la", "la"]),
     ]
+
+
+async def test_json_mode_without_messages_asks_for_the_object_alone(line) -> None:
+    told = line(said('{"words": "la"}'), pydantic_program_mode=PydanticProgramMode.LLM)
+    llm = told.llm.as_structured_llm(Verse)
+    assert llm.chat([]).raw == (await llm.achat([])).raw == Verse(words="la")
+    for sent in told.wire.bodies:
+        (message,) = sent["messages"]
+        assert message["role"] == "user"
+        assert "JSON schema" in str(message["content"])
+
+
+@pytest.mark.parametrize("forbidden", [None, False, True])
+def test_function_mode_says_of_parallel_calls_what_the_user_said(line, forbidden) -> None:
+    parallel = None if forbidden is None else not forbidden
+    told = line(
+        CALLED, pydantic_program_mode=PydanticProgramMode.FUNCTION, parallel_tool_calls=parallel
+    )
+    assert told.llm.structured_predict(Song, PROMPT, topic="rain") == EXPECTED
+    assert told.sent.get("parallel_tool_calls") is parallel

@@ -538,7 +538,7 @@ def test_a_tool_goes_with_its_name_description_and_schema() -> None:
     tool = FunctionTool.from_defaults(fn=add, name="add[int]", fn_schema=Sum)
     sent = to_sunra.tool(tool)
     assert sent["type"] == "function"
-    assert sent["function"]["name"] == "add_int_"
+    assert sent["function"]["name"] == "add[int]"  # made to fit by the request; see test_schemas
     assert sent["function"]["description"].endswith("Adds.")
     assert sent["function"]["parameters"]["required"] == ["a"]
     assert "strict" not in sent["function"]

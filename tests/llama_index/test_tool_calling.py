@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
+from llama_index.core.agent.react import ReActChatFormatter, ReActOutputParser
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.program import FunctionCallingProgram
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel
 
-from sunra_integrations.errors import InvalidParameter, UnreadableResponse
+from sunra_integrations.errors import InvalidParameter, ResponseTruncated, UnreadableResponse
 from tests.llama_index.answers import call, said, streamed
 from tests.recorded_transport import stream
 from tests.wire_cases import stream_bytes
@@ -24,28 +30,34 @@ def sub(a: int) -> int:
     return -a
 
 
+class Sum(BaseModel):
+    """A sum."""
+
+    a: int
+
+
 ADD, SUB = FunctionTool.from_defaults(fn=add), FunctionTool.from_defaults(fn=sub)
 BOTH = [call("c1", "add", {"a": 1}, index=0), call("c2", "sub", {"a": 2}, index=1)]
 ANSWERED = said(None, tool_calls=BOTH)
 
-ONE_AT_A_TIME = {"parallel_tool_calls": False}
 ASKS = {
-    "one call at a time, by the framework's default": ({}, ONE_AT_A_TIME),
+    "nothing about parallel calls, by default": ({}, {}),
+    "one call at a time": ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
     "several calls": ({"allow_parallel_tool_calls": True}, {}),
-    "a call is required": ({"tool_required": True}, {"tool_choice": "required", **ONE_AT_A_TIME}),
+    "a call is required": ({"tool_required": True}, {"tool_choice": "required"}),
     "a choice by name": (
         {"tool_choice": "add"},
-        {"tool_choice": {"type": "function", "function": {"name": "add"}}, **ONE_AT_A_TIME},
+        {"tool_choice": {"type": "function", "function": {"name": "add"}}},
     ),
-    "any": ({"tool_choice": "any"}, {"tool_choice": "required", **ONE_AT_A_TIME}),
-    "none": ({"tool_choice": "none"}, {"tool_choice": "none", **ONE_AT_A_TIME}),
+    "any": ({"tool_choice": "any"}, {"tool_choice": "required"}),
+    "none": ({"tool_choice": "none"}, {"tool_choice": "none"}),
     "a choice over what is required": (
         {"tool_choice": "auto", "tool_required": True},
-        {"tool_choice": "auto", **ONE_AT_A_TIME},
+        {"tool_choice": "auto"},
     ),
     "a choice as an object": (
         {"tool_choice": {"type": "function", "function": {"name": "sub"}}},
-        {"tool_choice": {"type": "function", "function": {"name": "sub"}}, **ONE_AT_A_TIME},
+        {"tool_choice": {"type": "function", "function": {"name": "sub"}}},
     ),
 }
 
@@ -58,6 +70,29 @@ def test_asks_for(line, name) -> None:
     keys = ("tool_choice", "parallel_tool_calls")
     assert {key: told.sent[key] for key in keys if key in told.sent} == sent
     assert [tool["function"]["name"] for tool in told.sent["tools"]] == ["add", "sub"]
+
+
+def test_a_program_forbids_nothing_that_the_user_did_not(line) -> None:
+    class Sum(BaseModel):
+        """The sum."""
+
+        a: int
+
+    calls = [call("c1", "Sum", {"a": 1}, index=0), call("c2", "Sum", {"a": 2}, index=1)]
+    told = line(said(None, tool_calls=calls), pydantic_program_mode=PydanticProgramMode.FUNCTION)
+    assert told.llm.structured_predict(Sum, PromptTemplate("Add.")).a == 1
+    program = FunctionCallingProgram.from_defaults(Sum, "Add.", llm=told.llm)
+    assert program().a == 1
+    assert len(told.wire.bodies) == 2
+    for body in told.wire.bodies:
+        assert body["tool_choice"] == "required"
+        assert "parallel_tool_calls" not in body
+
+
+def test_what_the_instance_forbids_is_forbidden_in_every_call(line) -> None:
+    told = line(ANSWERED, parallel_tool_calls=False)
+    told.llm.chat_with_tools([ADD], "Hi")
+    assert told.sent["parallel_tool_calls"] is False
 
 
 def test_several_calls_are_said_where_the_instance_forbids_them(line) -> None:
@@ -172,11 +207,33 @@ def test_arguments_that_say_nothing_are_none(line, written) -> None:
     assert read.tool_kwargs == {}
 
 
-def test_a_tool_is_not_run_on_arguments_that_were_cut_off(line) -> None:
+def test_a_call_that_was_cut_off_has_a_name_that_no_tool_has(line) -> None:
     llm = line(stream(stream_bytes("arguments_cut_by_length"))).llm
     *_, last = llm.stream_chat_with_tools([ADD], "Hi")
-    with pytest.raises(UnreadableResponse, match=r"'add'.*cut off by max_tokens"):
-        llm.get_tool_calls_from_response(last, error_on_no_tool_call=False)
+    for error_on_no_tool_call in (False, True):
+        (read,) = llm.get_tool_calls_from_response(last, error_on_no_tool_call)
+        assert re.match(r"add \(not run: its arguments were cut off by max_tokens", read.tool_name)
+        assert read.tool_kwargs.keys() == {"INVALID_JSON"}
+
+
+def test_whole_calls_beside_a_broken_one_are_read(line) -> None:
+    calls = [call("c1", "add", '{"a": '), call("c2", "sub", {"a": 2}), call("c3", "", {"a": 3})]
+    llm = line(said(None, tool_calls=calls)).llm
+    response = llm.chat_with_tools([ADD, SUB], "Hi", allow_parallel_tool_calls=True)
+    first, second, third = llm.get_tool_calls_from_response(response)
+    assert first.tool_name.startswith("add (not run: its arguments are not a JSON object: ")
+    assert (second.tool_id, second.tool_name, second.tool_kwargs) == ("c2", "sub", {"a": 2})
+    assert third.tool_name.startswith("without a name (not run: the call has no name.")
+    assert [one.tool_id for one in (first, third)] == ["c1", "c3"]
+
+
+def test_a_stored_answer_is_finished_even_if_it_does_not_say_so(line) -> None:
+    message = ChatMessage(
+        role="assistant",
+        blocks=[ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs='{"a": 1')],
+    )
+    (read,) = line().llm.get_tool_calls_from_response(ChatResponse(message=message))
+    assert read.tool_name.startswith("add (not run: ")
 
 
 def test_no_call_is_an_error_only_where_that_is_asked_for(line) -> None:
@@ -200,6 +257,75 @@ async def test_tools_are_predicted_and_called(line) -> None:
     llm = line(said(None, tool_calls=[call("c1", "add", {"a": 1, "b": 2})])).llm
     assert llm.predict_and_call([ADD, SUB], "Hi").response == "3"
     assert (await llm.apredict_and_call([ADD, SUB], "Hi")).response == "3"
+
+
+MISSED = {
+    "broken arguments": (call("c1", "add", '{"a": '), "not a JSON object"),
+    "a list": (call("c1", "add", "[1]"), "not a JSON object"),
+    "an unknown tool": (call("c1", "mul", {"a": 1}), "Tool mul not found"),
+    "no name": (call("c1", "", {"a": 1}), "the call has no name"),
+}
+
+
+@pytest.mark.parametrize("name", MISSED)
+async def test_what_cannot_be_called_is_the_error_of_its_call(line, name) -> None:
+    missed, told = MISSED[name]
+    llm = line(said(None, tool_calls=[missed, call("c2", "sub", {"a": 2})])).llm
+    several = {"allow_parallel_tool_calls": True}
+    for called in (
+        llm.predict_and_call([ADD, SUB], "Hi", **several),
+        await llm.apredict_and_call([ADD, SUB], "Hi", **several),
+    ):
+        first, second = called.sources
+        assert first.is_error
+        assert told in first.content
+        assert not second.is_error
+        assert second.content == "-2"
+        assert told in called.response
+        assert called.response.endswith("-2")
+    for called in (
+        llm.predict_and_call([ADD, SUB], "Hi"),
+        await llm.apredict_and_call([ADD, SUB], "Hi"),
+    ):
+        assert told in called.response
+        assert [one.is_error for one in called.sources] == [True]
+    with pytest.raises(ValueError, match=re.escape(told)):
+        llm.predict_and_call([ADD, SUB], "Hi", error_on_tool_error=True)
+
+
+async def test_a_required_call_that_is_broken_is_an_error(line) -> None:
+    llm = line(said(None, tool_calls=[call("c1", "add", '{"a": ')], finish_reason="length")).llm
+    with pytest.raises(UnreadableResponse, match=r"'add'.*cut off by max_tokens"):
+        llm.predict_and_call([ADD], "Hi", tool_required=True)
+    with pytest.raises(UnreadableResponse, match=r"'add'.*cut off by max_tokens"):
+        await llm.apredict_and_call([ADD], "Hi", tool_required=True)
+    program = FunctionCallingProgram.from_defaults(Sum, prompt_template_str="Add.", llm=llm)
+    with pytest.raises(ResponseTruncated, match=r"The Sum is not complete.*max_tokens"):
+        program()
+
+
+async def test_without_a_call_the_text_is_the_answer(line) -> None:
+    llm = line(said("No need.")).llm
+    called = llm.predict_and_call([ADD], "Hi", error_on_no_tool_call=False)
+    again = await llm.apredict_and_call([ADD], "Hi", error_on_no_tool_call=False)
+    assert called.response == again.response == "No need."
+    assert called.sources == []
+    with pytest.raises(ValueError, match="called no tool"):
+        llm.predict_and_call([ADD], "Hi")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the framework's own agent
+async def test_a_model_without_tools_is_asked_in_text(line) -> None:
+    acting = 'Thought: I must.\nAction: add\nAction Input: {"a": 1, "b": 2}\n'
+    told = line(streamed(acting), is_function_calling_model=False)
+    # The framework hands its agent None for these, which the agent refuses.
+    needed = {
+        "react_chat_formatter": ReActChatFormatter.from_defaults(),
+        "output_parser": ReActOutputParser(),
+    }
+    called = await told.llm.apredict_and_call([ADD, SUB], "Hi", **needed)
+    assert called.response == "3"
+    assert "tools" not in told.sent
 
 
 def test_framework_tools_can_be_given_to_chat(line) -> None:

@@ -20,13 +20,15 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 from pydantic import BaseModel, PrivateAttr
 
 from sunra_integrations.errors import ServerFailed, StreamInterrupted, SunraError
 from sunra_integrations.errors import UnreadableResponse as NoAnswer
 from sunra_integrations.llama_index import Sunra, from_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
-from sunra_integrations.llama_index.tool_calls import first_call_only
+from sunra_integrations.llama_index.tool_calls import BrokenCall, first_call_only
 from sunra_integrations.protocol.responses import Chunk
 
 NOTHING_SAID = ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=""))
@@ -296,6 +298,22 @@ class ForgetsThinking(Sunra):
         return super()._request(_without(messages, ThinkingBlock), kwargs)
 
 
+class RunsOnGuesses(Sunra):
+    def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **kwargs):
+        as_if_streaming = {"delta": "", "additional_kwargs": {}}
+        response = response.model_copy(update=as_if_streaming)
+        return super().get_tool_calls_from_response(response, error_on_no_tool_call)
+
+
+class GivesUpOnBrokenCalls(Sunra):
+    def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **kwargs):
+        calls = super().get_tool_calls_from_response(response, error_on_no_tool_call)
+        for call in calls:
+            if isinstance(call, BrokenCall):
+                raise call.error
+        return calls
+
+
 # ── what is shown ────────────────────────────────────────────────────────────
 
 
@@ -303,6 +321,24 @@ class TellsTwice(Sunra):
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         return from_sunra.completion(self.chat(self._asked(prompt, formatted), **kwargs))
+
+
+class HidesFromSpans(Sunra):
+    def chat(self, messages, **kwargs):
+        return _as_a_function(self, messages, **kwargs)
+
+    setattr(chat, DISPATCHER_SPAN_DECORATED_ATTR, True)
+
+
+@get_dispatcher().span
+@llm_chat_callback()
+def _as_a_function(self, messages, **kwargs):
+    return self._chat(messages, **kwargs)
+
+
+class PredictsInTwoSpans(Sunra):
+    def structured_predict(self, output_cls, prompt, llm_kwargs=None, **prompt_args):
+        return super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
 
 
 class ShowsTheHeadersOfACall(Sunra):
@@ -340,6 +376,11 @@ class NamesNoUsage(Sunra):
 
 
 # ── an object's life ─────────────────────────────────────────────────────────
+
+
+class NeedsItsKeyToLoad(Sunra):
+    def __setstate__(self, state):
+        self.__init__(**state["__dict__"])
 
 
 class KeepsOneAsyncClient(Sunra):

@@ -73,7 +73,7 @@ def test_no_bytes_raise_anything_but_the_size_limit(wire):
 )
 def test_an_event_beyond_the_limit_is_refused_before_it_is_gathered(pieces):
     stream = EventStream(max_event_bytes=100)
-    with pytest.raises(UnreadableResponse, match="max_event_bytes"):
+    with pytest.raises(UnreadableResponse, match="max_response_bytes"):
         list(map(stream.feed, pieces))
 
 

@@ -6,12 +6,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.tools import (
-    function_tool,
-    json_schema_format,
-    strict_schema,
-    tool_choice,
-)
+from sunra_integrations.protocol.json_schema import strict_schema
+from sunra_integrations.protocol.tools import function_tool, json_schema_format, tool_choice
 
 TOOLS = [function_tool("add"), function_tool("sub")]
 NAMED = {"type": "function", "function": {"name": "add"}}
@@ -46,6 +42,9 @@ def test_a_tool_without_description_or_parameters_sends_neither_empty_text_nor_n
         "type": "function",
         "function": {"name": "now", "parameters": {"type": "object", "properties": {}}},
     }
+
+
+STRING = {"type": "string"}
 
 
 class Address(BaseModel):
@@ -102,7 +101,7 @@ def test_a_strict_schema_has_no_defaults_and_no_one_of():
 
 
 def test_a_property_named_like_a_keyword_is_not_taken_for_one():
-    schema = {"type": "object", "properties": {"default": {"type": "string"}, "oneOf": {}}}
+    schema = {"type": "object", "properties": {"default": STRING, "oneOf": STRING}}
     assert strict_schema(schema)["required"] == ["default", "oneOf"]
 
 

@@ -27,12 +27,23 @@ STRICT = {
 CALL = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 ANSWER = {"role": "tool", "tool_call_id": "c1", "content": "found"}
+# What pydantic makes of a class that refers to itself: a root without a type.
+RECURSIVE = {
+    "$ref": "#/$defs/Node",
+    "$defs": {"Node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}},
+}
+LONG = {"type": "object", "description": "x" * 500_000}
 USER = {"role": "user", "content": "Hello"}
 PNG = base64.b64encode(b"\x89PNG").decode()
 
 
 def tool(**function):
     return {"type": "function", "function": {"name": "f", **function}}
+
+
+def calling(name):
+    function = {"name": name, "arguments": "{}"}
+    return {**CALLING, "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
 
 
 def parts(*found, role="user"):
@@ -96,7 +107,30 @@ REFUSED = [
     ({"tools": [TOOL], "tool_choice": "any"}, 422, "tool_choice"),
     ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}}, 422, "'x'"),
     ({"tools": [TOOL], "tool_choice": {"name": "look_up"}}, 400, "tool_choice"),
+    ({"tools": [tool(name="")]}, 422, "tools[0].function.name"),
+    ({"tools": [tool(parameters={"type": "object"})]}, 422, "parameters.properties"),
+    ({"tools": [tool(parameters=RECURSIVE)]}, 422, "tools[0].function.parameters.type"),
+    ({"tools": [tool(parameters={"properties": {}})]}, 422, "tools[0].function.parameters.type"),
+    ({"tools": [tool(parameters={**RECURSIVE, **STRICT}, strict=True)]}, 422, "$ref"),
     # response_format
+    (named_schema(RECURSIVE), 422, "response_format.json_schema.schema.type"),
+    (named_schema(LONG), 422, "a schema of at most 500000 characters"),
+    (
+        named_schema({"type": "object", "properties": {"a": {"$schema": "x"}}}),
+        422,
+        "schema.properties.a.$schema",
+    ),
+    (
+        named_schema(
+            {
+                "type": "object",
+                "patternProperties": {"a": {}},
+                "properties": {"b": {"unevaluatedProperties": False}},
+            }
+        ),
+        422,
+        "unevaluatedProperties",
+    ),
     ({"response_format": "json"}, 400, "response_format"),
     ({"response_format": {"type": "xml"}}, 422, "response_format.type"),
     ({"response_format": {"type": "json_schema"}}, 400, "response_format"),
@@ -112,6 +146,9 @@ REFUSED = [
     ({"messages": [{"role": "user", "content": None}]}, 400, "messages[0].content"),
     ({"messages": [{"role": "user", "content": 5}]}, 400, "messages[0].content"),
     ({"messages": [{"role": "user", "content": "x", "id": "run-1"}]}, 422, "messages[0].id"),
+    ({"messages": [{**USER, "name": "Ann Lee"}]}, 422, "messages[0].name"),
+    ({"messages": [{**USER, "name": "n" * 65}]}, 422, "messages[0].name"),
+    ({"messages": [USER, calling("a b"), ANSWER]}, 422, "tool_calls[0].function.name"),
     ({"messages": [USER, {"role": "assistant", "content": None}]}, 422, "messages[1].content"),
     ({"messages": [USER, {"role": "assistant", "content": "x", "tool_calls": []}]}, 422, "calls"),
     ({"messages": [USER, CALLING]}, 422, "messages[1].tool_calls"),
@@ -382,3 +419,73 @@ def test_no_request_brings_the_sandbox_down(http, parameters, messages):
     content = {"model": "a/b", "messages": messages, **parameters}
     response = http.post("/chat/completions", json=content)
     assert response.status_code < 500
+
+
+# ── strict mode ──────────────────────────────────────────────────────────────
+
+
+def strictly(**properties):
+    return {**STRICT, "properties": properties, "required": list(properties)}
+
+
+# (a property, the path that the message must name)
+NOT_STRICT = [
+    ({}, "schema.properties.a"),
+    (True, "schema.properties.a"),
+    ({"title": "Any"}, "schema.properties.a"),
+    ({"enum": ["a"]}, "schema.properties.a"),
+    ({"type": "object"}, "schema.properties.a.additionalProperties"),
+    ({"type": "object", "additionalProperties": False}, "schema.properties.a.properties"),
+    ({**STRICT, "additionalProperties": STRING}, "schema.properties.a.additionalProperties"),
+    ({**STRICT, "required": ["q", "r"]}, "not among them: r"),
+    ({"type": "array"}, "schema.properties.a.items"),
+    ({"type": "array", "items": {}}, "schema.properties.a.items"),
+    ({"type": "array", "items": STRING, "uniqueItems": True}, "schema.properties.a.uniqueItems"),
+    ({"type": "array", "items": False, "prefixItems": [STRING]}, "properties.a.prefixItems"),
+    ({"type": ["object", "null"]}, "schema.properties.a.additionalProperties"),
+    ({**STRICT, "patternProperties": {"^a": STRING}}, "schema.properties.a.patternProperties"),
+    ({**STRING, "default": "x"}, "schema.properties.a.default"),
+    ({**STRING, "minLength": 1}, "schema.properties.a.minLength"),
+    ({**STRING, "format": "uri"}, "schema.properties.a.format"),
+    ({**STRING, "pattern": "(?=a)"}, "schema.properties.a.pattern"),
+    ({"oneOf": [STRING]}, "schema.properties.a.oneOf"),
+    ({"allOf": [STRING]}, "schema.properties.a.allOf"),
+    ({"anyOf": [STRING, True]}, "schema.properties.a.anyOf[1]"),
+    ({"$ref": "#", "description": "again"}, "schema.properties.a.$ref"),
+]
+
+
+@pytest.mark.parametrize(("inner", "path"), NOT_STRICT)
+@pytest.mark.parametrize("place", ["response_format", "tools"])
+def test_what_strict_mode_cannot_express_is_refused_with_its_place(inner, path, place):
+    schema = strictly(a=inner)
+    asked = named_schema(schema, strict=True)
+    if place == "tools":
+        asked, path = {"tools": [tool(parameters=schema, strict=True)]}, path.replace("schema.", "")
+    told = [problem.text for problem in request_problems(request_of(**asked))]
+    assert any(path in text and "(strict)" in text for text in told), told
+
+
+@pytest.mark.parametrize("root", [{"anyOf": [STRICT]}, {"type": "array", "items": STRING}])
+def test_a_strict_root_is_an_object(root):
+    told = request_problems(request_of(**named_schema({"type": "string", **root}, strict=True)))
+    assert "schema.type" in told[0].path
+
+
+KEPT = [
+    {"anyOf": [{"$ref": "#"}, {"type": "null"}], "description": "again"},
+    {"$ref": "#/$defs/Node"},
+    {"type": ["string", "null"], "enum": ["a", None]},
+    {"type": "string", "format": "date", "pattern": "^a+$"},
+    {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 1},
+]
+
+
+@pytest.mark.parametrize("inner", KEPT)
+def test_what_strict_mode_can_express_is_taken(inner):
+    schema = {**strictly(a=inner), "$defs": {"Node": strictly(next={"$ref": "#/$defs/Node"})}}
+    assert request_problems(request_of(**named_schema(schema, strict=True))) == []
+
+
+def request_of(**parameters):
+    return {"model": "a/b", "messages": [USER], **parameters}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from sunra_integrations.sandbox import Sandbox
+from sunra_integrations.sandbox import Sandbox, strict_rules
 from sunra_integrations.sandbox.contract import DOCUMENTED, FAMILY, request_problems
 from sunra_integrations.sandbox.openapi import document
 from tests.examples import examples
@@ -44,6 +44,8 @@ BEYOND_A_SCHEMA = re.compile(
     r"| is not a list of distinct ids| is not a valid JSON Schema"
     r"| is not a reference within this schema| is not a parameter: did you mean"
     # In JSON Schema 1.0 is an integer; on this wire it is none.
+    r"| is not a schema of at most | is not allowed below the root$"
+    r"| is not read by the sandbox together with patternProperties$"
     r"|: -?\d+(?:\.0|(?:\.\d+)?e\+\d+) is not an integer"
 )
 
@@ -58,6 +60,12 @@ def is_beyond_a_schema(problems):
 
 def problems_of(asked):
     return [problem.text for problem in request_problems(asked)]
+
+
+def test_the_document_states_the_rules_of_strict_mode():
+    text = json.dumps(DOCUMENT)
+    for rule in strict_rules.RULES:
+        assert json.dumps(rule.sentence)[1:-1] in text
 
 
 # ── the document and the contract ────────────────────────────────────────────

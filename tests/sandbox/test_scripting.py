@@ -6,7 +6,10 @@ import time
 
 import httpx
 import pytest
+from openai import InternalServerError, OpenAI
 
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.langchain.errors import ServerFailed
 from sunra_integrations.sandbox import (
     CallTools,
     HangUp,
@@ -235,3 +238,90 @@ def test_answers_may_be_queued_and_taken_from_many_threads(sandbox, http, body):
         thread.join()
     assert sorted(heard) == sorted(said)
     assert len(sandbox.requests) == 40
+
+
+# ── answers for one model ────────────────────────────────────────────────────
+
+
+def said(response):
+    return choice(response)["message"]["content"]
+
+
+def test_answers_are_kept_for_their_model(sandbox, ask):
+    sandbox.next("a1", "a2", model="v/a")
+    sandbox.next("b1", model="v/b")
+    asked = ["v/b", "v/a", "v/b", "v/a", "v/a"]
+    told = [said(ask(model=model)) for model in asked]
+    assert told == ["b1", "a1", "You said: Hello", "a2", "You said: Hello"]
+
+
+def test_answers_for_any_model_keep_their_turn_among_those_for_one(sandbox, ask):
+    sandbox.next("any1")
+    sandbox.next("a1", model="v/a")
+    sandbox.next("any2", Scripted("a2", model="v/a"))
+    asked = ["v/a", "v/a", "v/b", "v/a"]
+    assert [said(ask(model=model)) for model in asked] == ["any1", "a1", "any2", "a2"]
+
+
+def test_an_answer_for_another_model_does_not_keep_the_handler_from_being_asked(sandbox, ask):
+    sandbox.next("a1", model="v/a")
+    sandbox.answer_with(lambda request: f"handled {request['model']}")
+    assert [said(ask(model=model)) for model in ("v/b", "v/a")] == ["handled v/b", "a1"]
+
+
+# ── mistakes in the test itself ──────────────────────────────────────────────
+
+
+def raising(request):
+    return request["messages"][0]["txt"]
+
+
+def failing(request):
+    pytest.fail("not like this")
+
+
+async def asynchronous(request):
+    return "never awaited"
+
+
+BROKEN_HANDLERS = {
+    "raises": (raising, ["raised KeyError: 'txt'", "test_scripting.py:", "in raising"]),
+    "fails the test": (failing, ["not like this", "test_scripting.py:", "in failing"]),
+    "returns a number": (lambda request: 7, ["returned: 7 is not an answer", "lambda"]),
+    "is asynchronous": (asynchronous, ["asynchronous returned: <coroutine", "not an answer"]),
+    "wants other arguments": (lambda: "x", ["raised TypeError", "takes 0 positional arguments"]),
+    "answers with no JSON": (lambda request: Message({"content": {1}}), ["cannot be sent"]),
+    "cuts a number off": (lambda request: Http(200, {1: {2}}), ["cannot be sent", "TypeError"]),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", BROKEN_HANDLERS)
+def test_a_mistake_in_a_handler_is_reported_once_with_its_place(sandbox, name, stream):
+    handler, told = BROKEN_HANDLERS[name]
+    sandbox.answer_with(handler)
+    model = ChatSunra(model="a/b", api_key=sandbox.api_key, base_url=sandbox.base_url)
+    with pytest.raises(ServerFailed) as failed:
+        _ = list(model.stream("Hi")) if stream else model.invoke("Hi")
+    assert all(part in str(failed.value) for part in told), str(failed.value)
+    assert len(sandbox.requests) == 1
+    assert failed.value.retryable is False
+
+
+def test_a_mistake_in_a_handler_is_reported_once_to_other_clients(sandbox):
+    sandbox.answer_with(raising)
+    messages = [{"role": "user", "content": "Hello"}]
+    with (
+        OpenAI(base_url=sandbox.base_url, api_key=sandbox.api_key) as client,
+        pytest.raises(InternalServerError, match="KeyError: 'txt'"),
+    ):
+        client.chat.completions.create(model="a/b", messages=messages)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [7, {"role": "assistant"}, b"bytes", ["a", "b"]])
+def test_what_is_not_an_answer_is_refused_when_it_is_queued(sandbox, answer):
+    with pytest.raises(TypeError, match="is not an answer"):
+        sandbox.next(answer)
+    with pytest.raises(TypeError, match="is not an answer"):
+        Scripted(answer)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import time
 import traceback
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from sunra_integrations import __version__, errors
 from sunra_integrations.protocol.reply import Reply, fold
@@ -377,3 +379,123 @@ def test_a_client_that_cannot_be_used_any_more_is_named_as_the_trouble(client_of
 
     with pytest.raises(errors.ConfigurationError, match="HTTP client cannot be used"):
         client_of(Recorded(fail)).create()
+
+
+# -- as people type them ---------------------------------------------------
+
+CLIENTS = {"sync": (SunraClient, httpx.Client), "async": (AsyncSunraClient, httpx.AsyncClient)}
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_client_takes_the_settings_by_name(kind):
+    client = CLIENTS[kind][0](api_key=KEY, base_url="https://a.example", timeout=5, max_retries=0)
+    assert client.settings == Settings.resolve(KEY, "https://a.example", timeout=5, max_retries=0)
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (((KEY,), {}), "Pass a key as `api_key=…`"),
+        (((), {"openai_api_key": KEY}), "Did you mean `api_key`?"),
+        (((), {"apikey": KEY}), "Did you mean `api_key`?"),
+        (((Settings.resolve("k"),), {"api_key": KEY}), "cannot be combined with `api_key`"),
+        (((), {"api_key": KEY, "timeout": 0}), "`timeout` was 0"),
+    ],
+)
+def test_a_client_that_cannot_be_made_says_why_and_shows_no_key(kind, given, says):
+    args, options = given
+    with pytest.raises(errors.SunraError, match=says) as caught:
+        CLIENTS[kind][0](*args, **options)
+    assert KEY not in str(caught.value)
+    for frame in caught.traceback[1:]:
+        assert KEY not in repr(frame.locals.get("options"))
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("given", ["the other kind", "the class", "another library's"])
+def test_an_http_client_of_another_kind_is_refused(kind, given):
+    cls, http = CLIENTS[kind]
+    other = {
+        "the other kind": (httpx.AsyncClient if kind == "sync" else httpx.Client)(),
+        "the class": http,
+        "another library's": pickle.Pickler,
+    }[given]
+    with pytest.raises(errors.InvalidParameter, match=f"must be an httpx.{http.__name__}"):
+        cls(api_key=KEY, http_client=other)
+
+
+@pytest.mark.parametrize("make", [Sync, Async])
+def test_a_dict_is_a_request(make):
+    asked = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+    transport = Recorded(completion(PLAIN), stream(PLAIN_STREAM))
+    side = make(transport)
+    assert side.create(asked).text == "Hello"
+    assert side.stream(asked)
+    assert transport.bodies[0] == asked
+    assert asked.items() <= transport.bodies[1].items()
+
+
+@pytest.mark.parametrize("make", [Sync, Async])
+@pytest.mark.parametrize("way", ["create", "stream"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"temperature": 3}, "`temperature` was 3"),
+        ({"temprature": 1}, "Did you mean `temperature`?"),
+        ({"stream": True}, r"Call `stream\(…\)`"),
+        ({"timeout": 1}, "`timeout` is a setting of the model or client"),
+        ({"top_k": 1}, "`extra_body="),
+        ({"messages": []}, "`messages`"),
+        ({"extra_body": {"messages": []}}, "`extra_body` cannot hold `messages`"),
+        ({"extra_body": {"stream": True}}, "`extra_body` cannot hold `stream`"),
+        ({"extra_body": {"api_key": KEY}}, "looks like a credential"),
+        ({"extra_body": {"x": SecretStr(KEY)}}, "is a SecretStr"),
+        ({"extra_body": [1]}, "`extra_body` was a list"),
+    ],
+)
+def test_a_dict_that_is_no_request_says_why_and_nothing_is_sent(make, way, change, says):
+    transport = Recorded(completion(PLAIN))
+    asked = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}], **change}
+    with pytest.raises(errors.InvalidParameter, match=says) as caught:
+        getattr(make(transport), way)(asked)
+    assert KEY not in str(caught.value)
+    assert not transport.sent
+
+
+@pytest.mark.parametrize("make", [Sync, Async])
+def test_what_is_neither_a_dict_nor_a_request_is_refused(make):
+    with pytest.raises(errors.InvalidParameter, match="ChatRequest or a dict"):
+        make(Recorded(completion(PLAIN))).create("Hi")
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copied_client_keeps_its_key_and_its_http_client(kind, copied, monkeypatch):
+    cls, http = CLIENTS[kind]
+    client = cls(api_key=KEY, http_client=http())
+    monkeypatch.setenv("SUNRA_KEY", "sk-of-another-tenant")
+    again = copied(client)
+    assert again.settings.api_key.get_secret_value() == KEY
+    assert again._http_client is client._http_client
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_client_is_loaded_without_a_key_and_its_first_call_says_what_is_missing(
+    kind, monkeypatch
+):
+    pickled = pickle.dumps(CLIENTS[kind][0](api_key=KEY, base_url="http://127.0.0.1:9"))
+    assert KEY.encode() not in pickled
+    loaded = pickle.loads(pickled)  # noqa: S301 - our own bytes
+    asked = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
+
+    def call():
+        made = loaded.create(asked)
+        return made if kind == "sync" else asyncio.run(made)
+
+    with pytest.raises(errors.ConfigurationError, match="set SUNRA_KEY"):
+        call()
+    monkeypatch.setenv("SUNRA_KEY", "sk-of-this-process")
+    with pytest.raises(errors.ConnectionFailed):
+        call()
+    assert loaded.settings.api_key.get_secret_value() == "sk-of-this-process"

@@ -66,9 +66,8 @@ def test_a_header_of_the_user_s_stands_in_for_ours_however_it_is_spelt(name, sen
     assert headers.get_list(sent[0]) == [sent[1]]
 
 
-@pytest.mark.parametrize("name", ["content-type", "Content-Length", "content-length"])
-def test_what_tells_how_to_read_the_body_is_ours(name):
-    made = request(**{name: "7"})
+def test_what_tells_how_to_read_the_body_is_ours():
+    made = request(**{"content-type": "7"})
     assert made.headers.get_list("content-type") == ["application/json"]
     assert made.headers.get_list("content-length") == [str(len(made.content))]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -20,12 +21,29 @@ from sunra_integrations.langchain.structured_output import (
     with_raw,
 )
 from sunra_integrations.langchain.tools import Tool, ToolChoice, answer_format, tool, tool_choice
+from sunra_integrations.protocol.arguments import check_call, with_timeout
+from sunra_integrations.transport.settings import Timeouts, read_timeout
 
 Answer = TypeVar("Answer")
 
 
 class Bindings(Calls):
     """Tools and answer schemas for a model that can be called."""
+
+    if not TYPE_CHECKING:  # the base names its own return type, which is private
+
+        def bind(self, **kwargs: Any) -> Any:
+            """This model with parameters for its calls, which are shown wherever the model is.
+
+            Raises:
+                InvalidParameter: A parameter looks like a credential.
+            """
+            check_call(kwargs)
+            kwargs = with_timeout(kwargs)
+            if "timeout" in kwargs:  # bound as JSON, since a bound model can be dumped
+                timeout = read_timeout(kwargs["timeout"])
+                kwargs["timeout"] = asdict(timeout) if isinstance(timeout, Timeouts) else timeout
+            return super().bind(**kwargs)
 
     def bind_tools(
         self,

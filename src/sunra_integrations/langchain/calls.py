@@ -19,6 +19,7 @@ from sunra_integrations.langchain.description import Description
 from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.message_events import MessageEvents
 from sunra_integrations.langchain.streamed import StreamedMessage
+from sunra_integrations.protocol.arguments import split_call
 from sunra_integrations.protocol.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Calls(Description):
 
     def _asks_for_several(self, kwargs: Mapping[str, Any]) -> bool:
         """Several choices are never streamed: LangChain would make one message of them all."""
-        body = {**self.model_kwargs, **self.extra_body, **(kwargs.get("extra_body") or {})}
+        given = kwargs.get("extra_body")
+        own = given if isinstance(given, Mapping) else {}  # the request refuses anything else
+        body = {**self.model_kwargs, **self.extra_body, **own}
         asked = body.get("n", kwargs.get("n", self.n))
         return isinstance(asked, int) and asked > 1
 
@@ -77,7 +80,7 @@ class Calls(Description):
     ) -> ChatResult:
         with raised_as_model_errors():
             request = self._request(messages, stop, kwargs)
-            return from_sunra.result(self._client().create(request, headers=_headers(kwargs)))
+            return from_sunra.result(self._client(kwargs).create(request, headers=_headers(kwargs)))
 
     @_with_its_signature
     async def _agenerate(
@@ -89,7 +92,7 @@ class Calls(Description):
     ) -> ChatResult:
         with raised_as_model_errors():
             request = self._request(messages, stop, kwargs)
-            reply = await self._async_client().create(request, headers=_headers(kwargs))
+            reply = await self._async_client(kwargs).create(request, headers=_headers(kwargs))
             return from_sunra.result(reply)
 
     def _stream(
@@ -102,7 +105,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
-            events = self._client().stream(
+            events = self._client(kwargs).stream(
                 request, headers=_headers(kwargs), so_far=streamed.so_far
             )
             with closing(events):
@@ -126,7 +129,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
-            client = self._async_client()
+            client = self._async_client(kwargs)
             events = client.stream(request, headers=_headers(kwargs), so_far=streamed.so_far)
             async with aclosing(events):
                 async for event in events:
@@ -149,7 +152,9 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
-            events = self._client().stream(request, headers=_headers(kwargs), so_far=message.so_far)
+            events = self._client(kwargs).stream(
+                request, headers=_headers(kwargs), so_far=message.so_far
+            )
             with closing(events):
                 for event in events:
                     yield from message.events(event)
@@ -165,7 +170,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
-            client = self._async_client()
+            client = self._async_client(kwargs)
             events = client.stream(request, headers=_headers(kwargs), so_far=message.so_far)
             async with aclosing(events):
                 async for event in events:
@@ -193,12 +198,15 @@ class Calls(Description):
             )
         return self._request(messages, stop, kwargs)
 
-    def _client(self) -> transport.SunraClient:
+    def _client(self, call: Mapping[str, Any]) -> transport.SunraClient:
         # Made per call: it is cheap, holds no connections, and so copies and pickles carry none.
-        return transport.SunraClient(self._settings(), http_client=self.http_client)
+        _, changed = split_call(call)
+        return transport.SunraClient(self._settings(changed), http_client=self.http_client)
 
-    def _async_client(self) -> transport.AsyncSunraClient:
-        return transport.AsyncSunraClient(self._settings(), http_client=self.http_async_client)
+    def _async_client(self, call: Mapping[str, Any]) -> transport.AsyncSunraClient:
+        _, changed = split_call(call)
+        settings = self._settings(changed)
+        return transport.AsyncSunraClient(settings, http_client=self.http_async_client)
 
 
 def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:

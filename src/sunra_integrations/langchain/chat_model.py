@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from sunra_integrations.langchain.bindings import Bindings
 from sunra_integrations.langchain.configuration import Configuration
-from sunra_integrations.transport.settings import AsyncTransport
+from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
 
 
 class ChatSunra(Bindings, Configuration):
@@ -31,24 +31,29 @@ class ChatSunra(Bindings, Configuration):
         n, seed, user, frequency_penalty, presence_penalty, logprobs, top_logprobs,
         response_format, parallel_tool_calls: As in Sunra's reference.
         provider, reasoning, reasoning_effort: Routing and reasoning, passed on as given.
-        extra_body: Further keys of the request body, sent untouched.
+        extra_body: Further keys of the request body, sent untouched. No `messages`, no `stream`,
+            and nothing that is named like a credential.
 
         A parameter that is not set is not sent.
 
     Key init args — client params:
         api_key: Else from `SUNRA_KEY`.
         base_url: Else from `SUNRA_BASE_URL`, else Sunra's own.
-        timeout: Seconds for an answer to begin, on each attempt.
-        stall_timeout: Seconds for the next data of an answer that has begun.
+        timeout: Seconds for an answer to begin, on each attempt, and for each silence within it;
+            also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Also `request_timeout`.
+        stall_timeout: Seconds for the next data of an answer that has begun, if not `timeout`.
         total_timeout: Seconds for the call as a whole, retries included.
         max_connections: Connections open at once; no limit unless set.
         max_response_bytes: The longest answer, streamed or not, taken in; 256 MiB.
         async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
         max_retries: Tries after the first one, made only before an answer begins.
-        default_headers: Sent with every request. Kept out of repr and serialised forms.
+        default_headers: Sent with every request. Not shown; stored in pickles only.
+        allow_http: Permit plain http to another machine. Else from `SUNRA_ALLOW_HTTP`.
         http_client, http_async_client: httpx clients of your own, never closed here.
         stream_usage: Ask for token counts while streaming (on by default).
         profile: What the model can do and hold; else what is known of it, if anything.
+
+        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be given per call.
 
     Instantiate:
         ```python
@@ -125,7 +130,8 @@ class ChatSunra(Bindings, Configuration):
         ```
 
     Raises:
-        InvalidParameter: A value breaks its documented rule.
+        InvalidParameter: A value breaks its documented rule, or a name is unknown; it names the
+            closest.
         ConfigurationError: There is no usable key or base URL.
     """
 
@@ -160,7 +166,7 @@ class ChatSunra(Bindings, Configuration):
             model_kwargs: dict[str, Any] = ...,
             streaming: bool = False,
             stream_usage: bool = True,
-            timeout: float | None = None,
+            timeout: AnyTimeout | None = None,
             stall_timeout: float | None = None,
             total_timeout: float | None = None,
             max_retries: int = 2,

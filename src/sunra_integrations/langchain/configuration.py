@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -18,9 +20,17 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from sunra_integrations.langchain.parameters import REQUEST_FIELDS, as_invalid_parameter, checked
-from sunra_integrations.transport import Settings
-from sunra_integrations.transport.settings import AsyncTransport
+from sunra_integrations.errors import SunraError
+from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
+from sunra_integrations.protocol.arguments import CALL_SETTINGS
+from sunra_integrations.protocol.requests import invalid_argument
+from sunra_integrations.transport import Settings, Timeouts
+from sunra_integrations.transport.settings import (
+    AsyncTransport,
+    Timeout,
+    check_loaded,
+    read_timeout,
+)
 
 _SERIALIZED = "_serialized"
 """Where langchain-core keeps a model's serialised form, of which it makes answer-cache keys."""
@@ -59,7 +69,7 @@ class Configuration(BaseChatModel):
     stream_options: dict[str, Any] | None = None
     extra_body: dict[str, Any] = Field(default_factory=dict)
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments the constructor did not know; sent as they are."""
+    """Parameters of the request body that have no field here; sent as they are."""
 
     streaming: bool = False
     """Stream within `invoke` too, for callbacks that want tokens."""
@@ -68,7 +78,7 @@ class Configuration(BaseChatModel):
 
     api_key: SecretStr | None = None
     base_url: str | None = None
-    timeout: float | None = None
+    timeout: Timeout = None
     stall_timeout: float | None = None
     total_timeout: float | None = None
     max_retries: int = 2
@@ -86,6 +96,18 @@ class Configuration(BaseChatModel):
 
     # -- construction ------------------------------------------------------
 
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+            if given.get("api_key") is None and _comes_from_load():
+                check_loaded(self._settings().base_url)
+        except SunraError as error:
+            failure = error.with_traceback(None)
+        else:
+            return
+        del given  # so that no frame of the traceback holds what was passed, a key among it
+        raise failure
+
     @model_validator(mode="wrap")
     @classmethod
     def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -94,7 +116,8 @@ class Configuration(BaseChatModel):
         try:
             return handler(data)
         except ValidationError as error:
-            raise as_invalid_parameter(error) from None
+            failure = invalid_argument(error)
+        raise failure  # out here, so that it does not carry the other one, which holds the value
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
@@ -111,9 +134,18 @@ class Configuration(BaseChatModel):
             self.base_url = settings.base_url
         return self
 
+    if not TYPE_CHECKING:  # mypy's pydantic plugin makes a signature of all fields
+
+        @classmethod
+        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
+            """An instance that is not checked; a key that is text is hidden all the same."""
+            kept = {name: _as_kept(name, value) for name, value in values.items()}
+            return super().model_construct(_fields_set, **kept)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, changed where asked; a cached answer of this model does not pass for its own."""
         changes = {_OWN_NAMES.get(name, name): value for name, value in (update or {}).items()}
+        changes = {name: _as_kept(name, value) for name, value in changes.items()}
         copied = super().model_copy(update=changes, deep=deep)
         vars(copied).pop(_SERIALIZED, None)
         if "profile" not in changes and self._has_profile_of_its_model():
@@ -121,8 +153,7 @@ class Configuration(BaseChatModel):
         return copied
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "api_key" and isinstance(value, str):
-            value = SecretStr(value)
+        value = _as_kept(name, value)
         follows = name == "model_name" and self._has_profile_of_its_model()
         super().__setattr__(name, value)
         vars(self).pop(_SERIALIZED, None)
@@ -154,20 +185,43 @@ class Configuration(BaseChatModel):
         extra_body = {**self.model_kwargs, **self.extra_body}
         return {"model": self.model_name, **made, "extra_body": extra_body}
 
-    def _settings(self) -> Settings:
+    def _settings(self, of_call: Mapping[str, Any] | None = None) -> Settings:
+        """The settings of the client.
+
+        Args:
+            of_call: Those that a call changes, of `CALL_SETTINGS`.
+        """
+        changed = {name: getattr(self, name) for name in CALL_SETTINGS} | dict(of_call or {})
         return Settings.resolve(
             self.api_key,
             self.base_url,
-            timeout=self.timeout,
-            stall_timeout=self.stall_timeout,
-            total_timeout=self.total_timeout,
-            max_retries=self.max_retries,
             default_headers=self.default_headers,
             allow_http=self.allow_http,
             max_connections=self.max_connections,
             max_response_bytes=self.max_response_bytes,
             async_transport=self.async_transport,
+            **changed,
         )
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What is serialised in another form than it is kept in: times as a dict."""
+        return {"timeout": asdict(self.timeout)} if isinstance(self.timeout, Timeouts) else {}
+
+
+def _as_kept(name: str, value: Any) -> Any:
+    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable."""
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    return read_timeout(value) if name == "timeout" else value
+
+
+def _comes_from_load() -> bool:
+    """Whether `langchain_core.load` makes the object; it gives the class no other sign of it."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name in {"_comes_from_load", "__init__"}:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == "langchain_core.load.load"
 
 
 def _argument_names(cls: type[BaseModel]) -> set[str]:

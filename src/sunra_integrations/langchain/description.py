@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import BaseMessage
-from langchain_core.messages.utils import count_tokens_approximately
 
 from sunra_integrations.catalogue import model_facts
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
-from sunra_integrations.transport.settings import resolved_base_url
+from sunra_integrations.langchain.errors import raised_as_model_errors
+from sunra_integrations.langchain.token_counting import count_tokens
+from sunra_integrations.protocol.arguments import check_call, split_call
+from sunra_integrations.transport.settings import headers_digest, resolved_base_url
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -59,7 +60,10 @@ class Description(_Configured):
         defaults = self._defaults()
         set_ones = {name: value for name, value in defaults.items() if value not in (None, {})}
         base_url = resolved_base_url(self.base_url, allow_http=self.allow_http)
-        return {**set_ones, "model_name": self.model_name, "base_url": base_url}
+        described = {**set_ones, "model_name": self.model_name, "base_url": base_url}
+        if self.default_headers:
+            described["default_headers"] = self._digest(self.default_headers)
+        return described
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """What the catalogue knows of the model, in the fields this langchain-core has.
@@ -76,13 +80,22 @@ class Description(_Configured):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         kwargs.pop("extra_headers", None)  # these go into traces, and a header may hold a secret
+        with raised_as_model_errors():  # before a callback sees what looks like a credential
+            check_call(kwargs)
         return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        headers = kwargs.pop("extra_headers", None)
-        if headers:  # they may change the answer, and may be secret, but caches keep their keys
-            kwargs["extra_headers"] = sha256(repr(sorted(headers.items())).encode()).hexdigest()
-        return super()._get_llm_string(stop, **kwargs)
+        # They may change the answer, so they are in the key of a cached answer; how long an answer
+        # may take is not.
+        given = kwargs.pop("extra_headers", None)
+        headers = {**(self.default_headers or {}), **(given if isinstance(given, Mapping) else {})}
+        if headers:
+            kwargs["headers"] = self._digest(headers)
+        parameters, _ = split_call(kwargs)
+        return super()._get_llm_string(stop, **parameters)
+
+    def _digest(self, headers: Mapping[str, str]) -> str:
+        return headers_digest(headers, self._settings().api_key)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         said = {**self._defaults(), **kwargs}
@@ -110,6 +123,9 @@ class Description(_Configured):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """About how many tokens messages and tools have, counted offline for any model."""
-        counted = [to_sunra.tool(one) for one in tools or ()]
-        return count_tokens_approximately(messages, tools=cast("list[Any]", counted) or None)
+        """About how many tokens messages and tools have, counted offline for any model.
+
+        Four characters of text are one token. An image is 85 tokens, every other file 1,000,
+        whatever its size.
+        """
+        return count_tokens(messages, [to_sunra.tool(one) for one in tools or ()])

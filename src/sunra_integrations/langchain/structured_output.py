@@ -27,7 +27,13 @@ from typing_extensions import TypedDict
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain.broken_calls import with_broken_calls
 from sunra_integrations.langchain.errors import Refused, as_model_error
-from sunra_integrations.langchain.tools import Tool, answer_format, tool, tool_choice
+from sunra_integrations.langchain.tools import (
+    Tool,
+    answer_format,
+    tool,
+    tool_choice,
+    traced_schema,
+)
 from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.tools import tool_name
@@ -84,7 +90,7 @@ def bound_parameters(
             rule="with json_schema or function_calling only",
         )
     rest = {name: value for name, value in given.items() if name not in _CONVERTED}
-    traced = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+    traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema)}
     return {
         **_asked(schema, method, strict, given),
         **rest,

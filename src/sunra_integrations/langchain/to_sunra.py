@@ -23,6 +23,7 @@ from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain.assistant import assistant_message
 from sunra_integrations.langchain.parts import not_content, part, unsupported
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
+from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.parameters import merged
 from sunra_integrations.protocol.requests import (
@@ -75,18 +76,23 @@ def request(
 def call_parameters(call: Mapping[str, Any]) -> dict[str, Any]:
     """The request parameters among a call's keyword arguments, by the wire's names.
 
+    What changes the client's settings for the call (`timeout`, …) is none of them.
+
     Raises:
         InvalidParameter: A name is neither a parameter nor something the framework passes down.
     """
     own: dict[str, Any] = {}
-    for given, value in call.items():
+    of_request, _ = split_call(call)
+    for given, value in of_request.items():
         name = _OTHER_NAMES.get(given, given)
         if name in _PARAMETERS:
             own[name] = value
         elif name not in _FRAMEWORK and name not in _HANDLED_BEFORE:
-            raise unknown_parameter(given, sorted(_PARAMETERS | _HANDLED_BEFORE))
-    if call.get("stream_usage") is False:
-        own.setdefault("stream_options", {})
+            raise unknown_parameter(
+                given, sorted(_PARAMETERS | _HANDLED_BEFORE | CALL_SETTINGS), where=" of a call"
+            )
+    if call.get("stream_usage") is not None:
+        own.setdefault("stream_options", {"include_usage": True} if call["stream_usage"] else {})
     if call.get("strict") is not None and own.get("tools"):
         own["tools"] = [tool(one, strict=call["strict"]) for one in own["tools"]]
     return own

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
-from pydantic import BaseModel
+from langchain_core.tools.base import create_schema_from_function
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic.v1 import BaseModel as BaseModelV1
+from typing_extensions import get_type_hints, is_typeddict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol import tools as wire
+from sunra_integrations.protocol.json_schema import inlined_root, is_recursive
 
 Tool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 """A pydantic or TypedDict class, a function, a LangChain tool, or a dict: a JSON schema with a
@@ -33,23 +38,21 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
         InvalidParameter: It cannot be read as a function; Sunra has no other kind of tool.
     """
     if strict is None and _is_wire_tool(given):
-        return dict(given)
+        return wire.completed_tool(given)
     described = _described(given)
     function = described.get("function")
     if described.get("type") != "function" or not isinstance(function, Mapping):
         raise _no_function(given, f"a tool of type {described.get('type')!r}")
     if strict is None:
-        made = dict(described)
+        made = wire.completed_tool(described)
     else:
-        made = {
-            **described,
-            **wire.function_tool(
-                str(function.get("name", "")),
-                description=function.get("description"),
-                parameters=function.get("parameters"),
-                strict=strict,
-            ),
-        }
+        strictly = wire.function_tool(
+            str(function.get("name", "")),
+            description=function.get("description"),
+            parameters=function.get("parameters"),
+            strict=strict,
+        )
+        made = {**described, "function": {**function, **strictly["function"]}}
     cache_control = _cache_control(given)
     return {**made, "cache_control": cache_control} if cache_control else made
 
@@ -79,7 +82,7 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
 
     Args:
         schema: A pydantic or TypedDict class, or a dict: a JSON schema, an OpenAI function, or a
-            `response_format` already, which is passed on (made strict-valid where `strict`).
+            `response_format` already, which is sent as given unless `strict` asks for a change.
         strict: Ask that the answer keep to the schema, which is made strict-valid for it.
 
     Raises:
@@ -94,32 +97,46 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
                 function["name"],
                 function.get("parameters") or {"type": "object", "properties": {}},
                 description=function.get("description") or None,
-                strict=strict,
+                strict=function.get("strict") if strict is None else strict,
             )
+
+
+def traced_schema(schema: Tool) -> Tool:
+    """The schema as langchain-core can read it for its traces.
+
+    Its own reading of a TypedDict that refers to itself does not end.
+    """
+    if isinstance(schema, type) and is_typeddict(schema):
+        return _recursive_typed_dict_schema(schema) or schema
+    return schema
 
 
 def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
     match schema:
-        case {"type": "json_schema", "json_schema": {"name": str(), "schema": Mapping()}}:
-            return _named_format(schema["json_schema"], strict)
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": Mapping()} as named}:
+            return {**schema, "json_schema": _named_schema(named, strict)}
         case {"name": str(), "schema": Mapping()}:
-            return _named_format(schema, strict)
+            return {"type": "json_schema", "json_schema": _named_schema(schema, strict)}
         case {"type": str() as kind} if kind not in _SCHEMA_TYPES:
             return dict(schema)  # `json_object`, or a format this package has not heard of
         case _:
-            name = str(schema.get("title") or "answer")
+            title, description, _ = wire.described_schema(schema)
             return wire.json_schema_format(
-                name, schema, description=schema.get("description"), strict=strict
+                title or "answer", schema, description=description, strict=strict
             )
 
 
-def _named_format(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+def _named_schema(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+    """A schema that its user has named: as given, unless it has still to be made strict.
+
+    LangChain's `ProviderStrategy(strict=True)` says `strict` of schemas that are not closed.
+    """
     strict = named.get("strict") if strict is None else strict
-    made = wire.json_schema_format(
-        named["name"], named["schema"], description=named.get("description"), strict=strict
-    )
-    rest = {k: v for k, v in named.items() if k not in made["json_schema"]}
-    return {**made, "json_schema": {**made["json_schema"], **rest}}
+    is_closed = named["schema"].get("additionalProperties") is False
+    if strict == named.get("strict") and (is_closed or not strict):
+        return dict(named)
+    made = wire.json_schema_format(named["name"], named["schema"], strict=strict)
+    return {**named, **made["json_schema"]}
 
 
 def _is_function(schema: Mapping[str, Any]) -> bool:
@@ -136,31 +153,16 @@ def _is_wire_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
 
 
 def _described(given: Tool) -> dict[str, Any]:
-    if isinstance(given, type) and issubclass(given, BaseModel):
-        return {"type": "function", "function": _model_function(given)}
     try:
-        return convert_to_openai_tool(given)
+        return _converted(given)
     except (ValueError, TypeError) as error:
         raise _no_function(given, str(error)) from error
 
 
-def _model_function(model: type[BaseModel]) -> dict[str, Any]:
-    """A pydantic class by pydantic's own schema; core writes `$defs` out, which ends recursion."""
-    schema = model.model_json_schema()
-    function: dict[str, Any] = {"name": schema.pop("title", model.__name__)}
-    description = schema.pop("description", None)
-    if description:
-        function["description"] = description
-    return {**function, "parameters": schema}
-
-
 def _function(schema: Tool) -> dict[str, Any]:
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        return _model_function(schema)
+    inner = schema.get("function") if isinstance(schema, Mapping) else None
     try:
-        if isinstance(schema, Mapping) and isinstance(schema.get("function"), Mapping):
-            return convert_to_openai_function(dict(schema["function"]))
-        return convert_to_openai_function(schema)
+        function: dict[str, Any] = _converted(inner or schema)["function"]
     except (ValueError, TypeError) as error:
         raise InvalidParameter(
             f"The schema cannot be read: {error}",
@@ -168,6 +170,94 @@ def _function(schema: Tool) -> dict[str, Any]:
             value=schema,
             rule="a pydantic or TypedDict class, or a JSON schema",
         ) from error
+    return function
+
+
+def _converted(given: Tool) -> dict[str, Any]:
+    """What langchain-core makes of a tool, with recursion kept, which it takes out."""
+    function = _own_function(given)
+    if function is not None:
+        return {"type": "function", "function": function}
+    made = convert_to_openai_tool(dict(given) if isinstance(given, Mapping) else given)
+    schema = _schema_of(given)
+    if schema is None or not is_recursive(schema):
+        return made
+    _, _, parameters = wire.described_schema(schema)
+    return {**made, "function": {**made["function"], "parameters": parameters}}
+
+
+def _own_function(given: Tool) -> dict[str, Any] | None:
+    """What is read without langchain-core: pydantic classes, JSON schemas, recursive TypedDicts."""
+    if isinstance(given, Mapping):
+        return _function_of_schema(given) if _is_json_schema(given) else None
+    if not isinstance(given, type):
+        return None
+    if issubclass(given, BaseModel):
+        # By the name that langchain-core's parser of calls knows the class by.
+        name = given.model_config.get("title") or given.__name__
+        return _function_of_schema({**inlined_root(given.model_json_schema()), "title": name})
+    recursive = _recursive_typed_dict_schema(given) if is_typeddict(given) else None
+    return None if recursive is None else _function_of_schema(recursive)
+
+
+def _is_json_schema(given: Mapping[str, Any]) -> bool:
+    return (
+        not {"name", "function", "toolSpec"} & given.keys()
+        and given.get("type", "object") in _SCHEMA_TYPES
+        and "title" in inlined_root(given)
+    )
+
+
+def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    title, description, parameters = wire.described_schema(schema)
+    function: dict[str, Any] = {"name": title}
+    if description:
+        function["description"] = description
+    return {**function, "parameters": parameters} if parameters else function
+
+
+def _recursive_typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
+    """By pydantic, with the descriptions that LangChain reads from `Annotated[type, …, "text"]`."""
+    try:
+        schema = inlined_root(TypeAdapter(typed_dict).json_schema())
+        hints = get_type_hints(typed_dict, include_extras=True)
+    except (PydanticUserError, NameError):
+        return None
+    if not is_recursive(schema):
+        return None
+    for name, hint in hints.items():
+        _, *annotations = get_args(hint) or (hint,)
+        if len(annotations) > 1 and isinstance(annotations[1], str):
+            described = {**schema["properties"][name], "description": annotations[1]}
+            schema["properties"][name] = described
+    return {**schema, "title": typed_dict.__name__}
+
+
+def _schema_of(given: Tool) -> Mapping[str, Any] | None:
+    """The schema of a tool's arguments before langchain-core replaces its references."""
+    if isinstance(given, BaseTool):
+        schema: Any = given.tool_call_schema
+    elif isinstance(given, Mapping):
+        return None
+    elif isinstance(given, type):
+        schema = given
+    else:
+        schema = create_schema_from_function(
+            given.__name__,
+            given,
+            filter_args=(),
+            parse_docstring=True,
+            error_on_invalid_docstring=False,
+            include_injected=False,
+        )
+    if isinstance(schema, Mapping):
+        return schema
+    made: dict[str, Any] | None = None
+    if issubclass(schema, BaseModel):
+        made = schema.model_json_schema()
+    elif issubclass(schema, BaseModelV1):
+        made = schema.schema()
+    return made
 
 
 def _no_function(given: Tool, what: str) -> InvalidParameter:

@@ -3,42 +3,131 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
+from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.protocol.choices import Choice, ChoiceFold
 from sunra_integrations.protocol.json_values import Json, count, objects
 
 
-def sound(extra: Json) -> AudioBlock | None:
-    """The sound of an answer; None while its base64 is not whole, as in the middle of a stream."""
-    match extra.get("audio"):
-        case {"data": str() as data} if data:
-            try:
-                base64.b64decode(data, validate=True)
-                return AudioBlock(audio=data.encode())
-            except (
-                ValueError
-            ):  # no base64, or the framework's class refuses it: it stays as it came
-                return None
-        case _:
-            return None
+class MediaBlocks:
+    """The sound, images, citations and other parts of an answer that may still be growing.
 
+    Each is converted once, however often it is asked for: an answer is asked after every event of
+    its stream.
+    """
 
-def images_and_others(choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
-    """Images from either place where servers put them, and the parts that have no block."""
-    images: list[ImageBlock] = []
-    others: list[Json] = []
-    for part in (*choice.parts, *choice.images):
-        match part:
-            case {"type": "text" | "output_text", "text": str(), **more} if not more:
-                continue
-            case {"image_url": {"url": str() as url}} if (image := _image(url)) is not None:
-                images.append(image)
+    def __init__(self) -> None:
+        self._in_parts = _Images()
+        self._in_images = _Images()
+        self._citations = _Citations()
+        self._citations_in_text = _Citations()
+        self._in_text: list[Json] = []
+        self._parts_seen = 0
+        self._decodable = 0
+
+    def sound(self, extra: Json) -> AudioBlock | None:
+        """The sound; None while its base64 is not whole, as in the middle of a stream."""
+        match extra.get("audio"):
+            case {"data": str() as data} if data:
+                new = data[self._decodable :]
+                try:
+                    base64.b64decode(new, validate=True)
+                    if not new.endswith("="):  # nothing may follow padding, so it is read again
+                        self._decodable = len(data)
+                    return AudioBlock(audio=data.encode())
+                except ValueError:  # not base64, or the framework's class refuses it
+                    return None
             case _:
-                others.append(part)
-    return images, others
+                return None
+
+    def images_and_others(self, choice: Choice | ChoiceFold) -> tuple[list[ImageBlock], list[Json]]:
+        """Images from either place where servers put them, and the parts that have no block."""
+        parts, images = self._in_parts, self._in_images
+        parts.add(choice.parts)
+        images.add(choice.images)
+        return parts.blocks.given() + images.blocks.given(), parts.others + images.others
+
+    def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
+        """The citations of URLs, each with the words it is said of where they are told."""
+        for part in choice.parts[self._parts_seen :]:
+            self._in_text += objects(part.get("annotations"))
+        self._parts_seen = len(choice.parts)
+        beside = self._citations.of(choice.annotations, choice.text)
+        return beside + self._citations_in_text.of(self._in_text, choice.text)
+
+
+class _Images:
+    def __init__(self) -> None:
+        self.blocks: SharedBlocks[ImageBlock] = SharedBlocks()
+        self.others: list[Json] = []
+        self._seen = 0
+
+    def add(self, parts: Sequence[Json]) -> None:
+        """Takes in the parts behind those that it has seen; only text changes when it grows."""
+        for place, part in enumerate(parts[self._seen :], self._seen):
+            match part:
+                case {"type": "text" | "output_text", "text": str(), **more} if not more:
+                    continue
+                case {"image_url": {"url": str() as url}} if (image := _image(url)) is not None:
+                    self.blocks.put(place, image)
+                case _:
+                    self.others.append(part)
+        self._seen = len(parts)
+
+
+class _Growing(NamedTuple):
+    citation: Json
+    words: slice
+    cited: str
+
+
+class _Citations:
+    def __init__(self) -> None:
+        self._blocks: SharedBlocks[CitationBlock] = SharedBlocks()
+        self._seen = 0
+        self._growing: dict[int, _Growing] = {}
+        """Those whose words may not all have come yet, by their places."""
+
+    def of(self, annotations: Sequence[Json], text: str) -> list[CitationBlock]:
+        for place, annotation in enumerate(annotations[self._seen :], self._seen):
+            match annotation:
+                case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
+                    self._add(place, citation, text)
+                case {"type": "url_citation", "url": str()}:
+                    self._add(place, annotation, text)
+                case _:  # kept in additional_kwargs["annotations"], as all of them are
+                    continue
+        self._seen = len(annotations)
+        grown = [
+            place for place, (_, words, cited) in self._growing.items() if text[words] != cited
+        ]
+        for place in grown:
+            self._add(place, self._growing.pop(place).citation, text)
+        return self._blocks.given()
+
+    def _add(self, place: int, citation: Json, text: str) -> None:
+        numbers = {
+            name: number
+            for name in ("start_index", "end_index")
+            if (number := count(citation.get(name))) is not None
+        }
+        cited = citation.get("content")
+        if not isinstance(cited, str):
+            words = slice(numbers.get("start_index", 0), numbers.get("end_index", 0))
+            cited = text[words]
+            if words.stop > len(text):
+                self._growing[place] = _Growing(citation, words, cited)
+        block = CitationBlock(
+            cited_content=TextBlock(text=cited),
+            source=citation["url"],
+            title=str(citation.get("title") or ""),
+            additional_location_info=numbers,
+        )
+        self._blocks.put(place, block)
 
 
 def _image(url: str) -> ImageBlock | None:
@@ -51,33 +140,3 @@ def _image(url: str) -> ImageBlock | None:
         return ImageBlock(url=url)
     except ValueError:
         return None
-
-
-def citations(choice: Choice | ChoiceFold) -> Iterable[CitationBlock]:
-    """The citations of URLs, each with the words it is said of where they are told."""
-    of_parts = [one for part in choice.parts for one in objects(part.get("annotations"))]
-    for annotation in (*choice.annotations, *of_parts):
-        match annotation:
-            case {"type": "url_citation", "url_citation": {"url": str()} as citation}:
-                yield _citation(citation, choice.text)
-            case {"type": "url_citation", "url": str()}:
-                yield _citation(annotation, choice.text)
-            case _:  # kept in additional_kwargs["annotations"], as all of them are
-                continue
-
-
-def _citation(citation: Json, text: str) -> CitationBlock:
-    place = {
-        name: number
-        for name in ("start_index", "end_index")
-        if (number := count(citation.get(name))) is not None
-    }
-    cited = citation.get("content")
-    if not isinstance(cited, str):
-        cited = text[place.get("start_index", 0) : place.get("end_index", 0)]
-    return CitationBlock(
-        cited_content=TextBlock(text=cited),
-        source=citation["url"],
-        title=str(citation.get("title") or ""),
-        additional_location_info=place,
-    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from llama_index.core.base.llms.types import ToolCallBlock
+
+from sunra_integrations.llama_index.answer_blocks import MediaBlocks
+from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
-from sunra_integrations.llama_index.tool_calls import CalledTool, entry
-from sunra_integrations.protocol.choices import Choice, ChoiceFold
+from sunra_integrations.llama_index.tool_calls import CalledTool, block, entry
+from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCallFold
 from sunra_integrations.protocol.reply import Fold
 from sunra_integrations.protocol.responses import ChoiceDelta
 
@@ -19,6 +23,8 @@ class AnswerSoFar(Fold):
         answer: The choice that is the answer; with `n` above 1 the others stand beside it.
         entries: The answer's tool calls by their indices, in order. An entry is frozen, so the
             responses share those that a chunk brings nothing for.
+        calls: The same as blocks.
+        media: The answer's sound, images and citations.
         logprobs: The answer's log probabilities.
     """
 
@@ -26,6 +32,8 @@ class AnswerSoFar(Fold):
         super().__init__()
         self.answer = 0
         self.entries: dict[int, CalledTool] = {}
+        self.calls: SharedBlocks[ToolCallBlock] = SharedBlocks()
+        self.media = MediaBlocks()
         self.logprobs: LogProbs = []
 
     @property
@@ -51,9 +59,8 @@ class AnswerSoFar(Fold):
         if index != min(self._choices):
             return False
         self.answer = index
-        self.entries = {
-            place: entry(call) for place, call in sorted(self.choice.tool_calls.items())
-        }
+        for place, call in sorted(self.choice.tool_calls.items()):
+            self._convert_call(place, call)
         self.logprobs = logprobs(self.choice.logprobs) or []
         return True
 
@@ -65,6 +72,10 @@ class AnswerSoFar(Fold):
             calls = self._choices[self.answer].tool_calls
             begun = len(self.entries)
             for call in delta.tool_calls:
-                self.entries[call.call_index] = entry(calls[call.call_index])
+                self._convert_call(call.call_index, calls[call.call_index])
             if len(self.entries) > begun:
                 self.entries = dict(sorted(self.entries.items()))
+
+    def _convert_call(self, place: int, call: ToolCallFold) -> None:
+        self.entries[place] = entry(call)
+        self.calls.put(place, block(self.entries[place]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -22,13 +24,21 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from sunra_integrations import transport
-from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.errors import InvalidParameter, SunraError
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
+from sunra_integrations.protocol.arguments import with_timeout
 from sunra_integrations.protocol.requests import check_parameters
-from sunra_integrations.transport import Settings, Timeouts
-from sunra_integrations.transport.settings import AsyncTransport
+from sunra_integrations.transport import Settings
+from sunra_integrations.transport.http_client import check_http_client
+from sunra_integrations.transport.settings import (
+    AsyncTransport,
+    Timeout,
+    check_loaded,
+    checked_headers,
+    resolved_base_url,
+)
 
 _CONNECTION = (
     "api_key",
@@ -47,6 +57,18 @@ _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limit
 _rest = attrgetter(*(name for name in _CONNECTION if name not in {"api_key", "default_headers"}))
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
 _NO_FIELD = "class_name"  # written by to_dict, read by nobody
+
+_loading: ContextVar[bool] = ContextVar("sunra_loading", default=False)
+
+
+@contextmanager
+def _loaded() -> Generator[None, None, None]:
+    """Instances made meanwhile need no key yet: dicts and pickles never contain one."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
 
 
 class SunraConfiguration(FunctionCallingLLM):
@@ -124,11 +146,12 @@ class SunraConfiguration(FunctionCallingLLM):
             description="Counts tokens, for those who ask the LLM for one; not used here.",
         )
     )
-    timeout: float | Timeouts | None = Field(
-        default=None, description="Seconds for the answer to begin, per attempt."
+    timeout: Timeout = Field(
+        default=None,
+        description="Seconds for the answer to begin, per attempt, and for each silence within it.",
     )
     stall_timeout: float | None = Field(
-        default=None, description="Seconds of silence within an answer before it is given up."
+        default=None, description="Seconds for each silence within an answer, if not `timeout`."
     )
     total_timeout: float | None = Field(
         default=None, description="Seconds for a call as a whole, retries included."
@@ -160,20 +183,33 @@ class SunraConfiguration(FunctionCallingLLM):
         PrivateAttr(default=None)
     )
 
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except SunraError as error:
+            failure = error.with_traceback(None)
+        else:
+            return
+        del given  # so that no frame of the traceback holds what was passed, a key among it
+        raise failure
+
     @model_validator(mode="before")
     @classmethod
     def _check_names_and_values(cls, data: Any) -> Any:
         """Runs before pydantic's own checks, so that errors are the core's and name the rule."""
         if not isinstance(data, Mapping):
             return data
-        if "base_url" in data:  # its name in most other places, and not alike enough to be guessed
-            raise InvalidParameter(
-                "`base_url` is no parameter of Sunra. Did you mean `api_base`?",
-                parameter="base_url",
-                rule="LlamaIndex's own name of it is api_base",
-            )
+        data = with_timeout(data)
         check_known(data, (*cls.model_fields, _NO_FIELD), where=f" of {cls.__name__}")
+        _check_connection_arguments(data)
         more = data.get("additional_kwargs") or {}
+        if not isinstance(more, Mapping):
+            raise InvalidParameter(
+                f"`additional_kwargs` was a {type(more).__name__}; the rule is: a dict of "
+                "parameters.",
+                parameter="additional_kwargs",
+                rule="a dict of parameters",
+            )
         if EXTRA_HEADERS in more:
             raise InvalidParameter(
                 "`additional_kwargs` is stored and shown, so headers do not belong there; "
@@ -181,7 +217,7 @@ class SunraConfiguration(FunctionCallingLLM):
                 parameter=EXTRA_HEADERS,
                 rule="headers go into default_headers, or extra_headers of a call",
             )
-        check_known(more, PARAMETERS, where=" for additional_kwargs")
+        check_known(more, PARAMETERS, where=" of additional_kwargs")
         given = {name: data[name] for name in PARAMETERS if name in data}
         check_parameters(merged(more, given) | {"model": given.get("model")})
         if not given.get("model"):
@@ -195,9 +231,28 @@ class SunraConfiguration(FunctionCallingLLM):
 
     @model_validator(mode="after")
     def _check_connection(self) -> Self:
-        """A missing key is told here and not at the first call."""
-        self._settings()
+        """A missing key is reported here, except where an instance is loaded or copied."""
+        if not _loading.get():
+            self._settings()
         return self
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The LLM that `to_dict` gave this of; a missing key is reported by its first call.
+
+        Args:
+            data: What was stored. The base URL in it may be anyone's, so the key in `SUNRA_KEY`
+                goes there only if it is Sunra's, this machine's, or the one in `SUNRA_BASE_URL`.
+            **kwargs: Fields that go before those of `data`, such as `api_key`.
+
+        Raises:
+            ConfigurationError: The key would go elsewhere.
+        """
+        with _loaded():
+            llm: Self = super().from_dict(data, **kwargs)
+        if {**data, **kwargs}.get("api_key") is None and kwargs.get("api_base") is None:
+            check_loaded(resolved_base_url(llm.api_base, allow_http=llm.allow_http))
+        return llm
 
     @classmethod
     def class_name(cls) -> str:
@@ -230,8 +285,8 @@ class SunraConfiguration(FunctionCallingLLM):
         given = {name: value for name, value in fields.items() if value is not None}
         return merged(self.additional_kwargs, given)
 
-    def _settings(self) -> Settings:
-        given = {name: getattr(self, name) for name in _CONNECTION}
+    def _settings(self, of_call: Mapping[str, Any] | None = None) -> Settings:
+        given = {name: getattr(self, name) for name in _CONNECTION} | dict(of_call or {})
         return Settings.resolve(base_url=given.pop("api_base"), **given)
 
     def _connection(self) -> tuple[Any, ...]:
@@ -261,6 +316,19 @@ class SunraConfiguration(FunctionCallingLLM):
     def _async_client(self) -> transport.AsyncSunraClient:
         return self._both_clients()[1]
 
+    def _client_for(self, changed: Mapping[str, Any]) -> transport.SunraClient:
+        """The client, for a call that changes these settings."""
+        if not changed:
+            return self._client
+        return transport.SunraClient(self._settings(changed), http_client=self.http_client)
+
+    def _async_client_for(self, changed: Mapping[str, Any]) -> transport.AsyncSunraClient:
+        """As `_client_for`."""
+        if not changed:
+            return self._async_client
+        settings = self._settings(changed)
+        return transport.AsyncSunraClient(settings, http_client=self.async_http_client)
+
     def __getstate__(self) -> dict[str, Any]:
         """All but the key, and what belongs to this process: clients, callbacks, limiter."""
         left_out = (*_SERVICES, "api_key")
@@ -268,9 +336,14 @@ class SunraConfiguration(FunctionCallingLLM):
         return {"__dict__": fields}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`."""
+        """Makes the instance anew from its fields; the key comes from `SUNRA_KEY`.
+
+        Without it the instance is loaded all the same, and its first call reports what is missing:
+        a pool whose worker fails to load its task never hands back an error.
+        """
         # Through __init__, so that what was pickled elsewhere is checked as anything else is.
-        self.__init__(**state["__dict__"])  # type: ignore[misc]
+        with _loaded():
+            self.__init__(**state["__dict__"])  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy with its own settings; clients, callbacks and limiter are the same objects."""
@@ -281,4 +354,12 @@ class SunraConfiguration(FunctionCallingLLM):
             for name, value in self.__dict__.items()
             if name not in services
         }
-        return type(self)(**fields, **services)
+        with _loaded():
+            return type(self)(**fields, **services)
+
+
+def _check_connection_arguments(data: Mapping[str, Any]) -> None:
+    sync_name, async_name = "http_client", "async_http_client"
+    check_http_client(data.get(sync_name), httpx.Client, sync_name, other_name=async_name)
+    check_http_client(data.get(async_name), httpx.AsyncClient, async_name, other_name=sync_name)
+    checked_headers(data.get("default_headers") or {})

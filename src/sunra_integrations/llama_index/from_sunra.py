@@ -7,7 +7,6 @@ the chunks add up to, so that none that was given out changes later.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -19,10 +18,11 @@ from llama_index.core.base.llms.types import (
     MessageRole,
     TextBlock,
     ThinkingBlock,
+    ToolCallBlock,
 )
 
 from sunra_integrations.llama_index import tool_calls
-from sunra_integrations.llama_index.answer_blocks import citations, images_and_others, sound
+from sunra_integrations.llama_index.answer_blocks import MediaBlocks
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
@@ -96,6 +96,8 @@ def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
         so_far.choice,
         list(so_far.entries.values()),
         others=so_far.others,
+        calls=so_far.calls.given(),
+        media=so_far.media,
         raw=_raw(piece.raw, so_far.usage),
         probabilities=so_far.logprobs.copy() or None,
         delta=text,
@@ -124,7 +126,12 @@ def completion(given: ChatResponse) -> CompletionResponse:
 
 
 def message(
-    choice: Choice | ChoiceFold, entries: list[CalledTool], counted: responses.Usage | None
+    choice: Choice | ChoiceFold,
+    entries: list[CalledTool],
+    counted: responses.Usage | None,
+    *,
+    calls: Sequence[ToolCallBlock] | None = None,
+    media: MediaBlocks | None = None,
 ) -> ChatMessage:
     """A choice as a message: thinking, text (one block), media, citations, tool calls.
 
@@ -132,28 +139,34 @@ def message(
         choice: The choice.
         entries: Its tool calls; the list becomes the message's.
         counted: The usage, where it is known.
+        calls: The calls as blocks, where they are made already.
+        media: What is converted already.
     """
+    media = media or MediaBlocks()
     blocks: list[ContentBlock] = []
     if choice.reasoning or choice.reasoning_details:
         blocks.append(_thinking(choice, counted))
     if choice.text:
         blocks.append(_text_block({"text": choice.text}))
     extra: dict[str, Any] = {}
-    if choice.message_extra:  # its own, however deep: what comes next is added to the choice's
-        extra = deepcopy(dict(choice.message_extra))
-    if extra and (block := sound(extra)):
+    if choice.message_extra:
+        extra = {
+            name: value.copy() if isinstance(value, (list, dict)) else value
+            for name, value in choice.message_extra.items()
+        }
+    if extra and (block := media.sound(extra)):
         blocks.append(block)
         extra["audio"] = {name: extra["audio"][name] for name in extra["audio"] if name != "data"}
     if choice.parts or choice.images or choice.annotations:
-        images, others = images_and_others(choice)
+        images, others = media.images_and_others(choice)
         blocks += images
-        blocks += citations(choice)
+        blocks += media.citations(choice)
         extra |= {"annotations": list(choice.annotations)} if choice.annotations else {}
         extra |= {"content_parts": others} if others else {}
     if choice.refusal:
         extra["refusal"] = choice.refusal
     if entries:
-        blocks += map(tool_calls.block, entries)
+        blocks += map(tool_calls.block, entries) if calls is None else calls
         extra["tool_calls"] = entries
     return _chat_message(
         {
@@ -185,6 +198,8 @@ def _response(
     others: Sequence[Choice],
     raw: dict[str, Any],
     probabilities: LogProbs | None,
+    calls: Sequence[ToolCallBlock] | None = None,
+    media: MediaBlocks | None = None,
     delta: str | None = None,
 ) -> ChatResponse:
     known: dict[str, Any] = {}
@@ -200,7 +215,7 @@ def _response(
         known["choices"] = [_other_choice(other, reply.usage) for other in others]
     return _chat_response(
         {
-            "message": message(choice, entries, reply.usage),
+            "message": message(choice, entries, reply.usage, calls=calls, media=media),
             "raw": raw,
             "delta": delta,
             "logprobs": probabilities,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from pydantic import RootModel, SecretStr, ValidationError
 
 from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.arguments import check_call
 
 EXTRA_HEADERS = "extra_headers"
 
@@ -31,22 +32,23 @@ class HiddenHeaders(RootModel[dict[str, SecretStr]]):
 def hides_headers(method: _Method) -> _Method:
     """Wraps a public method so that all that observes it sees `HiddenHeaders`.
 
-    It stands outside the framework's own decorators, which record what a method was called with.
+    It stands outside the framework's own decorators, which record what a method was called with,
+    and calls them as a method: only then does a span get the instance and its class's name.
     """
-    signature = inspect.signature(method)
+    _, *names = inspect.signature(method).parameters
     if inspect.iscoroutinefunction(method):
 
         @functools.wraps(method)
-        async def hiding_async(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = _hidden(signature, args, kwargs)
-            return await method(*args, **kwargs)
+        async def hiding_async(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = _hidden(names, args, kwargs)
+            return await method.__get__(llm)(*args, **kwargs)
 
         return cast("_Method", hiding_async)
 
     @functools.wraps(method)
-    def hiding(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = _hidden(signature, args, kwargs)
-        return method(*args, **kwargs)
+    def hiding(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _hidden(names, args, kwargs)
+        return method.__get__(llm)(*args, **kwargs)
 
     return cast("_Method", hiding)
 
@@ -70,14 +72,16 @@ def hidden(headers: Any) -> HiddenHeaders:
 
 
 def _hidden(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    names: list[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     safe = dict(kwargs)
     if EXTRA_HEADERS in safe:
         safe[EXTRA_HEADERS] = hidden(safe[EXTRA_HEADERS])
-    if "llm_kwargs" not in signature.parameters:
+    if "prompt_args" not in names:  # whose names are those of a prompt's variables
+        check_call(safe)
+    if "llm_kwargs" not in names:
         return args, safe
-    position = list(signature.parameters).index("llm_kwargs")
+    position = names.index("llm_kwargs")
     if len(args) > position:
         args = (*args[:position], _hidden_within(args[position]), *args[position + 1 :])
     elif "llm_kwargs" in safe:
@@ -86,6 +90,9 @@ def _hidden(
 
 
 def _hidden_within(llm_kwargs: Any) -> Any:
-    if not llm_kwargs or EXTRA_HEADERS not in llm_kwargs:
+    if not llm_kwargs:
+        return llm_kwargs
+    check_call(llm_kwargs)
+    if EXTRA_HEADERS not in llm_kwargs:
         return llm_kwargs
     return {**llm_kwargs, EXTRA_HEADERS: hidden(llm_kwargs[EXTRA_HEADERS])}

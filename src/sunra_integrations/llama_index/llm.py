@@ -17,6 +17,8 @@ from llama_index.core.base.llms.types import (
     MessageRole,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.types import TokenAsyncGen, TokenGen
 
 from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
@@ -25,11 +27,13 @@ from sunra_integrations.llama_index.observed import (
     observed_chat,
     observed_completion,
     observed_stream,
+    unobserved,
 )
 from sunra_integrations.llama_index.parameters import merged
 from sunra_integrations.llama_index.prediction import StructuredPrediction
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 from sunra_integrations.llama_index.tool_calling import ToolCalling
+from sunra_integrations.protocol.arguments import split_call
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
 
@@ -44,7 +48,8 @@ class Sunra(ToolCalling, StructuredPrediction):
 
     What is not set is not sent: the server's defaults are the server's. Every parameter can also
     be given per call (`llm.chat(messages, temperature=0)`) and wins over the instance's; None
-    leaves it out of that call. Per call there are also `extra_headers`. Streams, async, tool
+    leaves it out of that call. Per call there are also `extra_headers`, `timeout`,
+    `stall_timeout`, `total_timeout` and `max_retries`. Streams, async, tool
     calls, structured output, agents and callbacks work as with any `FunctionCallingLLM`.
 
     Args:
@@ -72,7 +77,8 @@ class Sunra(ToolCalling, StructuredPrediction):
         reasoning: Passed on as given.
         reasoning_effort: Passed on as given, such as `"low"`.
         stream_options: Streams ask for usage unless it is given; `{}` asks for nothing.
-        extra_body: Keys to put into the request body untouched.
+        extra_body: Keys to put into the request body untouched. No `messages`, no `stream`, and
+            nothing that is named like a credential.
         additional_kwargs: More parameters by name, as LlamaIndex has it; the fields above win.
         strict: Hold tool arguments and structured output to their schemas. None leaves tools as
             they are and holds structured output to its schema where that is possible.
@@ -82,16 +88,19 @@ class Sunra(ToolCalling, StructuredPrediction):
             `max_tokens`, else 256. It is never sent.
         is_function_calling_model: Whether the model takes tools.
         tokenizer: Counts tokens, for those who ask the LLM for one. Not used here.
-        timeout: Seconds for an answer to begin, per attempt, or all `Timeouts`; 600 by default.
-        stall_timeout: Seconds of silence within an answer before it is given up; 300 by default.
+        timeout: Seconds for an answer to begin, per attempt (600 by default), and for each silence
+            within it (300 by default); or all `Timeouts`, an `httpx.Timeout`, `(connect, read)`.
+            Also `request_timeout`.
+        stall_timeout: Seconds of silence within an answer before it is given up, if not `timeout`.
         total_timeout: Seconds for a call as a whole, retries included; none by default.
         max_retries: Tries after the first one; nothing above this retries. 2 by default.
-        default_headers: Sent with every request. Shown and stored nowhere.
+        default_headers: Sent with every request. Not shown; stored in pickles only.
         max_connections: Connections open at once, per process (sync) or event loop (async).
         max_response_bytes: The longest answer, streamed or not, taken in; 256 MiB by default.
         async_transport: What carries async calls, `httpx` or `aiohttp`; `auto`, the default, is
             aiohttp where it is installed and the environment names no proxy.
         allow_http: Permit plain http to another machine; the key crosses the network readable.
+            Else from `SUNRA_ALLOW_HTTP`.
         http_client: An `httpx.Client` of your own; it is never closed here.
         async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.
         callback_manager: LlamaIndex's callbacks.
@@ -202,21 +211,46 @@ class Sunra(ToolCalling, StructuredPrediction):
             **kwargs,
         )
 
+    # ── the framework's own over them, under spans that last to the end ──────
+
+    @observed_stream
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """The text of the answer to a prompt template, piece by piece.
+
+        Args:
+            prompt: The prompt, to be filled with `prompt_args`.
+            **prompt_args: Values for the prompt's variables.
+
+        Raises:
+            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+        """
+        return unobserved(super().stream)(prompt, **prompt_args)
+
+    @observed_stream
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """As `stream`."""
+        return await unobserved(super().astream)(prompt, **prompt_args)
+
     # ── what stands behind them, unseen by callbacks ─────────────────────────
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        kwargs, changed = split_call(kwargs)
         request, headers = self._request(messages, kwargs)
-        return from_sunra.response(self._client.create(request, headers=headers))
+        return from_sunra.response(self._client_for(changed).create(request, headers=headers))
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        kwargs, changed = split_call(kwargs)
         request, headers = self._request(messages, kwargs)
-        return from_sunra.response(await self._async_client.create(request, headers=headers))
+        client = self._async_client_for(changed)
+        return from_sunra.response(await client.create(request, headers=headers))
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        return self._responses(*self._request(messages, kwargs))
+        kwargs, changed = split_call(kwargs)
+        return self._responses(*self._request(messages, kwargs), **changed)
 
     def _astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        return self._aresponses(*self._request(messages, kwargs))
+        kwargs, changed = split_call(kwargs)
+        return self._aresponses(*self._request(messages, kwargs), **changed)
 
     def _stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
@@ -231,19 +265,20 @@ class Sunra(ToolCalling, StructuredPrediction):
         return amapped(from_sunra.completion, stream)
 
     def _responses(
-        self, request: ChatRequest, headers: Mapping[str, str] | None
+        self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
     ) -> Generator[ChatResponse, None, None]:
         so_far = AnswerSoFar()
-        stream = self._client.stream(request, headers=headers, so_far=so_far)
+        stream = self._client_for(changed).stream(request, headers=headers, so_far=so_far)
         with closing(stream) as chunks:
             for chunk in chunks:
                 yield from_sunra.chunk(chunk, so_far)
 
     async def _aresponses(
-        self, request: ChatRequest, headers: Mapping[str, str] | None
+        self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
     ) -> AsyncGenerator[ChatResponse, None]:
         so_far = AnswerSoFar()
-        stream = self._async_client.stream(request, headers=headers, so_far=so_far)
+        client = self._async_client_for(changed)
+        stream = client.stream(request, headers=headers, so_far=so_far)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield from_sunra.chunk(chunk, so_far)

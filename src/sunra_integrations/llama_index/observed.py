@@ -33,6 +33,11 @@ def observed_stream(method: _Method) -> _Method:
     return hides_headers(span_of_stream(dispatcher, method))
 
 
+def unobserved(method: _Method) -> _Method:
+    """A bound method of the framework's without its span, for an override that has one itself."""
+    return cast("_Method", getattr(method, "__wrapped__", method))
+
+
 def observed_chat(method: _Method) -> _Method:
     """A method from messages to a response, that spans and chat callbacks observe."""
     return observed(cast("_Method", llm_chat_callback()(method)))

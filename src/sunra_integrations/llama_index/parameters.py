@@ -7,11 +7,12 @@ from typing import Any
 
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.protocol import parameters
+from sunra_integrations.protocol.arguments import CALL_SETTINGS
 from sunra_integrations.protocol.requests import ChatRequest, unknown_parameter
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 """What can be set for all calls and per call; `messages` come with each call."""
-_OF_A_CALL = (*PARAMETERS, EXTRA_HEADERS)
+_OF_A_CALL = (*PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
 
 
 def check_known(names: Collection[str], known: Collection[str], *, where: str) -> None:
@@ -26,11 +27,13 @@ def check_known(names: Collection[str], known: Collection[str], *, where: str) -
 
 
 def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of one call, as `protocol.parameters` merges them; headers are none of them.
+    """The parameters of one call, as `protocol.parameters` merges them.
+
+    Headers and settings of the client are none of them.
 
     Raises:
         InvalidParameter: A name is unknown; it names the closest.
     """
     check_known(call, _OF_A_CALL, where=" of a call")
-    own = {name: value for name, value in call.items() if name != EXTRA_HEADERS}
+    own = {name: value for name, value in call.items() if name in PARAMETERS}
     return parameters.merged(settings, own)

@@ -18,7 +18,12 @@ from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel
 
 from sunra_integrations.llama_index.configuration import SunraConfiguration
-from sunra_integrations.llama_index.observed import dispatcher, observed, observed_stream
+from sunra_integrations.llama_index.observed import (
+    dispatcher,
+    observed,
+    observed_stream,
+    unobserved,
+)
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
     parsed,
@@ -60,7 +65,7 @@ class StructuredPrediction(SunraConfiguration):
             SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
         """
         if self.pydantic_program_mode not in _NATIVE:
-            called: Model = super().structured_predict(
+            called: Model = unobserved(super().structured_predict)(
                 output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
             )
             return called
@@ -80,7 +85,7 @@ class StructuredPrediction(SunraConfiguration):
     ) -> Model:
         """As `structured_predict`."""
         if self.pydantic_program_mode not in _NATIVE:
-            called: Model = await super().astructured_predict(
+            called: Model = await unobserved(super().astructured_predict)(
                 output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
             )
             return called
@@ -205,7 +210,6 @@ class StructuredPrediction(SunraConfiguration):
                 asked = {
                     "tools": [schema_tool(output_cls, strict=strict)],
                     "tool_choice": "required",
-                    "parallel_tool_calls": False,
                 }
             case _:
                 asked = {"response_format": schema_format(output_cls, strict=strict)}

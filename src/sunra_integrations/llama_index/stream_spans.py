@@ -70,8 +70,10 @@ class _StreamSpan:
         self._bound = inspect.signature(method.__get__(llm)).bind(*args, **kwargs)
         self._id = f"{type(llm).__name__}.{method.__name__}-{uuid.uuid4()}"
         self._open = True
-        # In a context of its own: what a handler makes current there must not outlast this call.
-        copy_context().run(
+        # Begun and ended in a context of its own: what a handler makes current must not outlast
+        # this call, and can be unmade only in the context in which it was made.
+        self._context = copy_context()
+        self._context.run(
             dispatcher.span_enter,
             id_=self._id,
             bound_args=self._bound,
@@ -88,7 +90,12 @@ class _StreamSpan:
         """Ends the span, unless it has ended."""
         if self._open:
             self._open = False
-            self._dispatcher.span_exit(id_=self._id, bound_args=self._bound, instance=self._llm)
+            self._context.run(
+                self._dispatcher.span_exit,
+                id_=self._id,
+                bound_args=self._bound,
+                instance=self._llm,
+            )
 
     def lasting(self, stream: Any) -> Any:
         """The stream; a span whose stream is thrown away unread ends with it."""
@@ -99,8 +106,12 @@ class _StreamSpan:
         """Ends the span by an error."""
         self._open = False
         self._dispatcher.event(SpanDropEvent(span_id=self._id, err_str=str(error)))
-        self._dispatcher.span_drop(
-            id_=self._id, bound_args=self._bound, instance=self._llm, err=error
+        self._context.run(
+            self._dispatcher.span_drop,
+            id_=self._id,
+            bound_args=self._bound,
+            instance=self._llm,
+            err=error,
         )
 
 

@@ -19,14 +19,13 @@ from llama_index.core.types import Model
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from sunra_integrations.errors import InvalidParameter, Refused, ResponseTruncated
+from sunra_integrations.errors import Refused, ResponseTruncated
 from sunra_integrations.llama_index.tool_calls import truncation
 from sunra_integrations.protocol.finish_reasons import is_truncated
+from sunra_integrations.protocol.json_schema import strict_schema_if_expressible
 from sunra_integrations.protocol.json_text import finished_fields, read_json
-from sunra_integrations.protocol.tools import function_tool, json_schema_format
+from sunra_integrations.protocol.tools import described_schema, function_tool, json_schema_format
 
-_UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_-]")
-_LONGEST_NAME = 64
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
 
 
@@ -35,18 +34,16 @@ def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[s
 
     Args:
         output_cls: The class.
-        strict: Hold the answer to the schema. None does so where the schema can be made
-            strict-valid, which one with free-form dicts cannot.
+        strict: Hold the answer to the schema. None does so if strict mode can express the schema,
+            which it cannot with free-form dicts, for example.
 
     Raises:
         InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
     """
     name, description, schema = _named_schema(output_cls)
-    if strict is None:
-        try:
-            return json_schema_format(name, schema, description=description, strict=True)
-        except InvalidParameter:
-            return json_schema_format(name, schema, description=description)
+    expressed = strict_schema_if_expressible(schema) if strict is None else None
+    if expressed is not None:
+        return json_schema_format(name, expressed, description=description, strict=True)
     return json_schema_format(name, schema, description=description, strict=strict)
 
 
@@ -70,9 +67,9 @@ def with_schema_told(
     """The conversation, its last user message asking for JSON of this class in words."""
     schema = to_json(output_cls.model_json_schema()).decode()
     asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
-    *before, last = messages
-    if last.role is not MessageRole.USER:
+    if not messages or messages[-1].role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
+    *before, last = messages
     return [*before, last.model_copy(update={"blocks": [*last.blocks, asked]})]
 
 
@@ -171,9 +168,8 @@ class PartialObjects(Generic[Model]):
 
 def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
     """The name, the description, and the schema without them: each is said once."""
-    schema = output_cls.model_json_schema()
-    title = str(schema.pop("title", None) or output_cls.__name__)
-    return _UNNAMEABLE.sub("_", title)[:_LONGEST_NAME], schema.pop("description", None), schema
+    title, description, schema = described_schema(output_cls.model_json_schema())
+    return title or output_cls.__name__, description, schema
 
 
 def _written(response: ChatResponse) -> str:

@@ -18,11 +18,12 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.structured_llm import StructuredLLM
-from llama_index.core.prompts.base import ChatPromptTemplate
+from llama_index.core.prompts.base import BasePromptTemplate, ChatPromptTemplate
+from llama_index.core.types import TokenAsyncGen, TokenGen
 from pydantic import BaseModel
 
 from sunra_integrations.llama_index import from_sunra
-from sunra_integrations.llama_index.observed import observed, observed_stream
+from sunra_integrations.llama_index.observed import observed, observed_stream, unobserved
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 
 
@@ -32,19 +33,19 @@ class StructuredSunra(StructuredLLM):
     @observed
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The answer to a conversation."""
-        answer: ChatResponse = super().chat(messages, **kwargs)
+        answer: ChatResponse = unobserved(super().chat)(messages, **kwargs)
         return answer
 
     @observed
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """As `chat`."""
-        answer: ChatResponse = await super().achat(messages, **kwargs)
+        answer: ChatResponse = await unobserved(super().achat)(messages, **kwargs)
         return answer
 
     @observed
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """As `chat`, for a prompt."""
-        answer: CompletionResponse = super().complete(prompt, formatted, **kwargs)
+        answer: CompletionResponse = unobserved(super().complete)(prompt, formatted, **kwargs)
         return answer
 
     @observed
@@ -52,7 +53,9 @@ class StructuredSunra(StructuredLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """As `chat`, for a prompt."""
-        answer: CompletionResponse = await super().acomplete(prompt, formatted, **kwargs)
+        answer: CompletionResponse = await unobserved(super().acomplete)(
+            prompt, formatted, **kwargs
+        )
         return answer
 
     @observed_stream
@@ -88,6 +91,16 @@ class StructuredSunra(StructuredLLM):
         return await awatched(
             self, llm_completion_callback(), self._astream_complete, prompt, **kwargs
         )
+
+    @observed_stream
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """As `Sunra.stream`."""
+        return unobserved(super().stream)(prompt, **prompt_args)
+
+    @observed_stream
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """As `stream`."""
+        return await unobserved(super().astream)(prompt, **prompt_args)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         objects = self.llm.stream_structured_predict(

@@ -32,7 +32,7 @@ from sunra_integrations.llama_index.tool_calls import wire_calls
 from sunra_integrations.protocol.content import Part, text_part
 from sunra_integrations.protocol.replay import reasoning_fields
 from sunra_integrations.protocol.requests import ChatRequest, Message
-from sunra_integrations.protocol.tools import function_tool
+from sunra_integrations.protocol.tools import completed_tool, described_schema, function_tool
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",
@@ -125,12 +125,16 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
         strict: Ask that arguments keep to the schema, which is made strict-valid for it.
     """
     if isinstance(given, Mapping):
-        return dict(given)
-    function = given.metadata.to_openai_tool(skip_length_check=True)["function"]
+        return completed_tool(given)
+    metadata = given.metadata
+    if metadata.fn_schema is None:
+        parameters = metadata.get_parameters_dict()
+    else:  # the framework's own form drops the `$ref` that a recursive class consists of
+        _, _, parameters = described_schema(metadata.fn_schema.model_json_schema())
     return function_tool(
-        function["name"],
-        description=function["description"],
-        parameters=function["parameters"],
+        metadata.get_name(),
+        description=metadata.description,
+        parameters=parameters,
         strict=strict,
     )
 

@@ -11,18 +11,23 @@ from typing import Any, Literal
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
-from pydantic import BaseModel, ConfigDict
+from llama_index.core.tools.types import ToolOutput
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic_core import to_json
 
 from sunra_integrations.errors import InvalidParameter, ResponseTruncated, UnreadableResponse
 from sunra_integrations.protocol import unvalidated
 from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
-from sunra_integrations.protocol.finish_reasons import is_cut_before, is_truncated
+from sunra_integrations.protocol.finish_reasons import cause_of, is_cut_before, is_truncated
 from sunra_integrations.protocol.json_text import finished_fields, strict_json
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 from sunra_integrations.protocol.truncation import truncated
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
+_CUT = {"limit": "max_tokens", "filter": "the content filter", "interruption": "the server"}
+_NOT_JSON = "INVALID_JSON"
+_UNNAMED = "unnamed"  # servers refuse an earlier call whose name is empty
+_LONGEST_EXCERPT = 300
 
 
 class CalledFunction(BaseModel):
@@ -107,16 +112,35 @@ def wire_calls(message: ChatMessage, position: str) -> list[dict[str, Any]]:
     ]
 
 
+class BrokenCall(ToolSelection):
+    """A call that cannot be run, under a name that no tool has and that says what is wrong.
+
+    Whoever looks its tool up finds none. That is how agents take it: the model gets a result which
+    says that there is no such tool, and why, and the run goes on. Under its own name some tool
+    would run on guesses: one whose parameters are all optional, or that takes any.
+    """
+
+    _flaw: str = PrivateAttr()
+
+    def __init__(self, flaw: str, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._flaw = flaw
+
+    @property
+    def error(self) -> UnreadableResponse:
+        """What is wrong, for those who cannot go on."""
+        return UnreadableResponse(self._flaw)
+
+
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
     """The calls of a response, with what can be read of their arguments so far.
 
     While an answer streams, the arguments are incomplete JSON, and what is there is read. Once it
-    has a finish_reason they must be whole: a tool is not run on arguments that were cut off.
+    is finished, a call that is not whole is a `BrokenCall`.
 
     Raises:
         ValueError: There is no call, and `error_on_no_tool_call` is set.
-        ResponseTruncated: The answer was cut off within a call, or before a required one.
-        UnreadableResponse: The answer is finished and a call's arguments are no JSON object.
+        ResponseTruncated: The answer was cut off before a required call.
     """
     calls = list(_calls(response.message))
     if not calls and error_on_no_tool_call:
@@ -125,14 +149,30 @@ def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[T
         raise ValueError(
             f"The model called no tool. It answered: {response.message.content or '(nothing)'}"
         )
+    finished = response.additional_kwargs.get("finish_reason")
+    if finished is None and response.delta is not None:
+        return [
+            ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=_so_far(given))
+            for call_id, name, given in calls
+        ]
+    last = len(calls) - 1
     return [
-        ToolSelection(
-            tool_id=call_id,
-            tool_name=name,
-            tool_kwargs=_kwargs(response, name, given, is_last=place == len(calls)),
-        )
-        for place, (call_id, name, given) in enumerate(calls, 1)
+        _selection(*call, finished=finished if place == last else None)
+        for place, call in enumerate(calls)
     ]
+
+
+def not_found(call: ToolSelection) -> ToolOutput:
+    """The result of a call whose tool does not exist, in the words of the framework's agents."""
+    content = f"Tool {call.tool_name} not found. Please select a tool that is available."
+    return ToolOutput(
+        content=content,
+        tool_name=call.tool_name,
+        raw_input=call.tool_kwargs,
+        raw_output=content,
+        is_error=True,
+        exception=call.error if isinstance(call, BrokenCall) else None,
+    )
 
 
 def written_arguments(response: ChatResponse) -> list[str]:
@@ -190,28 +230,35 @@ def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] |
         yield written.get("id") or "", function.get("name") or "", function.get("arguments") or ""
 
 
-def _kwargs(
-    response: ChatResponse, name: str, given: Mapping[str, Any] | str, *, is_last: bool
-) -> dict[str, Any]:
-    finished = response.additional_kwargs.get("finish_reason")
-    if finished is not None and not name:
-        raise UnreadableResponse(
-            f"The model made a call that names no tool. It wrote: {given!r:.300}"
-        )
+def _selection(
+    call_id: str, name: str, given: Mapping[str, Any] | str, *, finished: str | None
+) -> ToolSelection:
+    """A call of a finished answer; `finished` is its finish_reason if the call is the last one."""
+    whole = parse_arguments(given) if isinstance(given, str) else dict(given)
+    cut = _CUT.get(cause_of(finished) or "")
+    fix = "Call it again with a whole JSON object."
+    if not name:
+        flaw, fix = "the call has no name", "Name the tool to call."
+    elif whole is None:
+        ended = f"were cut off by {cut}" if cut else "are not a JSON object"
+        flaw = f"its arguments {ended}: {str(given)[:_LONGEST_EXCERPT]!r}"
+    elif isinstance(given, str) and is_cut_before(given, finished):
+        flaw = f"it was cut off by {cut} before its arguments"
+    else:
+        return ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=whole)
+    return BrokenCall(
+        f"The model called {name!r}, but {flaw}.",
+        tool_id=call_id,
+        tool_name=f"{name or 'without a name'} (not run: {flaw}. {fix})",
+        tool_kwargs={_NOT_JSON: given} if whole is None else whole,
+    )
+
+
+def _so_far(given: Mapping[str, Any] | str) -> dict[str, Any]:
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
-    missing = is_last and is_cut_before(given, finished)
-    if whole is not None and not missing:
-        return whole
-    if finished is None:
-        return finished_fields(given)
-    if is_truncated(finished, lambda: True):
-        raise truncation(response, f"call of {name!r}")
-    raise UnreadableResponse(
-        f"The model called {name!r} with arguments that are not a JSON object. "
-        f"It wrote: {given[:300]}"
-    )
+    return finished_fields(given) if whole is None else whole
 
 
 def _text(given: Mapping[str, Any] | str) -> str:
@@ -235,7 +282,7 @@ def _wire_call(
         written = "{}"  # the many spellings of no arguments; servers take only this one
     elif parsed is not None:
         written = strict_json(written)  # many servers parse it, and are stricter
-    function = {"name": name, "arguments": written}
+    function = {"name": name or _UNNAMED, "arguments": written}
     return {"id": call_id, "type": "function", "function": function, **extra}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.error_body import has_error
@@ -30,6 +30,7 @@ class AnswerReader:
         request_id: The answer's `x-request-id`, put on every chunk.
         model_asked: The request's model, for an answer that names none.
         so_far: Where the chunks are added up.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class AnswerReader:
         request_id: str | None = None,
         model_asked: str | None = None,
         so_far: Fold | None = None,
+        tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
         self._message_field = message_field
         self._request_id = request_id
+        self._tool_names = tool_names
         self._tool_calls: dict[int, ToolCallOrder] = {}
         self.so_far = Fold() if so_far is None else so_far
         self.so_far.model_asked = model_asked
@@ -89,19 +92,28 @@ class AnswerReader:
         if not isinstance(message, dict):
             message = NOTHING
         entries = message.get("tool_calls")
-        if not entries:
-            return read_choice(choice, index, message, ())
         order = self._tool_calls.get(index)
+        has_ended = bool(self._tool_names) and choice.get("finish_reason") is not None
+        if not entries:
+            held = order.release() if order is not None and has_ended else ()
+            return read_choice(choice, index, message, held)
         if order is None:
             # Cut, because every call without an id repeats it.
             prefix = f"call_{(text(body.get('id')) or 'sunra')[:_LONGEST_PREFIX]}_{index}"
-            order = self._tool_calls[index] = ToolCallOrder(prefix)
+            order = self._tool_calls[index] = ToolCallOrder(prefix, self._tool_names)
         whole = self._message_field == "message"
-        return read_choice(choice, index, message, order.place(entries, whole=whole))
+        calls = order.place(entries, whole=whole)
+        if has_ended:
+            calls += order.release()
+        return read_choice(choice, index, message, calls)
 
 
 def read_completion(
-    body: bytes, *, request_id: str | None = None, model_asked: str | None = None
+    body: bytes,
+    *,
+    request_id: str | None = None,
+    model_asked: str | None = None,
+    tool_names: Mapping[str, str] = NOTHING,
 ) -> Reply:
     """The Reply in the body of a successful unstreamed answer.
 
@@ -109,6 +121,7 @@ def read_completion(
         body: The body as it came.
         request_id: The answer's `x-request-id`.
         model_asked: The request's model, for an answer that names none.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
 
     Raises:
         SunraError: The body carries an error instead.
@@ -124,7 +137,9 @@ def read_completion(
             f"{excerpt(body)}",
             request_id=request_id,
         )
-    reader = AnswerReader("message", request_id=request_id, model_asked=model_asked)
+    reader = AnswerReader(
+        "message", request_id=request_id, model_asked=model_asked, tool_names=tool_names
+    )
     reader.read(value)
     if not reader.so_far.begun:
         if "choices" not in value and ("message" in value or "detail" in value):

@@ -263,7 +263,9 @@ class ChoiceFold:
         if self._details:
             join_details(self.reasoning_details, self._details)
         if self._parts:
-            self.parts = with_joined_text((*self.parts, *self._parts))
+            *before, last = self.parts or (None,)
+            joined = with_joined_text(self._parts if last is None else (last, *self._parts))
+            self.parts = (*before, *joined)
         if self._message_extras:
             self.message_extra = accumulated((self.message_extra, *self._message_extras))
         for pieces in (

@@ -7,7 +7,7 @@ means that something may be missing; after it, what cannot be read is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
 from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
@@ -19,6 +19,7 @@ from sunra_integrations.protocol.event_stream import (
     EventStream,
 )
 from sunra_integrations.protocol.json_text import StreamedJson
+from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import Chunk
@@ -34,6 +35,7 @@ class ChunkStream:
         model_asked: The request's model, for answers that name none.
         max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
+        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -44,13 +46,17 @@ class ChunkStream:
         model_asked: str | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         so_far: Fold | None = None,
+        tool_names: Mapping[str, str] = NOTHING,
     ) -> None:
         self._request_id = request_id
+        self._tool_names = tool_names
         self._choices_asked = choices_asked
         self._max_bytes = self._bytes_left = max_event_bytes
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._json = StreamedJson()
-        self._reader = AnswerReader(request_id=request_id, model_asked=model_asked, so_far=so_far)
+        self._reader = AnswerReader(
+            request_id=request_id, model_asked=model_asked, so_far=so_far, tool_names=tool_names
+        )
         self._reader.so_far.choices_asked = choices_asked
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self._damaged_before: bytes | None = (
@@ -196,7 +202,7 @@ class ChunkStream:
                 request_id=self._request_id,
             )
         try:
-            reply = read_completion(stray, request_id=self._request_id)
+            reply = read_completion(stray, request_id=self._request_id, tool_names=self._tool_names)
         except SunraError as error:
             return error
         return UnreadableResponse(

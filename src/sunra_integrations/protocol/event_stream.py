@@ -186,6 +186,6 @@ class EventStream:
     def _refuse_size(self) -> None:
         raise UnreadableResponse(
             f"The server sent an event of more than {self._max_event_bytes:,} bytes. "
-            "Raise the limit with `max_event_bytes` if events of that size are expected.",
+            "Raise the limit with `max_response_bytes` if events of that size are expected.",
             retryable=False,
         )

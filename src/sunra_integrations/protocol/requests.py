@@ -8,17 +8,26 @@ spelling.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.arguments import check_no_credentials, unknown_argument
 from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
+from sunra_integrations.protocol.tools import own_tool_names, with_fitted_names
 
 Message = dict[str, Any]
 """A message as the wire has it: `{"role": …, "content": …}`."""
@@ -105,7 +114,8 @@ class ChatRequest(BaseModel):
         """The JSON object to send: what was set, and nothing else.
 
         A stream asks for usage (`stream_options`) unless `stream_options` was given, since
-        otherwise the tokens of a streamed call could not be counted.
+        otherwise the tokens of a streamed call could not be counted. Names that servers refuse
+        are made to fit; see `fitted_name`.
         """
         body: dict[str, Any] = {"model": self.model, "messages": self.messages}
         for name in _OPTIONAL:
@@ -117,8 +127,14 @@ class ChatRequest(BaseModel):
             body.setdefault("stream_options", {"include_usage": True})
         if not stream or not body["stream_options"]:
             body.pop("stream_options", None)
+        body = with_fitted_names(body)
         body.update(self.extra_body)
         return body
+
+    @property
+    def own_tool_names(self) -> Mapping[str, str]:
+        """The names of the tools by those they are sent under; empty where none had to change."""
+        return own_tool_names(self.tools or ())
 
     def encode(self, *, stream: bool) -> bytes:
         """The body as UTF-8 JSON.
@@ -154,14 +170,36 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     ChatRequest.model_validate({"model": "-", "messages": [{"role": "user"}], **given})
 
 
-def unknown_parameter(name: str, known: Sequence[str], *, where: str = "") -> InvalidParameter:
+def unknown_parameter(
+    name: str, known: Collection[str], *, where: str = " of Sunra"
+) -> InvalidParameter:
     """The error for a misspelt parameter, naming the closest real one."""
-    close = difflib.get_close_matches(name, known, n=1)
-    mend = f"Did you mean `{close[0]}`?" if close else "Send it through `extra_body`."
+    return unknown_argument(name, known, of=where.removeprefix(" of "), sendable=True)
+
+
+def as_request(given: object) -> ChatRequest:
+    """The request; a dict is checked like one.
+
+    Raises:
+        InvalidParameter: A value breaks its rule, or a parameter is unknown.
+    """
+    if isinstance(given, ChatRequest):
+        return given
+    if isinstance(given, Mapping):
+        return ChatRequest.model_validate(dict(given))
+    raise InvalidParameter(
+        f"A request is a ChatRequest or a dict of its parameters, not a {type(given).__name__}.",
+        parameter="request",
+        rule="a ChatRequest, or a dict of its parameters",
+    )
+
+
+def invalid_argument(error: ValidationError) -> InvalidParameter:
+    """The first finding of a failed construction, without the value, which may be a secret."""
+    finding = error.errors(include_url=False, include_input=False)[0]
+    name = str(finding["loc"][0]) if finding["loc"] else ""
     return InvalidParameter(
-        f"`{name}` is no parameter{where}. {mend}",
-        parameter=name,
-        rule="a documented parameter; others go through `extra_body`",
+        f"`{name}` cannot be used: {finding['msg']}.", parameter=name, rule=finding["msg"]
     )
 
 
@@ -179,9 +217,45 @@ def _check_cross_rules(request: ChatRequest) -> None:
         )
     if request.stop == "" or (request.stop is not None and not all(request.stop)):
         raise _broken("stop", request.stop, "no empty strings")
+    if request.extra_body:
+        check_extra_body(request.extra_body)
     for position, message in enumerate(request.messages):
         if not isinstance(message.get("role"), str):
             raise _broken(f"messages[{position}]", message, "a dict with a 'role'")
+
+
+_NOT_IN_EXTRA_BODY: Mapping[str, str] = {
+    "messages": "the conversation is given with the call",
+    "stream": "call the method that streams, or the one that does not",
+}
+
+
+def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
+    """Refuses keys that replace the prompt, change how the answer is read, or leak a secret.
+
+    Args:
+        body: Keys of the request's body, as the user gave them.
+        name: What they were given as.
+
+    Raises:
+        InvalidParameter: A key cannot stand there; its value is not shown.
+    """
+    for key, instead in _NOT_IN_EXTRA_BODY.items():
+        if key in body:
+            raise InvalidParameter(
+                f"`{name}` cannot hold `{key}`: {instead}. Nothing was sent.",
+                parameter=name,
+                rule=f"no `{key}`",
+            )
+    check_no_credentials(body, where=f"`{name}`")
+    for key, value in body.items():
+        if isinstance(value, (SecretStr, SecretBytes)):
+            raise InvalidParameter(
+                f"`{key}` in `{name}` is a {type(value).__name__}, which does not belong in a "
+                "request body. Nothing was sent.",
+                parameter=name,
+                rule="no secrets",
+            )
 
 
 def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
@@ -192,6 +266,13 @@ def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
     rule = field.description if field is not None and field.description else error["msg"]
     if error["type"] == "missing":
         return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
+    if name == "extra_body":  # it may hold what must not be shown
+        return InvalidParameter(
+            f"`extra_body` was a {type(given.get(name)).__name__}; the rule is: {rule}. "
+            "Nothing was sent.",
+            parameter=name,
+            rule=rule,
+        )
     place = "".join(f"[{step}]" for step in error["loc"][1:] if isinstance(step, int))
     value = error.get("input") if place else given.get(name)
     return _broken(f"{name}{place}", value, rule)

@@ -15,6 +15,7 @@ their order; some send two calls under one index, or repeat id and name in every
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -39,7 +40,7 @@ class _Piece(NamedTuple):
 
 
 class _Call:
-    __slots__ = ("arguments", "brackets", "followed", "id", "index", "name")
+    __slots__ = ("arguments", "brackets", "followed", "held", "id", "index", "name")
 
     def __init__(self, index: int, call_id: str, name: str | None) -> None:
         self.index = index
@@ -47,6 +48,7 @@ class _Call:
         self.name = name
         self.arguments: list[str] = []
         self.brackets = Brackets()
+        self.held = False  # the name is not given out yet: it may be a part of a longer one
         self.followed = 0  # pieces of the arguments that the brackets have been followed in
 
 
@@ -56,10 +58,13 @@ class ToolCallOrder:
     Args:
         id_prefix: Begins the id of a call that comes without one; an answer to the call needs an
             id, so one is made from the response's own id and the call's index.
+        own_names: The tools' own names by those they were sent under, where these differ; calls
+            are given out under the tools' own.
     """
 
-    def __init__(self, id_prefix: str = "call") -> None:
+    def __init__(self, id_prefix: str = "call", own_names: Mapping[str, str] = NOTHING) -> None:
         self._id_prefix = id_prefix
+        self._own_names = own_names
         self._calls: list[_Call] = []
         self._indexes: set[int] = set()
         self._highest = -1
@@ -82,7 +87,8 @@ class ToolCallOrder:
                 delta = None if whole else self._go_on(entry)
                 if delta is None:
                     piece = _read(entry)
-                    delta = self._place(piece, None if whole else self._find(piece, joined))
+                    call = None if whole else self._find(piece, joined)
+                    delta = self._place(piece, call, whole=whole)
                 joined.add(delta.call_index)
                 placed.append(delta)
         return tuple(placed)
@@ -102,19 +108,45 @@ class ToolCallOrder:
             return None
         if arguments:
             call.arguments.append(arguments)
-        return ToolCallDelta(call.index, None, None, arguments)
+        name = self._own_name(call, None, hold=not arguments) if call.held else None
+        return ToolCallDelta(call.index, None, name, arguments)
 
-    def _place(self, piece: _Piece, call: _Call | None) -> ToolCallDelta:
+    def _place(self, piece: _Piece, call: _Call | None, *, whole: bool) -> ToolCallDelta:
         if call is None:
             call = self._begin(piece)
             call_id, name = call.id, call.name
         else:
             call_id, name = None, _rest_of_name(call, piece.name)
+        if self._own_names:
+            name = self._own_name(call, name, hold=not (whole or piece.arguments))
         if piece.wire_index is not None:
             self._by_wire_index[piece.wire_index] = call
         if piece.arguments:
             call.arguments.append(piece.arguments)
         return ToolCallDelta(call.index, call_id, name, piece.arguments, piece.extra)
+
+    def release(self) -> tuple[ToolCallDelta, ...]:
+        """The names that waited for more of themselves, now that nothing more comes."""
+        return tuple(
+            ToolCallDelta(call.index, None, self._own_name(call, None, hold=False), "")
+            for call in self._calls
+            if call.held
+        )
+
+    def _own_name(self, call: _Call, piece: str | None, *, hold: bool) -> str | None:
+        """What to give out of the call's name: the tool's own once the whole of it has come.
+
+        Args:
+            call: The call.
+            piece: What its latest piece adds to the name.
+            hold: A name that may be the beginning of a longer one waits for the rest.
+        """
+        if not call.held and (piece is None or piece != call.name):
+            return piece
+        name = call.name or ""
+        longer = (sent for sent in self._own_names if sent != name and sent.startswith(name))
+        call.held = hold and next(longer, None) is not None
+        return None if call.held else self._own_names.get(name, call.name)
 
     def _find(self, piece: _Piece, joined: set[int]) -> _Call | None:
         """The call that a piece continues; None where it begins one."""

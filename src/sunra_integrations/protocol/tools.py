@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sunra_integrations.errors import InvalidParameter
-
-Schema = dict[str, Any]
+from sunra_integrations.protocol.json_schema import (
+    fitted_name,
+    inlined_root,
+    object_root,
+    strict_schema,
+)
 
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -28,14 +32,34 @@ def function_tool(
         parameters: JSON schema of its arguments; None means it takes none.
         strict: Ask that arguments keep to the schema, which is made strict-valid for it.
     """
-    schema = dict(parameters or _NO_PARAMETERS)
+    schema = parameters or _NO_PARAMETERS
     function: dict[str, Any] = {"name": name}
     if description:
         function["description"] = description
-    function["parameters"] = strict_schema(schema) if strict else schema
+    function["parameters"] = strict_schema(schema) if strict else object_root(schema)
     if strict is not None:
         function["strict"] = strict
     return {"type": "function", "function": function}
+
+
+def described_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
+    """A schema's title, its description, and the rest of it: each is sent once."""
+    rest = inlined_root(schema)
+    title, description = rest.pop("title", None), rest.pop("description", None)
+    return (
+        title if isinstance(title, str) else None,
+        description if isinstance(description, str) else None,
+        rest,
+    )
+
+
+def completed_tool(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool in the wire's form, its parameters with a root that servers take."""
+    function = given.get("function")
+    parameters = function.get("parameters") if isinstance(function, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(parameters, Mapping):
+        return dict(given)
+    return {**given, "function": {**function, "parameters": object_root(parameters)}}
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
@@ -83,85 +107,10 @@ def json_schema_format(
     json_schema: dict[str, Any] = {"name": name}
     if description:
         json_schema["description"] = description
-    json_schema["schema"] = strict_schema(schema) if strict else dict(schema)
+    json_schema["schema"] = strict_schema(schema) if strict else object_root(schema)
     if strict is not None:
         json_schema["strict"] = strict
     return {"type": "json_schema", "json_schema": json_schema}
-
-
-def strict_schema(schema: Mapping[str, Any]) -> Schema:
-    """A copy of a schema that a strict server accepts.
-
-    Every object closes (`additionalProperties: false`) and requires all its properties, nested
-    ones and `$defs` included; `oneOf` becomes `anyOf`, a `$ref` with siblings is written out, and
-    defaults go, since a strict answer leaves nothing out.
-
-    Raises:
-        InvalidParameter: An object is open by design (a free-form dict), which strict mode cannot
-            express; the message names its place.
-    """
-    root = copy.deepcopy(dict(schema))
-    strict: Schema = _strict(root, root, "schema")
-    return strict
-
-
-def _strict(node: Any, root: Schema, place: str) -> Any:
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node and len(node) > 1:
-        target = copy.deepcopy(_resolve(node.pop("$ref"), root, place))
-        return _strict({**target, **node}, root, place)
-    node.pop("default", None)
-    if "oneOf" in node:
-        node["anyOf"] = node.pop("oneOf")
-        node.pop("discriminator", None)
-    if node.get("type") == "object" or "properties" in node:
-        _close(node, place)
-    for key, value in node.items():
-        node[key] = _strict_below(key, value, root, place)
-    return node
-
-
-def _strict_below(key: str, value: Any, root: Schema, place: str) -> Any:
-    """The value of a schema keyword, with the schemas it holds made strict."""
-    match key, value:
-        case ("properties" | "$defs" | "definitions", dict()):
-            return {name: _strict(one, root, f"{place}.{name}") for name, one in value.items()}
-        case ("anyOf" | "allOf" | "prefixItems", list()):
-            return [_strict(one, root, f"{place}.{key}[{i}]") for i, one in enumerate(value)]
-        case ("items", dict()):
-            return _strict(value, root, f"{place}[]")
-        case _:
-            return value
-
-
-def _close(node: Schema, place: str) -> None:
-    rest = node.get("additionalProperties")
-    if isinstance(rest, dict) or (rest is True and not node.get("properties")):
-        raise InvalidParameter(
-            f"`{place}` is a free-form object, which strict mode cannot express. "
-            "Give its properties names, or leave strict off.",
-            parameter=place,
-            value=rest,
-            rule="with strict=True every object names all its properties",
-        )
-    node["additionalProperties"] = False
-    node["required"] = list(node.setdefault("properties", {}))
-
-
-def _resolve(reference: str, root: Schema, place: str) -> Schema:
-    target: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        target = target.get(name) if isinstance(target, dict) else None
-    if not isinstance(target, dict):
-        raise InvalidParameter(
-            f"`{place}` refers to {reference}, which the schema does not hold.",
-            parameter=place,
-            value=reference,
-            rule="a `$ref` points into the schema itself",
-        )
-    return target
 
 
 def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) -> None:
@@ -176,3 +125,62 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
             value=name,
             rule="'none', 'auto', 'required', or the name of a bound tool",
         )
+
+
+# ── names that fit ───────────────────────────────────────────────────────────
+
+
+def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request with names that servers take, of tools, formats, calls and speakers.
+
+    Only what needs another name is copied. `own_tool_names` leads back from an answer.
+    """
+    changed: dict[str, Any] = {"messages": _fitted_all(body["messages"], _fitted_message)}
+    if body.get("tools"):
+        changed["tools"] = _fitted_all(body["tools"], _fitted_function)
+    if "tool_choice" in body:
+        changed["tool_choice"] = _fitted_function(body["tool_choice"])
+    match body.get("response_format"):
+        case {"json_schema": {"name": str()} as named, **rest}:
+            changed["response_format"] = {**rest, "json_schema": _fitted(named)}
+        case _:
+            pass
+    return {**body, **changed}
+
+
+def own_tool_names(tools: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The name of each tool by the name it is sent under; empty where no name had to change."""
+    names = {fitted_name(name): name for name in map(tool_name, tools) if name}
+    return names if any(sent != own for sent, own in names.items()) else {}
+
+
+def _fitted_all(given: list[Any], fitted: Callable[[Any], Any]) -> list[Any]:
+    made = [fitted(one) for one in given]
+    return given if all(map(operator.is_, made, given)) else made
+
+
+def _fitted_message(message: dict[str, Any]) -> dict[str, Any]:
+    if "tool_calls" not in message and "name" not in message:
+        return message
+    named: dict[str, Any] = _fitted(message)
+    calls = named.get("tool_calls")
+    if not isinstance(calls, list):
+        return named
+    made = _fitted_all(calls, _fitted_function)
+    return named if made is calls else {**named, "tool_calls": made}
+
+
+def _fitted_function(given: Any) -> Any:
+    """A tool, a call or a choice of one, the name of its function made to fit."""
+    function = given.get("function") if isinstance(given, Mapping) else None
+    if not isinstance(function, Mapping):
+        return given
+    made = _fitted(function)
+    return given if made is function else {**given, "function": made}
+
+
+def _fitted(named: Any) -> Any:
+    name = named.get("name")
+    if not name or not isinstance(name, str) or fitted_name(name) == name:
+        return named
+    return {**named, "name": fitted_name(name)}

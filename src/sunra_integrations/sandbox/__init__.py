@@ -22,7 +22,8 @@ and see what was sent: ``sandbox.requests[-1].json``. From a shell:
 ``python -m sunra_integrations.sandbox``. In pytest: the fixture ``sunra_sandbox``.
 
 What it checks and answers is described by the OpenAPI document at ``/openapi.json``. Where Sunra
-states no limit, it has a few of its own: 128 choices, 64 MiB and 96 levels of nesting a request.
+states no limit, it has a few of its own: 128 choices, 64 MiB and 96 levels of nesting a request,
+500,000 characters a schema, and 30,000 steps to fill the schemas of a request.
 
 Needs the extra: ``pip install 'sunra-integrations[sandbox]'``.
 """

@@ -6,14 +6,23 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from sunra_integrations.sandbox import openapi, refusal, script, stream, strict_json
+from sunra_integrations.sandbox import openapi, refusal, script, stream, strict_json, work
 from sunra_integrations.sandbox.contract import model_problem, request_problems, unknown_parameters
 from sunra_integrations.sandbox.delivery import Event, Receive, Response, Send, deliver
+from sunra_integrations.sandbox.hosts import is_served
 from sunra_integrations.sandbox.ledger import Ledger, Received
 from sunra_integrations.sandbox.openapi import COMPLETIONS_PATH, DOCUMENT_PATH, MOST_BYTES
 from sunra_integrations.sandbox.refusal import Refusal
 from sunra_integrations.sandbox.reply import Reply, completion
-from sunra_integrations.sandbox.scripted import CallTools, HangUp, Http, Message, Say, Scripted
+from sunra_integrations.sandbox.scripted import (
+    CallTools,
+    HandlerFault,
+    HangUp,
+    Http,
+    Message,
+    Say,
+    Scripted,
+)
 
 _METHODS = {COMPLETIONS_PATH: "POST", DOCUMENT_PATH: "GET"}
 _MOST_NAMES = 20
@@ -26,6 +35,7 @@ class App:
         ledger: Where answers are queued and requests noted.
         models: The models served; None serves whatever has the form ``vendor/name``.
         keys: The keys accepted; None accepts any.
+        host: The address it is served on: besides loopback names, the only host that is served.
     """
 
     def __init__(
@@ -33,7 +43,9 @@ class App:
         ledger: Ledger,
         models: Collection[str] | None = None,
         keys: Collection[str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
+        self._host = host
         self._ledger = ledger
         self._models = models
         self._keys = keys
@@ -64,13 +76,33 @@ class App:
             request = strict_json.read(received.body)
         except strict_json.NotJson as error:
             return _refusal(received, refusal.unreadable(400, f"the body is not JSON: {error}"))
-        problems = request_problems(request)
+        try:
+            with work.bounded():
+                problems = request_problems(request)
+        except work.TooMuchWork:
+            return _refusal(received, refusal.too_much_work("check"))
         if problems:
             return _refusal(received, refusal.of_problems(problems))
         unknown_model = model_problem(request["model"], self._models)
         if unknown_model is not None:
             return _refusal(received, refusal.no_such_model(unknown_model))
-        return _answered(request, self._ledger.next_for(request))
+        answered = self._answered(request)
+        return _refusal(received, answered) if isinstance(answered, Refusal) else answered
+
+    def _answered(self, request: dict[str, Any]) -> Response | Refusal:
+        try:
+            scripted = self._ledger.next_for(request)
+        except HandlerFault as fault:
+            return refusal.failed_script(str(fault))
+        try:
+            with work.bounded():
+                return _answered(request, scripted)
+        except work.TooMuchWork:
+            return refusal.too_much_work("fill")
+        except Exception as error:
+            if scripted.answer is None:
+                raise
+            return refusal.failed_script(f"{scripted.answer!r:.200} cannot be sent: {error!r}")
 
     def _refused(self, received: Received, *, too_large: bool) -> Refusal | None:
         """What is wrong before the body is even looked at."""
@@ -79,8 +111,9 @@ class App:
             return refusal.no_such_path(received.path)
         if received.method != method:
             return refusal.wrong_method(received.method, method)
-        if received.path == DOCUMENT_PATH:
-            return None
+        misdirected = self._misdirected(received)
+        if misdirected is not None or received.path == DOCUMENT_PATH:
+            return misdirected
         scheme, _, key = received.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return refusal.no_key("there is no bearer key")
@@ -93,6 +126,15 @@ class App:
             return refusal.unreadable(415, "an encoded (compressed) body is not read")
         if too_large:
             return refusal.unreadable(413, f"the body is larger than {MOST_BYTES} bytes")
+        return None
+
+    def _misdirected(self, received: Received) -> Refusal | None:
+        """What is wrong with where the request goes, and where it ends."""
+        host = received.headers.get("host")
+        if host is not None and not is_served(host, self._host):
+            return refusal.unreadable(400, f"the host {host[:200]!r} is not served here")
+        if {"content-length", "transfer-encoding"} <= received.headers.keys():
+            return refusal.two_lengths()
         return None
 
 
@@ -186,6 +228,7 @@ def _told(request: dict[str, Any], reply: Reply) -> Response:
     if request.get("stream"):
         usage = bool(request.get("stream_options", {}).get("include_usage"))
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        return Response(200, headers, stream.events(reply, include_usage=usage))
+        # Made at once, so that a scripted answer that cannot be sent is found before the headers.
+        return Response(200, headers, list(stream.events(reply, include_usage=usage)))
     body = json.dumps(completion(reply), ensure_ascii=False).encode()
     return Response(200, {**headers, "content-type": "application/json"}, [body])

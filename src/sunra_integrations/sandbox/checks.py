@@ -157,6 +157,10 @@ def string(pattern: str | None = None, rule: str = "a string") -> Check:
 
 NON_EMPTY = Check(string(r"(?s).+", "a non-empty string").find, {"type": "string", "minLength": 1})
 TEXT = string()
+FUNCTION_NAME = string(r"[a-zA-Z0-9_-]{1,64}", "a name of 1 to 64 letters, digits, _ or -")
+SPEAKER_NAME = string(
+    r"[^\x00-\x20<|\\/>]{1,64}", "a name of 1 to 64 characters, without spaces and <, |, \\, /, >"
+)
 
 
 def one_of(*allowed: str) -> Check:

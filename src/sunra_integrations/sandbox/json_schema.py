@@ -10,6 +10,7 @@ from typing import Any
 
 try:
     import jsonschema  # type: ignore[import-untyped,unused-ignore]
+    import jsonschema.validators  # type: ignore[import-untyped,unused-ignore]
     import referencing
     import referencing.exceptions
 except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment
@@ -17,10 +18,21 @@ except ImportError as missing:  # pragma: no cover - the message is tested in a 
         "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
     ) from missing
 
+from sunra_integrations.sandbox import strict_rules
 from sunra_integrations.sandbox.checks import Problem, breaks_rule, wrong_type
+from sunra_integrations.sandbox.patterns import is_found
+from sunra_integrations.sandbox.work import spend
 
 # Without a registry of its own, jsonschema would fetch a remote $ref over the network.
 _LOCAL_ONLY: referencing.Registry[Any] = referencing.Registry()
+
+MOST_SCHEMA = 500_000
+"""The longest schema that is read, in characters of JSON."""
+
+_PATTERN_PROPERTIES = '"patternProperties":'
+_PER_STEP = 32
+_LETTERS_PER_STEP = 500
+_LETTERS_PER_CHECK = 40
 
 _SUBSCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SUBSCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
@@ -32,32 +44,33 @@ def schema_problems(path: str, schema: Any) -> Iterator[Problem]:
     if not isinstance(schema, dict):
         yield wrong_type(path, schema, "an object (a JSON Schema)")
         return
-    fault = _fault(json.dumps(schema))
+    text = json.dumps(schema)
+    if len(text) > MOST_SCHEMA:
+        yield breaks_rule(path, schema, f"a schema of at most {MOST_SCHEMA} characters")
+        return
+    spend(len(text) // _LETTERS_PER_CHECK)
+    fault = _fault(text)
     if fault:
         yield breaks_rule(path, schema, f"a valid JSON Schema: {fault}")
         return
     for inner_path, inner in subschemas(path, schema):
+        if "$schema" in inner and inner is not schema:
+            yield breaks_rule(f"{inner_path}.$schema", inner["$schema"], "allowed below the root")
+        if "unevaluatedProperties" in inner and _PATTERN_PROPERTIES in text:
+            where, found = f"{inner_path}.unevaluatedProperties", inner["unevaluatedProperties"]
+            yield breaks_rule(where, found, "read by the sandbox together with patternProperties")
         reference = inner.get("$ref")
         if reference is not None and resolve(schema, reference) is None:
             yield breaks_rule(f"{inner_path}.$ref", reference, "a reference within this schema")
 
 
 def strict_problems(path: str, schema: Any) -> Iterator[Problem]:
-    """What keeps a schema from strict mode: every object closed, every property required."""
+    """What keeps a schema from strict mode, at its root and in every schema within it."""
     if not isinstance(schema, dict):
         return
-    if schema.get("type") != "object":
-        yield breaks_rule(f"{path}.type", schema.get("type"), "'object' (strict)")
+    yield from strict_rules.root_problems(path, schema)
     for inner_path, inner in subschemas(path, schema):
-        if inner.get("type") != "object" and "properties" not in inner:
-            continue
-        if inner.get("additionalProperties") is not False:
-            found = inner.get("additionalProperties")
-            yield breaks_rule(f"{inner_path}.additionalProperties", found, "false (strict)")
-        left_out = sorted(set(inner.get("properties", {})) - set(inner.get("required", [])))
-        if left_out:
-            rule = f"a list of every property (strict); missing: {', '.join(left_out)}"
-            yield breaks_rule(f"{inner_path}.required", inner.get("required"), rule)
+        yield from strict_rules.problems(inner_path, inner)
 
 
 def subschemas(path: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -109,10 +122,68 @@ def _definitions(root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validator(schema: dict[str, Any]) -> Any:
-    return jsonschema.Draft202012Validator(schema, registry=_LOCAL_ONLY)
+    # With `$schema`, a reference to the root would lead to that dialect's own, unbounded class.
+    undeclared = {key: value for key, value in schema.items() if key != "$schema"}
+    return _Bounded(undeclared, registry=_LOCAL_ONLY)
 
 
-@lru_cache(maxsize=512)
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    del schema
+    if not validator.is_type(value, "string"):
+        return
+    spend(len(value) // _LETTERS_PER_STEP)
+    if not is_found(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    validator: Any, by_pattern: dict[str, Any], value: Any, schema: Any
+) -> Iterator[Any]:
+    del schema
+    if not validator.is_type(value, "object"):
+        return
+    for pattern, inner in by_pattern.items():
+        for name, one in value.items():
+            if is_found(pattern, name):
+                yield from validator.descend(one, inner, path=name, schema_path=pattern)
+
+
+def _additional_properties(
+    validator: Any, rest: Any, value: Any, schema: dict[str, Any]
+) -> Iterator[Any]:
+    if not validator.is_type(value, "object"):
+        return
+    patterns = schema.get("patternProperties", {})
+    for name, one in value.items():
+        if name in schema.get("properties", {}) or any(is_found(p, name) for p in patterns):
+            continue
+        yield from validator.descend(one, rest, path=name)
+
+
+def _counted(rule: Any) -> Any:
+    def check(validator: Any, keyword: Any, value: Any, schema: Any) -> Iterator[Any]:
+        spend(1 + len(keyword) // _PER_STEP if isinstance(keyword, list | dict) else 1)
+        yield from rule(validator, keyword, value, schema) or ()
+
+    return check
+
+
+# Patterns are matched in linear time, and every step is counted; see `patterns` and `work`.
+_Bounded: Any = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    {
+        keyword: _counted(rule)
+        for keyword, rule in {
+            **jsonschema.Draft202012Validator.VALIDATORS,
+            "pattern": _pattern,
+            "patternProperties": _pattern_properties,
+            "additionalProperties": _additional_properties,
+        }.items()
+    },
+)
+
+
+@lru_cache(maxsize=128)
 def _fault(schema_text: str) -> str:
     """Why a schema is none, or ""; remembered, since an agent sends its tools every turn."""
     try:

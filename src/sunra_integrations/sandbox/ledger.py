@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sunra_integrations.sandbox.scripted import Answer, Handler, Scripted, as_scripted
+from sunra_integrations.sandbox.scripted import Handler, Scripted, asked
 
 
 @dataclass(eq=False)
@@ -78,10 +78,15 @@ class Ledger:
             self._received.clear()
 
     def next_for(self, request: dict[str, Any]) -> Scripted:
-        """What to answer: the queue first, then the handler, then nothing in particular."""
+        """What to answer: the queue first, then the handler, then nothing in particular.
+
+        Raises:
+            HandlerFault: The handler failed.
+        """
         with self._lock:
-            if self._queue:
-                return self._queue.popleft()
+            for place, queued in enumerate(self._queue):
+                if queued.model in {None, request["model"]}:
+                    del self._queue[place]
+                    return queued
             handler = self._handler
-        answer: Scripted | Answer | None = handler(request) if handler else None
-        return as_scripted(answer)
+        return Scripted() if handler is None else asked(handler, request)

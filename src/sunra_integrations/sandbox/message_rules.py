@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sunra_integrations.sandbox.checks import (
+    FUNCTION_NAME,
     NON_EMPTY,
+    SPEAKER_NAME,
     TEXT,
     Check,
     Problem,
@@ -46,11 +48,11 @@ _CALL = object_of(
         "id": NON_EMPTY,
         "type": one_of("function"),
         # Whether the arguments are JSON is not checked: models do write broken ones.
-        "function": object_of({"name": NON_EMPTY, "arguments": TEXT}),
+        "function": object_of({"name": FUNCTION_NAME, "arguments": TEXT}),
     },
 )
 _MEDIA = ("text", "image_url", "input_audio", "video_url", "file")
-_EXTRAS: dict[str, Check] = {"name": NON_EMPTY, "cache_control": anything}
+_EXTRAS: dict[str, Check] = {"name": SPEAKER_NAME, "cache_control": anything}
 
 
 @stated_as({"type": "null", "description": "function_call is not part of this API."})

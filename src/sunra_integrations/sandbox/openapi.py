@@ -31,7 +31,9 @@ misspelling of a known one."""
 
 # Why each status is given; all of these carry the error body.
 _REFUSALS = {
-    400: "The body is not JSON, or a value in it has the wrong type.",
+    400: "The body is not JSON, a value in it has the wrong type, its schemas take too many steps "
+    "to check or to fill, the `Host` is neither a loopback name nor the address it is served on, "
+    "or the request has a `Content-Length` and a `Transfer-Encoding`.",
     401: "There is no bearer key, or it is not known.",
     404: "The model is not served (`MODEL_NOT_FOUND`), or the path is none (`NOT_FOUND`).",
     405: "Another method than the one served here.",
@@ -124,6 +126,7 @@ def _this_document() -> dict[str, Any]:
                 "headers": _headers(),
                 "content": {_JSON: {"schema": {"type": "object", "required": ["openapi"]}}},
             },
+            "400": _refused(400),
             "405": _refused(405),
         },
     }

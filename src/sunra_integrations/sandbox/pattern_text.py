@@ -8,6 +8,8 @@ import re
 import string
 from dataclasses import dataclass
 
+from sunra_integrations.sandbox.patterns import is_found, is_readable
+
 _CLASSES = {"d": string.digits, "w": string.ascii_letters + string.digits + "_", "s": " "}
 _NEGATED = {"D": "a", "W": "-", "S": "a"}
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
@@ -24,10 +26,9 @@ def matching(pattern: str) -> str | None:
     """A string that the pattern finds, or None where none is found by these simple means."""
     try:
         written = _Reader(pattern).alternatives()
-        found = re.search(pattern, written) is not None
-    except (_Unsupported, re.error, RecursionError, OverflowError):
+    except (_Unsupported, RecursionError, OverflowError):
         return None
-    return written if found else None
+    return written if is_readable(pattern) and is_found(pattern, written) else None
 
 
 @dataclass

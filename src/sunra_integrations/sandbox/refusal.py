@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from sunra_integrations.sandbox.checks import Problem
+from sunra_integrations.sandbox.work import MOST_STEPS
 
 MOST_PROBLEMS = 50
 RATE_LIMIT = {"limit": 1000, "remaining": 999, "reset": 60}
@@ -98,6 +99,31 @@ def no_key(reason: str) -> Refusal:
 def unreadable(status: int, message: str) -> Refusal:
     """A body that is no JSON (400), says to be something else (415), or is too large (413)."""
     return Refusal(status, INVALID, "invalid_input", message)
+
+
+def too_much_work(doing: str) -> Refusal:
+    """400: the schemas of a request multiply, or are very many."""
+    return unreadable(
+        400,
+        f"the request is too much work: its schemas take more than {MOST_STEPS} steps to {doing}; "
+        "use fewer or simpler ones",
+    )
+
+
+def two_lengths() -> Refusal:
+    """400: where a body ends must not depend on who reads it."""
+    return Refusal(
+        400,
+        INVALID,
+        "invalid_input",
+        "a request has a Content-Length or a Transfer-Encoding, not both",
+        headers={"connection": "close"},
+    )
+
+
+def failed_script(message: str) -> Refusal:
+    """500 that no client is to try again: the test itself is at fault."""
+    return Refusal(500, "test_error", "SCRIPT_FAILED", message, headers={"x-should-retry": "false"})
 
 
 def no_such_model(problem: Problem) -> Refusal:

@@ -11,6 +11,7 @@ from sunra_integrations.sandbox.schema_kind import kind_of
 from sunra_integrations.sandbox.schema_merge import flattened, merged
 from sunra_integrations.sandbox.schema_numbers import in_range, parsed
 from sunra_integrations.sandbox.supply import Supply
+from sunra_integrations.sandbox.work import spend
 
 _DEEPEST = 100
 # From here on, what may end does: null before objects, no item that need not be.
@@ -18,6 +19,7 @@ _DEEP_ENOUGH = 6
 _MOST_ITEMS = 200
 _MOST_VALUES = 5_000
 _LONGEST_TEXT = 20_000
+_PER_STEP = 1_000  # characters that are looked through for each value
 _ABSENT = object()
 
 
@@ -50,6 +52,7 @@ class _Maker:
     def value(self, schema: Any, name: str, depth: int, *, optional: bool = False) -> Any:
         """A value, or `_ABSENT` for an optional property the text says nothing about."""
         self._left -= 1
+        spend(1 + len(self._supply.text) // _PER_STEP)
         if self._left < 0:
             return _ABSENT if optional else None
         schema = flattened(self._root, schema if isinstance(schema, dict) else {})
@@ -75,7 +78,9 @@ class _Maker:
                 return self._string(schema, name, optional=optional)
 
     def _option(self, schema: dict[str, Any], *, optional: bool) -> Any:
-        options = [value for value in schema["enum"] if fits(value, schema, self._root)]
+        # Without the enum itself, which each of its own values is in.
+        others = {key: value for key, value in schema.items() if key != "enum"}
+        options = [value for value in schema["enum"] if fits(value, others, self._root)]
         for value in options:
             if isinstance(value, str) and self._supply.mentioned(value):
                 return value
@@ -159,11 +164,12 @@ class _Maker:
         if mentioned is not None and len(mentioned) >= least:
             return mentioned
         kind = kind_of(flat)
+        too_deep = depth > _DEEP_ENOUGH and bool({"anyOf", "oneOf"} & set(flat))
         said: list[Any] = []
         count = least
         if kind in {"integer", "number"}:
             count = max(least, len(self._supply.unused("number")))
-        elif kind == "string" and not {"format", "pattern"} & set(flat):
+        elif kind == "string" and not {"format", "pattern"} & set(flat) and not too_deep:
             said = [text for text in self._supply.listed() if fits(text, flat, self._root)]
             count = max(least, 1)
         elif depth <= _DEEP_ENOUGH:

@@ -1,6 +1,8 @@
 """What a test can have the sandbox answer instead of its script, and how it is delivered."""
 
+import inspect
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -149,6 +151,10 @@ class Scripted:
         cut: How a cut ends: ``close`` (the connection is closed), ``reset`` (it is torn down),
             ``complete`` (the response is ended politely, as if that were all). Also how a
             `HangUp` ends.
+        model: Only requests for this model are answered with it; None for any.
+
+    Raises:
+        TypeError: The answer is none of the kinds there are.
     """
 
     answer: Answer | None = None
@@ -156,6 +162,18 @@ class Scripted:
     pause: float = 0.0
     cut_after: int | None = None
     cut: End = "close"
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_answer(self.answer):
+            raise TypeError(
+                f"{self.answer!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
+                "Http, HangUp, Scripted, or None for the default reply."
+            )
+
+
+def _is_answer(given: object) -> bool:
+    return given is None or isinstance(given, str | Say | CallTools | Message | Http | HangUp)
 
 
 Handler: TypeAlias = Callable[[dict[str, Any]], "Scripted | Answer | None"]
@@ -164,6 +182,43 @@ Handler: TypeAlias = Callable[[dict[str, Any]], "Scripted | Answer | None"]
 def as_scripted(answer: Scripted | Answer | None) -> Scripted:
     """An answer with a delivery, the plain one where none was given."""
     return answer if isinstance(answer, Scripted) else Scripted(answer)
+
+
+class HandlerFault(Exception):
+    """A handler given to `answer_with` has failed; the message says how, and where."""
+
+
+def asked(handler: Handler, request: dict[str, Any]) -> Scripted:
+    """What a handler answers a request with.
+
+    Raises:
+        HandlerFault: It raises, or returns something that is not an answer.
+    """
+    try:
+        answer = handler(request)
+    except BaseException as error:
+        fault = "".join(traceback.format_exception_only(type(error), error)).strip()
+        raise HandlerFault(
+            f"The `answer_with` handler raised {fault} ({_place(handler, error)})"
+        ) from error
+    try:
+        return as_scripted(answer)
+    except TypeError as error:
+        if inspect.iscoroutine(answer):
+            answer.close()  # it is never awaited, which Python would warn about
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise HandlerFault(f"The `answer_with` handler {name} returned: {error}") from error
+
+
+def _place(handler: Handler, error: BaseException) -> str:
+    """Where in the handler's own file it raised; elsewhere where that never was."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    code = getattr(handler, "__code__", None)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    if not (own or frames):
+        return repr(handler)
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}, in {frame.name}"
 
 
 def _arguments(arguments: Mapping[str, Any] | str) -> str:

@@ -57,7 +57,7 @@ class Sandbox:
         self._models = models
         self._keys = keys
         self._ledger = Ledger(keep)
-        self._app = App(self._ledger, models, keys)
+        self._app = App(self._ledger, models, keys, host)
         self._running: _Running | None = None
 
     @property
@@ -87,6 +87,7 @@ class Sandbox:
         pause: float = 0.0,
         cut_after: int | None = None,
         cut: End = "close",
+        model: str | None = None,
     ) -> None:
         """Queues answers for the next accepted requests, one each.
 
@@ -97,12 +98,17 @@ class Sandbox:
             pause: Seconds between pieces of the body (events of a stream).
             cut_after: Bytes of body after which to stop.
             cut: How a cut (or `HangUp`) ends: ``close``, ``reset`` or ``complete``.
+            model: Keep them for requests for this model, as several models of one test ask in an
+                order that is not known; None for whichever comes next.
+
+        Raises:
+            TypeError: An answer is none of these.
         """
         self._ledger.queue(
             *(
                 answer
                 if isinstance(answer, Scripted)
-                else Scripted(answer, wait, pause, cut_after, cut)
+                else Scripted(answer, wait, pause, cut_after, cut, model)
                 for answer in answers
             )
         )
@@ -111,8 +117,10 @@ class Sandbox:
         """Asks a function for each answer once the queue is empty; None ends that.
 
         Args:
-            handler: Takes the request as a dict and returns what `next` takes; called from
-                worker threads.
+            handler: Takes the request's body as a dict (``model``, ``messages``, ``tools``, … as
+                they were sent) and returns what `next` takes. It is called from worker threads.
+                If it raises, the request is answered with a 500 that names the exception and its
+                place, and that clients do not try again.
         """
         self._ledger.handle_with(handler)
 

@@ -3,9 +3,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from sunra_integrations.sandbox.mentions import MOST_TEXT, Kind, Mention, find, leftover, places
 from sunra_integrations.sandbox.words import GENERIC, question, stem, stem_set, stems, without_label
+from sunra_integrations.sandbox.work import spend
 
 # Stems in a property's name (or description, where the name says nothing) and what they ask for.
 _NATURES: tuple[tuple[frozenset[str], tuple[Kind, ...]], ...] = (
@@ -136,15 +138,27 @@ class Supply:
 
     def mentioned(self, option: str) -> bool:
         """Whether an enum's option is said, as a word of its own or in its stems."""
+        spend()
         spoken = re.sub(r"[_-]", " ", option).strip()
         if not spoken:
             return False
-        if re.search(rf"(?<!\w){re.escape(spoken)}(?!\w)", self.text, re.IGNORECASE):
+        # Told apart first by what costs little: an enum may have thousands of options.
+        if spoken.lower() in self._lower and re.search(
+            rf"(?<!\w){re.escape(spoken)}(?!\w)", self.text, re.IGNORECASE
+        ):
             return True
         if not option.isascii():
             return option in self.text
         asked = [found for found in stems(option) if found not in GENERIC]
-        return bool(asked) and set(asked) <= set(stems(self.text))
+        return bool(asked) and self._stems.issuperset(asked)
+
+    @cached_property
+    def _lower(self) -> str:
+        return self.text.lower()
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        return frozenset(stems(self.text))
 
     def flag(self, name: str) -> bool | None:
         """True or False where a property's words are said, None where they are not."""

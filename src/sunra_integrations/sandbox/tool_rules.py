@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from sunra_integrations.sandbox import strict_rules
 from sunra_integrations.sandbox.checks import (
     ANY_OBJECT,
+    FUNCTION_NAME,
     NON_EMPTY,
     TEXT,
     Check,
@@ -17,32 +19,51 @@ from sunra_integrations.sandbox.checks import (
     object_of,
     one_of,
     stated_as,
-    string,
     wrong_type,
 )
-from sunra_integrations.sandbox.json_schema import schema_problems, strict_problems
-
-_NAME = string(r"[a-zA-Z0-9_-]{1,64}", "a name of 1 to 64 letters, digits, _ or -")
-_A_SCHEMA = (
-    "A JSON Schema (draft 2020-12) whose references lead within itself. With `strict`, every "
-    "object in it lists all its properties as required and allows no others."
+from sunra_integrations.sandbox.json_schema import (
+    MOST_SCHEMA,
+    schema_problems,
+    strict_problems,
 )
+
+_NO_PARAMETERS = {
+    "type": "object",
+    "properties": dict[str, Any](),
+    "required": list[str](),
+    "additionalProperties": False,
+}
+_A_SCHEMA = (
+    f"A JSON Schema (draft 2020-12) of at most {MOST_SCHEMA} characters, whose references lead "
+    "within itself. With `strict`, its root is no `anyOf`, and: " + strict_rules.document()
+)
+
+
+# What describes arguments is an object that says so and names its properties, or `{}`.
+_DESCRIBING = {
+    "required": ["type", "properties"],
+    "properties": {"type": {"const": "object"}, "properties": {"type": "object"}},
+}
 
 
 @stated_as(
-    {"type": "object", "properties": {"type": {"const": "object"}}, "description": _A_SCHEMA}
+    {"type": "object", "anyOf": [{"maxProperties": 0}, _DESCRIBING], "description": _A_SCHEMA}
 )
 def _parameters_schema(path: str, value: Any) -> Iterator[Problem]:
     yield from schema_problems(path, value)
-    if isinstance(value, dict) and value.get("type", "object") != "object":
-        yield breaks_rule(f"{path}.type", value["type"], "'object'")
+    if not isinstance(value, dict) or not value:
+        return
+    if value.get("type") != "object":
+        yield breaks_rule(f"{path}.type", value.get("type"), "'object'")
+    elif "properties" not in value:
+        yield breaks_rule(f"{path}.properties", None, "an object: a schema for each property")
 
 
 _FUNCTION_TOOL = object_of(
     {
         "type": one_of("function"),
         "function": object_of(
-            {"name": _NAME},
+            {"name": FUNCTION_NAME},
             {"description": TEXT, "parameters": _parameters_schema, "strict": boolean},
         ),
     }
@@ -54,7 +75,7 @@ def _tool(path: str, value: Any) -> Iterator[Problem]:
     found = list(_FUNCTION_TOOL(path, value))
     yield from found
     if not found and value["function"].get("strict"):
-        parameters = value["function"].get("parameters", {"type": "object"})
+        parameters = value["function"].get("parameters", _NO_PARAMETERS)
         yield from strict_problems(f"{path}.function.parameters", parameters)
 
 
@@ -96,13 +117,17 @@ def tool_choice(path: str, value: Any) -> Iterator[Problem]:
             yield wrong_type(path, value, "a string or an object naming a function")
 
 
-@stated_as({"type": "object", "description": _A_SCHEMA})
-def _any_schema(path: str, value: Any) -> Iterator[Problem]:
+@stated_as({"type": "object", "required": ["type"], "description": _A_SCHEMA})
+def _answer_schema(path: str, value: Any) -> Iterator[Problem]:
     yield from schema_problems(path, value)
+    if isinstance(value, dict) and "type" not in value:
+        yield breaks_rule(f"{path}.type", None, "a type, such as 'object'")
 
 
 _NAMED_SCHEMA = object_of(
-    {"name": _NAME, "schema": _any_schema}, {"description": TEXT, "strict": boolean}, closed=True
+    {"name": FUNCTION_NAME, "schema": _answer_schema},
+    {"description": TEXT, "strict": boolean},
+    closed=True,
 )
 
 

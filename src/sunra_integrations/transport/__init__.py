@@ -5,7 +5,7 @@
     from sunra_integrations.protocol.requests import ChatRequest
     from sunra_integrations.transport import SunraClient
 
-    client = SunraClient()  # the key comes from SUNRA_KEY
+    client = SunraClient()  # the key comes from SUNRA_KEY, or SunraClient(api_key=…)
     request = ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}])
     client.create(request).text
     for chunk in client.stream(request):

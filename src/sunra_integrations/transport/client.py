@@ -13,24 +13,27 @@ import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from pickle import PicklingError
-from typing import Any
+from typing import Any, cast
 
 import httpx
+from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.answer import read_completion
+from sunra_integrations.protocol.arguments import unknown_argument
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.requests import ChatRequest, as_request
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
+from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
 from sunra_integrations.transport.proxies import proxy_for
 from sunra_integrations.transport.sending import send, send_async
-from sunra_integrations.transport.settings import Settings
+from sunra_integrations.transport.settings import Options, Settings
 
 _logger = logging.getLogger("sunra_integrations")
 
@@ -38,20 +41,47 @@ _logger = logging.getLogger("sunra_integrations")
 class _Client:
     """What both clients are: settings, and the decisions that need no waiting."""
 
-    _http_client: Any
-
-    def __init__(self, settings: Settings | None) -> None:
-        self.settings = Settings.resolve() if settings is None else settings
-        self._auth = BearerAuth(self.settings.api_key)
+    def __init__(
+        self, settings: Settings | None, http_client: Any, options: dict[str, Any]
+    ) -> None:
+        self._http_client = http_client
+        try:
+            self._use(_settings(settings, options))
+        except SunraError as error:
+            failure = error.with_traceback(None)
+        else:
+            return
+        options.clear()  # so that no frame of the traceback holds what was passed, a key among it
+        raise failure
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.settings!r})"
+        return f"{type(self).__name__}({vars(self).get('settings')!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the settings, which leave the key out; a client of one's own cannot go along."""
-        if vars(self).get("_http_client") is not None:
+        if self._http_client is not None:
             raise PicklingError(f"A {type(self).__name__} with an `http_client` cannot be pickled.")
         return type(self), (self.settings,)
+
+    def __copy__(self) -> Self:
+        """A client with the same settings, key included, and the same HTTP client."""
+        return type(self)(self.settings, http_client=self._http_client)  # type: ignore[call-arg]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `copy`: settings never change, and an HTTP client holds locks and connections."""
+        return self.__copy__()
+
+    def _use(self, settings: Settings) -> None:
+        self.settings = settings
+        self._auth = BearerAuth(settings.api_key)
+
+    def _post(
+        self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
+    ) -> Post:
+        """What to send, and the key to sign it with."""
+        if not self.settings.api_key.get_secret_value():  # loaded where there was no key yet
+            self._use(self.settings.with_key())
+        return Post.of(self.settings, request, stream=stream, headers=headers)
 
     def _patience(self) -> Patience:
         return Patience(self.settings.timeouts, time.monotonic, self.settings.endpoint)
@@ -80,6 +110,7 @@ class _Client:
             model_asked=request.model,
             max_event_bytes=self.settings.max_response_bytes,
             so_far=so_far,
+            tool_names=request.own_tool_names,
         )
 
 
@@ -87,31 +118,46 @@ class SunraClient(_Client):
     """Sunra's chat completions, synchronously. Safe to share between threads, and cheap to make.
 
     Args:
-        settings: From `Settings.resolve`; None reads the environment.
+        settings: From `Settings.resolve`; None makes them from `options` and the environment.
         http_client: A client of your own (proxies, certificates, …) in place of the shared one.
             It is never closed here.
+        **options: What `Settings.resolve` takes (`api_key`, `base_url`, `timeout`, …), in place of
+            `settings`.
 
     Raises:
         ConfigurationError: There is no usable key or base URL.
+        InvalidParameter: An option is unknown (it names the closest), or the HTTP client is of
+            another kind.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, http_client: httpx.Client | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        http_client: httpx.Client | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(settings)
-        self._http_client = http_client
+        check_http_client(http_client, httpx.Client, "http_client")
+        super().__init__(settings, http_client, cast("dict[str, Any]", options))
+        self._http_client: httpx.Client | None = http_client
 
-    def create(self, request: ChatRequest, *, headers: Mapping[str, str] | None = None) -> Reply:
+    def create(
+        self,
+        request: ChatRequest | Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """The whole answer at once.
 
         Args:
-            request: What to ask.
+            request: What to ask; a dict is checked as a `ChatRequest` is.
             headers: Sent with this request, over the default ones.
 
         Raises:
             SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
         """
-        post = Post.of(self.settings, request, stream=False, headers=headers)
+        request = as_request(request)
+        post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
         try:
             return self._create(request, post, patience)
@@ -129,12 +175,15 @@ class SunraClient(_Client):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), model_asked=request.model
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                tool_names=request.own_tool_names,
             )
 
     def stream(
         self,
-        request: ChatRequest,
+        request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
         so_far: Fold | None = None,
@@ -145,7 +194,7 @@ class SunraClient(_Client):
         connection at once.
 
         Args:
-            request: What to ask.
+            request: What to ask; a dict is checked as a `ChatRequest` is.
             headers: Sent with this request, over the default ones.
             so_far: Where the pieces are added up, for a reader who wants the sum as well.
 
@@ -153,7 +202,8 @@ class SunraClient(_Client):
             StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
             SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
         """
-        post = Post.of(self.settings, request, stream=True, headers=headers)
+        request = as_request(request)
+        post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
         try:
             yield from self._stream(request, post, patience, so_far)
@@ -215,25 +265,38 @@ class AsyncSunraClient(_Client):
     Other event loops, such as trio's, are not supported: a call raises `ConfigurationError`.
 
     Args:
-        settings: From `Settings.resolve`; None reads the environment.
+        settings: From `Settings.resolve`; None makes them from `options` and the environment.
         http_client: A client of your own (proxies, certificates, …) in place of the shared ones.
             It is never closed here, and it belongs to one event loop.
+        **options: What `Settings.resolve` takes (`api_key`, `base_url`, `timeout`, …), in place of
+            `settings`.
 
     Raises:
         ConfigurationError: There is no usable key or base URL.
+        InvalidParameter: An option is unknown (it names the closest), or the HTTP client is of
+            another kind.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, http_client: httpx.AsyncClient | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(settings)
-        self._http_client = http_client
+        check_http_client(http_client, httpx.AsyncClient, "http_client")
+        super().__init__(settings, http_client, cast("dict[str, Any]", options))
+        self._http_client: httpx.AsyncClient | None = http_client
 
     async def create(
-        self, request: ChatRequest, *, headers: Mapping[str, str] | None = None
+        self,
+        request: ChatRequest | Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """The whole answer at once; see `SunraClient.create`."""
-        post = Post.of(self.settings, request, stream=False, headers=headers)
+        request = as_request(request)
+        post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
         async with aclosing(await self._open(post, patience)) as response:
             try:
@@ -246,18 +309,22 @@ class AsyncSunraClient(_Client):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
             return read_completion(
-                content, request_id=_request_id(response), model_asked=request.model
+                content,
+                request_id=_request_id(response),
+                model_asked=request.model,
+                tool_names=request.own_tool_names,
             )
 
     async def stream(
         self,
-        request: ChatRequest,
+        request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
         so_far: Fold | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece, as it comes; see `SunraClient.stream`."""
-        post = Post.of(self.settings, request, stream=True, headers=headers)
+        request = as_request(request)
+        post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
         async with aclosing(await self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
@@ -307,6 +374,25 @@ class AsyncSunraClient(_Client):
         async with aclosing(response):
             content, note = await body.of_error_async(response, patience)
         return response, Answer(response.status_code, dict(response.headers), content, note)
+
+
+def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
+    if given is None:
+        for name in options:
+            if name not in Options.__annotations__:
+                raise unknown_argument(name, Options.__annotations__, of="the client")
+        return Settings.resolve(**options)
+    if not isinstance(given, Settings):
+        raise ConfigurationError(
+            f"The first argument must be Settings, not a {type(given).__name__}. Pass a key as "
+            "`api_key=…`, and the other settings by their names."
+        )
+    if options:
+        raise ConfigurationError(
+            f"`settings` cannot be combined with {', '.join(f'`{name}`' for name in options)}; "
+            "give everything to `Settings.resolve`, or everything to the client."
+        )
+    return given
 
 
 def _require_asyncio() -> None:

@@ -91,9 +91,9 @@ class Patience:
         return TimedOut(f"{words}: {why}." if why else f"{words}.", phase=phase)
 
     def _setting(self, phase: str) -> str:
-        # A `timeout` bounds the silences too, unless `stall_timeout` says otherwise.
-        if phase == "stall" and self.timeouts.stall == self.timeouts.read:
-            phase = "read"
+        # A `timeout` bounds these waits too, unless another setting says otherwise.
+        if phase in {"connect", "write", "stall"}:
+            phase = "read" if getattr(self.timeouts, phase) == self.timeouts.read else phase
         return _SETTINGS.get(phase, f"`Timeouts.{phase}`")
 
 

@@ -31,7 +31,7 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value >= 0:
+            if not isinstance(value, (int, float)) or not value >= 0:
                 raise InvalidParameter(
                     f"`{name}` was {value!r}; the rule is: a number from 0.",
                     parameter=name,

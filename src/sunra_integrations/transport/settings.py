@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from threading import TIMEOUT_MAX
+from typing import Annotated, Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
+from typing_extensions import TypedDict
 
-from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.errors import ConfigurationError, InvalidParameter
 from sunra_integrations.transport.retry import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api-llm.sunra.ai/v1"
 DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 KEY_VARIABLE = "SUNRA_KEY"
 BASE_URL_VARIABLE = "SUNRA_BASE_URL"
+ALLOW_HTTP_VARIABLE = "SUNRA_ALLOW_HTTP"
+"""`1` in it does what `allow_http=True` does."""
 
 AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 """The library that carries async calls."""
@@ -29,6 +34,24 @@ _ENDPOINT = "/chat/completions"
 _KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_FRAMING_HEADERS = frozenset(
+    (
+        "connection",
+        "content-encoding",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""What the HTTP library says of one connection and one body (RFC 9110, 7.6.1)."""
+_YES = frozenset(("1", "true", "yes", "on"))
+_NO = frozenset(("", "0", "false", "no", "off"))
 
 
 @dataclass(frozen=True)
@@ -54,10 +77,118 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         for name, seconds in vars(self).items():
-            if seconds is not None and not seconds > 0:
-                raise ConfigurationError(
-                    f"The {name} timeout was {seconds!r}; it must be above 0 seconds, or None."
-                )
+            _check_seconds(f"Timeouts({name}=…)", seconds, "None to wait without a limit")
+
+
+class HttpxTimeout(Protocol):
+    """An `httpx.Timeout`, or what is built like one."""
+
+    connect: float | None
+    read: float | None
+    write: float | None
+    pool: float | None
+
+
+AnyTimeout = float | Timeouts | HttpxTimeout | Sequence[float | None]
+"""What `timeout` may be: seconds, `Timeouts`, an `httpx.Timeout`, or `(connect, read)`."""
+
+
+def read_timeout(given: Any) -> float | Timeouts | None:
+    """A timeout of any accepted form as seconds, `Timeouts` or None.
+
+    Where one time is given for the answer to begin, a silence within it may last as long.
+
+    Raises:
+        InvalidParameter: It is of no accepted form.
+        ConfigurationError: A time in it is not above 0.
+    """
+    match given:
+        case None | Timeouts():
+            return given
+        case str():
+            return read_timeout(_number(given))
+        case bool():
+            raise _not_a_timeout(given)
+        case int() | float():
+            _check_seconds("timeout", given, "None for the default")
+            return float(given)
+        case Mapping():
+            return _timeouts_by_name(given)
+        case list() | tuple():
+            return _timeouts_in_order(given)
+        case _ if all(hasattr(given, name) for name in _IN_ORDER):
+            times = {name: getattr(given, name) for name in _IN_ORDER}
+            return Timeouts(**times, stall=times["read"])
+        case _:
+            raise _not_a_timeout(given)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _not_a_timeout(text) from None
+
+
+_IN_ORDER = ("connect", "read", "write", "pool")
+"""As httpx orders the times of a timeout that is given as a tuple."""
+
+
+def _timeouts_by_name(given: Mapping[Any, Any]) -> Timeouts:
+    names = [one.name for one in fields(Timeouts)]
+    for name in given:
+        if name not in names:
+            raise InvalidParameter(
+                f"{name!r} is not one of the times of `timeout`; they are {', '.join(names)}.",
+                parameter="timeout",
+                rule="the times that `Timeouts` has",
+            )
+    return Timeouts(**given)
+
+
+def _timeouts_in_order(given: Sequence[Any]) -> Timeouts:
+    if not 2 <= len(given) <= len(_IN_ORDER):  # noqa: PLR2004 - as in httpx and requests
+        raise _not_a_timeout(given)
+    named = dict(zip(_IN_ORDER, given, strict=False))
+    return Timeouts(**named, stall=named["read"])
+
+
+def _not_a_timeout(given: object) -> InvalidParameter:
+    rule = "seconds, Timeouts(…), an httpx.Timeout, or a tuple (connect, read)"
+    return InvalidParameter(
+        f"`timeout` cannot be {given!r}; give {rule}.", parameter="timeout", value=given, rule=rule
+    )
+
+
+def _check_seconds(name: str, seconds: Any, otherwise: str) -> None:
+    if seconds is None:
+        return
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not 0 < seconds < TIMEOUT_MAX:
+        raise ConfigurationError(
+            f"`{name}` was {seconds!r}; it must be a number of seconds above 0, or {otherwise}."
+        )
+
+
+Timeout = Annotated[float | Timeouts | None, BeforeValidator(read_timeout)]
+"""A pydantic field that takes a timeout of any form and keeps seconds or `Timeouts`."""
+
+
+class Options(TypedDict, total=False):
+    """What `Settings.resolve` takes, and so the clients do."""
+
+    api_key: str | SecretStr | None
+    base_url: str | None
+    timeout: AnyTimeout | None
+    stall_timeout: float | None
+    total_timeout: float | None
+    max_retries: int | None
+    retry: RetryPolicy | None
+    default_headers: Mapping[str, str] | None
+    allow_http: bool
+    max_connections: int | None
+    max_response_bytes: int | None
+    async_transport: AsyncTransport
 
 
 @dataclass(frozen=True)
@@ -88,7 +219,7 @@ class Settings:
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
         *,
-        timeout: float | Timeouts | None = None,
+        timeout: AnyTimeout | None = None,
         stall_timeout: float | None = None,
         total_timeout: float | None = None,
         max_retries: int | None = None,
@@ -104,14 +235,16 @@ class Settings:
         Args:
             api_key: The key; else from `SUNRA_KEY`. No other vendor's variable is ever read.
             base_url: With or without `/v1`; else from `SUNRA_BASE_URL`, else Sunra's own.
-            timeout: Seconds for an answer to begin, or all `Timeouts`.
-            stall_timeout: Seconds for the next data of an answer that has begun.
+            timeout: Seconds for an answer to begin, and then for each silence within it; or all
+                `Timeouts`, an `httpx.Timeout`, or a tuple `(connect, read)`.
+            stall_timeout: Seconds for the next data of an answer that has begun, where that is to
+                differ from `timeout`.
             total_timeout: Seconds for the call as a whole.
             max_retries: Tries after the first one (2 by default).
             retry: The whole policy, where `max_retries` is not enough.
             default_headers: Sent with every request.
             allow_http: Permit plain http to a host that is not this machine. The key crosses the
-                network readable.
+                network readable. `SUNRA_ALLOW_HTTP=1` does the same for the whole process.
             max_connections: Connections open at once; None sets no limit.
             max_response_bytes: The longest answer, decompressed, that is taken in, streamed or
                 not; 256 MiB by default.
@@ -125,21 +258,44 @@ class Settings:
         return cls(
             api_key=_key(api_key),
             base_url=resolved_base_url(base_url, allow_http=allow_http),
-            timeouts=_timeouts(timeout, stall_timeout, total_timeout),
+            timeouts=_timeouts(read_timeout(timeout), stall_timeout, total_timeout),
             retry=policy
             if max_retries is None or max_retries == policy.max_retries
             else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
-            max_connections=_at_least_one("max_connections", max_connections),
-            max_response_bytes=_at_least_one("max_response_bytes", max_response_bytes)
+            max_connections=_whole_number("max_connections", max_connections, least=1),
+            max_response_bytes=_whole_number("max_response_bytes", max_response_bytes, least=1)
             or DEFAULT_MAX_RESPONSE_BYTES,
             async_transport=_known_transport(async_transport),
         )
 
+    def __post_init__(self) -> None:
+        """A key that is given as text (by `dataclasses.replace`, say) is hidden all the same."""
+        if isinstance(self.api_key, str):
+            object.__setattr__(self, "api_key", SecretStr(self.api_key))
+
+    def with_key(self) -> Settings:
+        """These settings if they have a key, else with the one of this process.
+
+        Only settings that were loaded from a pickle may lack theirs.
+
+        Raises:
+            ConfigurationError: `SUNRA_KEY` is not set, or cannot be used.
+        """
+        return self if self.api_key.get_secret_value() else replace(self, api_key=_key(None))
+
+    def __copy__(self) -> Settings:
+        """Itself, since nothing in it changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Settings:
+        """Itself, since nothing in it changes."""
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles without the key; where it is loaded, the key comes from `SUNRA_KEY`."""
+        """Pickles without the key; where it is used, the key comes from `SUNRA_KEY`."""
         rest = {name: value for name, value in vars(self).items() if name != "api_key"}
-        return _with_key_of_this_process, (rest,)
+        return _without_key, (rest,)
 
     @property
     def endpoint(self) -> str:
@@ -159,18 +315,70 @@ def resolved_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
         ConfigurationError: It cannot be used.
     """
     given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-    return _base_url(given, allow_http)
+    _check_text("base_url", given)
+    return _base_url(given, allow_http or _environment_allows_http())
+
+
+def _environment_allows_http() -> bool:
+    said = os.environ.get(ALLOW_HTTP_VARIABLE, "").strip().lower()
+    if said not in _YES | _NO:
+        raise ConfigurationError(
+            f"{ALLOW_HTTP_VARIABLE} is {said!r}; set it to 1 to permit plain http, or to 0."
+        )
+    return said in _YES
+
+
+def headers_digest(headers: Mapping[str, str], key: SecretStr) -> str:
+    """Headers as a digest for the keys of caches, which only a holder of the API key can compute.
+
+    A plain hash would not do: the value of a short header can be found by trying.
+    """
+    named = sorted((name.lower(), value) for name, value in headers.items())
+    secret = key.get_secret_value().encode()
+    return hmac.new(secret, repr(named).encode(), "sha256").hexdigest()
+
+
+def check_loaded(base_url: str) -> None:
+    """Whether a model that was loaded from a serialised form may use the key of this process.
+
+    Whoever wrote the serialised form chose the base URL, so the key in `SUNRA_KEY` goes along only
+    to Sunra, to this machine and to where `SUNRA_BASE_URL` points.
+
+    Raises:
+        ConfigurationError: It would go to another host.
+    """
+    trusted = {DEFAULT_BASE_URL, resolved_base_url(None, allow_http=True)}
+    if base_url not in trusted and not _is_loopback(urlsplit(base_url).hostname or ""):
+        raise ConfigurationError(
+            f"The serialised model has the base URL {base_url!r}, which the key in {KEY_VARIABLE} "
+            f"is not sent to unasked. If you trust that host, set {BASE_URL_VARIABLE} to it before "
+            "loading, or load with a key: `secrets_map` of LangChain's `load`, `api_key` of "
+            "LlamaIndex's `from_dict`."
+        )
 
 
 def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """The headers, held against what HTTP allows; values do not appear in the error.
 
     Raises:
-        ConfigurationError: A name or value could not stand in a header, or would carry the key.
+        ConfigurationError: A name or value could not stand in a header, would carry the key, or
+            would change how the request is framed.
     """
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+    given: Any = headers
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"Headers must be a dict of names to texts, not {_kind(given)}.")
+    for name, value in given.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r} cannot be the name of an HTTP header.")
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"The value of the header {name!r} must be text, not {_kind(value)}."
+            )
+        if name.lower() in _FRAMING_HEADERS:
+            raise ConfigurationError(
+                f"The header {name!r} belongs to the connection, not to the request: the HTTP "
+                "library sets it. Leave it out."
+            )
         if not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(
                 f"The value of the header {name!r} must be ASCII text without line breaks or "
@@ -181,10 +389,25 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
-def _at_least_one(name: str, number: int | None) -> int | None:
+def _kind(given: object) -> str:
+    """What an error calls a value that it must not show."""
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _check_text(name: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise ConfigurationError(f"`{name}` must be text, not {_kind(given)}.")
+
+
+def _whole_number(name: str, number: Any, *, least: int) -> Any:
     # A limit of 0 connections would wait for a free one until the timeout.
-    if number is not None and number < 1:
-        raise ConfigurationError(f"`{name}` was {number!r}; it must be at least 1, or None.")
+    if number is not None and (
+        not isinstance(number, int) or isinstance(number, bool) or number < least
+    ):
+        raise ConfigurationError(
+            f"`{name}` was {number!r}; it must be a whole number of at least {least}, or None."
+        )
     return number
 
 
@@ -200,33 +423,49 @@ def _known_transport(name: AsyncTransport) -> AsyncTransport:
     return name
 
 
-def _with_key_of_this_process(rest: dict[str, Any]) -> Settings:
-    return Settings(api_key=_key(None), **rest)
+def _without_key(rest: dict[str, Any]) -> Settings:
+    # Loading must not fail: a worker that cannot load what it is sent hangs some process pools.
+    try:
+        return Settings(api_key=_key(None), **rest)
+    except ConfigurationError:
+        return Settings(api_key=SecretStr(""), **rest)
 
 
-def _key(api_key: str | SecretStr | None) -> SecretStr:
+def _key(api_key: object) -> SecretStr:
     given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+    source = KEY_VARIABLE if api_key is None else "`api_key`"
     if given is None:
         raise ConfigurationError(
             f"There is no Sunra key: set {KEY_VARIABLE} or pass `api_key`. "
-            "Keys are made at https://sunra.ai/dashboard/api-tokens."
+            "Pickles and stored objects do not contain the key: set the variable in every process "
+            f"that loads one, such as a pool's workers. {_WHERE_KEYS_ARE_MADE}"
         )
+    if not isinstance(given, (str, SecretStr)):
+        raise ConfigurationError(f"`api_key` must be text or a SecretStr, not {_kind(given)}.")
     secret = given if isinstance(given, SecretStr) else SecretStr(given)
-    _check_key(secret)
+    _check_key(secret, source)
     return secret
 
 
-def _check_key(secret: SecretStr) -> None:
+_WHERE_KEYS_ARE_MADE = "Keys are made at https://sunra.ai/dashboard/api-tokens."
+
+
+def _check_key(secret: SecretStr, source: str) -> None:
     # Only what HTTP itself forbids: Sunra documents no shape of its keys.
-    flaw = None
     if not secret.get_secret_value():
-        flaw = "is empty"
-    elif not _KEY.fullmatch(secret.get_secret_value()):
-        flaw = "holds a space, a line break or another character that no key has"
-    if flaw:
+        instead = (
+            "put the key in it"
+            if source == KEY_VARIABLE
+            else f"pass the key, or leave it out to use {KEY_VARIABLE}"
+        )
         raise ConfigurationError(
-            f"The Sunra key {flaw}. Check `api_key` or {KEY_VARIABLE}: "
-            "copied text often brings a line break along."
+            f"The Sunra key is empty: {source} is set to an empty text; {instead}. "
+            f"{_WHERE_KEYS_ARE_MADE}"
+        )
+    if not _KEY.fullmatch(secret.get_secret_value()):
+        raise ConfigurationError(
+            "The Sunra key holds a space, a line break or another character that no key has. "
+            f"Check {source}: copied text often brings a line break along."
         )
 
 
@@ -247,13 +486,15 @@ def _base_url(given: str, allow_http: bool) -> str:
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise ConfigurationError(
             f"{url!r} is plain http to another machine, where anyone on the way could read the "
-            "key. Use https, or pass `allow_http=True` if you accept that."
+            f"key. Use https, or pass `allow_http=True` (or set {ALLOW_HTTP_VARIABLE}=1) if you "
+            "accept that."
         )
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    # Not what ends with .localhost: some systems ask DNS for such a name.
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -271,10 +512,22 @@ def _timeouts(
         case Timeouts():
             timeouts = timeout
         case _:
-            timeouts = Timeouts(read=timeout)
-            timeouts = replace(timeouts, connect=min(timeout, timeouts.connect or timeout))
+            timeouts = _all_within(timeout)
     if stall is not None:
+        _check_seconds("stall_timeout", stall, "None")
         timeouts = replace(timeouts, stall=stall)
     if total is not None:
+        _check_seconds("total_timeout", total, "None")
         timeouts = replace(timeouts, total=total)
     return timeouts
+
+
+def _all_within(seconds: float) -> Timeouts:
+    """One number for all waits for the server. A free connection is waited for as before."""
+    usual = Timeouts()
+    return Timeouts(
+        connect=min(seconds, usual.connect or seconds),
+        read=seconds,
+        write=min(seconds, usual.write or seconds),
+        stall=seconds,
+    )

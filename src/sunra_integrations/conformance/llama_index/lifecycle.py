@@ -70,6 +70,16 @@ class LifecycleTests(LLMSuite):
             WAYS[way](again)
         assert sent(endpoint)["temperature"] == 0.5
 
+    def test_a_pickle_loads_where_there_is_no_key(
+        self, endpoint: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.needs("key_variable")
+        llm = self.make_llm(endpoint)
+        monkeypatch.delenv(str(self.key_variable), raising=False)
+        again = _COPIES["pickle"](llm)  # else a pool whose workers load it never ends
+        with pytest.raises(self.failure, match=self.key_variable):
+            again.complete(PROMPT)
+
     @pytest.mark.parametrize("way", WAYS)
     def test_a_changed_key_takes_effect(self, endpoint: Sandbox, way: str) -> None:
         llm = self.make_llm(endpoint, api_key="first-key")

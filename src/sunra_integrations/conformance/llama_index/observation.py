@@ -35,8 +35,30 @@ class ObservationTests(LLMSuite):
         assert events.count(f"LLM{kind}StartEvent") == events.count(f"LLM{kind}EndEvent") == 1
         assert events.count(f"LLM{other}StartEvent") == events.count(f"LLM{other}EndEvent") == 0
         assert [when for when, _ in callbacks.seen] == ["start", "end"]
-        names = [shown.partition("-")[0] for shown in spans.seen]
-        assert names == [f"{type(llm).__name__}.{way}"]
+        assert spans.names == [f"{type(llm).__name__}.{way}"]
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_a_span_has_the_llm_and_ends(self, endpoint: Sandbox, way: str) -> None:
+        llm = self.make_llm(endpoint)
+        with watching() as (_, spans):
+            WAYS[way](llm)
+        assert spans.instances
+        assert all(instance is llm for instance in spans.instances)
+        assert set(spans.ended) == {"exit"}
+        assert len(spans.ended) == len(spans.seen)
+
+    @pytest.mark.parametrize("way", PREDICTIONS)
+    def test_a_prediction_is_one_span(self, endpoint: Sandbox, way: str) -> None:
+        llm = self.make_llm(endpoint)
+        with watching() as (_, spans):
+            PREDICTIONS[way](llm, Rain, PromptTemplate("Rain of 7 mm."))
+        own = [name for name in spans.names if name.endswith(f".{way}")]
+        assert own == [f"{type(llm).__name__}.{way}"]
+        assert all(
+            instance is llm
+            for name, instance in zip(spans.names, spans.instances, strict=True)
+            if name in own
+        )
 
     @pytest.mark.parametrize("way", WAYS)
     def test_events_tell_model_and_temperature(self, endpoint: Sandbox, way: str) -> None:
@@ -79,9 +101,11 @@ class ObservationTests(LLMSuite):
         callbacks = Callbacks()
         endpoint.next(Http(400, {"error": "No."}))
         llm = self.make_llm(endpoint, callback_manager=CallbackManager([callbacks]))
-        with pytest.raises(self.failure):
+        with watching() as (_, spans), pytest.raises(self.failure):
             WAYS[way](llm)
         assert [when for when, _ in callbacks.seen] == ["start", "end"]
+        assert "drop" in spans.ended
+        assert len(spans.ended) == len(spans.seen)
 
     @pytest.mark.parametrize("way", PREDICTIONS)
     def test_structured_prediction_is_told_once(self, endpoint: Sandbox, way: str) -> None:

@@ -37,9 +37,16 @@ class Events(BaseEventHandler):
 
 
 class Spans(BaseSpanHandler[SimpleSpan]):
-    """Keeps what every span was shown when it began."""
+    """Keeps what every span was shown when it began, its object, and how it ended."""
 
     seen: list[str] = Field(default_factory=list)
+    instances: list[Any] = Field(default_factory=list)
+    ended: list[str] = Field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the spans, in the order in which they began."""
+        return [shown.partition("-")[0] for shown in self.seen]
 
     @classmethod
     def class_name(cls) -> str:
@@ -57,6 +64,7 @@ class Spans(BaseSpanHandler[SimpleSpan]):
     ) -> SimpleSpan:
         """Keeps a span's name, arguments and object."""
         self.seen.append(f"{id_} {bound_args} {instance!r}")
+        self.instances.append(instance)
         return SimpleSpan(id_=id_, parent_id=parent_span_id)
 
     def prepare_to_exit_span(
@@ -68,6 +76,7 @@ class Spans(BaseSpanHandler[SimpleSpan]):
         **_: Any,
     ) -> SimpleSpan | None:
         """The span that ends."""
+        self.ended.append("exit")
         return self.open_spans.get(id_)
 
     def prepare_to_drop_span(
@@ -79,6 +88,7 @@ class Spans(BaseSpanHandler[SimpleSpan]):
         **_: Any,
     ) -> SimpleSpan | None:
         """The span that fails."""
+        self.ended.append("drop")
         return self.open_spans.get(id_)
 
 

@@ -130,7 +130,6 @@ class ToolCallTests(LLMSuite):
         response = WITH_TOOLS[way](llm, TOOLS, user_msg="Count.")[-1]
         assert [name for _, name, _ in _calls(llm, response)] == ["add"]
         assert len(response.message.additional_kwargs["tool_calls"]) == 1
-        assert sent(endpoint)["parallel_tool_calls"] is False
 
     @pytest.mark.parametrize("way", WITH_TOOLS)
     def test_the_callers_history_is_left_alone(self, endpoint: Sandbox, way: str) -> None:

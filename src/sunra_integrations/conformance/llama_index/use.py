@@ -50,6 +50,28 @@ class UseTests(LLMSuite):
         results = endpoint.requests[-1].json["messages"][-2:]
         assert {one["content"] for one in results} == {"5", "-4"}
 
+    @pytest.mark.parametrize("streaming", [True, False])
+    @pytest.mark.parametrize("written", ['{"a": 2, "b": 3', "{'a': 2}", '{"a": 2}}', "[2, 3]"])
+    def test_an_agent_survives_broken_arguments(
+        self, endpoint: Sandbox, written: str, streaming: bool
+    ) -> None:
+        ran: list[Any] = []
+
+        def note(a: int = 0, b: int = 0) -> str:
+            """Note two numbers."""
+            ran.append((a, b))
+            return "Noted."
+
+        endpoint.next(CallTools(("note", written), ("note", {"a": 1})), "Done.")
+        agent = FunctionAgent(tools=[note], llm=self.make_llm(endpoint), streaming=streaming)
+        output, _ = run(_run(agent))
+        assert str(output) == "Done."
+        assert ran == [(1, 0)]
+        results = [one for one in endpoint.requests[-1].json["messages"] if one["role"] == "tool"]
+        told = [one["content"] for one in results if one["content"] != "Noted."]
+        assert len(results) == len(told) + 1 == len({one["tool_call_id"] for one in results})
+        assert written in told[0]
+
     def test_agents_hand_over(self, endpoint: Sandbox) -> None:
         llm = self.make_llm(endpoint)
         names = ("first", "second")

@@ -1,0 +1,227 @@
+"""Names that are not known: which real one was meant, and which must never reach a body.
+
+An unknown name may carry a key that was meant for another class, so no value appears here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sunra_integrations.errors import InvalidParameter
+
+CALL_SETTINGS = frozenset(("timeout", "stall_timeout", "total_timeout", "max_retries"))
+"""Settings of a client that a call may change; the others belong to the model object."""
+
+_OTHER_TIMEOUT = "request_timeout"
+"""What ChatOpenAI calls `timeout`."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NOT_LETTERS = re.compile(r"[^a-z]")
+_SECRETS = ("apikey", "authorization", "bearer", "credential", "passphrase", "passwd", "password")
+_SECRETS_AS_WORDS = frozenset(("auth", "pwd", "secret", "secrets"))
+_KEYS_OF_CACHES = frozenset(("cache", "idempotency", "partition", "shard", "sort"))
+_TOKENS_OF_TEXT = _names(
+    "bos cls completion end eos first image input last mask max min new next output pad per prompt "
+    "sep special start stop text think total unk"
+)
+_TOKENS_OF_ACCESS = frozenset(("access", "api", "auth", "bearer", "id", "refresh", "session"))
+
+
+def with_timeout(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with `request_timeout` as the `timeout` that it is.
+
+    Raises:
+        InvalidParameter: Both are given, and differ.
+    """
+    arguments = dict(given)
+    if _OTHER_TIMEOUT in arguments:
+        seconds = arguments.pop(_OTHER_TIMEOUT)
+        if arguments.setdefault("timeout", seconds) is not seconds:
+            raise InvalidParameter(
+                f"`timeout` and `{_OTHER_TIMEOUT}` are the same setting; give one of them.",
+                parameter=_OTHER_TIMEOUT,
+                rule="never together with timeout",
+            )
+    return arguments
+
+
+def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call: what changes the request, and what changes the client's settings."""
+    arguments = with_timeout(given)
+    settings = {name: arguments.pop(name) for name in CALL_SETTINGS & arguments.keys()}
+    return arguments, settings
+
+
+def looks_like_credential(name: str) -> bool:
+    """Whether a name says that its value is a secret.
+
+    It does with a word such as `secret`, `password` or `authorization` in it, and where it ends in
+    `key` or `token`, unless the word before tells of something else: `prompt_cache_key` and
+    `eos_token` are none, and neither is `max_tokens`.
+    """
+    letters = _NOT_LETTERS.sub("", name.lower())
+    if any(secret in letters for secret in _SECRETS):
+        return True
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not _SECRETS_AS_WORDS.isdisjoint(words):
+        return True
+    *before, last = words or [""]
+    if last in {"key", "keys"}:
+        return _KEYS_OF_CACHES.isdisjoint(before)
+    if last == "token":
+        return _TOKENS_OF_TEXT.isdisjoint(before)
+    return last == "tokens" and not _TOKENS_OF_ACCESS.isdisjoint(before)
+
+
+def check_no_credentials(names: Iterable[object], *, where: str) -> None:
+    """Refuses names that look like credentials, where they would be sent and shown.
+
+    Args:
+        names: Keys of a request's body, or arguments of a call.
+        where: What they stand in, for the error, as in `extra_body`.
+
+    Raises:
+        InvalidParameter: A name looks like a credential; its value is not shown.
+    """
+    for name in names:
+        if isinstance(name, str) and looks_like_credential(name):
+            raise InvalidParameter(
+                f"`{name}` in {where} looks like a credential, which does not belong in a request "
+                "body and would be shown in traces. Sunra's key is `api_key` of the model; "
+                '`model_copy(update={"api_key": …})` makes a model with another one. Other secrets '
+                "go into headers (`default_headers`, `extra_headers`). Nothing was sent.",
+                parameter=name,
+                rule="no credentials in a request body",
+            )
+
+
+def check_call(arguments: Mapping[str, Any]) -> None:
+    """Refuses what looks like a credential in a call, before a callback or a trace shows it.
+
+    Raises:
+        InvalidParameter: As `check_no_credentials` does, for the call and its `extra_body`.
+    """
+    check_no_credentials(arguments, where="a call")
+    extra_body = arguments.get("extra_body")
+    if isinstance(extra_body, Mapping):
+        check_no_credentials(extra_body, where="`extra_body`")
+
+
+def unknown_argument(
+    name: str, known: Collection[str], *, of: str, sendable: bool = False
+) -> InvalidParameter:
+    """The error for a name that is not known, with what to do instead. It shows no value.
+
+    Args:
+        name: The name as it was given.
+        known: The names that are known.
+        of: What they are names of, as in `ChatSunra`.
+        sendable: Whether a parameter that is not known here can be sent in `extra_body`.
+    """
+    return InvalidParameter(
+        f"`{name}` is not a parameter of {of}. {_advice(name, known, sendable)}".rstrip(),
+        parameter=name,
+        rule=f"a parameter of {of}" + ("; others go through `extra_body`" if sendable else ""),
+    )
+
+
+def _advice(name: str, known: Collection[str], sendable: bool) -> str:
+    if name in _EXPLAINED:
+        return _EXPLAINED[name]
+    if name not in _OF_OTHER_APIS:
+        if real := _same(name, known):
+            return f"Did you mean `{real}`?"
+        if setting := _same(name, _SETTINGS):
+            return (
+                f"`{setting}` is a setting of the model or client: give it where that is made. "
+                f'`model_copy(update={{"{setting}": …}})` makes a changed copy of a model.'
+            )
+        if close := difflib.get_close_matches(name, known, n=1):
+            others = " Parameters that are not known here go into `extra_body`." * sendable
+            return f"Did you mean `{close[0]}`?{others}"
+    return f'To send it in the request body, use `extra_body={{"{name}": …}}`.' * sendable
+
+
+def _same(name: str, known: Collection[str]) -> str | None:
+    """The known name for the same: without a prefix, or what another class calls it."""
+    for end in _ends(name):
+        if end in known:
+            return end
+        for meant in _OTHER_NAMES.get(end, ()):
+            if meant in known:
+                return meant
+    return "api_key" if "api_key" in known and looks_like_credential(name) else None
+
+
+def _ends(name: str) -> Iterable[str]:
+    """`openai_api_key`, `api_key`, `key`."""
+    words = name.split("_")
+    return ("_".join(words[start:]) for start in range(len(words)))
+
+
+_SETTINGS = _names(
+    "api_key base_url api_base timeout request_timeout stall_timeout total_timeout max_retries "
+    "default_headers extra_headers allow_http max_connections max_response_bytes async_transport "
+    "http_client http_async_client async_http_client stream_usage"
+)
+
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "api_base": ("base_url",),
+    "base_url": ("api_base",),
+    "endpoint": ("base_url", "api_base"),
+    "url": ("base_url", "api_base"),
+    "host": ("base_url", "api_base"),
+    "timeout": ("timeout",),
+    "headers": ("extra_headers", "default_headers"),
+    "default_headers": ("extra_headers",),
+    "retries": ("max_retries",),
+    "tries": ("max_retries",),
+    "http_async_client": ("async_http_client",),
+    "async_http_client": ("http_async_client",),
+    "async_client": ("http_async_client", "async_http_client"),
+    "client": ("http_client",),
+    "output_tokens": ("max_tokens",),
+    "new_tokens": ("max_tokens",),
+    "num_predict": ("max_tokens",),
+    "model_id": ("model",),
+    "model_name": ("model",),
+    "engine": ("model",),
+    "stop_sequences": ("stop",),
+    "num_ctx": ("context_window",),
+}
+"""What other classes and services call it; the first name that is known was meant."""
+
+_OF_OTHER_APIS = _names(
+    "top_k top_a min_p min_tokens repetition_penalty logit_bias verbosity store service_tier "
+    "prompt_cache_key prompt_cache_retention safety_identifier prediction modalities audio "
+    "web_search_options plugins transforms models route include_reasoning thinking "
+    "truncation include text"
+)
+"""Body parameters of other services: meant as they are, so no other name is offered."""
+
+_OWN_CLIENT = (
+    "Set HTTPS_PROXY or SSL_CERT_FILE, or pass an HTTP client of your own as `http_client`."
+)
+_EXPLAINED: Mapping[str, str] = {
+    "use_responses_api": "Sunra serves chat completions only; leave it out.",
+    "use_previous_response_id": "Sunra serves chat completions only; leave it out.",
+    "organization": "Sunra's keys belong to one account; leave it out.",
+    "openai_organization": "Sunra's keys belong to one account; leave it out.",
+    "project": "Sunra's keys belong to one account; leave it out.",
+    "proxy": _OWN_CLIENT,
+    "proxies": _OWN_CLIENT,
+    "openai_proxy": _OWN_CLIENT,
+    "verify": _OWN_CLIENT,
+    "verify_ssl": _OWN_CLIENT,
+    "stream": "Call `stream(…)` for a stream, and `create(…)` for the whole answer.",
+    "functions": "Use `tools`.",
+    "function_call": "Use `tool_choice`.",
+}

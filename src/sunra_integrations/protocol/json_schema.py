@@ -1,0 +1,413 @@
+"""JSON schemas as servers take them: names that fit, a root that is an object, the strict subset.
+
+The strict subset is the one of OpenAI's structured outputs
+(https://platform.openai.com/docs/guides/structured-outputs#supported-schemas). `strict` is sent
+only with schemas that it can express: nothing is closed, dropped or narrowed to make one fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+from sunra_integrations.errors import InvalidParameter
+
+Schema = dict[str, Any]
+
+_FITTING = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_MISFIT = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_NAME = 64
+_HASH_DIGITS = 8
+
+_ROOT = "#"
+_DEFINITIONS = ("$defs", "definitions")
+_DROPPED = frozenset(("default", "discriminator", *_DEFINITIONS))
+"""A strict answer leaves nothing out, so defaults mean nothing; definitions are collected anew."""
+_NOT_STRICT = (
+    "patternProperties",
+    "propertyNames",
+    "minProperties",
+    "maxProperties",
+    "unevaluatedProperties",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "prefixItems",
+    "additionalItems",
+    "unevaluatedItems",
+    "uniqueItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "minLength",
+    "maxLength",
+    "allOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "$dynamicRef",
+    "$recursiveRef",
+)
+_STRICT_FORMATS = frozenset(
+    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+)
+_STRUCTURE = frozenset(("type", "properties", "additionalProperties", "required", "items", "anyOf"))
+"""What a `$ref` cannot have beside it: it would have to be merged with the schema it points to."""
+_WORDS = frozenset(("title", "description"))
+_JSON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "boolean"),  # before int, which it is too
+    (str, "string"),
+    (int, "integer"),
+    (float, "number"),
+    (dict, "object"),
+    (list, "array"),
+    (type(None), "null"),
+)
+
+
+# ── names ────────────────────────────────────────────────────────────────────
+
+
+def fitted_name(name: str) -> str:
+    """The name as servers take it: up to 64 letters, digits, `_` and `-`.
+
+    A name that fits stays as it is. Any other ends in a hash of itself, so that two names never
+    become one, and the same name always becomes the same.
+    """
+    if _FITTING.fullmatch(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{_MISFIT.sub('_', name)[: _LONGEST_NAME - _HASH_DIGITS - 1]}_{digest}"
+
+
+# ── references and roots ─────────────────────────────────────────────────────
+
+
+def object_root(schema: Mapping[str, Any]) -> Schema:
+    """The schema with a root that says what it is; what it allows stays the same.
+
+    Servers want `type: object` and `properties` at the root.
+    """
+    root = inlined_root(schema)
+    if "type" not in root and "properties" in root:
+        root = {"type": "object", **root}
+    if root.get("type") == "object":
+        root.setdefault("properties", {})
+    return root
+
+
+def inlined_root(schema: Mapping[str, Any]) -> Schema:
+    """The schema with what its root refers to in place of the reference.
+
+    Pydantic writes a class that refers to itself as a bare `$ref`. The class then stands at the
+    root too, with its title and description.
+    """
+    root, followed = dict(schema), set[str]()
+    while True:
+        match root:
+            case {"$ref": str(reference)} if reference not in followed:
+                followed.add(reference)
+                target = _resolve(reference, schema)
+            case {"allOf": [dict(target)]}:
+                pass
+            case _:
+                return root
+        if not isinstance(target, dict):
+            return root
+        own = {key: value for key, value in root.items() if key not in {"$ref", "allOf"}}
+        root = {**target, **own}
+
+
+def is_recursive(schema: Mapping[str, Any]) -> bool:
+    """Whether some schema within it leads back to itself."""
+    leads = {
+        reference: set(_references(_resolve(reference, schema)))
+        for reference in set(_references(schema))
+    }
+    while leads:
+        ends = {reference for reference, further in leads.items() if not further & leads.keys()}
+        if not ends:
+            return True
+        leads = {
+            reference: further for reference, further in leads.items() if reference not in ends
+        }
+    return False
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    """What a reference within the schema points at; None where that is nothing."""
+    if reference != _ROOT and not reference.startswith("#/"):
+        return None
+    target: Any = root
+    for name in _steps(reference):
+        if isinstance(target, Mapping):
+            target = target.get(name)
+        elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+            target = target[int(name)]
+        else:
+            return None
+    return target
+
+
+def _steps(reference: str) -> list[str]:
+    return [
+        unquote(step).replace("~1", "/").replace("~0", "~") for step in reference.split("/")[1:]
+    ]
+
+
+def _references(node: Any) -> Iterator[str]:
+    """Every `$ref` within, definitions included."""
+    left = [node]
+    while left:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            reference = one.get("$ref")
+            if isinstance(reference, str):
+                yield reference
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+
+
+# ── the strict subset ────────────────────────────────────────────────────────
+
+
+def strict_schema(schema: Mapping[str, Any]) -> Schema:
+    """A copy of a schema that a strict server accepts.
+
+    Every object is closed and requires all its properties. `oneOf` becomes `anyOf`, defaults go,
+    and a `$ref` stands alone: what stands beside it moves into the schema it points to, or around
+    it where that one refers to others.
+
+    Raises:
+        InvalidParameter: The strict subset cannot express the schema; the message names the place.
+    """
+    try:
+        return _Strict(inlined_root(schema)).schema()
+    except RecursionError:
+        raise _inexpressible("schema", "is nested too deeply", None) from None
+
+
+def strict_schema_if_expressible(schema: Mapping[str, Any]) -> Schema | None:
+    """What `strict_schema` makes; None where nothing finite would satisfy it, or it cannot.
+
+    A class with an optional field of its own type, which is never null, is such a schema: made
+    strict, the field must be there, and so must the field's own field, without end.
+    """
+    try:
+        strict = strict_schema(schema)
+    except InvalidParameter:
+        return None
+    return strict if _has_an_end(strict) else None
+
+
+class _Strict:
+    """Makes one schema strict; definitions are taken over as they are referred to."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._names: dict[str, str] = {}
+
+    def schema(self) -> Schema:
+        if self._root.get("type", "object") != "object" or self._root.keys() & {"anyOf", "oneOf"}:
+            raise _inexpressible("schema", "is not an object", self._root.get("type"))
+        made = self._strict(self._root, "schema")
+        definitions: Schema = {}
+        while len(definitions) < len(self._names):
+            reference, name = list(self._names.items())[len(definitions)]
+            target = _resolve(reference, self._root)
+            definitions[name] = self._strict(target, f"schema.$defs.{name}")
+        return {**made, "$defs": definitions} if definitions else made
+
+    def _strict(self, node: Any, place: str) -> Schema:
+        if not isinstance(node, Mapping):
+            raise _accepts_anything(place, node)
+        made = {key: value for key, value in node.items() if key not in _DROPPED}
+        match made.get("allOf"):
+            case [dict(only)] if only.keys() & made.keys() <= _WORDS:
+                del made["allOf"]
+                return self._strict({**only, **made}, place)
+            case _:
+                pass
+        if "oneOf" in made and "anyOf" not in made:
+            made["anyOf"] = made.pop("oneOf")
+        _check_keywords(made, place)
+        if "$ref" in made:
+            return self._reference(made, place)
+        if "anyOf" in made:
+            members = made["anyOf"] if isinstance(made["anyOf"], list) else [made["anyOf"]]
+            made["anyOf"] = [
+                self._strict(one, f"{place}.anyOf[{index}]") for index, one in enumerate(members)
+            ]
+        types = _types(made, place)
+        if "object" in types:
+            self._close(made, place)
+        if "array" in types:
+            if not isinstance(made.get("items"), Mapping):
+                raise _inexpressible(place, "is a list that does not say of what", made)
+            made["items"] = self._strict(made["items"], f"{place}[]")
+        return made
+
+    def _close(self, node: Schema, place: str) -> None:
+        rest, properties = node.get("additionalProperties"), node.get("properties")
+        if (rest is not None or properties is None) and rest is not False:
+            raise _open(place, rest)
+        properties = properties if isinstance(properties, Mapping) else {}
+        unknown = [name for name in node.get("required") or () if name not in properties]
+        if unknown:
+            raise _inexpressible(
+                place, f"requires {unknown[0]!r} and does not describe it", unknown
+            )
+        node["properties"] = {
+            name: self._strict(one, f"{place}.{name}") for name, one in properties.items()
+        }
+        node["additionalProperties"] = False
+        node["required"] = list(properties)
+
+    def _reference(self, node: Schema, place: str) -> Schema:
+        reference, target = self._followed(node["$ref"], place)
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        if not beside:
+            return {"$ref": self._pointer(reference)}
+        structure = sorted(beside.keys() & _STRUCTURE)
+        if structure:
+            raise _inexpressible(place, f"has `{structure[0]}` beside its `$ref`", beside)
+        if next(_references(target), None) is None:
+            return self._strict({**target, **beside}, place)
+        return {"anyOf": [{"$ref": self._pointer(reference)}], **beside}
+
+    def _followed(self, reference: Any, place: str) -> tuple[str, Mapping[str, Any]]:
+        """The reference at the end of a chain of bare references, and what it points at."""
+        followed: list[Any] = []
+        while reference not in followed:
+            followed.append(reference)
+            target = _resolve(reference, self._root) if isinstance(reference, str) else None
+            if not isinstance(target, Mapping):
+                raise InvalidParameter(
+                    f"`{place}` refers to {reference}, which the schema does not hold.",
+                    parameter=place,
+                    value=reference,
+                    rule="a `$ref` points into the schema itself",
+                )
+            if set(target) != {"$ref"}:
+                return reference, target
+            reference = target["$ref"]
+        raise _inexpressible(place, "refers to itself and to nothing else", reference)
+
+    def _pointer(self, reference: str) -> str:
+        """Where a definition stands in the strict schema, which has them all under `$defs`."""
+        if reference == _ROOT:
+            return _ROOT
+        name = self._names.get(reference)
+        if name is None:
+            name = last = fitted_name(_steps(reference)[-1])
+            while name in self._names.values():
+                name = f"{last}_{len(self._names)}"
+            self._names[reference] = name
+        return f"#/$defs/{name}"
+
+
+def _check_keywords(node: Schema, place: str) -> None:
+    for keyword in _NOT_STRICT:
+        if keyword in node:
+            raise _inexpressible(place, f"has `{keyword}`", node[keyword])
+    shape = node.get("format")
+    if shape is not None and shape not in _STRICT_FORMATS:
+        raise _inexpressible(place, f"has the format {shape!r}", shape)
+    pattern = node.get("pattern")
+    if isinstance(pattern, str) and not _is_plain_pattern(pattern):
+        raise _inexpressible(
+            place, f"has a pattern with look-around or a back-reference ({pattern})", pattern
+        )
+
+
+@lru_cache(maxsize=256)
+def _is_plain_pattern(pattern: str) -> bool:
+    """Whether Rust's regular expressions, which strict servers use, can read the pattern."""
+    try:
+        SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except SchemaError:
+        return False
+    return True
+
+
+def _types(node: Schema, place: str) -> list[str]:
+    """The types of a schema; put into it where its values say them, since they must be there."""
+    given = node.get("type")
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, list):
+        return given
+    if "anyOf" in node:
+        return []
+    if "properties" in node:
+        node["type"] = "object"
+        return ["object"]
+    values = [node["const"]] if "const" in node else node.get("enum")
+    if not isinstance(values, list) or not values:
+        raise _accepts_anything(place, node)
+    found = list(dict.fromkeys(map(_type_of, values)))
+    node["type"] = found[0] if len(found) == 1 else found
+    return []
+
+
+def _type_of(value: Any) -> str:
+    return next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "string")
+
+
+def _has_an_end(strict: Schema) -> bool:
+    """Whether a value of finite depth satisfies a strict schema."""
+    schemas = {f"#/$defs/{name}": one for name, one in strict.get("$defs", {}).items()}
+    schemas[_ROOT] = strict
+    ending: set[str] = set()
+    while True:
+        more = {name for name, one in schemas.items() if name not in ending and _ends(one, ending)}
+        if not more:
+            return _ROOT in ending
+        ending |= more
+
+
+def _ends(node: Schema, ending: set[str]) -> bool:
+    """Whether some value of a schema needs no others than those that are known to end."""
+    if "$ref" in node:
+        return node["$ref"] in ending
+    if "anyOf" in node:
+        return any(_ends(one, ending) for one in node["anyOf"])
+    match node.get("type"):
+        case "object" if "enum" not in node and "const" not in node:
+            return all(_ends(one, ending) for one in node["properties"].values())
+        case "array" if node.get("minItems"):
+            return _ends(node["items"], ending)
+        case _:
+            return True
+
+
+def _inexpressible(place: str, why: str, value: Any) -> InvalidParameter:
+    return InvalidParameter(
+        f"`{place}` {why}, which strict mode cannot express. Change the schema there, or leave "
+        "`strict` off.",
+        parameter=place,
+        value=value,
+        rule="a schema of the strict subset",
+    )
+
+
+def _accepts_anything(place: str, value: Any) -> InvalidParameter:
+    return _inexpressible(place, "accepts any value", value)
+
+
+def _open(place: str, rest: Any) -> InvalidParameter:
+    return InvalidParameter(
+        f"`{place}` is a free-form object, which strict mode cannot express. "
+        "Give its properties names, or leave `strict` off.",
+        parameter=place,
+        value=rest,
+        rule="with strict=True every object names all its properties",
+    )

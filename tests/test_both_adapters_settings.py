@@ -1,0 +1,342 @@
+"""What both adapters may be set to: names, secrets, timeouts, bodies, headers. One table for both.
+
+A row says what is given; each is tried in `ChatSunra` and in `Sunra`, whole and streamed, sync and
+async, when a model is made and per call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.load import dumps
+from llama_index.core.prompts import PromptTemplate
+
+from sunra_integrations import errors
+from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.transport import Timeouts
+from tests.recorded_transport import Recorded, completion, stream
+from tests.wire_cases import completion_bytes, stream_bytes
+
+KEY, SECRET = "sk-own-0123456789", "sk-proj-of-another-vendor"
+ADAPTERS = {"langchain": ChatSunra, "llama_index": Sunra}
+ASYNC_CLIENT = {"langchain": "http_async_client", "llama_index": "async_http_client"}
+ADDRESS = {"langchain": "base_url", "llama_index": "api_base"}
+
+
+def made(adapter: str, *answers: Any, **given: Any) -> tuple[Any, Recorded]:
+    wire = Recorded(*(answers or (completion(completion_bytes("plain")),)))
+    clients = {
+        "http_client": httpx.Client(transport=wire),
+        ASYNC_CLIENT[adapter]: httpx.AsyncClient(transport=wire),
+    }
+    return ADAPTERS[adapter](**{"model": "a/b", "api_key": KEY, **clients, **given}), wire
+
+
+async def _collected(chunks: Any) -> list[Any]:
+    return [one async for one in chunks]
+
+
+async def _collected_later(chunks: Any) -> list[Any]:
+    return await _collected(await chunks)
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "langchain": {
+        "whole": lambda model, **call: model.invoke("Hi", **call),
+        "streamed": lambda model, **call: list(model.stream("Hi", **call)),
+        "async": lambda model, **call: asyncio.run(model.ainvoke("Hi", **call)),
+        "async, streamed": lambda model, **call: asyncio.run(
+            _collected(model.astream("Hi", **call))
+        ),
+        "bound": lambda model, **call: model.bind(**call).invoke("Hi"),
+    },
+    "llama_index": {
+        "whole": lambda llm, **call: llm.complete("Hi", **call),
+        "streamed": lambda llm, **call: list(llm.stream_complete("Hi", **call)),
+        "async": lambda llm, **call: asyncio.run(llm.acomplete("Hi", **call)),
+        "async, streamed": lambda llm, **call: asyncio.run(
+            _collected_later(llm.astream_complete("Hi", **call))
+        ),
+        "with tools": lambda llm, **call: llm.chat_with_tools([], "Hi", **call),
+    },
+}
+WAYS = [(adapter, way) for adapter, ways in CALLS.items() for way in ways]
+
+
+def answer_of(way: str) -> Any:
+    if "streamed" in way:
+        return stream(stream_bytes("plain"))
+    return completion(completion_bytes("plain"))
+
+
+# -- names ---------------------------------------------------------------------
+
+UNKNOWN = {
+    "openai_api_key": "`api_key`",
+    "sunra_api_key": "`api_key`",
+    "secret": "`api_key`",
+    "use_responses_api": "leave it out",
+    "verbosity": 'extra_body={"verbosity": …}',
+    "temprature": "`temperature`",
+    "openai_proxy": "`http_client`",
+}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_argument_is_refused_and_its_value_is_nowhere(adapter: str, name: str) -> None:
+    with pytest.raises(errors.InvalidParameter) as caught:
+        made(adapter, **{name: SECRET})
+    assert UNKNOWN[name] in str(caught.value)
+    assert SECRET not in repr(caught.value) + repr(vars(caught.value))
+    assert caught.value.__context__ is None
+    frames = [one for one in caught.traceback if "sunra_integrations" in str(one.path)]
+    ours = [one for one in frames if "tests" not in str(one.path)]
+    assert ours
+    assert not [one for one in ours if SECRET in repr(one.locals)]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_another_name_of_the_base_url_is_told_which_it_is_here(adapter: str) -> None:
+    for name in (
+        "openai_api_base",
+        ADDRESS["llama_index" if adapter == "langchain" else "langchain"],
+    ):
+        with pytest.raises(errors.InvalidParameter, match=f"`{ADDRESS[adapter]}`"):
+            made(adapter, **{name: "https://a.example"})
+
+
+# -- secrets -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"api_key": SECRET},
+        {"openai_api_key": SECRET},
+        {"my_password": SECRET},
+        {"extra_body": {"hf_token": SECRET}},
+    ],
+    ids=str,
+)
+def test_a_credential_in_a_call_is_refused_and_not_sent(
+    adapter: str, way: str, call: dict[str, Any]
+) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.InvalidParameter) as caught:
+        CALLS[adapter][way](model, **call)
+    assert SECRET not in str(caught.value)
+    assert "use `extra_body" not in str(caught.value)
+    assert not wire.sent
+
+
+@pytest.mark.parametrize(
+    ("adapter", "given"),
+    [
+        ("langchain", {"model_kwargs": {"openai_api_key": SECRET}}),
+        ("langchain", {"extra_body": {"openai_api_key": SECRET}}),
+        ("llama_index", {"additional_kwargs": {"openai_api_key": SECRET}}),
+        ("llama_index", {"additional_kwargs": {"extra_body": {"openai_api_key": SECRET}}}),
+        ("llama_index", {"extra_body": {"openai_api_key": SECRET}}),
+    ],
+)
+def test_a_credential_in_what_is_sent_with_every_call_is_refused(adapter, given) -> None:
+    with pytest.raises(errors.InvalidParameter, match="openai_api_key") as caught:
+        made(adapter, **given)
+    assert SECRET not in str(caught.value)
+
+
+def test_the_variables_of_a_prompt_may_be_called_anything() -> None:
+    llm, wire = made("llama_index")
+    llm.predict(PromptTemplate("{password} {api_key}"), password="open", api_key="sesame")
+    assert wire.bodies[0]["messages"][0]["content"] == "open sesame"
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("how", ["model_copy", "attribute", "model_construct"])
+def test_a_key_given_as_text_after_the_fact_is_hidden_and_used(adapter: str, how: str) -> None:
+    model, wire = made(adapter)
+    if how == "model_copy":
+        model = model.model_copy(update={"api_key": SECRET})
+    elif how == "attribute":
+        model.api_key = SECRET
+    else:
+        model = type(model).model_construct(**{**dict(model), "api_key": SECRET})
+    shown = repr(model) + str(model) + repr(model.model_dump())
+    stored = dumps(model) if adapter == "langchain" else model.to_json() + str(model.to_dict())
+    assert SECRET not in shown + stored
+    if how != "model_construct":
+        CALLS[adapter]["whole"](model)
+        assert wire.sent[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+# -- timeouts ------------------------------------------------------------------
+
+TIMEOUTS: dict[str, tuple[dict[str, Any], Timeouts]] = {
+    "seconds": ({"timeout": 2.5}, Timeouts(2.5, 2.5, 2.5, stall=2.5)),
+    "another name of them": ({"request_timeout": 2.5}, Timeouts(2.5, 2.5, 2.5, stall=2.5)),
+    "a pair": ({"timeout": (1, 5)}, Timeouts(1, 5, stall=5)),
+    "httpx's": ({"timeout": httpx.Timeout(5, connect=1)}, Timeouts(1, 5, 5, 5, 5)),
+    "Timeouts": ({"timeout": Timeouts(read=7)}, Timeouts(read=7)),
+    "another silence": (
+        {"timeout": 2.5, "stall_timeout": 9},
+        Timeouts(2.5, 2.5, 2.5, stall=9),
+    ),
+}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("form", TIMEOUTS)
+def test_a_timeout_of_any_form_is_used_and_survives_storing(
+    adapter: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, used = TIMEOUTS[form]
+    model = ADAPTERS[adapter](model="a/b", api_key=KEY, **given)
+    assert model._settings().timeouts == used
+    monkeypatch.setenv("SUNRA_KEY", KEY)
+    again = [pickle.loads(pickle.dumps(model)), model.model_copy()]  # noqa: S301 - our own bytes
+    stored = json.loads(model.model_dump_json())["timeout"]
+    again.append(
+        ADAPTERS[adapter](model="a/b", **{**given, "timeout": stored, "request_timeout": stored})
+    )
+    if adapter == "langchain":
+        kwargs = json.loads(dumps(model))["kwargs"]
+        again.append(ChatSunra(**{**kwargs, "api_key": KEY}))
+    else:
+        again += [Sunra.from_dict(model.to_dict()), Sunra.from_json(model.to_json())]
+    assert [one._settings().timeouts for one in again] == [used] * len(again)
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize("form", TIMEOUTS)
+def test_a_timeout_can_be_given_per_call(adapter: str, way: str, form: str) -> None:
+    given, used = TIMEOUTS[form]
+    model, wire = made(adapter, answer_of(way), timeout=100)
+    CALLS[adapter][way](model, **given)
+    waits = wire.sent[0].extensions["timeout"]
+    # `read` has become `stall` by now: the headers are here, the body is awaited.
+    assert waits["connect"] == used.connect
+    assert waits["read"] == used.stall
+    assert set(wire.bodies[0]) <= {"model", "messages", "stream", "stream_options"}
+    CALLS[adapter][way](model)
+    assert wire.sent[1].extensions["timeout"]["read"] == 100
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+def test_retries_can_be_given_per_call(adapter: str, way: str) -> None:
+    model, wire = made(adapter, httpx.ConnectError("refused"), max_retries=2)
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        CALLS[adapter][way](model, max_retries=0)
+    assert caught.value.attempts == len(wire.sent) == 1
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+def test_a_timeout_of_nothing_is_refused_by_its_name_per_call_too(adapter: str, way: str) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.ConfigurationError, match="`timeout` was 0"):
+        CALLS[adapter][way](model, timeout=0)
+    assert not wire.sent
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize(
+    "name", ["max_connections", "allow_http", "async_transport", "http_client", "default_headers"]
+)
+def test_other_settings_per_call_say_where_they_belong(adapter: str, way: str, name: str) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.InvalidParameter) as caught:
+        CALLS[adapter][way](model, **{name: 1})
+    assert "model_copy" in str(caught.value) or "`extra_headers`" in str(caught.value)
+    assert "extra_body" not in str(caught.value)
+    assert not wire.sent
+
+
+# -- bodies and headers --------------------------------------------------------
+
+BODIES: dict[str, tuple[Any, str]] = {
+    "a list": ([1], "`extra_body` was a list"),
+    "text": ("top_k", "`extra_body` was a str"),
+    "the prompt": ({"messages": []}, "`extra_body` cannot hold `messages`"),
+    "whether to stream": ({"stream": True}, "`extra_body` cannot hold `stream`"),
+}
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_cannot_be_sent_is_refused(adapter: str, way: str, name: str) -> None:
+    body, says = BODIES[name]
+    model, wire = made(adapter)
+    with pytest.raises(errors.InvalidParameter, match=says):
+        CALLS[adapter][way](model, extra_body=body)
+    assert not wire.sent
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_cannot_be_sent_is_refused_when_a_model_is_made(
+    adapter: str, name: str
+) -> None:
+    body, says = BODIES[name]
+    with pytest.raises(errors.InvalidParameter, match=says):
+        made(adapter, extra_body=body)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name"), [("langchain", "model_kwargs"), ("llama_index", "additional_kwargs")]
+)
+@pytest.mark.parametrize("given", [[1], "top_k", {"messages": []}, {"stream": True}], ids=str)
+def test_further_parameters_that_cannot_be_sent_are_refused(
+    adapter: str, name: str, given: Any
+) -> None:
+    with pytest.raises(errors.InvalidParameter):
+        made(adapter, **{name: given})
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "Content-Length", "Connection", "TE"])
+def test_headers_of_the_connection_are_refused(adapter: str, way: str, name: str) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.ConfigurationError, match=name):
+        CALLS[adapter][way](model, extra_headers={name: "5"})
+    with pytest.raises(errors.ConfigurationError, match=name):
+        made(adapter, default_headers={name: "5"})
+    assert not wire.sent
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+@pytest.mark.parametrize("given", ["X-A: 1", [("X-A", "1")], {"X-A": 1}], ids=str)
+def test_headers_that_are_no_texts_by_name_are_refused(adapter: str, way: str, given: Any) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.SunraError, match=r"must be (text|a dict)"):
+        CALLS[adapter][way](model, extra_headers=given)
+    with pytest.raises(errors.SunraError):
+        made(adapter, default_headers=given)
+    assert not wire.sent
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_http_client_of_the_other_kind_is_told_where_it_belongs(adapter: str) -> None:
+    with pytest.raises(errors.InvalidParameter, match=f"pass it as `{ASYNC_CLIENT[adapter]}`"):
+        made(adapter, http_client=httpx.AsyncClient())
+    with pytest.raises(errors.InvalidParameter, match="pass it as `http_client`"):
+        made(adapter, **{ASYNC_CLIENT[adapter]: httpx.Client()})
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_plain_http_can_be_permitted_by_the_environment(
+    adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {ADDRESS[adapter]: "http://10.0.0.5"}
+    with pytest.raises(errors.ConfigurationError, match="SUNRA_ALLOW_HTTP=1"):
+        made(adapter, **address)
+    monkeypatch.setenv("SUNRA_ALLOW_HTTP", "1")
+    model, wire = made(adapter, **address)
+    CALLS[adapter]["whole"](model)
+    assert str(wire.sent[0].url) == "http://10.0.0.5/v1/chat/completions"
