@@ -58,6 +58,25 @@ SAID = {
 """What each document with Python in it prints, in part."""
 
 
+def test_the_readme_names_the_packages_that_its_snippets_import():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    modules = set(
+        re.findall(
+            r"^from ([\w.]+) import|^import ([\w.]+)", "".join(BLOCK.findall(text)), re.MULTILINE
+        )
+    )
+    [installed] = re.findall(r"snippets on this page need\n`pip install '([^']+)' (.+)`:", text)
+    for module in (one or other for one, other in modules):
+        package = module.partition(".")[0]
+        if package == "sunra_integrations":
+            extra = module.split(".")[1].replace("_", "-")
+            assert extra in installed[0] or extra in {"errors", "protocol", "transport"}
+        elif package == "llama_index":
+            assert "llama-index" in installed[0]
+        elif package not in {*sys.stdlib_module_names, "pydantic"}:
+            assert package in installed[1].split()
+
+
 def python_of(document: Path) -> str:
     text = document.read_text(encoding="utf-8")
     if document.suffix != ".ipynb":

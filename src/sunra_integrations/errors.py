@@ -98,7 +98,8 @@ class SunraError(Exception):
         code: Sunra's error code (an open set), such as `MODEL_NOT_FOUND`.
         type: Sunra's error type, coarser than the code.
         reason: Finer than the code, where Sunra says it.
-        details: What else the error body's `details` (or `detail`) holds, unread.
+        details: The error body's `details` (or `detail`), with every field of it that has no place
+            of its own here, such as `metadata`, `param` or `failed_generation`; unread.
         request_id: The id to quote to Sunra's support.
         retryable: Whether the same request may succeed later. The error body's own word
             where it has one, else the default of the class.
@@ -242,13 +243,20 @@ class TimedOut(SunraError):
 
 
 class UnreadableResponse(SunraError):
-    """A success status came, but what it carried is no answer."""
+    """A success status came, but what it carried is no answer.
+
+    Asking again may succeed, so it is `retryable`. The client itself never does: the answer may
+    have been paid for.
+    """
 
     default_retryable = True
 
 
 class StreamInterrupted(UnreadableResponse):
-    """An answer began and never finished; `partial` is the Reply of what had arrived."""
+    """An answer began and never finished; `partial` is the Reply of what had arrived.
+
+    It is `retryable`, and as every `UnreadableResponse` it is not retried by the client itself.
+    """
 
 
 class ResponseTruncated(UnreadableResponse):

@@ -11,6 +11,11 @@ import time
 
 import pytest
 
+try:
+    import readline
+except ImportError:
+    readline = None
+
 from sunra_integrations.sandbox import Http, Say
 from tests.cli.conftest import KEY, Typed
 
@@ -52,6 +57,30 @@ def test_commands_are_told_and_a_misspelt_one_is_not_sent(sunra, sunra_sandbox):
     assert ended.err.count("/reset forgets what was said") == 3
     assert "There is no /rest." in ended.err
     assert [said(request)[-1][1] for request in sunra_sandbox.requests] == ["/exit", "/etc/hosts"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("/reset now", "/reset"),
+        ("/re-set", "/re-set"),
+        ("/system Be brief.", "/system"),
+        ("/?", "/?"),
+        ("/", "/"),
+        ("/HELP", "/HELP"),
+    ],
+)
+def test_what_is_meant_as_a_command_is_never_sent(sunra, sunra_sandbox, typed, named):
+    ended = sunra(*CHAT, "-q", stdin=Typed(f"{typed}\n"))
+    assert f"There is no {named}. /reset forgets" in ended.err
+    assert sunra_sandbox.requests == []
+
+
+@pytest.mark.parametrize("typed", ["/etc/hosts is empty", "/usr/bin", "a /reset", "// a comment"])
+def test_what_only_looks_like_a_command_is_sent(sunra, sunra_sandbox, typed):
+    sunra(*CHAT, "-q", stdin=Typed(f"{typed}\n"))
+    sent = typed.removeprefix("/") if typed.startswith("//") else typed
+    assert [said(request)[-1][1] for request in sunra_sandbox.requests] == [sent]
 
 
 def test_details_of_reasoning_go_back_unchanged(sunra, sunra_sandbox):
@@ -102,6 +131,44 @@ def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the
     assert asked[-2][1].startswith("one two three")
 
 
+PASTED = "def f():\n    return 1\n\n/** done"
+WAYS_TO_PASTE = {
+    "on a plain terminal": ({"TERM": "dumb"}, {}, PASTED),
+    "on a terminal that does not mark it": ({"TERM": "xterm"}, {}, PASTED),
+    "with the answers going elsewhere": ({"TERM": "xterm"}, {"stdout": -1}, PASTED),
+    "on a terminal that marks it": (
+        {"TERM": "xterm"},
+        {},
+        "\x1b[200~" + PASTED.replace("\n", "\r") + "\x1b[201~",
+    ),
+}
+if "GNU" not in (getattr(readline, "__doc__", None) or ""):
+    del WAYS_TO_PASTE["on a terminal that marks it"]  # only GNU readline asks for it
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("way", WAYS_TO_PASTE)
+def test_several_lines_that_are_pasted_are_one_message(start, sunra_sandbox, way):
+    environment, streams, keys = WAYS_TO_PASTE[way]
+    terminal = Screen()
+    process = start(*CHAT, "-q", env=environment, **{**terminal.streams(), **streams})
+    terminal.type_behind("> ", keys)
+    terminal.see("done")  # the last line is not ended yet: the user presses return
+    terminal.type("\n")
+    terminal.type_behind("> ", "/exit\n")
+    assert process.wait(20) == 0
+    assert [said(request) for request in sunra_sandbox.requests] == [[("user", PASTED)]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_command_typed_ahead_is_still_a_command(start, sunra_sandbox):
+    terminal = Screen()
+    process = start(*CHAT, "-q", env={"TERM": "dumb"}, **terminal.streams())
+    terminal.type_behind("> ", "one\n/exit\n")
+    assert process.wait(20) == 0
+    assert [said(request) for request in sunra_sandbox.requests] == [[("user", "one")]]
+
+
 class Screen:
     """A terminal with somebody at it."""
 
@@ -124,4 +191,7 @@ class Screen:
 
     def type_behind(self, prompt, keys):
         self.see(prompt)
+        self.type(keys)
+
+    def type(self, keys):
         os.write(self._ours, keys.encode())

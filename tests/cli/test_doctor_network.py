@@ -144,3 +144,24 @@ def test_a_certificate_about_to_end_is_warned_of(days, status):
 @pytest.mark.parametrize(("status", "judged"), [(401, "ok"), (301, "warn"), (503, "warn")])
 def test_an_answer_is_judged_by_its_status(status, judged):
     assert network.judged_status(status, "1 ms").status == judged
+
+
+NOT_CERTIFICATES = {
+    "a file that is not there": lambda folder: folder / "none.pem",
+    "a file without certificates": lambda folder: folder / "empty.pem",
+    "a folder": lambda folder: folder,
+}
+
+
+@pytest.mark.parametrize("case", NOT_CERTIFICATES)
+def test_a_setting_that_names_no_certificates_is_explained(
+    sunra, environment, https, tmp_path, case
+):
+    (tmp_path / "empty.pem").write_text("not a certificate")
+    path = NOT_CERTIFICATES[case](tmp_path)
+    environment.setenv("SSL_CERT_FILE", str(path))
+    ended = sunra("doctor", "--base-url", https[0], "--json")
+    assert ended.status == 1
+    assert statuses(ended)["TLS"] == "fail"
+    assert str(path) in found(ended)["TLS"]["found"]
+    assert "SSL_CERT_FILE" in found(ended)["TLS"]["mend"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from sunra_integrations import __version__, cli, errors
 from sunra_integrations.cli import application
 from sunra_integrations.cli.advice import advice
 from sunra_integrations.sandbox import Http
-from tests.cli.conftest import KEY
+from tests.cli.conftest import KEY, found
 
 MODEL = ("-m", "sandbox/echo")
 
@@ -178,3 +179,46 @@ def test_the_installed_command_is_this_one():
 )
 def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
     assert advice(error) == told
+
+
+@pytest.fixture
+def elsewhere(environment, sunra_sandbox):
+    """The sandbox under the name of another machine."""
+    port = int(sunra_sandbox.base_url.split(":")[2].split("/")[0])
+    resolve = socket.getaddrinfo
+
+    def to_here(host, *more, **named):
+        here = "127.0.0.1" if host in {"gateway.test", b"gateway.test"} else host
+        return resolve(here, *more, **named)
+
+    environment.setattr("socket.getaddrinfo", to_here)
+    environment.setenv("SUNRA_BASE_URL", f"http://gateway.test:{port}")
+
+
+@pytest.mark.parametrize(
+    "command", [("chat", "-q", "-m", "a/b", "Hi"), ("probe", "a/b"), ("doctor",)]
+)
+@pytest.mark.parametrize("permitted_by", ["--allow-http", "SUNRA_ALLOW_HTTP"])
+@pytest.mark.usefixtures("elsewhere")
+def test_plain_http_to_another_machine_must_be_permitted(
+    sunra, sunra_sandbox, environment, command, permitted_by
+):
+    refused = sunra(*command)
+    assert refused.status == 1
+    assert "--allow-http" in refused.err + refused.out
+    assert sunra_sandbox.requests == []
+    if permitted_by == "--allow-http":
+        command = (*command, permitted_by)
+    else:
+        environment.setenv(permitted_by, "1")
+    permitted = sunra(*command)
+    assert "--allow-http" not in permitted.err + permitted.out
+    assert {request.headers["host"][:12] for request in sunra_sandbox.requests} == {"gateway.test"}
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_doctor_warns_of_plain_http_to_another_machine(sunra):
+    ended = sunra("doctor", "--allow-http", "--json")
+    assert found(ended)["base URL"]["status"] == "warn"
+    assert "others can read the key" in found(ended)["base URL"]["found"]
+    assert found(ended)["TLS"]["found"] == "not used: plain http to another machine"

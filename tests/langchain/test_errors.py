@@ -8,6 +8,8 @@ import traceback
 
 import httpx
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core import exceptions
 
 from sunra_integrations import errors
@@ -15,7 +17,7 @@ from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain import errors as twins
 from sunra_integrations.langchain import model_errors as core
 from tests.recorded_transport import Answer, Recorded, completion, status, stream
-from tests.wire_cases import stream_bytes
+from tests.wire_cases import completion_bytes, stream_bytes
 
 LANGCHAIN: dict[str, type[Exception]] = {
     "SunraError": core.ModelError,
@@ -181,3 +183,49 @@ def test_what_is_found_before_sending_is_langchains_too():
         model.invoke([{"role": "user", "content": [{"type": "hologram"}]}])
     with pytest.raises(core.ModelInvalidRequestError, match="temperature"):
         model.invoke("Hello", temperature=3)
+
+
+CUT = b'data: {"choices": [{"index": 0, "delta": {"content": "Half"}}]}\n\n'
+BROKEN_OFF: dict[str, Answer] = {
+    "a stream": stream(CUT),
+    "a whole answer": stream(b'{"choices": [', httpx.ReadError("reset")),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_OFF)
+async def test_an_interrupted_answer_is_retryable_and_only_who_asks_for_it_asks_again(case: str):
+    def model(transport: Recorded) -> ChatSunra:
+        return ChatSunra(
+            model="a/b",
+            api_key="sk-made-up",
+            max_retries=2,
+            streaming=case == "a stream",
+            http_client=httpx.Client(transport=transport),
+            http_async_client=httpx.AsyncClient(transport=transport),
+        )
+
+    whole = (
+        stream(stream_bytes("plain"))
+        if case == "a stream"
+        else completion(completion_bytes("plain"))
+    )
+    alone = Recorded(BROKEN_OFF[case])
+    with pytest.raises(errors.StreamInterrupted) as broken:
+        model(alone).invoke("Hi")
+    with pytest.raises(errors.StreamInterrupted):
+        await model(alone).ainvoke("Hi")
+    assert len(alone.sent) == 2  # one request for each call
+    assert isinstance(broken.value, twins.StreamInterrupted)
+    assert broken.value.retryable is broken.value.is_retryable is True
+    assert errors.StreamInterrupted.default_retryable is True
+
+    asked_again = Recorded(BROKEN_OFF[case], whole)
+    patient = ModelRetryMiddleware(max_retries=1, initial_delay=0.0, on_failure="error")
+    agent = create_agent(model(asked_again), [], middleware=[patient])
+    assert agent.invoke({"messages": [("human", "Hi")]})["messages"][-1].text == "Hello"
+    with_retry = Recorded(BROKEN_OFF[case], whole)
+    twice = model(with_retry).with_retry(
+        retry_if_exception_type=(core.ModelAPIError,), wait_exponential_jitter=False
+    )
+    assert twice.invoke("Hi").text == "Hello"
+    assert len(asked_again.sent) == len(with_retry.sent) == 2

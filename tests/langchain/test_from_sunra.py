@@ -13,7 +13,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from sunra_integrations.langchain import ChatSunra, from_sunra, to_sunra
-from sunra_integrations.langchain.content_blocks import image_block
+from sunra_integrations.langchain.content_blocks import image_block, refusal_block
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Reply, fold
 from sunra_integrations.protocol.responses import read_usage
@@ -96,9 +96,7 @@ BLOCKS: dict[str, list[dict[str, Any]]] = {
         },
         PICTURE,
     ],
-    "refusal": [
-        {"type": "non_standard", "value": {"type": "refusal", "refusal": "I cannot."}},
-    ],
+    "refusal": [refusal_block("I cannot.")],
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -16,6 +17,7 @@ from langchain_core.tracers import LangChainTracer
 from langsmith import Client
 from pydantic import BaseModel
 
+from sunra_integrations import __version__
 from sunra_integrations.langchain import ChatSunra
 from tests.recorded_transport import Answer, Recorded, completion, status, stream
 from tests.wire_cases import completion_bytes, stream_bytes
@@ -233,3 +235,27 @@ def test_a_caches_keys_hold_no_secret_and_tell_headers_apart():
         model.generate([[HumanMessage("Hi")]], extra_headers=headers)
     assert len(cache._cache) == 2
     assert_no_secret(list(cache._cache))
+
+
+def test_traces_name_the_stop_of_the_model_and_that_of_the_call_over_it():
+    for set_, told in (("END", ["END"]), (["A", "B"], ["A", "B"])):
+        model = chat(stop=set_)
+        assert model._get_invocation_params()["stop"] == set_
+        assert model._get_ls_params()["ls_stop"] == told
+        seen = Seen()
+        model.invoke("Hi", {"callbacks": [seen]})
+        assert seen.starts[0]["invocation_params"]["stop"] == set_
+        seen = Seen()
+        model.invoke("Hi", {"callbacks": [seen]}, stop=["C"])
+        assert seen.starts[0]["invocation_params"]["stop"] == ["C"]
+    assert chat()._get_invocation_params()["stop"] is None
+
+
+def test_traces_name_this_packages_version_beside_cores():
+    for model in (chat(), chat().model_copy(update={"temperature": 0.5}), chat(metadata={"a": 1})):
+        seen = Seen()
+        model.invoke("Hi", {"callbacks": [seen]})
+        versions = seen.starts[0]["metadata"]["lc_versions"]
+        assert versions["sunra-integrations"] == __version__
+        assert versions["langchain-core"] == version("langchain-core")
+    assert seen.starts[0]["metadata"]["a"] == 1

@@ -12,6 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.langchain.content_blocks import refusal_block
 from sunra_integrations.sandbox import Http, Sandbox
 
 pytestmark = [
@@ -131,10 +132,7 @@ TABLE: dict[str, tuple[Callable[[AIMessage], Any], Any]] = {
         ],
     ),
     "images": (block("image"), {"type": "image", "base64": "AAAA", "mime_type": "image/png"}),
-    "a refusal": (
-        block("non_standard"),
-        {"type": "non_standard", "value": {"type": "refusal", "refusal": "No."}},
-    ),
+    "a refusal": (block(refusal_block("No.")["type"]), refusal_block("No.")),
     "who was asked": (metadata("model_provider"), "sunra"),
     "who answered": (metadata("provider"), "azure"),
     "the model": (metadata("model_name"), "openai/gpt-4o"),

@@ -98,9 +98,9 @@ def seen(message: AIMessage) -> Seen:
         reasoning="".join(reasoning),
         calls=tuple(calls),
         refusal="".join(
-            block["value"]["refusal"]
+            block.get("value", block)["refusal"]
             for block in message.content_blocks
-            if block["type"] == "non_standard" and "refusal" in block["value"]
+            if "refusal" in block.get("value", block)
         ),
     )
 

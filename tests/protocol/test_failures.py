@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from sunra_integrations import errors
-from sunra_integrations.protocol.failures import clean, failure
+from sunra_integrations.protocol.failures import clean, failure, failure_in_body
 from sunra_integrations.protocol.retry_after import retry_after
 
 NOW = 1_800_000_000.0
@@ -121,23 +121,174 @@ def test_every_shape_of_error_body_is_put_into_words(body, says):
     assert error.response.status_code == 400
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "This model's maximum context length is 8192 tokens.",
-        "prompt is too long: 210000 tokens > 200000 maximum",
-        "the request exceeds the available context size",
-        "Input is too long for requested model",
-    ],
-)
-def test_context_overflow_is_told_by_words_where_no_code_tells_it(words):
-    assert type(failed(400, {"error": {"message": words}})) is errors.ContextOverflow
+TOO_LONG = [
+    "This model's maximum context length is 4097 tokens. However, your messages resulted in 5000",
+    "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    "prompt is too long: 210000 tokens > 200000 maximum",
+    "input length and `max_tokens` exceed context limit: 188240 + 20000 > 200000, decrease input",
+    "Input is too long for requested model.",
+    "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575)",
+    "Unable to submit request because the input token count is 41042 but model only supports up",
+    "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    "Please reduce the length of the messages or completion. Current length is 9115 while limit",
+    "This endpoint's maximum context length is 131072 tokens. However, you requested about",
+    "Input length 300000 exceeds the maximum allowed input length of 262144 tokens.",
+    "The input (140000 tokens) is longer than the model's context length (131072 tokens).",
+    "prompt token count of 130000 exceeds the limit of 128000",
+    "the request exceeds the available context size, try increasing it",
+    "tokens to keep from the initial prompt is greater than the context length",
+    "invalid params, context window exceeds limit (2013)",
+    "Your request exceeded model token limit: 262144 (requested: 300000)",
+    "Prompt contains 140000 tokens, too large for model with 131072 maximum context length",
+    "Prompt has 70000 tokens, but the configured context size is 65536 tokens",
+    "Range of input length should be [1, 129024]",
+    "context length exceeded",
+    "Request has too many tokens",
+    "token limit exceeded for this model",
+    "prompt too long; exceeded max context length by 1119046 tokens (ref: 9)",
+    "The total length of all messages is too long.",
+    "Input too long: 518063 input tokens, limit is 262144 for this model",
+    "input tokens [9000] exceed context window [8192]",
+    "User input tokens exceeds 127072 tokens",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 3000",
+    "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000",
+    "The decoder prompt (length 10000) is longer than the maximum model length of 8192.",
+    "Requested token count exceeds the model's maximum context length of 4096 tokens.",
+    "the input length exceeds the context length",
+    "Request body too large for gpt-4o model. Max size: 8000 tokens.",
+    "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+    "Too many input tokens. Max input tokens: 8000, request input token count: 8090",
+    "Invalid 'messages[0].content': string too long. Expected a string with maximum length",
+    "Prompt exceeds max length",
+    "The prompt is too long: 140000, model maximum context length: 131071",
+    "Total tokens of image and text exceed max message tokens",
+    "Input tokens exceed the configured limit of 272000 tokens",
+    "Trying to keep the first 5000 tokens when context the overflows. However, the model is",
+    "max_tokens (4096) + prompt exceeds context window",
+    "Requested 9000 tokens exceed model context limit of 8192",
+    "context_length_exceeded",
+    "The request is too large for the model's context window",
+]
+NO_SUCH_MODEL = [
+    "The model `x` does not exist or you do not have access to it.",
+    "foo/bar is not a valid model ID",
+    "Invalid model 'x'. Permitted models can be found in the documentation at https://docs",
+    "Invalid model: foo",
+    "The supported API model names are deepseek-chat or deepseek-reasoner, but you passed x.",
+    "Model Not Exist",
+    "The model `x` has been decommissioned and is no longer supported.",
+    "models/foo is not found for API version v1main, or is not supported for generateContent",
+    "Unable to access model foo. Please visit",
+    "Model not found, inaccessible, and/or not deployed",
+    'model "foo" not found, try pulling it first',
+    "model 'foo' not found",
+    "The provided model identifier is invalid.",
+    "Unknown Model, please check the model code.",
+    "Not found the model foo or Permission denied",
+    "Invalid model name passed in model=foo. Call `/v1/models`",
+    "The requested model 'foo' does not exist",
+    "Model foo/bar is not supported by any provider you have enabled",
+    "Unknown model: foo",
+    "Model 'X' is not found",
+    "Model does not exist. Please check it carefully.",
+    "Specified model not found",
+    "No endpoints found for foo/bar.",
+    "Model not exist.",
+    "The model foo does not exist or your team 123 does not have access to it",
+    "model: claude-foo not found",
+    "The model gpt-x was not found",
+]
+NEITHER = [
+    "max_tokens is too large: 100000. This model supports at most 4096 completion tokens,",
+    "Too many tokens, please wait before trying again.",
+    "Rate limit reached for tokens per minute (TPM): Limit 6000, Requested 9000",
+    "The model does not support tools",
+    "The model `x` does not support the parameter logprobs",
+    "Invalid value for temperature",
+    "`temperature` must be at most 2",
+    "tool 'x' not found",
+    "The number of tools exceeds the limit of 128",
+    "Model is overloaded",
+    "image exceeds the maximum size",
+    "Too many images in request",
+    "model output is not valid JSON",
+    "Invalid model output",
+    "The file 'x' was not found",
+    "Unsupported parameter: 'max_tokens' is not supported with this model.",
+    "Provider returned error",
+    "stop: too many sequences, maximum length is 4",
+    "user: string too long",
+]
 
 
-def test_a_model_that_is_not_found_is_told_by_words_too():
-    error = failed(404, {"error": {"message": "The model `x/y` does not exist"}})
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+@pytest.mark.parametrize("words", TOO_LONG)
+def test_context_overflow_is_told_by_words_where_no_code_tells_it(words, status):
+    error = failed(status, {"error": {"message": words, "type": "invalid_request_error"}})
+    assert type(error) is errors.ContextOverflow
+    assert "Send fewer or shorter messages" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+@pytest.mark.parametrize("words", NO_SUCH_MODEL)
+def test_a_model_that_does_not_exist_is_told_by_words_too(words, status):
+    error = failed(status, {"error": {"message": words, "type": "invalid_request_error"}})
     assert type(error) is errors.ModelNotFound
     assert "vendor/name" in str(error)
+
+
+@pytest.mark.parametrize("words", NEITHER)
+def test_words_that_are_only_alike_tell_neither(words):
+    assert type(failed(400, {"error": {"message": words}})) is errors.BadRequest
+
+
+def test_tokens_per_minute_are_a_limit_on_the_rate():
+    words = "Request too large: too many tokens per minute (TPM)"
+    assert type(failed(429, {"error": {"message": words}})) is errors.RateLimited
+    coded = {"error": {"message": words, "code": "rate_limit_exceeded"}}
+    assert type(failed(413, coded)) is errors.RateLimited
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("too_many_prompt_tokens", errors.ContextOverflow),
+        ("model_max_prompt_tokens_exceeded", errors.ContextOverflow),
+        ("invalid_model", errors.ModelNotFound),
+        ("unknown_model", errors.ModelNotFound),
+        ("RESOURCE_EXHAUSTED", errors.RateLimited),
+        ("UNAVAILABLE", errors.Overloaded),
+    ],
+)
+@pytest.mark.parametrize("field", ["code", "type", "error_type", "status"])
+def test_vendors_names_of_a_failure_are_known_wherever_they_stand(field, name, kind):
+    if field == "status" and not name.isupper():
+        return
+    assert type(failed(400, {"error": {"message": "No", field: name}})) is kind
+    assert type(failure_in_body({"error": {"message": "No", field: name}})) is kind
+
+
+@pytest.mark.parametrize("field", ["type", "error_type"])
+@pytest.mark.parametrize("name", ["validation", "validation_error", "invalid_request_error"])
+def test_what_is_wrong_with_the_input_is_not_retryable_within_a_stream(field, name):
+    error = failure_in_body({"error": "`n` is too large", field: name})
+    assert type(error) is errors.BadRequest
+    assert error.retryable is False
+
+
+def test_other_failures_within_a_stream_are():
+    error = failure_in_body({"error": "It broke", "error_type": "generation"})
+    assert type(error) is errors.ServerFailed
+    assert error.retryable is True
+
+
+@pytest.mark.parametrize("words", ["model " * 20_000, "exceed the max " * 20_000, "x" * 300_000])
+def test_a_message_without_end_is_not_read_to_its_end(words):
+    assert len(str(failed(400, {"error": {"message": words}}))) < 2_300
+
+
+def test_a_redirect_names_no_setting_that_only_one_adapter_has():
+    assert "check the base URL" in str(failed(302))
 
 
 @pytest.mark.parametrize(

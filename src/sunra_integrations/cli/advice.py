@@ -20,6 +20,8 @@ def advice(error: errors.SunraError) -> str:
             return "Try again, raise --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
             return "Ask again for the whole answer."
+        case errors.ConfigurationError() if "allow_http" in error.message:
+            return "On the command line that is --allow-http."
         case errors.PermissionDenied():
             return "Check what the key's account may use, or ask another model."
         case _:

@@ -26,7 +26,8 @@ Examples:
 
 \b
 The answer goes to standard output: as rendered Markdown on a terminal, else
-exactly as it came. Reasoning, tokens and cost go to standard error."""
+as text. Reasoning, tokens and cost go to standard error. Control characters,
+such as escape sequences, are left out; --json has them, escaped."""
 
 
 @click.command(epilog=_EPILOG)
@@ -39,6 +40,7 @@ exactly as it came. Reasoning, tokens and cost go to standard error."""
 @click.option("--json", "as_json", is_flag=True, help="Print the whole reply as it came, as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Leave out reasoning, tokens and cost.")
 @options.base_url
+@options.allow_http
 @options.timeout
 @options.debug
 @click.pass_obj

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from sunra_integrations.cli.advice import advice
 from sunra_integrations.cli.answering import show_answer
+from sunra_integrations.cli.line_reader import LineReader
 from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.replay import reasoning_fields
@@ -18,9 +17,10 @@ from sunra_integrations.protocol.requests import ChatRequest, Message
 from sunra_integrations.transport import SunraClient
 
 _PROMPT = "> "
+_COMMANDS = ("/reset", "/help", "/exit")
 _HELP = (
     "/reset forgets what was said, /exit or Ctrl-D leaves; Ctrl-C stops an answer. "
-    "A line that begins with // is sent with one slash."
+    "What begins with // is sent with one slash; several lines that are pasted are one message."
 )
 
 
@@ -67,12 +67,11 @@ class Conversation:
 
     def run(self) -> int:
         """Talks until the user leaves; returns the exit status."""
-        with suppress(ImportError):
-            import_module("readline")  # gives `input` its line editing, where there is one
         self._terminal.note(f"Talking with {self._question.model}. {_HELP}")
+        reader = LineReader(_COMMANDS, _PROMPT if self._terminal.is_terminal else "")
         while True:
             try:
-                line = self._read()
+                line = self._read(reader)
             except EOFError:
                 self._terminal.note("")
                 return 0
@@ -83,12 +82,11 @@ class Conversation:
                 return 0
             self._take(line)
 
-    def _read(self) -> str:
-        if self._terminal.is_terminal:
-            return input(_PROMPT).strip()
-        sys.stderr.write(_PROMPT)
-        sys.stderr.flush()
-        return input().strip()
+    def _read(self, reader: LineReader) -> str:
+        if not self._terminal.is_terminal:
+            sys.stderr.write(_PROMPT)
+            sys.stderr.flush()
+        return reader.read()
 
     def _take(self, line: str) -> None:
         match line:
@@ -101,8 +99,8 @@ class Conversation:
                 self._terminal.note(_HELP)
             case str() if line.startswith("//"):
                 self._ask(line[1:])
-            case str() if line.startswith("/") and line[1:].isalpha():
-                self._terminal.note(f"There is no {line}. {_HELP}", "yellow")
+            case str() if _is_command(line):
+                self._terminal.note(f"There is no {line.split(maxsplit=1)[0]}. {_HELP}", "yellow")
             case _:
                 self._ask(line)
 
@@ -120,6 +118,17 @@ class Conversation:
         reply = fold.reply()
         if reply.text:
             self._said += [asked, _remembered(reply)]
+
+
+def _is_command(line: str) -> bool:
+    """Whether this is meant as a command: its first word begins with a slash, and is no path.
+
+    Of several lines only a plain word counts: code may begin with a slash too, as `/**` does.
+    """
+    first = line.split(maxsplit=1)[0]
+    if not first.startswith("/") or "/" in first[1:]:
+        return False
+    return "\n" not in line or first[1:].isalnum()
 
 
 def _remembered(reply: Reply) -> Message:

@@ -45,6 +45,18 @@ def base_url(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def allow_http(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--allow-http`."""
+    return click.option(
+        "--allow-http",
+        is_flag=True,
+        expose_value=False,
+        callback=_permit_http,
+        help="Permit plain http to another machine, where others can read the key. "
+        "[SUNRA_ALLOW_HTTP]",
+    )(command)
+
+
 def timeout(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--timeout`."""
     return click.option(
@@ -70,6 +82,11 @@ def debug(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_turn_on_debugging,
         help="Show the traceback of an error.",
     )(command)
+
+
+def _permit_http(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Session).allow_http = True
 
 
 def _turn_on_debugging(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -15,6 +15,8 @@ class Session:
     terminal: Terminal = field(default_factory=Terminal)
     debug: bool = False
     """Whether errors come with their traceback."""
+    allow_http: bool = False
+    """Whether the base URL may be plain http to another machine."""
 
     def settings(self, base_url: str | None, timeout: float | None) -> Settings:
         """The settings of the environment and these options; the key is hidden from here on.
@@ -22,6 +24,6 @@ class Session:
         Raises:
             ConfigurationError: There is no usable key or base URL.
         """
-        settings = Settings.resolve(base_url=base_url, timeout=timeout)
+        settings = Settings.resolve(base_url=base_url, timeout=timeout, allow_http=self.allow_http)
         self.terminal.hide(settings.api_key)
         return settings

@@ -48,8 +48,11 @@ class Terminal:
         return one_line(self._without_secret(text))
 
     def say(self, text: str) -> None:
-        """A piece of an answer to standard output: exactly, unless a terminal would obey it."""
-        self.out.file.write(printable(text) if self.is_terminal else text)
+        """A piece of an answer to standard output, without what a terminal would obey.
+
+        In a pipe too: what reads it may show it on a terminal, as `less -R` and `cat` do.
+        """
+        self.out.file.write(printable(text))
         self.out.file.flush()
 
     def line(self, *parts: tuple[str, str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from sunra_integrations import transport
@@ -17,12 +17,17 @@ from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.description import Description
 from sunra_integrations.langchain.errors import raised_as_model_errors
-from sunra_integrations.langchain.message_events import MessageEvents
+from sunra_integrations.langchain.message_events import MessageEvents, keep_refusal
 from sunra_integrations.langchain.streamed import StreamedMessage
+from sunra_integrations.langchain.token_usage import added, without_cost
 from sunra_integrations.protocol.arguments import split_call
 from sunra_integrations.protocol.requests import ChatRequest
 
 if TYPE_CHECKING:
+    from langchain_core.language_models.chat_model_stream import (
+        AsyncChatModelStream,
+        ChatModelStream,
+    )
     from langchain_protocol.protocol import MessagesData
 
 
@@ -69,6 +74,40 @@ class Calls(Description):
         body = {**self.model_kwargs, **self.extra_body, **own}
         asked = body.get("n", kwargs.get("n", self.n))
         return isinstance(asked, int) and asked > 1
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        told = [output for output in llm_outputs if output]
+        if not told:
+            return {}
+        counted = [output["token_usage"] for output in told if "token_usage" in output]
+        return {
+            "model_provider": from_sunra.MODEL_PROVIDER,
+            "model_name": self.model_name,
+            **({"token_usage": added(counted)} if counted else {}),
+        }
+
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        found = super()._convert_cached_generations(cache_val)
+        for generation in found:
+            if isinstance(generation.message, AIMessage):
+                generation.message = without_cost(generation.message)
+        return found
+
+    def _iter_v2_events(
+        self, messages: list[BaseMessage], *, stream: ChatModelStream, **more: Any
+    ) -> Iterator[MessagesData]:
+        for event in super()._iter_v2_events(messages, stream=stream, **more):
+            keep_refusal(stream, event)
+            yield event
+
+    async def _aiter_v2_events(
+        self, messages: list[BaseMessage], *, stream: AsyncChatModelStream, **more: Any
+    ) -> AsyncIterator[MessagesData]:
+        made = super()._aiter_v2_events(messages, stream=stream, **more)
+        async with aclosing(cast("AsyncGenerator[MessagesData, None]", made)) as events:
+            async for event in events:
+                keep_refusal(stream, event)
+                yield event
 
     @_with_its_signature
     def _generate(

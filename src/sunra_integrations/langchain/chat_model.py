@@ -129,6 +129,8 @@ class ChatSunra(Bindings, Configuration):
         # {'model_provider': 'sunra', 'model_name': …, 'finish_reason': 'stop', 'id': …, 'cost': …}
         ```
 
+        An answer from LangChain's cache has `cached` in it, and a `cost` of 0.
+
     Raises:
         InvalidParameter: A value breaks its documented rule, or a name is unknown; it names the
             closest.

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from sunra_integrations import __version__
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
 from sunra_integrations.protocol.arguments import CALL_SETTINGS
@@ -132,6 +133,14 @@ class Configuration(BaseChatModel):
         self.api_key = settings.api_key
         if self.base_url is None and settings.base_url != Settings.base_url:
             self.base_url = settings.base_url
+        return self
+
+    @model_validator(mode="after")
+    def _set_sunra_integrations_version(self) -> Self:
+        """Names this package's version in traces, beside core's; core 1.4 names none."""
+        add_version = getattr(self, "_add_version", None)
+        if add_version is not None:
+            add_version("sunra-integrations", __version__)
         return self
 
     if not TYPE_CHECKING:  # mypy's pydantic plugin makes a signature of all fields

@@ -18,6 +18,7 @@ from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KE
 
 Block = dict[str, Any]
 
+_HAS_REFUSALS = "refusal" in standard.KNOWN_BLOCK_TYPES
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
 CALL_LIKE = frozenset(kind for kind in standard.KNOWN_BLOCK_TYPES if "tool" in kind)
 """Types of blocks that core makes calls of; in a content part of the wire they are no calls."""
@@ -26,6 +27,7 @@ _CITATION_FIELDS = {"url": "url", "title": "title", "content": "cited_text"}
 _NEEDED: Mapping[str, tuple[str, type]] = {
     "text": ("text", str),
     "reasoning": ("reasoning", str),
+    "refusal": ("refusal", str),
     "non_standard": ("value", dict),
     **dict.fromkeys(("tool_call", "tool_call_chunk", "invalid_tool_call"), ("name", str)),
 }
@@ -142,8 +144,9 @@ def _said(message: AIMessage) -> list[Block]:
 
 
 def refusal_block(refusal: str) -> Block:
-    """The model's words when it declined; LangChain has no standard block for them."""
-    return {"type": "non_standard", "value": {"type": "refusal", "refusal": refusal}}
+    """The model's words when it declined; langchain-core before 1.7.5 has no block for them."""
+    block = {"type": "refusal", "refusal": refusal}
+    return block if _HAS_REFUSALS else {"type": "non_standard", "value": block}
 
 
 def _cited(blocks: list[Block], annotations: list[Mapping[str, Any]]) -> list[Block]:
@@ -185,7 +188,7 @@ def _indexed(block: Block) -> Block:
     kind = block["type"]
     if "index" in block:
         return block
-    if kind in {"text", "reasoning"}:
+    if kind in {"text", "reasoning", "refusal"}:
         return {**block, "index": f"lc_{kind}"}
     if kind == "non_standard" and block["value"].get("type") == "refusal":
         return {**block, "index": "lc_refusal"}

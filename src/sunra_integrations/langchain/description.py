@@ -82,7 +82,8 @@ class Description(_Configured):
         kwargs.pop("extra_headers", None)  # these go into traces, and a header may hold a secret
         with raised_as_model_errors():  # before a callback sees what looks like a credential
             check_call(kwargs)
-        return super()._get_invocation_params(stop=stop, **kwargs)
+        made = super()._get_invocation_params(stop=stop, **kwargs)
+        return {**made, "stop": self.stop} if stop is None else made
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # They may change the answer, so they are in the key of a cached answer; how long an answer

@@ -33,6 +33,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from langchain_core.messages import BaseMessage
+
 from sunra_integrations import errors
 from sunra_integrations.langchain import model_errors
 
@@ -154,7 +156,13 @@ class ResponseTruncated(UnreadableResponse, errors.ResponseTruncated):
 
 
 class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):
-    """The model declined to answer; `refusal` holds its words."""
+    """The model declined to answer; `refusal` holds its words, `raw_message` its message."""
+
+    def __init__(
+        self, message: str, *, raw_message: BaseMessage | None = None, **known: Any
+    ) -> None:
+        super().__init__(message, **known)
+        self.raw_message = raw_message
 
 
 _TWINS: dict[type[errors.SunraError], type[ChatSunraError]] = {

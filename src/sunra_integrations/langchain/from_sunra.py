@@ -63,7 +63,8 @@ def result(reply: Reply) -> ChatResult:
         generations=[
             chat_generation(message(choice, reply), _generation_info(choice))
             for choice in reply.choices
-        ]
+        ],
+        llm_output={**_of_answer(reply), **_of_usage(reply)},
     )
 
 
@@ -94,22 +95,40 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
 
 
 def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
-    """A message's `response_metadata`: who answered, how it ended, and every unknown field."""
-    made: dict[str, Any] = {
-        **copied(reply.extra),
-        **copied(choice.extra),
+    """A message's `response_metadata`: who answered, how it ended, and every unknown field.
+
+    An unknown field whose name is taken here is kept under `extra`.
+    """
+    known = _of_answer(reply)
+    if choice.finish_reason is not None:
+        known["finish_reason"] = choice.finish_reason
+    if _is_first(choice, reply):
+        known.update(_of_usage(reply))
+    unknown = {**copied(reply.extra), **copied(choice.extra)}
+    if not unknown:
+        return known
+    unknown = {name: value for name, value in unknown.items() if value is not None}
+    hidden = {name: value for name, value in unknown.items() if known.get(name, value) != value}
+    return {**unknown, **known, **({"extra": hidden} if hidden else {})}
+
+
+def _of_answer(reply: Reply) -> dict[str, Any]:
+    made = {
         "model_provider": MODEL_PROVIDER,
         "model_name": reply.model,
-        "finish_reason": choice.finish_reason,
         "system_fingerprint": reply.system_fingerprint,
         "id": reply.id,
         "created": reply.created,
         "request_id": reply.request_id,
     }
-    if reply.usage is not None and _is_first(choice, reply):
-        made["cost"] = reply.usage.cost
-        made["token_usage"] = dict(reply.usage.raw)
     return {name: value for name, value in made.items() if value is not None}
+
+
+def _of_usage(reply: Reply) -> dict[str, Any]:
+    if reply.usage is None:
+        return {}
+    cost = {} if reply.usage.cost is None else {"cost": reply.usage.cost}
+    return {**cost, "token_usage": dict(reply.usage.raw)}
 
 
 def said_once(choice: Choice) -> dict[str, Any]:

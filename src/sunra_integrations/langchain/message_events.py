@@ -29,6 +29,7 @@ Block = dict[str, Any]
 
 _TEXT = "text"
 _REASONING = "reasoning"
+_PLACEHOLDERS: dict[str, Block] = {"non_standard": {"value": {}}, "refusal": {"refusal": ""}}
 
 
 class MessageEvents:
@@ -145,7 +146,7 @@ class MessageEvents:
         """Begins a block that comes in one piece; its weight travels with its finish only."""
         self._whole[len(self._indices)] = block
         light = {k: v for k, v in block.items() if k not in {"base64", "value", "data"}}
-        placeholder: Block = {"value": {}} if block["type"] == "non_standard" else {}
+        placeholder = _PLACEHOLDERS.get(block["type"], {})
         return self._begin(f"whole {len(self._indices)}", {**light, **placeholder})
 
     def _finished(self, key: str, choice: Choice) -> Block:
@@ -175,6 +176,22 @@ def _called(call: ToolCall) -> Block:
         return {**from_sunra.invalid_tool_call(call)}
     block: Block = {"type": "tool_call", "id": call.id, "name": call.name, "args": arguments}
     return {**block, "extras": dict(call.extra)} if call.extra else block
+
+
+def keep_refusal(stream: Any, event: MessagesData) -> None:
+    """Puts a refusal into the message that core assembles of the events.
+
+    langchain-core 1.8 passes over blocks of this type there, so that nobody who reads the finished
+    message would see that the model declined.
+
+    Args:
+        stream: Core's accumulator, which has taken in the event.
+        event: The event.
+    """
+    block: Any = event.get("content") if event["event"] == "content-block-finish" else None
+    if isinstance(block, dict) and block.get("type") == "refusal":
+        index = cast("dict[str, Any]", event)["index"]
+        stream._blocks.setdefault(index, {**block, "index": index})  # noqa: SLF001 - see above
 
 
 def _event(name: str, **fields: Any) -> MessagesData:

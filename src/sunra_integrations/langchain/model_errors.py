@@ -37,9 +37,12 @@ if TYPE_CHECKING:
         ModelRateLimitError,
         ModelTimeoutError,
     )
+    from langchain_core.messages import BaseMessage
 
     class ModelRefusalError(ModelError):
         """The model declined to answer."""
+
+        raw_message: BaseMessage | None
 
 else:
 

@@ -242,24 +242,31 @@ class _WholeAnswers:
 
     def _each(self, messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
         received: list[AIMessage] = []
+        refused = False
         for message in messages:
             received.append(message)
-            yield message
+            refused = refused or bool(_refusal_in(message))
+            if not refused:  # core's parsers raise at the first word of a refusal
+                yield message
         if received:
             self._check(_sum(received))
 
     async def _aeach(self, messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
         received: list[AIMessage] = []
+        refused = False
         async for message in messages:
             received.append(message)
-            yield message
+            refused = refused or bool(_refusal_in(message))
+            if not refused:
+                yield message
         if received:
             self._check(_sum(received))
 
     def _check(self, message: AIMessage) -> None:
-        refusal = message.additional_kwargs.get("refusal")
+        refusal = _refusal_in(message)
         if refusal:
-            raise Refused(f"The model declined to answer: {refusal}", refusal=refusal)
+            said = f"The model declined to answer: {refusal}"
+            raise Refused(said, refusal=refusal, raw_message=message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
             raise self._truncated(message)
         if self._method == "function_calling" and _only_broken_calls(message):
@@ -298,6 +305,14 @@ class _WholeAnswers:
             request_id=_metadata(message, "request_id"),
         )
         return as_model_error(error)
+
+
+def _refusal_in(message: AIMessage) -> str:
+    said = message.additional_kwargs.get("refusal")
+    if said or isinstance(message.content, str):
+        return said or ""
+    parts = (part for part in message.content if isinstance(part, dict))
+    return "".join(str(part.get("refusal", "")) for part in parts if part.get("type") == "refusal")
 
 
 def _sum(messages: list[AIMessage]) -> AIMessage:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from typing_extensions import TypeIs
 
 from sunra_integrations.protocol.json_values import Json, count
 from sunra_integrations.protocol.responses import Usage
@@ -16,6 +19,7 @@ _PROMPT_DETAILS = {
     "cache_creation_tokens": "cache_creation",
     "audio_tokens": "audio",
 }
+_COSTS = frozenset(("cost", "cost_details"))
 _COMPLETION_DETAILS = {"reasoning_tokens": "reasoning", "audio_tokens": "audio"}
 
 
@@ -40,6 +44,39 @@ def usage(counted: Usage | None) -> UsageMetadata | None:
     if completion:
         made["output_token_details"] = OutputTokenDetails(**completion)  # type: ignore[typeddict-item]
     return made
+
+
+def added(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The wire's counts of several calls, summed by name; of other values the last one counts."""
+    total: dict[str, Any] = {}
+    for one in usages:
+        for name, value in one.items():
+            known = total.get(name)
+            if isinstance(value, Mapping):
+                total[name] = added([known, value] if isinstance(known, Mapping) else [value])
+            elif _is_number(value) and _is_number(known):
+                total[name] = known + value
+            elif value is not None:
+                total[name] = value
+    return total
+
+
+def without_cost(answer: AIMessage) -> AIMessage:
+    """A message from a cache: the tokens are those of the call that was paid for, the cost is 0."""
+    metadata = answer.response_metadata
+    free: dict[str, Any] = {"cached": True}
+    if "cost" in metadata:
+        free["cost"] = 0
+    for field in ("token_usage", "extra"):
+        counted = metadata.get(field)
+        if isinstance(counted, Mapping) and _COSTS & counted.keys():
+            rest = {name: value for name, value in counted.items() if name not in _COSTS}
+            free[field] = {**rest, "cost": 0}
+    return answer.model_copy(update={"response_metadata": {**metadata, **free}})
+
+
+def _is_number(value: object) -> TypeIs[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _details(given: Json, names: Mapping[str, str]) -> dict[str, int]:

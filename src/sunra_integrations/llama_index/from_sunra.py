@@ -245,6 +245,8 @@ def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
             **{name: value for name, value in counted.raw.items() if value is not None},
             **usage(counted),
         }
+        if counted.prompt_details:
+            raw["usage"]["prompt_tokens_details"] = dict(counted.prompt_details)
     return raw
 
 

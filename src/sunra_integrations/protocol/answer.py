@@ -64,7 +64,7 @@ class AnswerReader:
         if has_error(body):
             raise self.failure(body)
         for choice in choices:
-            if choice.get("finish_reason") == "error" or isinstance(choice.get("error"), dict):
+            if choice.get("finish_reason") == "error" or choice.get("error"):
                 raise self.failure(choice)
         return chunk
 
@@ -131,6 +131,8 @@ def read_completion(
         value = read_json(body)
     except ValueError as error:
         raise UnreadableResponse(_not_json(body, error), request_id=request_id) from error
+    if isinstance(value, list) and has_error(value):
+        raise failure_in_body(value, request_id=request_id)
     if not isinstance(value, dict):
         raise UnreadableResponse(
             f"Sunra answered with a JSON {type(value).__name__} in place of a completion: "

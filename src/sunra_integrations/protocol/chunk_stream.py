@@ -182,6 +182,8 @@ class ChunkStream:
             return None
         if name == "error":
             raise self._reader.failure(body, top_level=True)
+        if isinstance(body, list) and has_error(body):
+            raise self._reader.failure(body)
         if not isinstance(body, dict):
             self._refuse_before_the_end(f"an event is no JSON object: {excerpt(data)}")
             return None

@@ -1,14 +1,41 @@
 """The shapes an error body comes in, read into one.
 
 Sunra's own `{"error": {…}, "request_id": …}`, OpenAI's, `{"error": "text"}`, `{"detail": …}` as
-text or as a list of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`.
+text or as a list of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`,
+Gemini's list `[{"error": {…}}]`, `{"errors": [{…}]}`. An error may hold the words of the server
+behind the one that sent it, and those are often the only ones that say what was wrong.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sunra_integrations.protocol.json_values import Json, count, text
+from sunra_integrations.protocol.json_text import read_json
+from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
+
+_TOLD_FIELDS = frozenset(
+    ("code", "type", "error_type", "reason", "details", "detail", "retryable", "request_id")
+)
+_ANSWER_FIELDS = frozenset(
+    [
+        "id",
+        "object",
+        "created",
+        "model",
+        "choices",
+        "usage",
+        "system_fingerprint",
+        "index",
+        "delta",
+        "message",
+        "finish_reason",
+        "logprobs",
+    ]
+)
+
+
+_MOST_LEVELS = 4
+_MOST_ERRORS = 20
 
 
 class Told(NamedTuple):
@@ -22,57 +49,151 @@ class Told(NamedTuple):
     retryable: bool | None = None
     request_id: str | None = None
     status: int | None = None
+    upstream: str | None = None
+    """What the server behind the gateway said, and what the model wrote that it rejected."""
+    upstream_code: str | None = None
 
 
-def has_error(body: Json) -> bool:
-    """Whether a decoded 200 body or stream event carries an error."""
+def has_error(body: object) -> bool:
+    """Whether a decoded 200 body, stream event or choice carries an error."""
+    if isinstance(body, list):
+        return any(map(has_error, objects(body)))
+    if not isinstance(body, dict):
+        return False
     return (
-        bool(body.get("error"))
+        bool(body.get("error") or _error_of_groq(body))
         or body.get("object") == "error"
-        or (body.get("status") == "failure" and not body.get("choices"))
+        or (not body.get("choices") and (body.get("status") == "failure" or _errors_in(body) != ()))
     )
 
 
-def tell(body: object, *, top_level: bool) -> Told:
+def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
     """What an error body says.
 
     Args:
         body: The decoded body, of any shape.
         top_level: An object without `error` is itself the error: `{"message": …}`.
+        levels: How many errors within errors are read.
     """
     if isinstance(body, str):
         return Told(message=body)
+    if levels == 0:
+        return Told()
+    if isinstance(body, list):
+        return _tell_list(body, levels, top_level=top_level)
     if not isinstance(body, dict):
         return Told()
     request_id = text(body.get("request_id"))
-    match body.get("error"):
+    match body.get("error") or _error_of_groq(body) or list(_errors_in(body)):
         case dict() as error:
-            return _tell_object(error)._replace(
-                request_id=request_id or text(error.get("request_id"))
-            )
-        case str() as message if message:
-            return Told(message=message, code=text(body.get("code")), request_id=request_id)
+            told = _tell_object(error, levels)
+        case str() as message:
+            beside = {k: v for k, v in body.items() if k not in _ANSWER_FIELDS and k != "error"}
+            told = _tell_object({**beside, "message": message}, levels)
+        case list() as several if several:
+            told = _tell_list(several, levels, top_level=True)
         case _ if top_level or has_error(body):
-            return _tell_object(body)
+            told = _tell_object(body, levels)
         case _:
-            return Told(request_id=request_id)
+            told = Told()
+    return told._replace(request_id=request_id or told.request_id)
 
 
-def _tell_object(error: Json) -> Told:
+def _error_of_groq(body: Json) -> object:
+    """Why Groq ended a stream early, told in its own field of an event."""
+    given = body.get("x_groq")
+    return given.get("error") if isinstance(given, dict) else None
+
+
+def _errors_in(body: Json) -> tuple[Json, ...]:
+    return objects(body.get("errors"))
+
+
+def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
+    """What the first of these errors says, in the words of all."""
+    spoken = [
+        told
+        for one in several[:_MOST_ERRORS]
+        if isinstance(one, dict)
+        and (told := tell(one, top_level=top_level, levels=levels - 1)).message
+    ]
+    if not spoken:
+        return Told()
+    first = spoken[0]
+    if len(spoken) == 1:
+        return first
+    return first._replace(
+        message="; ".join(one.message for one in spoken if one.message), details=several
+    )
+
+
+def _tell_object(error: Json, levels: int) -> Told:
     code = error.get("code")
     status = count(code) if not isinstance(code, str) else _status_in(code)
+    message = error.get("message")
+    words = text(message) or tell(message, top_level=True, levels=levels - 1).message
     details = error.get("details", error.get("detail"))
     retryable = error.get("retryable")
+    upstream = _upstream(error, levels - 1)
     return Told(
-        message=text(error.get("message")) or _words_of(details) or _upstream_words(error),
+        message=words or _words_of(details) or _other_words(error),
         code=code if isinstance(code, str) and code else None if code is None else str(code),
-        type=text(error.get("type")),
+        type=text(error.get("type")) or text(error.get("error_type")) or _status_word(error),
         reason=text(error.get("reason")),
-        details=details,
+        details=_details(error, details),
         retryable=retryable if isinstance(retryable, bool) else None,
         request_id=text(error.get("request_id")),
         status=status if status is not None and 400 <= status < 600 else None,  # noqa: PLR2004 - HTTP's classes of errors
+        upstream=_upstream_words(error, upstream),
+        upstream_code=upstream.code or upstream.type,
     )
+
+
+def _details(error: Json, details: Any) -> Any:
+    """The error's `details`, and every field of it that is told nowhere else."""
+    others = {
+        name: value
+        for name, value in error.items()
+        if name not in _TOLD_FIELDS
+        and value is not None
+        and not (name in {"message", "object", "status"} and isinstance(value, str))
+    }
+    if not others:
+        return details
+    if isinstance(details, dict):
+        return {**others, **details}
+    return others if details is None else {**others, "details": details}
+
+
+def _upstream(error: Json, levels: int) -> Told:
+    """The error of the server behind this one, as OpenRouter passes it on: `metadata.raw`."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not isinstance(raw, str):
+        return tell(raw, top_level=True, levels=levels)
+    try:
+        value = read_json(raw)
+    except ValueError:
+        value = raw
+    told = tell(value, top_level=True, levels=levels)
+    return told if told.message else Told(message=raw or None)
+
+
+def _upstream_words(error: Json, upstream: Told) -> str | None:
+    words = ""
+    if upstream.message:
+        metadata = error.get("metadata") or NOTHING
+        words = f"{text(metadata.get('provider_name')) or 'Upstream'}: {upstream.message}"
+    if written := text(error.get("failed_generation")):
+        # Groq's word for output that its own check rejected
+        words = f"{words.rstrip('.')}. The model wrote: {written}".lstrip(". ")
+    return words or None
+
+
+def _status_word(error: Json) -> str | None:
+    """Google's name of the failure, such as `RESOURCE_EXHAUSTED`."""
+    status = text(error.get("status"))
+    return status if status is not None and status.isupper() else None
 
 
 def _words_of(details: object) -> str | None:
@@ -95,7 +216,7 @@ def _finding(item: object) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _upstream_words(error: Json) -> str | None:
+def _other_words(error: Json) -> str | None:
     return text(error.get("msg")) or text(error.get("error_message")) or text(error.get("reason"))
 
 

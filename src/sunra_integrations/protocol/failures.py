@@ -13,13 +13,14 @@ from typing import Any
 
 from sunra_integrations import errors
 from sunra_integrations.protocol.error_body import Told, tell
+from sunra_integrations.protocol.error_wordings import tells_overflow, tells_unknown_model
 from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wait
 
 _HINTS: dict[type[errors.SunraError], str] = {
     errors.ConfigurationError: "Redirects are not followed, because the key would go along; "
-    "check `base_url`.",
+    "check the base URL.",
     errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`; keys are made at "
     "https://sunra.ai/dashboard/api-tokens.",
     errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of one that has it.",
@@ -32,6 +33,14 @@ _HINTS: dict[type[errors.SunraError], str] = {
 _BY_CODE: dict[str, type[errors.SunraError]] = {
     "model_not_found": errors.ModelNotFound,
     "model_not_available": errors.ModelNotFound,
+    "model_not_exist": errors.ModelNotFound,
+    "model_not_supported": errors.ModelNotFound,
+    "model_decommissioned": errors.ModelNotFound,
+    "invalid_model": errors.ModelNotFound,
+    "invalid_model_id": errors.ModelNotFound,
+    "unknown_model": errors.ModelNotFound,
+    "unavailable_model": errors.ModelNotFound,
+    "deploymentnotfound": errors.ModelNotFound,
     "model_access_denied": errors.PermissionDenied,
     "permission_denied": errors.PermissionDenied,
     "forbidden": errors.PermissionDenied,
@@ -44,6 +53,7 @@ _BY_CODE: dict[str, type[errors.SunraError]] = {
     "invalid_api_key": errors.AuthenticationFailed,
     "authentication_error": errors.AuthenticationFailed,
     "unauthorized": errors.AuthenticationFailed,
+    "unauthenticated": errors.AuthenticationFailed,
     "invalid_input": errors.BadRequest,
     "invalid_request_error": errors.BadRequest,
     "unsafe_content": errors.ContentRejected,
@@ -52,18 +62,26 @@ _BY_CODE: dict[str, type[errors.SunraError]] = {
     "context_length_exceeded": errors.ContextOverflow,
     "exceed_context_size_error": errors.ContextOverflow,
     "context_window_exceeded": errors.ContextOverflow,
+    "model_context_window_exceeded": errors.ContextOverflow,
+    "model_max_prompt_tokens_exceeded": errors.ContextOverflow,
+    "too_many_prompt_tokens": errors.ContextOverflow,
+    "tokens_limit_reached": errors.ContextOverflow,
+    "string_above_max_length": errors.ContextOverflow,
     "rate_limit": errors.RateLimited,
     "rate_limited": errors.RateLimited,
     "rate_limit_exceeded": errors.RateLimited,
     "rate_limit_error": errors.RateLimited,
     "too_many_requests": errors.RateLimited,
+    "resource_exhausted": errors.RateLimited,
     "overloaded": errors.Overloaded,
     "overloaded_error": errors.Overloaded,
     "service_unavailable": errors.Overloaded,
     "service_provider_error": errors.ServerFailed,
     "internal_server_error": errors.ServerFailed,
     "server_error": errors.ServerFailed,
+    "unavailable": errors.Overloaded,
     "timeout": errors.TimedOut,
+    "deadline_exceeded": errors.TimedOut,
 }
 
 _BY_STATUS: dict[int, type[errors.SunraError]] = {
@@ -80,16 +98,12 @@ _BY_STATUS: dict[int, type[errors.SunraError]] = {
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 
-_CONTEXT_WORDS = re.compile(
-    r"maximum context length|context (?:length|window|size) (?:is |was )?exceed"
-    r"|exceeds? the (?:maximum |available |model'?s )*context|prompt is too long"
-    r"|too many (?:input )?tokens|input is too long",
-    re.IGNORECASE,
-)
+_OF_INPUT = re.compile("invalid|validation|bad_?request|unprocessable|unsupported", re.IGNORECASE)
 # C0 and C1 controls, line ends included (they forge lines of a log), the bidirectional overrides
 # that disguise one, and halves of surrogate pairs, which no terminal can be sent.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LONGEST_MESSAGE = 2000
+_LONGEST_UPSTREAM = 1000
 _LONGEST_FACT = 200
 _UNSAFE_HEADERS = frozenset(("set-cookie", "authorization", "proxy-authorization"))
 
@@ -133,7 +147,7 @@ def failure_in_body(
 
 def clean(message: str, longest: int = _LONGEST_MESSAGE) -> str:
     """Upstream text on one line, without control characters, cut to a length a log can bear."""
-    message = _CONTROLS.sub(" ", message).strip()
+    message = _CONTROLS.sub(" ", message[: 4 * longest]).strip()
     return message[:longest] + "…" if len(message) > longest else message
 
 
@@ -153,11 +167,14 @@ def _build(
     if retryable is None and status in _RETRYABLE_STATUSES:
         retryable = kind not in {errors.InsufficientCredit, errors.ContextOverflow}
     facts = [f"HTTP {status}"] if status is not None else []
-    facts += [clean(told.code, _LONGEST_FACT)] if told.code else []
+    if told.code and told.code != str(status):
+        facts.append(clean(told.code, _LONGEST_FACT))
     facts += [f"request {clean(request_id, _LONGEST_FACT)}"] if request_id else []
     where = f" ({', '.join(facts)})" if facts else ""
-    said = told.message or (response and _page_title(response)) or "Sunra gave no reason"
-    message = f"{clean(said).rstrip('.')}{where}. {_HINTS.get(kind, '')}".rstrip()
+    said = clean(told.message or (response and _page_title(response)) or "Sunra gave no reason")
+    upstream = clean(told.upstream or "", _LONGEST_UPSTREAM).rstrip(".")
+    sentences = [f"{said.rstrip('.')}{where}", upstream, _HINTS.get(kind, "").rstrip(".")]
+    message = ". ".join(filter(None, sentences)) + "."
     return kind(
         message,
         status=status,
@@ -180,25 +197,37 @@ def _classify(told: Told, status: int | None) -> type[errors.SunraError]:
             break  # such a code is coarse: words and status may know better
         if kind is not None:
             return kind
-    if told.message and status not in {401, 402, 429} and _CONTEXT_WORDS.search(told.message):
+    return _by_words(told, status) or _by_status(told, status)
+
+
+def _by_words(told: Told, status: int | None) -> type[errors.SunraError] | None:
+    if status in {401, 402, 429}:
+        return None
+    # Of the upstream's codes only those count that speak of the request: its key and credit are
+    # not the caller's.
+    of_upstream = _BY_CODE.get((told.upstream_code or "").lower())
+    if of_upstream in {errors.ContextOverflow, errors.ContentRejected, errors.ModelNotFound}:
+        return of_upstream
+    words = f"{told.message or ''} {told.upstream or ''}"
+    if tells_overflow(words):
         return errors.ContextOverflow
-    if status is not None:
-        if 300 <= status < 400:  # noqa: PLR2004 - the HTTP class
-            return errors.ConfigurationError
-        by_status = _BY_STATUS.get(status)
-        if by_status is errors.NotFound and told.message and "model" in told.message.lower():
-            return errors.ModelNotFound
-        if by_status is not None:
-            return by_status
-        if status >= 500:  # noqa: PLR2004 - the HTTP class
-            return errors.ServerFailed
-    return (
-        errors.BadRequest if status is not None or _speaks_of_input(told) else errors.ServerFailed
-    )
+    if (status is None or status < 500) and tells_unknown_model(words):  # noqa: PLR2004 - the HTTP class
+        return errors.ModelNotFound
+    return None
 
 
-def _speaks_of_input(told: Told) -> bool:
-    return any(code and code.lower().startswith("invalid") for code in (told.code, told.type))
+def _by_status(told: Told, status: int | None) -> type[errors.SunraError]:
+    if status is None:
+        spoken = any(code and _OF_INPUT.search(code) for code in (told.code, told.type))
+        return errors.BadRequest if spoken else errors.ServerFailed
+    if 300 <= status < 400:  # noqa: PLR2004 - the HTTP class
+        return errors.ConfigurationError
+    by_status = _BY_STATUS.get(status)
+    if by_status is errors.NotFound and told.message and "model" in told.message.lower():
+        return errors.ModelNotFound
+    if by_status is not None:
+        return by_status
+    return errors.ServerFailed if status >= 500 else errors.BadRequest  # noqa: PLR2004 - the HTTP class
 
 
 def _page_title(response: errors.ErrorResponse) -> str:

@@ -11,6 +11,7 @@ unstreamed answers cannot be understood differently.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, others, text
@@ -23,6 +24,14 @@ _CHOICE_FIELDS = frozenset(
 )
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
+_PROMPT_COUNTS = {
+    "prompt_cache_hit_tokens": "cached_tokens",  # DeepSeek
+    "cached_tokens": "cached_tokens",  # Moonshot
+    "cache_read_input_tokens": "cached_tokens",  # proxies before Anthropic
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
+_COMPLETION_COUNTS = {"reasoning_tokens": "reasoning_tokens"}  # Perplexity
+"""Details that some servers count in `usage` itself, and their names in its details."""
 _MESSAGE_FIELDS = frozenset(
     (
         "role",
@@ -137,11 +146,22 @@ def read_usage(value: object) -> Usage | None:
         prompt,
         completion,
         total,
-        _mapping(value.get("prompt_tokens_details")),
-        _mapping(value.get("completion_tokens_details")),
+        _details(value, "prompt_tokens_details", _PROMPT_COUNTS),
+        _details(value, "completion_tokens_details", _COMPLETION_COUNTS),
         _amount(value.get("cost")),
         value,
     )
+
+
+def _details(usage: Json, field: str, beside: Mapping[str, str]) -> Json:
+    """The details of a count, with those that the server counts beside them."""
+    details = _mapping(usage.get(field))
+    found = {
+        name: usage[theirs]
+        for theirs, name in beside.items()
+        if theirs in usage and name not in details and count(usage[theirs]) is not None
+    }
+    return {**details, **found} if found else details
 
 
 def _amount(value: object) -> float | None:
@@ -247,11 +267,17 @@ def read_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | 
         text(get("model")),
         count(get("created")),
         text(get("system_fingerprint")),
-        read_usage(usage) if usage else None,
+        read_usage(usage) if usage else _usage_of_groq(event),
         request_id,
         others(event, _CHUNK_FIELDS),
         event,
     )
+
+
+def _usage_of_groq(event: Json) -> Usage | None:
+    """The usage that Groq's streams bring within a field of their own."""
+    given = event.get("x_groq")
+    return read_usage(given.get("usage")) if isinstance(given, dict) else None
 
 
 def _usage_in_a_choice(choices: object) -> object:

@@ -22,12 +22,14 @@ from sunra_integrations.errors import ConfigurationError, StreamInterrupted, Sun
 from sunra_integrations.protocol.answer import read_completion
 from sunra_integrations.protocol.arguments import unknown_argument
 from sunra_integrations.protocol.chunk_stream import ChunkStream
+from sunra_integrations.protocol.failures import clean
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.requests import ChatRequest, as_request
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
+from sunra_integrations.transport.hidden_key import HiddenKey
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
@@ -74,6 +76,7 @@ class _Client:
     def _use(self, settings: Settings) -> None:
         self.settings = settings
         self._auth = BearerAuth(settings.api_key)
+        self._key_hidden = HiddenKey(settings.api_key)
 
     def _post(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
@@ -100,6 +103,18 @@ class _Client:
         url = self.settings.endpoint
         proxy = proxy_for(url) if self._http_client is None else None
         return typed_fault(error, url, patience, proxy)
+
+    def _announced(self, attempt: Attempt, post: Post) -> Attempt:
+        self._key_hidden.hide_in(attempt.cause)
+        _logger.info(
+            "Sunra: attempt %d follows after %.2f s, model %s, because of %s: %s",
+            attempt.number,
+            attempt.wait,
+            clean(post.model),
+            type(attempt.cause).__name__,
+            attempt.cause,
+        )
+        return attempt
 
     def _chunks(
         self, request: ChatRequest, response: httpx.Response, so_far: Fold | None
@@ -166,7 +181,7 @@ class SunraClient(_Client):
             raise
 
     def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
-        with closing(self._open(post, patience)) as response:
+        with self._key_hidden, closing(self._open(post, patience)) as response:
             try:
                 content = body.whole(response, self.settings.max_response_bytes, patience)
             except (httpx.HTTPError, TimedOut) as error:
@@ -214,7 +229,7 @@ class SunraClient(_Client):
     def _stream(
         self, request: ChatRequest, post: Post, patience: Patience, so_far: Fold | None
     ) -> Iterator[Chunk]:
-        with closing(self._open(post, patience)) as response:
+        with self._key_hidden, closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             pieces = body.pieces(response)
             broken_by: SunraError | None = None
@@ -239,7 +254,7 @@ class SunraClient(_Client):
                 time.sleep(attempt.wait)
             response, outcome = self._send(post, patience)
             try:
-                attempt = _announced(steps.send(outcome))
+                attempt = self._announced(steps.send(outcome), post)
             except StopIteration:
                 return _opened(response, post, patience)
 
@@ -298,7 +313,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
-        async with aclosing(await self._open(post, patience)) as response:
+        async with self._key_hidden, aclosing(await self._open(post, patience)) as response:
             try:
                 content = await body.whole_async(
                     response, self.settings.max_response_bytes, patience
@@ -326,7 +341,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
-        async with aclosing(await self._open(post, patience)) as response:
+        async with self._key_hidden, aclosing(await self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
             async with aclosing(body.AsyncPieces(response, patience)) as pieces:
@@ -354,7 +369,7 @@ class AsyncSunraClient(_Client):
                 await asyncio.sleep(attempt.wait)
             response, outcome = await self._send(post, patience)
             try:
-                attempt = _announced(steps.send(outcome))
+                attempt = self._announced(steps.send(outcome), post)
             except StopIteration:
                 return _opened(response, post, patience)
 
@@ -410,11 +425,6 @@ def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> 
         raise AssertionError("a flow that ends well has an answer")
     post.await_body(response, patience)
     return response
-
-
-def _announced(attempt: Attempt) -> Attempt:
-    _logger.info("Sunra: attempt %d follows after %.2f s", attempt.number, attempt.wait)
-    return attempt
 
 
 def _request_id(response: httpx.Response) -> str | None:

@@ -8,6 +8,7 @@ body after that is never tried again, so no answer is paid for twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,11 +17,14 @@ from sunra_integrations.protocol.failures import failure
 from sunra_integrations.transport.retry import RetryPolicy
 
 
-class Attempt(NamedTuple):
+@dataclass(frozen=True)
+class Attempt:
     """Send the request, after waiting this many seconds."""
 
     number: int
     wait: float = 0.0
+    cause: SunraError | None = field(default=None, compare=False)
+    """What the attempt before it ended in."""
 
 
 class Answer(NamedTuple):
@@ -78,4 +82,4 @@ def exchange(
         if wait is None or wait >= time_left():
             error.attempts = attempt.number
             raise error
-        attempt = Attempt(attempt.number + 1, wait)
+        attempt = Attempt(attempt.number + 1, wait, error)

@@ -41,6 +41,8 @@ class Post:
     content: bytes = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     timeouts: Timeouts
+    model: str = ""
+    """Whom it asks, for the log."""
 
     @classmethod
     def of(
@@ -65,7 +67,8 @@ class Post:
         }
         given = [*settings.default_headers, *checked_headers(headers or {}).items()]
         sent = _replaced(ours, [*given, ("Content-Type", "application/json")])
-        return cls(settings.endpoint, request.encode(stream=stream), sent, settings.timeouts)
+        content = request.encode(stream=stream)
+        return cls(settings.endpoint, content, sent, settings.timeouts, request.model)
 
     def request(self, patience: Patience, **extensions: Any) -> httpx.Request:
         """The request of one attempt, whose every wait ends when the call's time does."""

@@ -34,6 +34,7 @@ The exit status is 1 when anything failed; a warning leaves it 0."""
 @click.command(epilog=_EPILOG, short_help="Find out what is wrong, and how to mend it.")
 @options.model("Also ask this model one tiny thing.")
 @options.base_url
+@options.allow_http
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -74,7 +75,7 @@ def _findings(
     yield from versions()
     about_key = key(session)
     yield about_key
-    about_address, route = address(base_url)
+    about_address, route = address(session, base_url)
     yield about_address
     if route is not None:
         yield proxies(route)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,6 +26,14 @@ class Hop:
     port: int
     user: str | None = None
     password: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this very machine."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost" or self.host.endswith(".localhost")
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,15 @@ def key(session: Session) -> Finding:
     return ok("key", f"{KEY_VARIABLE} is set, and could be a key")
 
 
-def address(base_url: str | None) -> tuple[Finding, Route | None]:
+def address(session: Session, base_url: str | None) -> tuple[Finding, Route | None]:
     """Whether the base URL can be used, and the way that leads there."""
     try:
         # A key of no worth, so that what is found is about the address.
-        settings = Settings.resolve("none", base_url)
+        settings = Settings.resolve("none", base_url, allow_http=session.allow_http)
     except ConfigurationError as error:
         mend = f"export SUNRA_BASE_URL={DEFAULT_BASE_URL}   # or unset it"
+        if "allow_http" in error.message:
+            mend = "Use https; or, if others may read the key on the way, --allow-http."
         return fail("base URL", error.message, mend), None
     parts = urlsplit(settings.endpoint)
     target = _hop(parts)
@@ -73,7 +84,11 @@ def address(base_url: str | None) -> tuple[Finding, Route | None]:
     except ValueError:  # its words may quote a password
         mend = "Write it as http://host:port, or unset the variable."
         return fail("proxy", "the proxy's URL in the environment cannot be read", mend), None
-    return ok("base URL", settings.base_url), Route(target, parts.path, proxy)
+    route = Route(target, parts.path, proxy)
+    if target.scheme == "http" and not target.is_here:
+        found = f"{settings.base_url}: plain http, so others can read the key on the way"
+        return warn("base URL", found, "Use https if the gateway has it."), route
+    return ok("base URL", settings.base_url), route
 
 
 def proxies(route: Route) -> Finding:
@@ -85,7 +100,7 @@ def proxies(route: Route) -> Finding:
     where = f"calls go through {route.proxy.scheme}://{route.proxy.host}:{route.proxy.port}"
     if route.proxy.scheme.startswith("socks") and find_spec("socksio") is None:
         return fail("proxy", f"{where}, which needs socksio", "pip install 'httpx[socks]'")
-    if route.target.scheme == "http":
+    if route.target.is_here:
         mend = f"export NO_PROXY={route.target.host}"
         return warn("proxy", f"{where}, though the gateway is on this machine", mend)
     return ok("proxy", where)

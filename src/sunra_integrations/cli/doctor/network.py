@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ import httpx
 
 from sunra_integrations.cli.doctor.configuration import Hop, Route
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
+from sunra_integrations.errors import ConfigurationError
 
 _DAY = 86_400
 _FEW_DAYS = 7
@@ -26,6 +28,7 @@ _SKEW_TO_TELL, _SKEW_TO_MEND = 30, 300
 _OFFLINE = "Check that this machine is online, and that the host of the base URL is spelt right."
 _BLOCKED = "Check the port, and whether a firewall or a VPN is in the way."
 _CLOCK = "Set this machine's clock, as with `timedatectl set-ntp true`."
+_CERTIFICATES = "Set SSL_CERT_FILE to a file of certificates in PEM form, or unset it."
 _RESIGNED = (
     "If a proxy or a virus scanner opens the traffic here, point SSL_CERT_FILE at its root "
     "certificate."
@@ -45,15 +48,31 @@ def way(route: Route, timeout: float, now: Callable[[], float]) -> Iterator[Find
         yield finding
         if finding.status == "fail":
             return
+    try:
+        trusted = tls_context() if route.target.scheme == "https" else None
+    except ConfigurationError as error:
+        yield fail("TLS", error.message, _CERTIFICATES)
+        return
     if route.proxy is not None and route.proxy.scheme != "http":
         yield warn("TLS", "not looked at: the proxy is of another kind than http", "Use --model.")
         return
-    connection = _http_connection(route, timeout)
+    connection = _http_connection(route, timeout, trusted)
     with closing(connection):
         finding = _certificate(route, connection, now)
         yield finding
         if finding.status != "fail":
             yield from _answer(route, connection, now)
+
+
+def tls_context() -> ssl.SSLContext:
+    """The certificates that the client itself trusts."""
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        file = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        raise ConfigurationError(
+            f"The certificates in {file!r} cannot be used: {_words(error)}."
+        ) from error
 
 
 def _name(hop: Hop, _timeout: float) -> Finding:
@@ -75,13 +94,14 @@ def _connection(hop: Hop, timeout: float) -> Finding:
     return ok("TCP", f"{hop.host}:{hop.port} connects in {_milliseconds(begun)}")
 
 
-def _http_connection(route: Route, timeout: float) -> http.client.HTTPConnection:
+def _http_connection(
+    route: Route, timeout: float, trusted: ssl.SSLContext | None
+) -> http.client.HTTPConnection:
     first, target = route.first, route.target
-    if target.scheme != "https":
+    if trusted is None:
         return http.client.HTTPConnection(first.host, first.port, timeout=timeout)
-    # The certificates that the client itself trusts.
     connection = http.client.HTTPSConnection(
-        first.host, first.port, timeout=timeout, context=httpx.create_ssl_context()
+        first.host, first.port, timeout=timeout, context=trusted
     )
     if route.proxy is not None:
         connection.set_tunnel(target.host, target.port, _proxy_headers(route.proxy))
@@ -110,7 +130,8 @@ def _certificate(
         mend = "Check the proxy's name and password." if route.proxy else _BLOCKED
         return fail("TLS", f"the connection ended: {_words(error)}", mend)
     if not isinstance(connection.sock, ssl.SSLSocket):
-        return ok("TLS", "not used: plain http to this machine")
+        where = "this machine" if route.target.is_here else "another machine"
+        return ok("TLS", f"not used: plain http to {where}")
     certificate: Mapping[str, Any] = connection.sock.getpeercert() or {}
     return judged_certificate(certificate, connection.sock.version() or "TLS", now())
 

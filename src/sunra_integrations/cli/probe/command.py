@@ -53,6 +53,7 @@ The exit status is 1 when anything is unknown."""
     help="How many requests may be under way.",
 )
 @options.base_url
+@options.allow_http
 @options.timeout
 @options.json_output
 @options.debug

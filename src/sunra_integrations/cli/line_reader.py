@@ -1,0 +1,99 @@
+"""What a user types at a terminal, one message at a time: several lines that are pasted are one."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+_PASTED_WITHIN = 0.05
+"""Seconds: nobody types a line this fast, and no terminal is slower to hand over a paste."""
+
+
+class LineReader:
+    """Reads messages from standard input.
+
+    A terminal that marks what is pasted (bracketed paste) has GNU readline keep its lines together.
+    Elsewhere the lines of a paste come at once, so lines that follow without a pause belong to the
+    message.
+
+    Args:
+        alone: Lines that are never part of a message of several lines.
+        prompt: What is shown before a message; it is given to `input`, for its line editing.
+    """
+
+    def __init__(self, alone: Iterable[str], prompt: str) -> None:
+        self._alone = frozenset(alone)
+        self._prompt = prompt
+        self._next: list[str] = []
+        self._ended = False
+        _mark_pastes()
+
+    def read(self) -> str:
+        """The next message, without blank lines around it.
+
+        Raises:
+            EOFError: The input has ended.
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
+        if self._next:
+            return self._next.pop()
+        if self._ended:
+            raise EOFError
+        lines = [input(self._prompt)]
+        while lines[0].strip() not in self._alone and _more_is_there():
+            try:
+                line = input()
+            except EOFError:
+                self._ended = True
+                break
+            if line.strip() in self._alone:
+                self._next.append(line.strip())
+                break
+            lines.append(line)
+        return "\n".join(lines).rstrip().lstrip("\n") if len(lines) > 1 else lines[0].strip()
+
+
+def _mark_pastes() -> None:
+    """Loads line editing for `input` where there is one, and asks it to keep pastes together."""
+    try:
+        readline = import_module("readline")
+    except ImportError:
+        return
+    if "libedit" not in (readline.__doc__ or ""):  # which has another language for its settings
+        parse_and_bind: Callable[[str], None] = readline.parse_and_bind
+        parse_and_bind("set enable-bracketed-paste on")
+
+
+def _more_is_there() -> bool:
+    """Whether more came together with the last line, be it a line that is not ended yet."""
+    try:
+        terminal = sys.stdin.fileno()
+        if select.select([terminal], [], [], _PASTED_WITHIN)[0]:
+            return True
+        with _by_characters(terminal):
+            return bool(select.select([terminal], [], [], 0)[0])
+    except (OSError, ValueError):  # not a file, or not one that can be asked
+        return False
+
+
+@contextmanager
+def _by_characters(terminal: int) -> Generator[None, None, None]:
+    """Has a terminal show a line that is not ended, which it keeps back otherwise."""
+    try:
+        termios: Any = import_module("termios")
+        before = termios.tcgetattr(terminal)
+    except Exception:  # noqa: BLE001 - Windows, or not a terminal: it is asked as it is
+        yield
+        return
+    local_modes = 3
+    changed = [*before]
+    changed[local_modes] &= ~termios.ICANON
+    termios.tcsetattr(terminal, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
