@@ -48,6 +48,7 @@ SAID = {
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
+    "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],

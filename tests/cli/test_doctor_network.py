@@ -11,10 +11,18 @@ import pytest
 import trustme
 
 from sunra_integrations.cli.doctor import network
+from sunra_integrations.transport.certificates import tls_context
 from tests.cli.conftest import found, statuses
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
+
+
+@pytest.fixture(autouse=True)
+def _certificates_read_anew():
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
 
 
 @pytest.fixture

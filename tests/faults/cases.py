@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from sunra_integrations import errors
-from tests.faults.server import Act, answer, by_kind, chunks, cut, raw
+from tests.faults.server import Act, answer, by_kind, chunks, cut, drip, raw
 from tests.wire_cases import completion_bytes, stream_bytes
 
 READ, STALL, TOTAL = 0.5, 0.3, 1.0
@@ -66,6 +66,7 @@ def told(**error: object) -> bytes:
 RETRIES = "two waits of at most 0.5 s and 1 s"
 OVERFLOW = told(code="context_length_exceeded")
 BROKEN = errors.StreamInterrupted
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n"
 
 STATUSES: dict[str, Fault] = {
     "400": Fault(refused(400, told()), errors.BadRequest, says="It failed"),
@@ -165,6 +166,27 @@ CONNECTIONS: dict[str, Fault] = {
     "headers cut short": Fault(
         (raw(b"HTTP/1.1 200 OK\r\ncontent-ty"),), errors.ConnectionFailed, 3, RETRIES
     ),
+    "headers that never end": Fault(
+        (drip(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),),
+        errors.TimedOut,
+        3,
+        f"3 times `timeout`, and {RETRIES}",
+        says="`timeout`",
+    ),
+    "a status line that never ends": Fault(
+        (drip(b"HTTP/1.1 200 OK", b"K"),),
+        errors.TimedOut,
+        bound="`total_timeout`",
+        says="`total_timeout`",
+        total=READ,
+    ),
+    "1xx without an end": Fault(
+        (drip(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),),
+        errors.TimedOut,
+        bound="`total_timeout`",
+        says="`total_timeout`",
+        total=READ,
+    ),
     "no HTTP at all": Fault((raw(b"SSH-2.0-OpenSSH\r\n"),), errors.ConnectionFailed, 3, RETRIES),
 }
 
@@ -220,6 +242,60 @@ ANSWERS: dict[str, Fault] = {
     "a plain answer, compressed": Fault(
         (answer(200, gzip.compress(PLAIN), content_encoding="gzip"),), "Hello", only="plain"
     ),
+    "trailers that never end": Fault(
+        (drip(IN_CHUNKS % (len(PLAIN), PLAIN) + b"0\r\n", b"x: y\r\n"),),
+        "Hello",
+        bound="`stall_timeout`",
+        only="plain",
+    ),
+    "a chunk size that never ends": Fault(
+        (drip(IN_CHUNKS % (20, PLAIN[:20]), b"0"),), BROKEN, bound="`stall_timeout`", only="plain"
+    ),
+    "a whole answer and a broken end": Fault(
+        (raw(IN_CHUNKS % (len(PLAIN), PLAIN) + b"zz\r\n\r\n"),), "Hello", only="plain"
+    ),
+    "a whole answer and bytes behind it": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%sxyz" % (len(PLAIN), PLAIN)),),
+        "Hello",
+        only="plain",
+    ),
+    "a length that is too short": Fault(
+        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(PLAIN) - 5, PLAIN)),),
+        errors.UnreadableResponse,
+        only="plain",
+    ),
+    "a compression that was not asked for": Fault(
+        (
+            by_kind(
+                answer(200, PLAIN, content_encoding="br"), chunks(STREAM, content_encoding="br")
+            ),
+        ),
+        errors.UnreadableResponse,
+        says="'br'",
+    ),
+    "an unknown compression": Fault(
+        (by_kind(answer(200, PLAIN, content_encoding="x"), chunks(STREAM, content_encoding="x")),),
+        errors.UnreadableResponse,
+        says="'x'",
+    ),
+    "two compressions at once": Fault(
+        (
+            by_kind(
+                answer(200, gzip.compress(gzip.compress(PLAIN)), content_encoding="gzip, gzip"),
+                chunks(gzip.compress(gzip.compress(STREAM)), content_encoding="gzip, gzip"),
+            ),
+        ),
+        errors.UnreadableResponse,
+        says="'gzip, gzip'",
+    ),
+    "an error in a decompression bomb": Fault(
+        refused(400, gzip.compress(b"x" * 5_000_000), content_encoding="gzip"),
+        errors.BadRequest,
+        says="decompresses to more than",
+    ),
+    "an error in a compression that was not asked for": Fault(
+        refused(400, b"\xff\xfe", content_encoding="zstd"), errors.BadRequest, says="'zstd'"
+    ),
     "a compressed answer that is damaged": Fault(
         (answer(200, b"not gzip at all", content_encoding="gzip"),), BROKEN, only="plain"
     ),
@@ -245,6 +321,12 @@ STREAMS: dict[str, Fault] = {
     ),
     "data that drips for ever": streamed(
         chunks(*[EVENTS[1]] * 100, pause=0.05), bound="`total_timeout`", total=TOTAL
+    ),
+    "a chunk size that never ends in a stream": streamed(
+        drip(IN_CHUNKS % (len(BEGUN), BEGUN), b"0"), partial="Hel", bound="`stall_timeout`"
+    ),
+    "trailers that never end after a stream": streamed(
+        drip(IN_CHUNKS % (len(STREAM), STREAM) + b"0\r\n", b"x: y\r\n"), outcome="Hello"
     ),
     "an error event": streamed(
         chunks(BEGUN, b'event: error\ndata: {"message": "It failed"}\n\n'),

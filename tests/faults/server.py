@@ -213,6 +213,19 @@ def chunks(
     return act
 
 
+def drip(begin: bytes, again: bytes, gap: float = 0.05) -> Act:
+    """Begins, and then sends the same few bytes again and again until the client leaves."""
+
+    def act(connection: Connection) -> None:
+        connection.keep = False
+        connection.send(begin)
+        for _ in range(200):
+            connection.send(again)
+            time.sleep(gap)
+
+    return act
+
+
 def cut(how: str) -> Act:
     """Ends before a byte of the answer: `close`, `reset` or `hold`."""
     return lambda connection: getattr(connection, how)()

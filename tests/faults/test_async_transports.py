@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
+import subprocess
+import sys
+import threading
+import time
+import traceback
 from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
@@ -14,16 +20,24 @@ from sunra_integrations.errors import (
     ConfigurationError,
     ConnectionFailed,
     StreamInterrupted,
+    SunraError,
     TimedOut,
+    UnreadableResponse,
 )
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.requests import ChatRequest
-from sunra_integrations.transport import AsyncSunraClient, Settings, Timeouts, connections
+from sunra_integrations.transport import (
+    AsyncSunraClient,
+    Settings,
+    SunraClient,
+    Timeouts,
+    connections,
+)
 from sunra_integrations.transport.aiohttp_transport import AiohttpTransport
 from tests.faults.cases import BEGUN, EVENTS, GOOD, PLAIN
-from tests.faults.server import FaultServer, answer, chunks, raw
+from tests.faults.server import FaultServer, answer, chunks, drip, raw
 
 ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 LARGE = ChatRequest(model="a/b", messages=[{"role": "user", "content": "x" * 20_000_000}])
@@ -244,3 +258,234 @@ def read_to_the_end(connection):
     with connection, suppress(ConnectionError):
         while connection.recv(1_000_000):
             pass
+
+
+def framed(head: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (head, body)
+
+
+LENGTH = b"content-length: %d\r\n" % len(PLAIN)
+CHUNKED = b"transfer-encoding: chunked\r\n"
+IN_ONE_CHUNK = b"%x\r\n%s\r\n" % (len(PLAIN), PLAIN)
+TRAILERS = b"0\r\n" + b"x: y\r\n" * 100_000 + b"\r\n"
+AFTER_A_2XX = {
+    "a stray byte": (framed(LENGTH, PLAIN + b"\0"), "Hello"),
+    "a stray line": (framed(LENGTH, PLAIN + b"\r\n"), "Hello"),
+    "stray text": (framed(LENGTH, PLAIN + b"garbage"), "Hello"),
+    "another answer": (framed(LENGTH, PLAIN) + framed(LENGTH, PLAIN), "Hello"),
+    "a broken last chunk": (framed(CHUNKED, IN_ONE_CHUNK + b"zz\r\n\r\n"), "Hello"),
+    "too many trailers": (framed(CHUNKED, IN_ONE_CHUNK + TRAILERS), "Hello"),
+    "a length too short": (
+        framed(b"content-length: %d\r\n" % (len(PLAIN) - 9), PLAIN),
+        UnreadableResponse,
+    ),
+    "a chunk too short": (
+        framed(CHUNKED, b"%x\r\n%s\r\n0\r\n\r\n" % (len(PLAIN) - 9, PLAIN)),
+        StreamInterrupted,
+    ),
+    "a chunk size beyond reason": (
+        framed(CHUNKED, b"1%s\r\n%s" % (b"0" * 16, PLAIN[:-9])),
+        StreamInterrupted,
+    ),
+    "no chunk at all": (framed(CHUNKED, b"no chunk\r\n"), StreamInterrupted),
+    "an interim answer before it": (
+        b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" + framed(LENGTH, PLAIN + b"\0"),
+        "Hello",
+    ),
+    "a body with 204": (b"HTTP/1.1 204 X\r\n" + LENGTH + b"\r\n" + PLAIN, UnreadableResponse),
+}
+
+
+@pytest.mark.parametrize(("sent", "outcome"), AFTER_A_2XX.values(), ids=AFTER_A_2XX)
+@pytest.mark.parametrize("split", [None, 20, -len(PLAIN) // 2, "at the head's end"])
+def test_what_a_2xx_head_has_begun_is_asked_for_once(client, sent, outcome, split):
+    at = sent.index(b"\r\n\r\n") + 2 if split == "at the head's end" else split
+
+    def act(connection):
+        connection.send(sent[:at])
+        if at is not None:
+            time.sleep(0.05)
+            connection.send(sent[at:])
+        connection.close()
+
+    with FaultServer(act) as server:
+        calling = client(server, max_retries=2)
+        if isinstance(outcome, str):
+            assert create(calling).text == outcome
+        else:
+            with pytest.raises(outcome):
+                create(calling)
+    assert len(server.requests) == 1
+
+
+TORN_HEADS = {
+    "cut": b"HTTP/1.1 200 OK\r\nSet-Cookie: session=HUSH\r\nX-Token: HUSH\r\nContent-Ty",
+    "with a bad line": b"HTTP/1.1 200 OK\r\nX-Tok\0en: HUSH\r\n\r\n",
+    "with a bad value": b"HTTP/1.1 200 OK\r\nX-Token: HU\0SH\r\n\r\n",
+    "without an end": b"HTTP/1.1 200 OK\r\nX-Token: HUSH" + b"x" * 200_000,
+    "with a bad length": b"HTTP/1.1 200 OK\r\nX: HUSH\r\nContent-Length: HUSH\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", TORN_HEADS.values(), ids=TORN_HEADS)
+def test_no_header_of_a_torn_head_is_in_the_exception_or_its_causes(client, head):
+    with FaultServer(raw(head)) as server:
+        for calling in (create, lambda one: SunraClient(one.settings).create(ASKED)):
+            with pytest.raises(SunraError) as caught:
+                calling(client(server))
+            shown = "".join(traceback.format_exception(caught.value))
+            assert not {"HUSH", "HU", "SH"} & set(re.findall(r"[A-Z]+", shown))
+
+
+def surplus(connection):
+    """Answers, and sends along what the next request would be answered with."""
+    own, next_one = (PLAIN.replace(b"Hello", word) for word in (b"Mine!", b"Yours"))
+    both = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(b), b) for b in (own, next_one)
+    ]
+    connection.send(both[0] + both[1])
+
+
+def test_bytes_behind_an_answer_are_not_the_next_call_s_answer(client):
+    async def twice():
+        return [(await client(server).create(ASKED)).text for _ in range(2)]
+
+    with FaultServer(surplus) as server:
+        assert asyncio.run(twice()) == ["Mine!", "Mine!"]
+        assert server.connections == 2
+    with FaultServer(surplus) as server:
+        calling = SunraClient(client(server).settings)
+        assert [calling.create(ASKED).text for _ in range(2)] == ["Mine!", "Mine!"]
+        assert server.connections == 2
+
+
+def test_nor_are_those_that_come_while_a_connection_is_idle(client):
+    sent = threading.Event()
+
+    def late(connection):
+        GOOD(connection)
+        if len(server.requests) == 1:
+            time.sleep(0.05)
+            connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            sent.set()
+
+    async def twice():
+        calling = client(server)
+        first = await calling.create(ASKED)
+        await asyncio.to_thread(sent.wait, 5)
+        await asyncio.sleep(0.1)
+        return first.text, (await calling.create(ASKED)).text
+
+    with FaultServer(late) as server:
+        assert asyncio.run(twice()) == ("Hello", "Hello")
+        assert server.connections == 2
+
+
+def test_calls_with_different_keys_share_no_connection(library):
+    async def both():
+        for key in ("one", "two", "one"):
+            asked = Settings.resolve(key, server.base_url, async_transport=library)
+            await AsyncSunraClient(asked).create(ASKED)
+
+    with FaultServer(GOOD) as server:
+        asyncio.run(both())
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("adapter", ["langchain", "llama_index"])
+def test_an_event_loop_that_ends_with_a_stream_open_says_nothing(library, adapter, caplog):
+    kept = []
+
+    async def leave():
+        more = {"api_key": "k", "async_transport": library}
+        if adapter == "langchain":
+            stream = ChatSunra(model="a/b", base_url=server.base_url, **more).astream("Hi")
+        else:
+            stream = await Sunra(model="a/b", api_base=server.base_url, **more).astream_complete(
+                "Hi"
+            )
+        kept.append(stream)
+        await anext(stream)
+
+    with FaultServer(chunks(BEGUN, then="hold")) as server:
+        for _ in range(5):  # which generator is closed first is a matter of chance
+            asyncio.run(leave())
+        assert server.requests[0].left.wait(5)
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
+def test_a_total_time_is_the_call_s_and_a_cancellation_the_caller_s(client):
+    async def cancel():
+        call = asyncio.create_task(client(listener, total_timeout=60).create(ASKED))
+        connection, _ = await asyncio.to_thread(listener.socket.accept)
+        call.cancel()
+        with connection:
+            await call
+
+    async def time_out():
+        await asyncio.wait_for(client(listener, total_timeout=60).create(ASKED), 0.1)
+
+    listener = Listener()
+    with listener.socket:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(cancel())
+        with pytest.raises(asyncio.TimeoutError):
+            asyncio.run(time_out())
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\n", framed(b"", b"{")], ids=["head", "body"])
+def test_an_async_client_of_one_s_own_is_bounded_too(begin):
+    async def call():
+        async with httpx.AsyncClient() as http:
+            asked = Settings.resolve("k", server.base_url, total_timeout=0.3, max_retries=0)
+            await AsyncSunraClient(asked, http_client=http).create(ASKED)
+
+    with FaultServer(drip(begin, b" ")) as server, pytest.raises(TimedOut, match="total_timeout"):
+        asyncio.run(call())
+
+
+def test_aiohttp_is_imported_in_a_thread_and_not_in_the_event_loop():
+    program = """
+import asyncio, sys, threading
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import AsyncSunraClient, Settings
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "aiohttp":
+            print(threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watch())
+asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+print(asyncio.run(AsyncSunraClient(Settings.resolve("k", sys.argv[1])).create(asked)).text)
+"""
+    with FaultServer(GOOD) as server:
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, server.base_url],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert ran.stdout.split() == ["False", "Hello"]
+
+
+def test_an_event_loop_that_is_never_closed_leaves_no_trace_at_the_program_s_end(library):
+    program = """
+import asyncio, sys
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import AsyncSunraClient, Settings
+asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+loop = asyncio.new_event_loop()
+client = AsyncSunraClient(Settings.resolve("k", sys.argv[1], async_transport=sys.argv[2]))
+print(loop.run_until_complete(client.create(asked)).text)
+"""
+    with FaultServer(GOOD) as server:
+        ran = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, server.base_url, library],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert (ran.stdout.strip(), ran.stderr) == ("Hello", "")

@@ -15,6 +15,9 @@ from pydantic import BaseModel
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.transport import (
+    aiohttp_transport,  # noqa: F401 - so that no call has to import it within its time
+)
 from tests.faults.cases import FAULTS, READ, STALL, TOTAL, UNKNOWN_HOST, Fault
 from tests.faults.server import FaultServer
 from tests.sleepless import Sleepless

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+import subprocess
 import threading
+import traceback
 
+import certifi
 import httpx
 import pytest
 import trustme
@@ -14,7 +18,14 @@ from langchain_core.messages import HumanMessage
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.protocol.requests import ChatRequest
-from sunra_integrations.transport import Settings, SunraClient, connections
+from sunra_integrations.transport import (
+    AsyncSunraClient,
+    Settings,
+    SunraClient,
+    connections,
+    proxies,
+)
+from sunra_integrations.transport.certificates import tls_context
 from tests.faults.cases import GOOD
 from tests.faults.server import FaultServer
 from tests.recorded_transport import Recorded, completion
@@ -149,8 +160,140 @@ def test_no_url_of_a_message_is_ever_fetched():
     ]
 
 
+@pytest.fixture
+def _no_context_yet(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
+
+
+def acall(base_url, library):
+    asked = Settings.resolve("k", base_url, max_retries=0, async_transport=library)
+    return asyncio.run(AsyncSunraClient(asked).create(ASKED))
+
+
+WAYS = {
+    "sync": call,
+    "async, httpx": lambda base_url: acall(base_url, "httpx"),
+    "async, aiohttp": lambda base_url: acall(base_url, "aiohttp"),
+}
+EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("_no_context_yet")
+@pytest.mark.parametrize(
+    ("variable", "path"),
+    [
+        ("SSL_CERT_FILE", "nowhere.pem"),
+        ("SSL_CERT_FILE", "text.pem"),
+        ("SSL_CERT_FILE", "."),
+        ("SSL_CERT_DIR", "nowhere"),
+    ],
+)
+def test_certificates_that_cannot_be_read_are_named(way, variable, path, tmp_path, monkeypatch):
+    (tmp_path / "text.pem").write_text("no certificate", encoding="utf-8")
+    monkeypatch.setenv(variable, str(tmp_path / path))
+    with pytest.raises(ConfigurationError, match=f"{variable} is '.*which cannot be used"):
+        way("https://localhost:9")
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("_no_context_yet")
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_of_the_environment_are_trusted(
+    way, variable, authority, tmp_path, monkeypatch
+):
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    if variable == "SSL_CERT_FILE":
+        monkeypatch.setenv(variable, str(file))
+    else:
+        digest = subprocess.run(  # noqa: S603
+            ["openssl", "x509", "-hash", "-noout", "-in", str(file)],  # noqa: S607
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.strip()
+        file.rename(tmp_path / f"{digest}.0")
+        monkeypatch.setenv(variable, str(tmp_path))
+    server = TlsServer(authority)
+    assert way(server.base_url).text == "Hello"
+    server.stop()
+
+
+@EVERY_WAY
+@pytest.mark.usefixtures("_no_context_yet")
+def test_roots_of_the_system_s_store_are_trusted_as_well_as_certifi_s(way, authority, monkeypatch):
+    def load(context, *_):
+        authority.configure_trust(context)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", load)
+    server = TlsServer(authority)
+    assert way(server.base_url).text == "Hello"
+    server.stop()
+    certifis = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
+    assert set(certifis) < set(tls_context().get_ca_certs(binary_form=True))
+
+
+@EVERY_WAY
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("socks5://user:hush@proxy.example:1080", r"socks5://proxy.example:1080 \(HTTP_PROXY\)"),
+        ("ftp://user:hush@proxy.example", r"ftp://proxy.example \(HTTP_PROXY\).*scheme"),
+        ("http://user:hush@proxy.example:port", "HTTP_PROXY is not a URL"),
+        ("http://[::1", "HTTP_PROXY is not a URL"),
+        ("http://", "HTTP_PROXY is not a URL"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_without_its_password(way, url, says, monkeypatch):
+    monkeypatch.setattr(proxies, "find_spec", lambda _: None)
+    monkeypatch.setenv("HTTP_PROXY", url)
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        way("http://127.0.0.1:9")
+    assert "hush" not in str(caught.value)
+
+
+@EVERY_WAY
+def test_a_proxy_that_refuses_is_named_without_its_password(way, monkeypatch, unused_tcp_port):
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:hush@127.0.0.1:{unused_tcp_port}")
+    named = rf"proxy http://127.0.0.1:{unused_tcp_port} \(HTTP_PROXY\)"
+    with pytest.raises(ConnectionFailed, match=named) as caught:
+        way("http://127.0.0.1:9")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "is_used"),
+    [
+        ("", "api.example", True),
+        ("api.example", "api.example", False),
+        (".example", "api.example", False),
+        ("*", "api.example", False),
+        ("localhost,127.0.0.1,::1,[::1]", "api.example", True),
+        ("fd07:b51a:cc66:f0::/64", "api.example", True),
+        ("fd07:b51a:cc66:f0::/64", "[fd07:b51a:cc66:f0::2]", False),
+        ("::1", "[::1]", False),
+        ("[::1]", "[::1]", False),
+        ("10.0.0.0/8, api.example", "10.1.2.3", False),
+        ("10.0.0.0/8", "11.1.2.3", True),
+        ("not a/network, :::", "api.example", True),
+    ],
+)
+def test_what_no_proxy_names_goes_past_the_proxy_whatever_else_it_holds(
+    no_proxy, host, is_used, monkeypatch
+):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    found = proxies.proxy_for(f"https://{host}/v1")
+    assert str(found) == ("http://proxy.example:3128 (HTTPS_PROXY)" if is_used else "None")
+
+
 def test_tls_is_verified_by_default():
-    context = connections._tls()
+    context = tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

@@ -38,22 +38,22 @@ def places(pools):
 def test_calls_one_after_another_go_to_one_pool(clock):
     pools = allocation(clock)
     for _ in range(10):
-        pools.give_back(pools.take())
+        pools.give_back(pools.take(1), 1)
     assert places(pools) == [4]
 
 
 def test_a_crowd_is_spread_over_pools_no_pool_carries_more_than_its_places(clock):
     pools = allocation(clock)
-    for _ in range(10):
-        pools.take()
+    for call in range(10):
+        pools.take(call)
     assert [pool.in_flight for pool in pools.pools] == [4, 4, 2]
 
 
 def test_the_first_pool_with_a_place_is_taken(clock):
     pools = allocation(clock)
-    taken = [pools.take() for _ in range(9)]
-    pools.give_back(taken[0])
-    assert pools.take() is taken[0]
+    taken = [pools.take(call) for call in range(9)]
+    pools.give_back(taken[0], 0)
+    assert pools.take(9) is taken[0]
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ def test_the_first_pool_with_a_place_is_taken(clock):
 )
 def test_the_places_of_all_pools_add_up_to_the_limit(clock, limit, expected):
     pools = allocation(clock, limit)
-    taken = [pools.take() for _ in range(12)]
+    taken = [pools.take(call) for call in range(12)]
     assert places(pools) == expected
     assert taken.count(None) == 12 - min(limit or 12, 12)
 
 
 def test_a_pool_may_be_without_limit(clock):
     pools = allocation(clock, places_per_pool=math.inf)
-    for _ in range(1000):
-        pools.take()
+    for call in range(1000):
+        pools.take(call)
     assert places(pools) == [math.inf]
 
 
 def test_pools_that_a_crowd_left_behind_are_forgotten_except_the_first(clock):
     pools = allocation(clock)
-    for pool in [pools.take() for _ in range(12)]:
-        pools.give_back(pool)
+    for call, pool in enumerate([pools.take(call) for call in range(12)]):
+        pools.give_back(pool, call)
     assert pools.forgotten() == []
     clock.now = 30.0
     assert pools.forgotten() == ["pool of 4.0", "pool of 4.0"]
@@ -85,14 +85,12 @@ def test_pools_that_a_crowd_left_behind_are_forgotten_except_the_first(clock):
 
 def test_a_pool_in_use_is_never_forgotten_nor_one_used_a_moment_ago(clock):
     pools = allocation(clock)
-    taken = [pools.take() for _ in range(12)]
-    for pool in taken[:8]:
-        pools.give_back(pool)
+    taken = [pools.take(call) for call in range(12)]
+    for call in range(7):
+        pools.give_back(taken[call], call)
     clock.now = 29.0
-    pools.give_back(taken[8])  # of the third, which has three more in flight
-    second = taken[4]
-    second.in_flight = 1
-    pools.give_back(second)
+    pools.give_back(taken[8], 8)  # of the third, which has three more in flight
+    pools.give_back(taken[7], 7)
     clock.now = 31.0
     assert pools.forgotten() == []
     assert len(pools.pools) == 3
@@ -100,14 +98,25 @@ def test_a_pool_in_use_is_never_forgotten_nor_one_used_a_moment_ago(clock):
 
 def test_a_spoiled_pool_takes_no_more_calls_and_is_forgotten_once_it_is_empty(clock):
     pools = allocation(clock, 4)
-    first = pools.take()
-    pools.take()
-    pools.give_back(first, spoiled=True)
-    assert pools.take() is None
+    first = pools.take(1)
+    pools.take(2)
+    pools.give_back(first, 1, spoiled=True)
+    assert pools.take(3) is None
     assert pools.forgotten() == []
-    pools.give_back(first)
+    pools.give_back(first, 2)
     assert pools.forgotten() == ["pool of 4"]
-    assert pools.take() is not first
+    assert pools.take(4) is not first
+
+
+def test_a_place_that_is_given_back_twice_is_free_once(clock):
+    pools = allocation(clock, 2)
+    first = pools.take(1)
+    pools.take(2)
+    for _ in range(2):
+        pools.give_back(first, 1, spoiled=True)
+    assert first.in_flight == 1
+    assert pools.held_by(1) is None
+    assert pools.held_by(2) is first
 
 
 def test_a_pool_that_cannot_be_made_takes_no_places(clock):
@@ -117,7 +126,7 @@ def test_a_pool_that_cannot_be_made_takes_no_places(clock):
     pools = Allocation(fail, limit=1, places_per_pool=1, expiry=1, clock=clock)
     for _ in range(3):
         with pytest.raises(OSError):  # noqa: PT011 - our own
-            pools.take()
+            pools.take(1)
     assert pools.pools == []
 
 
@@ -129,20 +138,20 @@ def test_whatever_happens_no_place_is_lost_and_none_invented(limit, steps):
     clock = Clock()
     pools = allocation(clock, limit)
     held = []
-    for step in steps:
+    for call, step in enumerate(steps):
         if step == "take":
-            pool = pools.take()
+            pool = pools.take(call)
             if not any(pool.is_spoiled for pool in pools.pools):
                 assert (pool is None) == (len(held) == limit)
             if pool is not None:
-                held.append(pool)
+                held.append((pool, call))
         elif isinstance(step, int):
             if held:
-                pools.give_back(held.pop(step % len(held)), spoiled=step % 5 == 0)
+                pools.give_back(*held.pop(step % len(held)), spoiled=step % 5 == 0)
         else:
             clock.now += step
             pools.forgotten()
-        assert all(pool in pools.pools for pool in held)
+        assert all(pool in pools.pools for pool, _ in held)
         assert sum(pool.in_flight for pool in pools.pools) == len(held)
         assert all(0 <= pool.in_flight <= pool.places for pool in pools.pools)
         assert limit is None or sum(places(pools)) <= limit

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import pickle
 import time
+import traceback
 
 import httpx
 import pytest
@@ -234,7 +235,9 @@ def test_a_call_beyond_its_total_time_ends_with_what_had_come(client_of, monkeyp
     monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
     settings = Settings.resolve(KEY, total_timeout=6)
     pieces = [PLAIN_STREAM[i : i + 40] for i in range(0, len(PLAIN_STREAM), 40)]
-    with pytest.raises(errors.StreamInterrupted, match="longer than its 6 s") as caught:
+    with pytest.raises(
+        errors.StreamInterrupted, match="within 6 s \\(`total_timeout`\\)"
+    ) as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.__cause__.phase == "total"
 
@@ -244,7 +247,9 @@ def test_pings_without_data_are_a_stall(client_of, monkeypatch):
     monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
     settings = Settings.resolve(KEY, stall_timeout=5)
     pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
-    with pytest.raises(errors.StreamInterrupted, match="No data came for 5 s") as caught:
+    with pytest.raises(
+        errors.StreamInterrupted, match=r"no more data from .* within 5 s"
+    ) as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.partial.text == "Hel"
 
@@ -309,6 +314,71 @@ def test_a_pickled_client_holds_no_key_and_takes_that_of_the_process_that_loads_
 def test_a_client_around_a_custom_http_client_says_that_it_cannot_be_pickled(client_of):
     with pytest.raises(pickle.PicklingError, match="http_client"):
         pickle.dumps(client_of(Recorded(completion(PLAIN))).client)
+
+
+def test_a_stream_longer_than_allowed_is_refused_with_what_had_come(client_of):
+    settings = Settings(**{**vars(Settings.resolve(KEY)), "max_response_bytes": 1000})
+    events = [TWO_EVENTS, *[b": a comment is a part of the stream, too\n\n"] * 50]
+    with pytest.raises(errors.UnreadableResponse, match=r"1,000 bytes; .*max_resp") as caught:
+        client_of(Recorded(stream(*events)), settings).stream()
+    assert not caught.value.retryable
+    assert caught.value.partial.text == "Hel"
+
+
+def test_a_whole_answer_is_not_lost_when_the_time_runs_out_on_its_last_piece(
+    client_of, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: now[0])
+
+    class Late(Body):
+        def __iter__(self):
+            yield PLAIN[:-3]
+            now[0] = 7.0
+            yield PLAIN[-3:]
+
+    settings = Settings.resolve(KEY, total_timeout=6)
+    answer = lambda: httpx.Response(200, stream=Late([]))  # noqa: E731
+    assert client_of(Recorded(answer), settings).create().text == "Hello"
+
+
+@pytest.mark.parametrize("broken_by", [httpx.ReadError("reset"), httpx.ReadTimeout("late")])
+def test_nor_when_the_connection_breaks_behind_it(client_of, broken_by):
+    answer = lambda: httpx.Response(200, stream=Body([PLAIN, broken_by]))  # noqa: E731
+    assert client_of(Recorded(answer)).create().text == "Hello"
+
+
+OWN = [RuntimeError("mine"), NotImplementedError("mine"), KeyError("mine")]
+
+
+@pytest.mark.parametrize("error", OWN, ids=repr)
+def test_an_exception_of_the_user_s_own_transport_stays_what_it_is(client_of, error):
+    def fail():
+        raise error
+
+    for call in ("create", "stream"):
+        with pytest.raises(type(error)) as caught:
+            getattr(client_of(Recorded(fail)), call)()
+        assert caught.value is error
+        assert caught.value.__cause__ is None
+        assert "fail" in [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Cannot send a request, as the client has been closed.",
+        "Event loop is closed",
+        "<Lock> is bound to a different event loop",
+        "Session is closed",
+    ],
+)
+def test_a_client_that_cannot_be_used_any_more_is_named_as_the_trouble(client_of, words):
+    def fail():
+        raise RuntimeError(words)
+
+    with pytest.raises(errors.ConfigurationError, match="HTTP client cannot be used"):
+        client_of(Recorded(fail)).create()
 
 
 # -- as people type them ---------------------------------------------------

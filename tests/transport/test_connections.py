@@ -169,3 +169,60 @@ if child:
             [sys.executable, "-c", program, server.base_url], check=True, timeout=60
         )
         assert server.connections == 2
+
+
+def test_keys_that_are_no_longer_used_leave_no_connections(fresh_pools, monkeypatch):
+    with serving() as server:
+        for key in ("one", "two", "three"):
+            SunraClient(Settings.resolve(key, server.base_url)).create(ASKED)
+        assert (server.connections, len(fresh_pools.sync)) == (3, 3)
+        for pools in fresh_pools.sync.values():
+            pools.allocation._last_taken -= 31
+        SunraClient(Settings.resolve("four", server.base_url)).create(ASKED)
+        assert len(fresh_pools.sync) == 1
+
+
+async def test_nor_do_they_in_async(loop_pools, library):
+    with serving() as server:
+        for key in ("one", "two", "three"):
+            asked = Settings.resolve(key, server.base_url, async_transport=library)
+            await AsyncSunraClient(asked).create(ASKED)
+        unused = loop_pools()
+        for pools in unused:
+            pools.allocation._last_taken -= 31
+        asked = Settings.resolve("four", server.base_url, async_transport=library)
+        await AsyncSunraClient(asked).create(ASKED)
+        assert [pools.is_closed for pools in (*unused, *loop_pools())] == [True] * 3 + [False]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
+    program = """
+import os, signal, sys, threading
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient, connections
+asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+stream = SunraClient(Settings.resolve("k", sys.argv[1])).stream(asked)
+assert next(stream)
+(pools,) = connections._shared.sync.values()
+held, done = threading.Event(), threading.Event()
+def hold():
+    with pools._lock, pools.allocation.pools[0].carrier._pool._optional_thread_lock:
+        held.set()
+        done.wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)  # ends it if it hangs
+    stream.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+done.set()
+assert len(list(stream)) > 0
+"""
+    with serving() as server:
+        subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, server.base_url], check=True, timeout=60
+        )
+        assert server.connections == 1

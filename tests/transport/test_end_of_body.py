@@ -42,3 +42,37 @@ def test_the_connection_s_own_way_of_reading_comes_back():
     network = Network()
     end_of_body.take(response(b"HTTP/1.1", network_stream=network), iter([]))
     assert vars(network) == {}
+
+
+class Fixed:
+    """A connection on which nothing can be set."""
+
+    __slots__ = ()
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return b""
+
+
+class Failing(Network):
+    """A connection that fails in words of its own."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        raise RuntimeError("of the user's own transport")
+
+
+def failing():
+    raise RuntimeError("of the user's own transport")
+    yield b""
+
+
+async def afailing():
+    raise RuntimeError("of the user's own transport")
+    yield b""
+
+
+@pytest.mark.parametrize("network", [Fixed(), Failing(), object()])
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"\xff", None])
+async def test_nothing_that_goes_wrong_behind_a_whole_answer_is_raised(network, version):
+    ended = response(version, network_stream=network)
+    end_of_body.take(ended, failing())
+    await end_of_body.take_async(ended, afailing())

@@ -6,8 +6,8 @@ import asyncio
 import ssl
 import threading
 
-import httpx
 import pytest
+from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, TimedOut
 from sunra_integrations.protocol.requests import ChatRequest
@@ -18,6 +18,7 @@ from sunra_integrations.transport import (
     Timeouts,
     connections,
 )
+from sunra_integrations.transport.certificates import tls_context
 from tests.transport.counting_server import serving
 
 pytestmark = pytest.mark.usefixtures("loop_pools")
@@ -59,15 +60,14 @@ async def test_and_so_do_a_thousand_async_ones(library, loop_pools):
 
 def count_contexts(monkeypatch):
     made: list[str] = []
-    create = httpx.create_ssl_context
+    create = ssl.create_default_context
 
     def counted(*args, **options):
-        if not args and not options:
-            made.append("from the root certificates")
+        made.append("from the root certificates")
         return create(*args, **options)
 
-    monkeypatch.setattr(httpx, "create_ssl_context", counted)
-    connections._tls.cache_clear()
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    tls_context.cache_clear()
     return made
 
 
@@ -99,7 +99,7 @@ async def test_plain_http_makes_no_tls_context(monkeypatch, library):
 
 
 def test_what_stands_for_it_trusts_nobody():
-    kind = connections._Kind(None, is_https=False)
+    kind = connections._Kind(SecretStr("k"), "http://localhost/v1", None)
     context = connections._tls_for(kind)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -157,8 +157,9 @@ async def test_who_finds_no_free_connection_in_time_is_told_so(library):
 
 
 async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch):
-    async def carrier(**asked):
+    async def carrier(variable="UNUSED", **asked):
         with serving() as server:
+            monkeypatch.setenv(variable, server.base_url)
             await AsyncSunraClient(settings(server, **asked)).create(ASKED)
             (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
             await found.keeper.aclose()
@@ -167,10 +168,11 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
 
     assert await carrier() == "AiohttpTransport"
     assert await carrier(async_transport="httpx") == "AsyncHTTPTransport"
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert await carrier() == "AsyncThroughClient"
-    assert await carrier(async_transport="aiohttp") == "AiohttpTransport"
-    monkeypatch.delenv("HTTPS_PROXY")
+    assert await carrier("HTTPS_PROXY") == "AiohttpTransport"  # it is for other addresses
+    assert await carrier("HTTP_PROXY") == "AsyncHTTPTransport"
+    assert await carrier("HTTP_PROXY", async_transport="aiohttp") == "AiohttpTransport"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert await carrier("HTTP_PROXY") == "AiohttpTransport"
     monkeypatch.setattr(connections, "_aiohttp_transport", lambda: None)  # none, or an old one
     assert await carrier() == "AsyncHTTPTransport"
     with pytest.raises(ConfigurationError, match="too old"):

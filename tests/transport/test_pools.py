@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sys
 import threading
 from contextlib import suppress
 
 import httpx
 import pytest
 
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient, connections
 from sunra_integrations.transport.allocation import Allocation
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from tests.recorded_transport import Body
+from tests.wire_cases import completion_bytes, stream_bytes
 
 
 class Carrier(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -201,7 +206,7 @@ async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled()
     held = await sending.send(request())
     waiting = asyncio.create_task(sending.send(request()))
     await asyncio.sleep(0)
-    sending._waiting[0].set_exception(httpx.PoolTimeout("late"))
+    sending._waiting[0][0].set_exception(httpx.PoolTimeout("late"))
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -281,3 +286,116 @@ def test_a_thousand_calls_of_many_threads_lose_no_place():
     assert in_flight(sending) == 0
     assert not sending._waiting
     assert sum(pool.places for pool in sending.allocation.pools) <= 7
+
+
+def failing_to_make(cls, *, fails_at):
+    """Pools with one place, whose carriers cannot always be made."""
+    made = itertools.count(1)
+
+    def make(_):
+        if next(made) == fails_at:
+            raise MemoryError("no more")
+        return Carrier(KeyboardInterrupt())
+
+    allocation = Allocation(make, limit=1, places_per_pool=1, expiry=30, clock=Clock())
+    return cls(allocation) if cls is SyncPools else cls(allocation, spoiled_by_cancelling=True)
+
+
+async def test_who_waits_for_a_carrier_that_cannot_be_made_is_told_at_once():
+    sending = failing_to_make(AsyncPools, fails_at=2)
+    first = asyncio.create_task(sending.send(request(None)))
+    second = asyncio.create_task(sending.send(request(None)))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    with pytest.raises(MemoryError):
+        await second
+    assert in_flight(sending) == 0
+
+
+def test_and_so_is_a_thread_that_waits_for_one():
+    sending = failing_to_make(SyncPools, fails_at=2)
+    holder, caught = object(), []
+    pool = sending._take(holder, None)
+
+    def call():
+        with pytest.raises(MemoryError) as raised:
+            sending.send(request(None))
+        caught.append(raised.value)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    until(lambda: sending._waiting)
+    sending._give_back(pool, holder, spoiled=True)
+    thread.join()
+    assert len(caught) == 1
+    assert in_flight(sending) == 0
+
+
+def test_a_thread_that_gives_up_in_line_leaves_it():
+    sending = pools(SyncPools)
+    held, holder = sending.send(request()), object()
+
+    def wait():
+        with pytest.raises(httpx.PoolTimeout):
+            sending._take(holder, 0.1)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until(lambda: sending._waiting)
+    sending.give_up(holder)
+    assert not sending._waiting
+    held.close()
+    thread.join()
+    assert in_flight(sending) == 0
+
+
+def test_an_interrupt_at_any_step_of_a_call_loses_no_place(monkeypatch):
+    monkeypatch.setattr(connections, "_shared", connections._Shared())
+    monkeypatch.setattr(connections, "_make_sync", lambda _: answering_pools())
+    client = SunraClient(Settings.resolve("k", "http://localhost/v1", max_connections=1))
+    asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+    for call in (lambda: client.create(asked), lambda: list(client.stream(asked))):
+        call()
+        for step in itertools.count(1):
+            if not interrupted(call, step):
+                break
+            for sending in connections._shared.sync.values():
+                assert (in_flight(sending), len(sending._waiting)) == (0, 0), step
+        assert step > 100
+        call()
+
+
+class Answering(Carrier):
+    def handle_request(self, request):
+        kind = stream_bytes if b'"stream":true' in request.content else completion_bytes
+        return httpx.Response(200, stream=Body([kind("plain")]))
+
+
+def answering_pools():
+    return SyncPools(
+        Allocation(lambda _: Answering(), limit=1, places_per_pool=1, expiry=30, clock=Clock())
+    )
+
+
+def interrupted(call, step):
+    """Whether a Ctrl-C was pressed at that line of our own code, counted from the call's first."""
+    lines = itertools.count(1)
+
+    def trace(frame, event, _):
+        if "sunra_integrations" not in frame.f_code.co_filename:
+            return None
+        if event == "line" and next(lines) == step:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 import httpx
 import pytest
 
 from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import Post
-from sunra_integrations.transport.settings import Settings
+from sunra_integrations.transport.settings import Settings, Timeouts
 
 ASKED = ChatRequest(model="m", messages=[{"role": "user", "content": "Grüße"}])
 
 
+def forever() -> Patience:
+    return Patience(Timeouts(), lambda: 0.0)
+
+
 def request(*, stream: bool = False, **headers: str) -> httpx.Request:
     settings = Settings.resolve("key", "http://127.0.0.1:8000/v1", default_headers=headers)
-    return Post.of(settings, ASKED, stream=stream, headers=None).request(math.inf)
+    return Post.of(settings, ASKED, stream=stream, headers=None).request(forever())
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_it_is_what_httpx_would_make_of_it(stream):
     settings = Settings.resolve("key", "https://bücher.example:8443/v1")
     post = Post.of(settings, ASKED, stream=stream, headers={"X-A": "1"})
-    made, reference = post.request(math.inf), post.request_by(httpx.Client(), math.inf)
+    made, reference = post.request(forever()), post.request_by(httpx.Client(), forever())
     assert {*made.headers.raw} == {*reference.headers.raw} - {(b"Connection", b"keep-alive")}
     assert (made.method, made.url, made.content) == (
         reference.method,
@@ -40,7 +44,7 @@ async def test_a_body_is_sent_in_parts_as_often_as_it_is_asked_for(size):
     messages = [{"role": "user", "content": "x" * size}]
     asked = ChatRequest(model="m", messages=messages)
     post = Post.of(Settings.resolve("key"), asked, stream=False, headers=None)
-    body = post.request(math.inf).stream
+    body = post.request(forever()).stream
     assert isinstance(body, httpx.ByteStream)
     for _ in range(2):
         parts, async_parts = list(body), [part async for part in body]

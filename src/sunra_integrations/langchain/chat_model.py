@@ -44,7 +44,7 @@ class ChatSunra(Bindings, Configuration):
         stall_timeout: Seconds for the next data of an answer that has begun, if not `timeout`.
         total_timeout: Seconds for the call as a whole, retries included.
         max_connections: Connections open at once; no limit unless set.
-        max_response_bytes: The longest answer, or event of a stream, taken in; 256 MiB.
+        max_response_bytes: The longest answer, streamed or not, taken in; 256 MiB.
         async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
         max_retries: Tries after the first one, made only before an answer begins.
         default_headers: Sent with every request. Not shown; stored in pickles only.

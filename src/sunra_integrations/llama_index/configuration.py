@@ -164,7 +164,7 @@ class SunraConfiguration(FunctionCallingLLM):
         default=None, description="Connections open at once; no limit unless set."
     )
     max_response_bytes: int | None = Field(
-        default=None, description="The longest answer, or event of a stream, that is taken in."
+        default=None, description="The longest answer, streamed or not, that is taken in."
     )
     async_transport: AsyncTransport = Field(
         default="auto", description="What carries async calls; auto: aiohttp if it is installed."

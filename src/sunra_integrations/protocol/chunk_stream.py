@@ -33,7 +33,7 @@ class ChunkStream:
         choices_asked: The request's `n`: a connection that breaks before all of them were seen
             has cut the answer short.
         model_asked: The request's model, for answers that name none.
-        max_event_bytes: An event longer than this raises `UnreadableResponse`.
+        max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
         so_far: Where the chunks are added up, for a reader who wants the sum as well.
         answer_id: As `AnswerReader` takes it.
         tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
@@ -53,6 +53,7 @@ class ChunkStream:
         self._request_id = request_id
         self._tool_names = tool_names
         self._choices_asked = choices_asked
+        self._max_bytes = self._bytes_left = max_event_bytes
         self._events = EventStream(max_event_bytes=max_event_bytes)
         self._json = StreamedJson()
         self._reader = AnswerReader(
@@ -87,6 +88,9 @@ class ChunkStream:
             StreamInterrupted: An event is damaged, and the answer was not whole before it.
             UnreadableResponse: An event is longer than allowed, before the answer was whole.
         """
+        self._bytes_left -= len(piece)
+        if self._bytes_left < 0:
+            return self._read_to_the_limit(piece)
         return self._read(self._events_in(piece))
 
     def close(self, broken_by: SunraError | None = None) -> Iterator[Chunk]:
@@ -122,6 +126,16 @@ class ChunkStream:
             return self._events.feed(piece)
         except UnreadableResponse as error:
             return self._done_unless_cut_short(error)
+
+    def _read_to_the_limit(self, piece: bytes) -> Iterator[Chunk]:
+        yield from self._read(self._events_in(piece[: self._bytes_left]))
+        if not self.done:
+            too_long = UnreadableResponse(
+                f"The stream is longer than {self._max_bytes:,} bytes; "
+                "raise `max_response_bytes` if answers of that size are expected.",
+                retryable=False,
+            )
+            self._done_unless_cut_short(too_long)
 
     def _last_events(self) -> list[Event]:
         try:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
+from functools import partial
 from ssl import SSLContext
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from aiohttp import ConnectionTimeoutError  # of 3.10; what is older lacks it and is not used
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
@@ -37,10 +39,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     Args:
         tls: How servers prove who they are.
         keepalive_expiry: Seconds until an idle connection is closed.
+        proxy: The URL of the proxy to go through.
     """
 
-    def __init__(self, tls: SSLContext, *, keepalive_expiry: float) -> None:
-        self._proxies = getproxies()
+    def __init__(
+        self, tls: SSLContext, *, keepalive_expiry: float, proxy: str | None = None
+    ) -> None:
+        self._proxy = proxy
         self._session = aiohttp.ClientSession(
             connector=_Connector(
                 ssl=tls,
@@ -62,14 +67,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             RuntimeError: This was closed.
         """
         waits = request.extensions["timeout"]
-        body = _LargeBody(request.content, waits["write"])
+        body = _RequestBody(request.content, waits["write"], request.extensions.get("trace"))
         try:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=body if len(request.content) > _PIECE else request.content,
-                proxy=self._proxy_for(request.url) if self._proxies else None,
+                data=body,
+                proxy=self._proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     connect=waits["connect"], sock_read=waits["read"], ceil_threshold=math.inf
@@ -95,12 +100,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         await self._session.close()
         await asyncio.sleep(0)  # in this step the loop closes the sockets
 
-    def _proxy_for(self, url: httpx.URL) -> str | None:
-        if proxy_bypass(url.netloc.decode("ascii")):
-            return None
-        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
 
 class _Connector(aiohttp.TCPConnector):
     """Counts as closed when its event loop has ended, shut down in order or not.
@@ -108,6 +107,10 @@ class _Connector(aiohttp.TCPConnector):
     aiohttp logs an error for a session that was not closed. Many a program closes its loop without
     shutting it down first; there is nothing it could do about a session that it knows nothing of.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
 
     @property
     def closed(self) -> bool:
@@ -117,16 +120,67 @@ class _Connector(aiohttp.TCPConnector):
         """Says nothing: asyncio itself warns of sockets that were left open."""
 
 
-class _LargeBody(aiohttp.Payload):
-    """A request's body whose every piece must be taken in in time.
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
-    A small one needs no watching: the system takes it in at once.
+
+class _Connection(ResponseHandler):
+    """A connection that hands a head over before it reads what comes behind it.
+
+    aiohttp reads all that came at once, and a fault in it, or behind it, takes the head and the
+    whole body along: an answer that was paid for would look like none, and be asked for again.
     """
 
-    def __init__(self, content: bytes, patience: float | None) -> None:
+    _is_in_head = False
+    _status_line = b""
+    """The beginning of the head, as far as its status."""
+    _before = b""
+    """The last bytes before, which may be a part of the head's end."""
+
+    def set_response_params(self, **params: Any) -> None:
+        self._is_in_head, self._status_line, self._before = True, b"", b""
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        while data and self._is_in_head:
+            head, data = self._head_of(data)
+            super().data_received(head)
+        if data and self._is_idle():
+            # What nobody asked for must not become the next caller's answer.
+            self.force_close()
+            if self.transport is not None:
+                self.transport.close()
+        elif data:
+            super().data_received(data)
+            self._tell_the_body_of_a_fault()
+
+    def _head_of(self, data: bytes) -> tuple[bytes, bytes]:
+        joined = self._before + data
+        found = _END_OF_HEAD.search(joined)
+        end = found.end() - len(self._before) if found else len(data)
+        self._status_line = (self._status_line + data[:end]).lstrip()[:12]
+        if found:  # 1xx is followed by another head
+            self._is_in_head = self._status_line[9:10] == b"1"
+            self._status_line = b""
+        self._before = b"" if found else joined[-2:]
+        return data[:end], data[end:]
+
+    def _tell_the_body_of_a_fault(self) -> None:
+        body, fault = self._payload, self._exception
+        if fault is not None and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError())
+
+    def _is_idle(self) -> bool:
+        return self._exception is not None or self._payload is None or self._payload.is_eof()
+
+
+class _RequestBody(aiohttp.Payload):
+    """A request's body whose every piece must be taken in in time."""
+
+    def __init__(self, content: bytes, patience: float | None, trace: Any) -> None:
         super().__init__(content)
         self._size = len(content)
         self._patience = patience
+        self._trace = trace
         self._way: asyncio.WriteTransport | None = None
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -137,6 +191,14 @@ class _LargeBody(aiohttp.Payload):
         """Sends it."""
         if isinstance(writer, StreamWriter):
             self._way = writer.transport
+        if len(self._value) <= _PIECE:  # the system takes it in at once
+            await writer.write(self._value)
+        else:
+            await self._write_large(writer)
+        if self._trace is not None:
+            await self._trace("receive_response_headers.started", {})
+
+    async def _write_large(self, writer: AbstractStreamWriter) -> None:
         content = memoryview(self._value)
         for start in range(0, len(content), _PIECE):
             sending = self._send(writer, content[start : start + _PIECE])
@@ -163,28 +225,39 @@ class _ResponseBody(httpx.AsyncByteStream):
     """The body of an answer, as it comes."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _LargeBody
+        self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _RequestBody
     ) -> None:
         self._response = response
         self._request = request
         self._sent = sent
 
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        self._wait_as_long_as_the_request_says_now()
+        self._fault: Exception | None = None
+        self._has_begun = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            self._wait_as_long_as_the_request_says_now()
+        piece = b"" if self._fault else await self._next()
+        if not piece and self._fault is not None:
+            await _nothing_is_handled()
+            raise self._fault
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def _next(self) -> bytes:
         content = self._response.content
         try:
-            while piece := await content.readany():
-                yield piece
+            return await content.readany()
         except _BREAKS as error:
-            fault = _as_httpx(error)
-        else:
-            return
+            self._fault = _as_httpx(error)
         # aiohttp raises at once; what had come before is still there.
         content.set_exception(None)  # type: ignore[arg-type]  # its default, and the way back to it
-        if piece := content.read_nowait():
-            yield piece
-        await _nothing_is_handled()
-        raise fault
+        return content.read_nowait()
 
     def _wait_as_long_as_the_request_says_now(self) -> None:
         connection = self._response.connection
@@ -211,11 +284,26 @@ async def _nothing_is_handled() -> None:
 
 
 def _as_httpx(error: Exception) -> Exception:
-    """The exception that httpx's own transport would have raised."""
+    """The exception that httpx's own transport would have raised, in words without headers."""
     if isinstance(error.__cause__, _NotTakenIn):
         return httpx.WriteTimeout("a piece of the request was not taken in")
-    said = getattr(error, "message", "") or str(error) or type(error).__name__
-    return next(meant(str(said)) for kind, meant in _MEANINGS if isinstance(error, kind))
+    return next(meant(_words(error)) for kind, meant in _MEANINGS if isinstance(error, kind))
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case aiohttp.ServerDisconnectedError():  # its message may be the head
+            return "the server disconnected before the end of the headers"
+        case aiohttp.ClientHttpProxyError():
+            return f"it answered with the status {error.status}"
+        case (
+            aiohttp.ClientResponseError() | HttpProcessingError()
+        ):  # they quote what they could not read
+            return "what the server sent is not HTTP"
+        case aiohttp.ClientPayloadError():
+            return "the body ended before it was complete, or is not HTTP"
+        case _:
+            return str(error) or type(error).__name__
 
 
 _MEANINGS: tuple[tuple[type[Exception], type[Exception]], ...] = (

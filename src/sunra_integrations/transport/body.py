@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
-from typing import cast
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from inspect import isasyncgen
 
 import httpx
 
-from sunra_integrations.errors import UnreadableResponse
+from sunra_integrations.errors import TimedOut, UnreadableResponse
+from sunra_integrations.protocol.json_text import read_json
+from sunra_integrations.transport.bounds import Bounded
 from sunra_integrations.transport.patience import Patience
 
 _LONGEST_ERROR = 1024 * 1024
+_DECODED = frozenset(("gzip", "deflate"))
+_PLAIN = frozenset(("", "identity", "none", "utf-8"))  # two of them are said by mistake, of text
 
 
 def pieces(response: httpx.Response) -> Iterator[bytes]:
-    """The body, decompressed if it needs to be."""
+    """The body, decompressed if it needs to be.
+
+    Raises:
+        UnreadableResponse: It is in a coding that was not asked for.
+    """
+    _check_coding(response)
     if isinstance(response.stream, httpx.SyncByteStream) and _comes_plain(response):
         return iter(response.stream)
     return response.iter_bytes()
 
 
-def pieces_async(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body, decompressed if it needs to be. A generator left open ends late: close it."""
-    if isinstance(response.stream, httpx.AsyncByteStream) and _comes_plain(response):
-        plain = aiter(response.stream)
-        if hasattr(plain, "aclose"):
-            return cast("AsyncGenerator[bytes, None]", plain)
-    # httpx declares an iterator, but it is a generator.
-    return cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+class AsyncPieces:
+    """The body, decompressed if it needs to be; each wait for a piece of it ends in time.
+
+    Raises:
+        UnreadableResponse: It is in a coding that was not asked for.
+    """
+
+    def __init__(self, response: httpx.Response, patience: Patience) -> None:
+        _check_coding(response)
+        self._patience = patience
+        self._pieces: AsyncIterator[bytes] = (
+            aiter(response.stream)
+            if isinstance(response.stream, httpx.AsyncByteStream) and _comes_plain(response)
+            else response.aiter_bytes()
+        )
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with Bounded(self._patience):
+            return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Ends the reading; a generator that is left open would end late."""
+        pieces: object = self._pieces
+        if isasyncgen(pieces):
+            await pieces.aclose()
 
 
 def whole(response: httpx.Response, limit: int, patience: Patience) -> bytes:
@@ -40,43 +69,83 @@ def whole(response: httpx.Response, limit: int, patience: Patience) -> bytes:
         httpx.HTTPError: It broke off.
     """
     body = bytearray()
-    for piece in pieces(response):
-        body += piece
-        _check(body, limit, patience)
+    try:
+        for piece in pieces(response):
+            body += piece
+            _check(body, limit, patience)
+    except (httpx.HTTPError, TimedOut) as fault:
+        _raise_unless_complete(fault, body)
     return bytes(body)
 
 
 async def whole_async(response: httpx.Response, limit: int, patience: Patience) -> bytes:
     """All of it; see `whole`."""
     body = bytearray()
-    async with aclosing(pieces_async(response)) as coming:
-        async for piece in coming:
-            body += piece
-            _check(body, limit, patience)
+    try:
+        async with aclosing(AsyncPieces(response, patience)) as coming:
+            async for piece in coming:
+                body += piece
+                _check(body, limit, patience)
+    except (httpx.HTTPError, TimedOut) as fault:
+        _raise_unless_complete(fault, body)
     return bytes(body)
 
 
-def of_error(response: httpx.Response, patience: Patience) -> bytes:
-    """As much as comes of an error's body; that it broke off is no news beside the error."""
-    body = bytearray()
-    with suppress(httpx.HTTPError):
+def of_error(response: httpx.Response, patience: Patience) -> tuple[bytes, str]:
+    """As much as comes of an error's body, and why it is not more, where that is worth a word.
+
+    That it broke off is no news beside the error.
+    """
+    body, note = bytearray(), ""
+    try:
         for piece in pieces(response):
             body += piece
             if len(body) > _LONGEST_ERROR or patience.run_out(len(body)):
                 break
-    return bytes(body)
+    except (httpx.HTTPError, TimedOut, UnreadableResponse) as fault:
+        note = _note(fault)
+    return _readable(body, response, note)
 
 
-async def of_error_async(response: httpx.Response, patience: Patience) -> bytes:
+async def of_error_async(response: httpx.Response, patience: Patience) -> tuple[bytes, str]:
     """As much as comes of an error's body; see `of_error`."""
-    body = bytearray()
-    async with aclosing(pieces_async(response)) as coming:
-        with suppress(httpx.HTTPError):
+    body, note = bytearray(), ""
+    try:
+        async with aclosing(AsyncPieces(response, patience)) as coming:
             async for piece in coming:
                 body += piece
                 if len(body) > _LONGEST_ERROR or patience.run_out(len(body)):
                     break
-    return bytes(body)
+    except (httpx.HTTPError, TimedOut, UnreadableResponse) as fault:
+        note = _note(fault)
+    return _readable(body, response, note)
+
+
+def _note(fault: Exception) -> str:
+    match fault:
+        case UnreadableResponse():
+            return fault.message
+        case httpx.DecodingError():
+            return "Its body could not be decompressed."
+        case _:
+            return ""
+
+
+def _readable(body: bytearray, response: httpx.Response, note: str) -> tuple[bytes, str]:
+    if len(body) > _LONGEST_ERROR:
+        packed = " decompresses to" if _coding(response) else " is"
+        return b"", f"Its body{packed} more than {_LONGEST_ERROR:,} bytes, and was left out."
+    return bytes(body), note
+
+
+def _raise_unless_complete(fault: Exception, body: bytearray) -> None:
+    """A fault behind the last byte of an answer, as in its trailers, does no harm."""
+    if isinstance(fault, httpx.DecodingError):
+        raise fault
+    try:
+        read_json(bytes(body))
+    except ValueError:
+        raise fault from fault.__cause__
 
 
 def _check(body: bytearray, limit: int, patience: Patience) -> None:
@@ -90,7 +159,23 @@ def _check(body: bytearray, limit: int, patience: Patience) -> None:
         raise late
 
 
+def _check_coding(response: httpx.Response) -> None:
+    coding = _coding(response)
+    if coding and not (len(coding) == 1 and coding[0] in _DECODED):
+        raise UnreadableResponse(
+            f"The body is compressed as {', '.join(coding)!r} (Content-Encoding), which was not "
+            "asked for and is not read; the server or a proxy ignores Accept-Encoding.",
+            request_id=response.headers.get("x-request-id"),
+            retryable=False,
+        )
+
+
+def _coding(response: httpx.Response) -> list[str]:
+    named = response.headers.get("content-encoding", "").lower().split(",")
+    return [one.strip() for one in named if one.strip() not in _PLAIN]
+
+
 def _comes_plain(response: httpx.Response) -> bool:
     """Whether httpx's layers for decompression and the like, a cost for each piece, do nothing."""
     # A hook of the user's own client may have read the body already; then only httpx has it.
-    return "content-encoding" not in response.headers and not response.is_stream_consumed
+    return not _coding(response) and not response.is_stream_consumed

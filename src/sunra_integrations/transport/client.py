@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from pickle import PicklingError
 from typing import Any, cast
@@ -19,7 +19,7 @@ from typing import Any, cast
 import httpx
 from typing_extensions import Self, Unpack
 
-from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError
+from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.answer import read_completion
 from sunra_integrations.protocol.arguments import unknown_argument
 from sunra_integrations.protocol.chunk_stream import ChunkStream
@@ -27,13 +27,14 @@ from sunra_integrations.protocol.failures import clean
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.requests import ChatRequest, as_request
 from sunra_integrations.protocol.responses import Chunk
-from sunra_integrations.transport import body, end_of_body
+from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.hidden_key import HiddenKey
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
+from sunra_integrations.transport.proxies import proxy_for
 from sunra_integrations.transport.sending import send, send_async
 from sunra_integrations.transport.settings import Options, Settings
 
@@ -87,7 +88,7 @@ class _Client:
         return Post.of(self.settings, request, stream=stream, headers=headers)
 
     def _patience(self) -> Patience:
-        return Patience(self.settings.timeouts, time.monotonic)
+        return Patience(self.settings.timeouts, time.monotonic, self.settings.endpoint)
 
     def _steps(self, patience: Patience) -> Generator[Attempt, Answer | SunraError, Answer]:
         return exchange(
@@ -97,8 +98,12 @@ class _Client:
             time_left=patience.time_left,
         )
 
-    def _fault(self, error: HttpFault) -> SunraError:
-        return typed_fault(error, self.settings.endpoint)
+    def _fault(self, error: HttpFault | TimedOut, patience: Patience) -> SunraError:
+        if isinstance(error, TimedOut):
+            return error
+        url = self.settings.endpoint
+        proxy = proxy_for(url) if self._http_client is None else None
+        return typed_fault(error, url, patience, proxy)
 
     def _announced(self, attempt: Attempt, post: Post) -> Attempt:
         self._key_hidden.hide_in(attempt.cause)
@@ -171,11 +176,20 @@ class SunraClient(_Client):
         request = as_request(request)
         post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
+        try:
+            return self._create(request, post, patience)
+        except BaseException:  # Ctrl-C may have come between any two steps
+            connections.give_up(patience)
+            raise
+
+    def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
         with self._key_hidden, closing(self._open(post, patience)) as response:
             try:
                 content = body.whole(response, self.settings.max_response_bytes, patience)
-            except httpx.HTTPError as error:
-                fault = self._fault(error)
+            except (httpx.HTTPError, TimedOut) as error:
+                fault = self._fault(error, patience)
+                if _is_total(fault):
+                    raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
             return read_completion(
                 content,
@@ -209,6 +223,15 @@ class SunraClient(_Client):
         request = as_request(request)
         post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
+        try:
+            yield from self._stream(request, post, patience, so_far)
+        except BaseException:  # Ctrl-C may have come between any two steps
+            connections.give_up(patience)
+            raise
+
+    def _stream(
+        self, request: ChatRequest, post: Post, patience: Patience, so_far: Fold | None
+    ) -> Iterator[Chunk]:
         with self._key_hidden, closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             pieces = body.pieces(response)
@@ -219,8 +242,8 @@ class SunraClient(_Client):
                     broken_by = patience.run_out(chunks.data_received)
                     if chunks.done or broken_by:
                         break
-            except httpx.HTTPError as error:
-                broken_by = self._fault(error)
+            except (httpx.HTTPError, TimedOut) as error:
+                broken_by = self._fault(error, patience)
             yield from chunks.close(broken_by)
             if chunks.done:
                 end_of_body.take(response, pieces)
@@ -243,17 +266,15 @@ class SunraClient(_Client):
     ) -> tuple[httpx.Response | None, Answer | SunraError]:
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
-            response = send(
-                post, self.settings, self._auth, self._http_client, patience.time_left()
-            )
-        except SENDING_FAULTS as error:
-            return None, self._fault(error)
+            response = send(post, self.settings, self._auth, self._http_client, patience)
+        except (*SENDING_FAULTS, TimedOut) as error:
+            return None, self._fault(error, patience)
         _logger.debug("Sunra: answered with %d", response.status_code)
         if response.is_success:
             return response, Answer(response.status_code)
         with closing(response):
-            content = body.of_error(response, patience)
-        return response, Answer(response.status_code, dict(response.headers), content)
+            content, note = body.of_error(response, patience)
+        return response, Answer(response.status_code, dict(response.headers), content, note)
 
 
 class AsyncSunraClient(_Client):
@@ -300,8 +321,10 @@ class AsyncSunraClient(_Client):
                 content = await body.whole_async(
                     response, self.settings.max_response_bytes, patience
                 )
-            except httpx.HTTPError as error:
-                fault = self._fault(error)
+            except (httpx.HTTPError, TimedOut) as error:
+                fault = self._fault(error, patience)
+                if _is_total(fault):
+                    raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
             return read_completion(
                 content,
@@ -325,7 +348,7 @@ class AsyncSunraClient(_Client):
         async with self._key_hidden, aclosing(await self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
-            async with aclosing(body.pieces_async(response)) as pieces:
+            async with aclosing(body.AsyncPieces(response, patience)) as pieces:
                 try:
                     async for piece in pieces:
                         for chunk in chunks.feed(piece):
@@ -333,8 +356,8 @@ class AsyncSunraClient(_Client):
                         broken_by = patience.run_out(chunks.data_received)
                         if chunks.done or broken_by:
                             break
-                except httpx.HTTPError as error:
-                    broken_by = self._fault(error)
+                except (httpx.HTTPError, TimedOut) as error:
+                    broken_by = self._fault(error, patience)
                 for chunk in chunks.close(broken_by):
                     yield chunk
                 if chunks.done:
@@ -360,16 +383,16 @@ class AsyncSunraClient(_Client):
         """One attempt: the answer with its body unread if it is a success, else its failure."""
         try:
             response = await send_async(
-                post, self.settings, self._auth, self._http_client, patience.time_left()
+                post, self.settings, self._auth, self._http_client, patience
             )
-        except SENDING_FAULTS as error:
-            return None, self._fault(error)
+        except (*SENDING_FAULTS, TimedOut) as error:
+            return None, self._fault(error, patience)
         _logger.debug("Sunra: answered with %d", response.status_code)
         if response.is_success:
             return response, Answer(response.status_code)
         async with aclosing(response):
-            content = await body.of_error_async(response, patience)
-        return response, Answer(response.status_code, dict(response.headers), content)
+            content, note = await body.of_error_async(response, patience)
+        return response, Answer(response.status_code, dict(response.headers), content, note)
 
 
 def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
@@ -404,8 +427,7 @@ def _require_asyncio() -> None:
 def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> httpx.Response:
     if response is None:
         raise AssertionError("a flow that ends well has an answer")
-    patience.answer_begins()
-    post.await_body(response, patience.time_left())
+    post.await_body(response, patience)
     return response
 
 
@@ -422,3 +444,7 @@ def _answer_id() -> str:
 def _broke_off(fault: SunraError) -> StreamInterrupted:
     """A 2xx whose body broke off: it is not asked for again, so nothing is paid for twice."""
     return StreamInterrupted(f"The answer broke off before it was whole. {fault.message}")
+
+
+def _is_total(fault: SunraError) -> bool:
+    return isinstance(fault, TimedOut) and fault.phase == "total"

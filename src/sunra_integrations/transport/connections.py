@@ -2,7 +2,8 @@
 
 Sync calls share one set of pools per process. Async calls share one per running event loop,
 because an async connection belongs to the loop it was opened in; it is closed when that loop shuts
-down. Clients that a user hands in never come here and are never closed by us.
+down. Calls with different keys share nothing, so bytes that a server sends behind one answer can
+reach no one else. Clients that a user hands in never come here and are never closed by us.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import asyncio
 import atexit
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import NamedTuple
-from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
+from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.allocation import Allocation, Carrier
+from sunra_integrations.transport.certificates import tls_context
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
+from sunra_integrations.transport.proxies import Proxy, proxy_for
 from sunra_integrations.transport.settings import AsyncTransport, Settings
-from sunra_integrations.transport.through_client import AsyncThroughClient, ThroughClient
 
 _KEEPALIVE_EXPIRY = 30.0
 _PLACES_PER_POOL = 4
@@ -37,9 +42,14 @@ _PLACES_UNDER_LIMIT = 1
 class _Kind(NamedTuple):
     """What clients must have in common to share connections."""
 
+    api_key: SecretStr
+    base_url: str
     max_connections: int | None
-    is_https: bool
     library: AsyncTransport = "httpx"
+
+    @property
+    def is_https(self) -> bool:
+        return not self.base_url.lower().startswith("http:")
 
 
 class _LoopPools(NamedTuple):
@@ -64,19 +74,28 @@ _left_to_the_parent: list[_Shared] = []
 
 def sync_pools(settings: Settings) -> SyncPools:
     """The process's pools for these settings."""
-    kind = _Kind(settings.max_connections, settings.is_https)
+    kind = _Kind(settings.api_key, settings.base_url, settings.max_connections)
     pools = _shared.sync.get(kind)
     if pools is None or pools.is_closed:
         with _shared.lock:
             pools = _shared.sync.get(kind)
             if pools is None or pools.is_closed:
+                _close_unused()
                 pools = _shared.sync[kind] = _make_sync(kind)
     return pools
 
 
+def give_up(holder: object) -> None:
+    """Makes sure that a sync call that ended in an exception holds no place in any pool."""
+    for pools in list(_shared.sync.values()):
+        pools.give_up(holder)
+
+
 async def async_pools(settings: Settings) -> AsyncPools:
     """The running event loop's pools for these settings."""
-    kind = _Kind(settings.max_connections, settings.is_https, settings.async_transport)
+    kind = _Kind(
+        settings.api_key, settings.base_url, settings.max_connections, settings.async_transport
+    )
     loop = asyncio.get_running_loop()
     of_loop = _shared.by_loop.get(loop)
     if of_loop is None:
@@ -84,6 +103,10 @@ async def async_pools(settings: Settings) -> AsyncPools:
             _forget_closed_loops()
             of_loop = _shared.by_loop.setdefault(loop, {})
     found = of_loop.get(kind)
+    if found is None or found.pools.is_closed:
+        await _load(kind)
+        await _close_unused_of(of_loop)
+        found = of_loop.get(kind)  # another task may have been quicker
     if found is None or found.pools.is_closed:
         pools = _make_async(kind)
         found = of_loop[kind] = _LoopPools(pools, _close_with_loop(pools))
@@ -93,32 +116,58 @@ async def async_pools(settings: Settings) -> AsyncPools:
 
 
 def _make_sync(kind: _Kind) -> SyncPools:
-    tls, through_proxy = _tls_for(kind), _has_proxies()
+    from sunra_integrations.transport.httpx_transport import (  # noqa: PLC0415 - of httpcore, late
+        BoundedTransport,
+    )
+
+    tls, proxy = _tls_for(kind), proxy_for(kind.base_url)
 
     def make(places: float) -> httpx.BaseTransport:
-        limits = _limits(kind, places)
-        if through_proxy:
-            return ThroughClient(httpx.Client(verify=tls, limits=limits))
-        return httpx.HTTPTransport(verify=tls, limits=limits)
+        return BoundedTransport(
+            verify=tls, limits=_limits(kind, places), proxy=_httpx_proxy(proxy, tls)
+        )
 
     return SyncPools(_allocation(make, kind))
 
 
+async def _load(kind: _Kind) -> None:
+    """Does in a thread what would hold up the event loop: importing, and reading the roots."""
+    library = ("httpcore", "anyio") if kind.library == "httpx" else ("aiohttp",)
+    if not sys.modules.keys() >= {*library}:
+        await asyncio.to_thread(_import, library)
+    if kind.is_https and not tls_context.cache_info().currsize:
+        await asyncio.to_thread(tls_context)
+
+
+def _import(names: tuple[str, ...]) -> None:
+    for name in names:
+        with suppress(ImportError):  # an extra
+            import_module(name)
+
+
 def _make_async(kind: _Kind) -> AsyncPools:
-    tls, through_proxy = _tls_for(kind), _has_proxies()
+    tls, proxy = _tls_for(kind), proxy_for(kind.base_url)
 
     def make(places: float) -> httpx.AsyncBaseTransport:
-        limits = _limits(kind, places)
-        if through_proxy:
-            return AsyncThroughClient(httpx.AsyncClient(verify=tls, limits=limits))
-        return httpx.AsyncHTTPTransport(verify=tls, limits=limits)
+        return httpx.AsyncHTTPTransport(
+            verify=tls, limits=_limits(kind, places), proxy=_httpx_proxy(proxy, tls)
+        )
 
-    if kind.library == "aiohttp" or (kind.library == "auto" and not through_proxy):
+    if kind.library == "aiohttp" or (kind.library == "auto" and proxy is None):
         of_aiohttp = _aiohttp_transport()
         if of_aiohttp is not None:
+            if proxy is not None and proxy.scheme.startswith("socks"):
+                raise ConfigurationError(
+                    f"The proxy {proxy} cannot be used with aiohttp; "
+                    "set `async_transport` to httpx."
+                )
             # Its pool is quick however many connections it has, so one is enough.
             pools = _allocation(
-                lambda _: of_aiohttp(tls, keepalive_expiry=_KEEPALIVE_EXPIRY), kind, math.inf
+                lambda _: of_aiohttp(
+                    tls, keepalive_expiry=_KEEPALIVE_EXPIRY, proxy=proxy and proxy.url
+                ),
+                kind,
+                math.inf,
             )
             return AsyncPools(pools, spoiled_by_cancelling=False)
         if kind.library == "aiohttp":
@@ -128,6 +177,12 @@ def _make_async(kind: _Kind) -> AsyncPools:
             )
     # A call cancelled as it connects leaves a connection that httpcore neither uses nor closes.
     return AsyncPools(_allocation(make, kind), spoiled_by_cancelling=True)
+
+
+def _httpx_proxy(proxy: Proxy | None, tls: SSLContext) -> httpx.Proxy | None:
+    if proxy is None:
+        return None
+    return httpx.Proxy(proxy.url, ssl_context=tls if proxy.scheme == "https" else None)
 
 
 def _allocation(
@@ -154,11 +209,6 @@ def _aiohttp_transport() -> Callable[..., httpx.AsyncBaseTransport] | None:
     return AiohttpTransport
 
 
-def _has_proxies() -> bool:
-    """Whether the environment names a proxy; httpx finds out which hosts go through it."""
-    return not {"http", "https", "all"}.isdisjoint(getproxies())
-
-
 def _limits(kind: _Kind, places: float) -> httpx.Limits:
     # The places of all pools add up to the limit, so their connections, idle ones too, keep to it.
     return httpx.Limits(
@@ -166,6 +216,21 @@ def _limits(kind: _Kind, places: float) -> httpx.Limits:
         max_keepalive_connections=int(places),
         keepalive_expiry=_KEEPALIVE_EXPIRY,
     )
+
+
+def _close_unused() -> None:
+    """Closes what serves keys that are no longer used, so that many keys do not add up."""
+    for kind, pools in list(_shared.sync.items()):
+        if pools.allocation.is_idle():
+            del _shared.sync[kind]
+            pools.close()
+
+
+async def _close_unused_of(of_loop: dict[_Kind, _LoopPools]) -> None:
+    for kind, found in list(of_loop.items()):
+        if found.pools.allocation.is_idle():
+            del of_loop[kind]
+            await found.keeper.aclose()
 
 
 async def _close_with_loop(pools: AsyncPools) -> AsyncGenerator[None, None]:
@@ -183,19 +248,18 @@ def _forget_closed_loops() -> None:
 
 def _tls_for(kind: _Kind) -> SSLContext:
     # Plain http needs none; what stands in its place trusts nobody, and takes no time to make.
-    return _tls() if kind.is_https else SSLContext(PROTOCOL_TLS_CLIENT)
-
-
-@lru_cache(maxsize=1)
-def _tls() -> SSLContext:
-    """The TLS context, made once per process: reading the root certificates takes milliseconds."""
-    return httpx.create_ssl_context()
+    return tls_context() if kind.is_https else SSLContext(PROTOCOL_TLS_CLIENT)
 
 
 @atexit.register
 def _close_at_exit() -> None:
     for pools in _shared.sync.values():
         pools.close()
+    # Event loops that were left open can no longer close anything, and must not try: what they
+    # would need is taken down together with them.
+    for of_loop in _shared.by_loop.values():
+        for found in of_loop.values():
+            found.pools.is_closed = True
 
 
 def _start_afresh_in_child() -> None:

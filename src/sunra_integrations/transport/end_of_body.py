@@ -24,9 +24,14 @@ def take(response: httpx.Response, pieces: Iterator[bytes]) -> None:
     `read` (the public interface behind the `network_stream` extension) is made to wait less for
     this one time. Without that interface the connection is left to be closed.
     """
-    network = response.extensions.get("network_stream")
-    if network is None or not _has_connection_of_its_own(response):
-        return
+    # The answer is whole: whatever goes wrong here, only the connection would be lost.
+    with suppress(Exception):
+        network = response.extensions.get("network_stream")
+        if network is not None and _has_connection_of_its_own(response):
+            _read_for_a_moment(network, pieces)
+
+
+def _read_for_a_moment(network: Any, pieces: Iterator[bytes]) -> None:
     patient_read, reader = network.read, threading.get_ident()
 
     def read(max_bytes: int, timeout: float | None = None) -> Any:
@@ -36,18 +41,16 @@ def take(response: httpx.Response, pieces: Iterator[bytes]) -> None:
 
     network.read = read
     try:
-        with suppress(httpx.HTTPError):  # the answer is whole; only the connection would be lost
-            next(pieces, None)
+        next(pieces, None)
     finally:
         del network.read
 
 
 async def take_async(response: httpx.Response, pieces: AsyncIterator[bytes]) -> None:
     """Reads once more, for a moment at most."""
-    if not _has_connection_of_its_own(response):
-        return
-    with suppress(httpx.HTTPError, asyncio.TimeoutError):
-        await asyncio.wait_for(anext(pieces, None), _MOMENT)
+    with suppress(Exception):
+        if _has_connection_of_its_own(response):
+            await asyncio.wait_for(anext(pieces, None), _MOMENT)
 
 
 def _has_connection_of_its_own(response: httpx.Response) -> bool:

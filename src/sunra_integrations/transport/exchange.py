@@ -33,6 +33,8 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
+    note: str = ""
+    """What there is to say of the body, where it could not be read."""
 
     @property
     def is_success(self) -> bool:
@@ -72,6 +74,8 @@ def exchange(
             if outcome.is_success:
                 return outcome
             error = failure(outcome.status, outcome.headers, outcome.body, now=now())
+            if outcome.note:
+                error.args = (f"{error.message} {outcome.note}",)
         else:
             error = outcome
         wait = policy.wait(attempt.number, error, jitter=jitter())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport.patience import Patience, TimeLeft
 from sunra_integrations.transport.settings import Settings, Timeouts, checked_headers
 
 
@@ -68,7 +70,7 @@ class Post:
         content = request.encode(stream=stream)
         return cls(settings.endpoint, content, sent, settings.timeouts, request.model)
 
-    def request(self, time_left: float) -> httpx.Request:
+    def request(self, patience: Patience, **extensions: Any) -> httpx.Request:
         """The request of one attempt, whose every wait ends when the call's time does."""
         url = _parsed(self.url)
         # Host and length are put in here, because httpx would make all headers anew to add them.
@@ -80,14 +82,14 @@ class Post:
                 {"Host": url.netloc.decode("ascii")}, [*self.headers.items(), *length]
             ),
             stream=httpx.ByteStream(self.content),
-            extensions={"timeout": self._waits(time_left)},
+            extensions={"timeout": _waits(patience), **extensions},
         )
         request.read()
         request.stream = _Body(self.content)
         return request
 
     def request_by(
-        self, client: httpx.Client | httpx.AsyncClient, time_left: float
+        self, client: httpx.Client | httpx.AsyncClient, patience: Patience, **extensions: Any
     ) -> httpx.Request:
         """The same with what a client of the user's own adds to it."""
         return client.build_request(
@@ -95,24 +97,28 @@ class Post:
             self.url,
             headers=self.headers,
             content=self.content,
-            extensions={"timeout": self._waits(time_left)},
+            extensions={"timeout": _waits(patience), **extensions},
         )
 
-    def _waits(self, time_left: float) -> dict[str, float | None]:
-        limits = self.timeouts
-        return {
-            "connect": _within(time_left, limits.connect),
-            "read": _within(time_left, limits.read),
-            "write": _within(time_left, limits.write),
-            "pool": _within(time_left, limits.pool),
-        }
-
-    def await_body(self, response: httpx.Response, time_left: float) -> None:
+    def await_body(self, response: httpx.Response, patience: Patience) -> None:
         """From here on a silence may last as long as `stall` says, no longer `read`.
 
         It is looked up when the body is first read, which is still to come.
         """
-        response.request.extensions["timeout"]["read"] = _within(time_left, self.timeouts.stall)
+        patience.answer_begins()
+        response.request.extensions["timeout"]["read"] = _within(
+            patience, self.timeouts.stall, patience.left_to_read
+        )
+
+
+def _waits(patience: Patience) -> dict[str, float | None]:
+    limits = patience.timeouts
+    return {
+        "connect": _within(patience, limits.connect),
+        "read": _within(patience, limits.read, patience.left_to_begin),
+        "write": _within(patience, limits.write, patience.left_to_write),
+        "pool": _within(patience, limits.pool),
+    }
 
 
 _PART = 64 * 1024
@@ -148,7 +154,13 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def _within(time_left: float, limit: float | None) -> float | None:
+def _within(
+    patience: Patience, limit: float | None, left: Callable[[], float] | None = None
+) -> float | None:
+    time_left = patience.time_left()
     if math.isinf(time_left):
-        return limit
-    return max(0.001, time_left if limit is None else min(limit, time_left))
+        if limit is None:
+            return None
+    else:
+        limit = max(0.001, time_left if limit is None else min(limit, time_left))
+    return limit if left is None else TimeLeft(limit, left)

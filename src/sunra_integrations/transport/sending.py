@@ -5,12 +5,14 @@ from __future__ import annotations
 import httpx
 
 from sunra_integrations.transport import connections
+from sunra_integrations.transport.bounds import Bounded
+from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
 from sunra_integrations.transport.settings import Settings
 
 
 def send(
-    post: Post, settings: Settings, auth: BearerAuth, own: httpx.Client | None, time_left: float
+    post: Post, settings: Settings, auth: BearerAuth, own: httpx.Client | None, patience: Patience
 ) -> httpx.Response:
     """The answer, its body unread.
 
@@ -19,17 +21,18 @@ def send(
         settings: Which connections to share.
         auth: Signs the request.
         own: The user's own client, if there is one.
-        time_left: Seconds until the call must end.
+        patience: The call's time; it also stands for the call as the holder of its connection.
 
     Raises:
-        httpx.HTTPError, httpx.InvalidURL, RuntimeError: It could not be sent.
+        httpx.HTTPError, httpx.InvalidURL: It could not be sent.
     """
+    patience.attempt_begins()
     if own is not None:
-        request = post.request_by(own, time_left)
+        request = post.request_by(own, patience)
         return own.send(request, auth=auth, stream=True, follow_redirects=False)
-    request = post.request(time_left)
+    request = post.request(patience)
     auth.sign(request)
-    return connections.sync_pools(settings).send(request)
+    return connections.sync_pools(settings).send(request, holder=patience)
 
 
 async def send_async(
@@ -37,13 +40,20 @@ async def send_async(
     settings: Settings,
     auth: BearerAuth,
     own: httpx.AsyncClient | None,
-    time_left: float,
+    patience: Patience,
 ) -> httpx.Response:
-    """The answer, its body unread; see `send`."""
+    """The answer, its body unread; see `send`.
+
+    Raises:
+        TimedOut: The call's time is up.
+    """
+    patience.attempt_begins()
     if own is not None:
-        request = post.request_by(own, time_left)
-        return await own.send(request, auth=auth, stream=True, follow_redirects=False)
-    request = post.request(time_left)
-    auth.sign(request)
+        with Bounded(patience) as bounded:
+            request = post.request_by(own, patience, trace=bounded.trace)
+            return await own.send(request, auth=auth, stream=True, follow_redirects=False)
     pools = await connections.async_pools(settings)
-    return await pools.send(request)
+    with Bounded(patience) as bounded:
+        request = post.request(patience, trace=bounded.trace)
+        auth.sign(request)
+        return await pools.send(request)

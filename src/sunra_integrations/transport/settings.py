@@ -65,8 +65,7 @@ class Timeouts:
         pool: For a free connection.
         stall: For the next data of an answer that has begun. Comments that keep a connection open
             are no data.
-        total: For the call as a whole, retries and waits included. A wait that is under way when
-            the time runs out is finished first, so it may be exceeded by `read` or `stall`.
+        total: For the call as a whole, retries and waits included.
     """
 
     connect: float | None = 10.0
@@ -205,10 +204,10 @@ class Settings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     default_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     max_connections: int | None = None
-    """Connections open at once per process (sync) or event loop (async); None sets no limit."""
+    """Connections open at once per process (sync) or event loop (async) and key; None sets no
+    limit."""
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    """An answer longer than this, decompressed, is refused (unstreamed: the body; streamed: an
-    event)."""
+    """An answer longer than this, decompressed, is refused, streamed or not."""
     async_transport: AsyncTransport = "auto"
     """What carries async calls: `aiohttp`, which takes a fraction of the time when many are under
     way, or `httpx`. `auto` is aiohttp where it is installed (the extra `aiohttp` brings it) and
@@ -247,8 +246,8 @@ class Settings:
             allow_http: Permit plain http to a host that is not this machine. The key crosses the
                 network readable. `SUNRA_ALLOW_HTTP=1` does the same for the whole process.
             max_connections: Connections open at once; None sets no limit.
-            max_response_bytes: The longest answer, decompressed, that is taken in (unstreamed: the
-                body; streamed: an event); 256 MiB by default.
+            max_response_bytes: The longest answer, decompressed, that is taken in, streamed or
+                not; 256 MiB by default.
             async_transport: What carries async calls, `httpx` or `aiohttp`; `auto` is aiohttp
                 where it is installed and the environment names no proxy.
 

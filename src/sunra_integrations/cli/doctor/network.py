@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import os
 import socket
 import ssl
 import time
@@ -16,11 +15,10 @@ from contextlib import closing
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
-
 from sunra_integrations.cli.doctor.configuration import Hop, Route
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
 from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.transport.certificates import tls_context
 
 _DAY = 86_400
 _FEW_DAYS = 7
@@ -62,17 +60,6 @@ def way(route: Route, timeout: float, now: Callable[[], float]) -> Iterator[Find
         yield finding
         if finding.status != "fail":
             yield from _answer(route, connection, now)
-
-
-def tls_context() -> ssl.SSLContext:
-    """The certificates that the client itself trusts."""
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ValueError) as error:
-        file = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-        raise ConfigurationError(
-            f"The certificates in {file!r} cannot be used: {_words(error)}."
-        ) from error
 
 
 def _name(hop: Hop, _timeout: float) -> Finding:

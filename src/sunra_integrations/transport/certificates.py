@@ -1,0 +1,45 @@
+"""Which certificates servers are trusted with."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import certifi
+
+from sunra_integrations.errors import ConfigurationError
+
+_FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
+
+
+@lru_cache(maxsize=1)
+def tls_context() -> ssl.SSLContext:
+    """The TLS context of this process, made once: reading the root certificates takes a while.
+
+    It trusts the roots of the system's store and certifi's, or, where `SSL_CERT_FILE` or
+    `SSL_CERT_DIR` are set, the ones that they name and no others.
+
+    Raises:
+        ConfigurationError: One of the two variables names nothing that can be used.
+    """
+    file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
+    if folder and not Path(folder).is_dir():
+        raise _unusable(_FOLDER, folder, "there is no such folder")
+    if file or folder:
+        try:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        except (OSError, ValueError) as error:  # SSLError, for a file without certificates, too
+            why = getattr(error, "strerror", None) or str(error)
+            raise _unusable(_FILE, file or "", why) from error
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    return context
+
+
+def _unusable(variable: str, path: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{variable} is {path!r}, which cannot be used: {why}. Set it to certificates in PEM form, "
+        "or unset it to trust the roots of the system and of certifi."
+    )
