@@ -342,9 +342,9 @@ def test_a_request_that_cannot_be_written_is_an_invalid_parameter(fields, value)
 def test_arguments_in_a_history_that_cannot_be_written_are_refused_by_place(value):
     called = AIMessage("", tool_calls=[{"name": "f", "args": {"x": value}, "id": "c"}])
     block = ToolCallBlock(tool_call_id="c", tool_name="f", tool_kwargs={"x": value})
-    with pytest.raises(SunraError, match="Nothing was sent"):
+    with pytest.raises(SunraError, match="cannot be written as JSON"):
         chat(whole({})).invoke([called])
-    with pytest.raises(SunraError, match="Nothing was sent"):
+    with pytest.raises(SunraError, match="cannot be written as JSON"):
         llm(whole({})).chat([ChatMessage(role="assistant", blocks=[block])])
 
 

@@ -81,7 +81,7 @@ class ErrorResponse:
         """The body read as JSON.
 
         Raises:
-            ValueError: It is none, or it is nested too deeply.
+            ValueError: The body is not valid JSON, or it is nested too deeply.
         """
         try:
             return json.loads(self.body)
@@ -99,7 +99,7 @@ class SunraError(Exception):
         type: Sunra's error type, coarser than the code.
         reason: Finer than the code, where Sunra says it.
         details: The error body's `details` (or `detail`), with every field of it that has no place
-            of its own here, such as `metadata`, `param` or `failed_generation`; unread.
+            of its own here, such as `metadata`, `param` or `failed_generation`, unchanged.
         request_id: The id to quote to Sunra's support.
         retryable: Whether the same request may succeed later. The error body's own word
             where it has one, else the default of the class.
@@ -243,26 +243,26 @@ class TimedOut(SunraError):
 
 
 class UnreadableResponse(SunraError):
-    """A success status came, but what it carried is no answer.
+    """The response had a success status but no usable content.
 
-    Asking again may succeed, so it is `retryable`. The client itself never does: the answer may
-    have been paid for.
+    It is `retryable`, because a new request may succeed. The client itself never
+    retries it, because the response may have been billed.
     """
 
     default_retryable = True
 
 
 class StreamInterrupted(UnreadableResponse):
-    """An answer began and never finished; `partial` is the Reply of what had arrived.
+    """An answer began and never finished; `partial` is the Reply received so far.
 
     It is `retryable`, and as every `UnreadableResponse` it is not retried by the client itself.
     """
 
 
 class ResponseTruncated(UnreadableResponse):
-    """A structured answer was cut off by a limit or a filter, so it is not given as an object.
+    """A structured answer was cut off, by a limit or a filter for example.
 
-    A limit or a filter is not retryable: the same request meets it again.
+    `retryable` is False for a limit or a filter, because the same request meets it again.
 
     Args:
         message: What cut the answer off, and how to get all of it.

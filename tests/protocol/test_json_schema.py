@@ -323,7 +323,7 @@ INEXPRESSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "a schema that is true": (of(a=True), "schema.a"),
     "an empty choice": (of(a={"anyOf": [STRING, {}]}), "schema.a.anyOf[1]"),
     "a bare list": (Bare.model_json_schema(), "schema.items[]"),
-    "a list that does not say of what": (of(a={"type": "array"}), "schema.a"),
+    "a list without a type for its items": (of(a={"type": "array"}), "schema.a"),
     "a set": (Sets.model_json_schema(), "schema.tags"),
     "a tuple": (Pair.model_json_schema(), "schema.pair"),
     "a pattern that looks ahead": (of(a={**STRING, "pattern": "^(?!a)b"}), "schema.a"),

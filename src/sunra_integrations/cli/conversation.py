@@ -20,7 +20,7 @@ _PROMPT = "> "
 _COMMANDS = ("/reset", "/help", "/exit")
 _HELP = (
     "/reset forgets what was said, /exit or Ctrl-D leaves; Ctrl-C stops an answer. "
-    "What begins with // is sent with one slash; several lines that are pasted are one message."
+    "Start a line with // to send it with one slash. Pasted lines are one message."
 )
 
 
@@ -121,7 +121,7 @@ class Conversation:
 
 
 def _is_command(line: str) -> bool:
-    """Whether this is meant as a command: its first word begins with a slash, and is no path.
+    """Whether this is meant as a command: its first word begins with a slash and is not a path.
 
     Of several lines only a plain word counts: code may begin with a slash too, as `/**` does.
     """

@@ -1,4 +1,4 @@
-"""What a user types at a terminal, one message at a time: several lines that are pasted are one."""
+"""Read messages from a terminal; pasted lines are one message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _PASTED_WITHIN = 0.05
-"""Seconds: nobody types a line this fast, and no terminal is slower to hand over a paste."""
+"""Seconds: slower than a paste arrives, faster than a line can be typed."""
 
 
 class LineReader:
@@ -22,7 +22,7 @@ class LineReader:
 
     Args:
         alone: Lines that are never part of a message of several lines.
-        prompt: What is shown before a message; it is given to `input`, for its line editing.
+        prompt: The prompt shown before a message, passed to `input` for its line editing.
     """
 
     def __init__(self, alone: Iterable[str], prompt: str) -> None:
@@ -58,35 +58,35 @@ class LineReader:
 
 
 def _mark_pastes() -> None:
-    """Loads line editing for `input` where there is one, and asks it to keep pastes together."""
+    """Load line editing for `input` if available, and enable bracketed paste."""
     try:
         readline = import_module("readline")
     except ImportError:
         return
-    if "libedit" not in (readline.__doc__ or ""):  # which has another language for its settings
+    if "libedit" not in (readline.__doc__ or ""):  # libedit has another syntax for its settings
         parse_and_bind: Callable[[str], None] = readline.parse_and_bind
         parse_and_bind("set enable-bracketed-paste on")
 
 
 def _more_is_there() -> bool:
-    """Whether more came together with the last line, be it a line that is not ended yet."""
+    """Whether more input was received with the last line, complete or not."""
     try:
         terminal = sys.stdin.fileno()
         if select.select([terminal], [], [], _PASTED_WITHIN)[0]:
             return True
         with _by_characters(terminal):
             return bool(select.select([terminal], [], [], 0)[0])
-    except (OSError, ValueError):  # not a file, or not one that can be asked
+    except (OSError, ValueError):  # not a file, or not one that `select` takes
         return False
 
 
 @contextmanager
 def _by_characters(terminal: int) -> Generator[None, None, None]:
-    """Has a terminal show a line that is not ended, which it keeps back otherwise."""
+    """Make a terminal hand over a line without a line end, which it buffers otherwise."""
     try:
         termios: Any = import_module("termios")
         before = termios.tcgetattr(terminal)
-    except Exception:  # noqa: BLE001 - Windows, or not a terminal: it is asked as it is
+    except Exception:  # noqa: BLE001 - Windows, or not a terminal: left as it is
         yield
         return
     local_modes = 3

@@ -48,9 +48,9 @@ class Terminal:
         return one_line(self._without_secret(text))
 
     def say(self, text: str) -> None:
-        """A piece of an answer to standard output, without what a terminal would obey.
+        """Write a piece of an answer to standard output, without control characters.
 
-        In a pipe too: what reads it may show it on a terminal, as `less -R` and `cat` do.
+        This also holds in a pipe, because its reader may be a terminal program such as `less -R`.
         """
         self.out.file.write(printable(text))
         self.out.file.flush()

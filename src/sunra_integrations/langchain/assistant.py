@@ -33,7 +33,7 @@ _CALL_BLOCKS = frozenset(("tool_use", "tool_call", "tool_call_chunk", *_CALL_ID)
 _REASONING_BLOCKS = frozenset(("reasoning", "thinking", "redacted_thinking", "reasoning_content"))
 _SIGNATURES = frozenset(("function_call_signature",))
 _OF_LANGCHAIN = frozenset(("id", "index", "annotations", "extras"))
-"""Keys that LangChain adds to a standard block; they are no fields of the wire's part."""
+"""Keys that LangChain adds to a standard block; the API has no such fields."""
 
 
 @dataclass
@@ -95,7 +95,7 @@ def assistant_message(message: AIMessage, position: str) -> Message:
 
 
 def _as_streamed(message: AIMessage) -> AIMessage:
-    """The message, its broken calls told as such if core completed them while adding chunks."""
+    """The message, with calls that core completed while adding chunks among its invalid ones."""
     return with_broken_calls(message) if message.additional_kwargs.get(BROKEN) else message
 
 
@@ -116,7 +116,7 @@ def place_of_call(message: BaseMessage, number: int) -> tuple[str, str]:
 
 
 def _legacy_call(known: Mapping[str, Any]) -> Message | None:
-    """The call in the form that was there before tools; its result is a FunctionMessage."""
+    """The legacy `function_call`; its result is a FunctionMessage."""
     match known.get("function_call"):
         case {"name": str() as name, **rest}:
             arguments = rest.get("arguments")
@@ -128,7 +128,7 @@ def _legacy_call(known: Mapping[str, Any]) -> Message | None:
 
 
 def _sound(known: Mapping[str, Any]) -> Message | None:
-    """How the wire refers to a sound that the model made: by the id it came with."""
+    """A reference to the model's audio, by the id that it came with."""
     match known.get("audio"):
         case {"id": str() as sound} if sound:
             return {"id": sound}
@@ -178,7 +178,7 @@ def _unwrapped(block: Block) -> Block:
 
 
 def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
-    """Takes a part of the wire's that only ChatSunra can have put there, as it came.
+    """Takes a content part that only ChatSunra can have stored, unchanged.
 
     Args:
         block: The part, or a standard block made of it.
@@ -286,7 +286,7 @@ def _words_and_signature(block: Block) -> tuple[str, Block]:
 
 
 def _named_anew(block: Block) -> Block:
-    """The block without the id that LangChain gives to blocks, which names nothing on the wire."""
+    """The block without LangChain's own block id, which the API does not know."""
     return {name: value for name, value in block.items() if name != "id"}
 
 

@@ -24,7 +24,7 @@ BROKEN = "invalid_tool_calls"
 
 
 class MessageChunk(AIMessageChunk):
-    """A chunk of our streams; what chunks add up to is a plain `AIMessageChunk`."""
+    """A chunk of our streams; the sum of chunks is a plain `AIMessageChunk`."""
 
     def __add__(self, other: Any) -> Any:
         total = super().__add__(other)
@@ -35,7 +35,7 @@ class MessageChunk(AIMessageChunk):
         return with_broken_calls(plain)
 
     def __radd__(self, other: object) -> Any:
-        # Python asks the right operand first, since its class is derived from the left one's.
+        # Python calls the right operand's method first: its class is derived from the left one's.
         if not isinstance(other, AIMessageChunk):
             return NotImplemented
         return with_broken_calls(other.__add__(self))

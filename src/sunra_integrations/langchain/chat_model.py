@@ -44,11 +44,11 @@ class ChatSunra(Bindings, Configuration):
         stall_timeout: Seconds for the next data of an answer that has begun, if not `timeout`.
         total_timeout: Seconds for the call as a whole, retries included.
         max_connections: Connections open at once; no limit unless set.
-        max_response_bytes: The longest answer, streamed or not, taken in; 256 MiB.
+        max_response_bytes: The longest response to read, streamed or not; 256 MiB.
         async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
         max_retries: Tries after the first one, made only before an answer begins.
         default_headers: Sent with every request. Not shown; stored in pickles only.
-        allow_http: Permit plain http to another machine. Else from `SUNRA_ALLOW_HTTP`.
+        allow_http: Permit plain http to another machine. Defaults to `SUNRA_ALLOW_HTTP`.
         http_client, http_async_client: httpx clients of your own, never closed here.
         stream_usage: Ask for token counts while streaming (on by default).
         profile: What the model can do and hold; else what is known of it, if anything.

@@ -214,12 +214,12 @@ class Configuration(BaseChatModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What is serialised in another form than it is kept in: times as a dict."""
+        """Serialises the timeout, which is not JSON, as a dict."""
         return {"timeout": asdict(self.timeout)} if isinstance(self.timeout, Timeouts) else {}
 
 
 def _as_kept(name: str, value: Any) -> Any:
-    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable."""
+    """A field's value as validation would leave it: the key hidden, the timeout storable."""
     if name == "api_key" and isinstance(value, str):
         return SecretStr(value)
     return read_timeout(value) if name == "timeout" else value

@@ -22,7 +22,7 @@ Block = dict[str, Any]
 _HAS_REFUSALS = "refusal" in standard.KNOWN_BLOCK_TYPES
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
 CALL_LIKE = frozenset(kind for kind in standard.KNOWN_BLOCK_TYPES if "tool" in kind)
-"""Types of blocks that core makes calls of; in a content part of the wire they are no calls."""
+"""Types of blocks that core makes calls of; in a content part they are not calls."""
 _OPENAI_CITATION = "url_citation"
 _CITATION_FIELDS = {"url": "url", "title": "title", "content": "cited_text"}
 _NEEDED: Mapping[str, tuple[str, type]] = {
@@ -103,7 +103,7 @@ def part_block(part: str | Mapping[str, Any]) -> Block | None:
             return image_block(part)
         case {"type": "thinking"}:
             block: Block = {"type": "reasoning", "reasoning": thinking_text(part)}
-            # The part itself stands beside its words where they are not all it holds.
+            # The part itself is kept if it holds more than its text.
             return block if is_plain_thinking(part) else {**block, "extras": {"content_part": part}}
         case {"type": str() as kind} if kind in standard.KNOWN_BLOCK_TYPES and _is_sound(part):
             return dict(part)
@@ -125,7 +125,7 @@ def _text_block(part: Mapping[str, Any]) -> Block:
 
 
 def _is_sound(part: Mapping[str, Any]) -> bool:
-    """Whether a part of a standard type has what everyone who reads such a block relies on."""
+    """Whether a part of a standard type has the fields that readers of such blocks rely on."""
     needed = _NEEDED.get(part["type"])
     return needed is None or isinstance(part.get(needed[0]), needed[1])
 
@@ -147,7 +147,7 @@ def _said(message: AIMessage) -> list[Block]:
 
 
 def refusal_block(refusal: str) -> Block:
-    """The model's words when it declined; langchain-core before 1.7.5 has no block for them."""
+    """The text of a refusal; langchain-core before 1.7.5 has no block for it."""
     block = {"type": "refusal", "refusal": refusal}
     return block if _HAS_REFUSALS else {"type": "non_standard", "value": block}
 

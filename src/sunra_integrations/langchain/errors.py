@@ -152,7 +152,7 @@ class StreamInterrupted(UnreadableResponse, errors.StreamInterrupted):
 
 
 class ResponseTruncated(UnreadableResponse, errors.ResponseTruncated):
-    """A structured answer was cut off by a limit or a filter, so it is not given as an object."""
+    """A structured answer was cut off, by a limit or a filter for example."""
 
 
 class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):

@@ -55,7 +55,7 @@ class MessageEvents:
         self._whole: dict[int, Block] = {}
         self._spoken: dict[str | int, list[str]] = {}
         self._open = {_TEXT: _TEXT, _REASONING: _REASONING}
-        """The key of the block that words of a kind go on to."""
+        """The key of the block that text of a kind continues."""
 
     def events(self, chunk: Chunk) -> Iterator[MessagesData]:
         """The events that one event of the wire stands for."""
@@ -136,7 +136,7 @@ class MessageEvents:
             yield _delta(self._indices[key], {"type": f"{kind}-delta", kind: piece})
 
     def _said_apart(self, kind: str, block: Block) -> Iterator[MessagesData]:
-        """Words with fields that no other words share, to be replayed with them."""
+        """Text with fields of its own, to be replayed together."""
         index = len(self._indices)
         self._whole[index] = block
         yield self._begin(f"whole {index}", {"type": kind, kind: ""})
@@ -145,7 +145,7 @@ class MessageEvents:
         self._close_words()
 
     def _close_words(self) -> None:
-        """Lets later words begin a block of their own, so that content keeps its order."""
+        """Lets later text begin a new block, so that content keeps its order."""
         for kind, key in self._open.items():
             if key in self._indices:
                 self._open[kind] = f"{kind} {len(self._indices)}"

@@ -58,8 +58,8 @@ def part(block: object, position: str) -> Part:
 def result_part(block: object, position: str) -> Part:
     """As `part`, for a block of a tool's result.
 
-    A link to a resource that the wire cannot carry becomes text that names the resource: the tool
-    said where it is, and refusing that would end every agent that uses an MCP server with links.
+    A link to a resource that the wire cannot carry becomes text that names the resource:
+    refusing it would end every agent that uses an MCP server with links.
     """
     link = _linked_resource(block) if isinstance(block, Mapping) else None
     return part(block, position) if link is None else text_part(link)
@@ -70,7 +70,7 @@ def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
     kind = str(block.get("type", "untyped"))
     return UnsupportedContent(
         f"{position} is a block of type {kind!r}, {why}. To send the rest, leave it out of the "
-        "message's `content`. Nothing was sent.",
+        "message's `content`.",
         kind=kind,
         position=position,
     )
@@ -160,7 +160,7 @@ def _as_it_is(block: Block, kind: str, position: str) -> Part:
 
 
 def _object_of(kind: str, block: Block, position: str) -> Any:
-    """What a part holds under its own name, of the bare string that stands there."""
+    """A part's value, made from a bare string in its place."""
     bare = block[kind]
     if kind not in {"input_audio", "file"}:
         return {"url": bare}

@@ -41,7 +41,7 @@ class StreamedMessage:
                 self._others.append(delta)
 
     def rest(self) -> Iterator[ChoiceDelta]:
-        """What is still to be shown at the end: the whole choice of a server that counts from 1."""
+        """The whole choice of a server that counts from 1, which is shown at the end only."""
         answer = self.finished()[0].index
         for delta in self._others:
             if delta.choice_index == answer:

@@ -231,7 +231,7 @@ def _calls_tools(result: list[Generation]) -> bool:
 
 
 class _WholeAnswers:
-    """Passes messages on as they are received, and raises at the end of one that is not whole."""
+    """Passes messages on as they are received, and raises at the end of a truncated one."""
 
     def __init__(self, name: str, method: Method) -> None:
         self._name = name
@@ -246,7 +246,7 @@ class _WholeAnswers:
         for message in messages:
             received.append(message)
             refused = refused or bool(_refusal_in(message))
-            if not refused:  # core's parsers raise at the first word of a refusal
+            if not refused:  # core's parsers raise at the start of a refusal
                 yield message
         if received:
             self._check(_sum(received))
@@ -265,8 +265,8 @@ class _WholeAnswers:
     def _check(self, message: AIMessage) -> None:
         refusal = _refusal_in(message)
         if refusal:
-            said = f"The model declined to answer: {refusal}"
-            raise Refused(said, refusal=refusal, raw_message=message)
+            words = f"The model declined to answer: {refusal}"
+            raise Refused(words, refusal=refusal, raw_message=message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
             raise self._truncated(message)
         if self._method == "function_calling" and _only_broken_calls(message):
@@ -343,6 +343,6 @@ def _wire_call(call: ToolCall | InvalidToolCall) -> WireToolCall:
 
 
 def _name(schema: Tool) -> str:
-    """What the schema calls itself, for messages."""
+    """The schema's name, for error messages."""
     given = schema.get("title") if isinstance(schema, Mapping) else getattr(schema, "__name__", "")
     return str(given or "answer")

@@ -142,7 +142,7 @@ def _messages_of(given: BaseMessage, position: str) -> list[Message]:
 
 
 def _message(given: BaseMessage, position: str) -> Message:
-    """One message in the wire's form, but for what only a conversation decides.
+    """One message in the API's form, before the steps that need the whole conversation.
 
     Args:
         given: A system, human, AI or tool message, or a `ChatMessage` of one of these roles. A
@@ -207,7 +207,7 @@ def content(given: object, position: str, *, of_tool: bool = False) -> str | lis
     Args:
         given: Text, or strings and blocks in order; empty strings among them say nothing.
         position: Where the message stands, as in `messages[2]`.
-        of_tool: It is what a tool gave, so that links to resources become text.
+        of_tool: It is a tool's result, so links to resources become text.
 
     Raises:
         UnsupportedContent: A block has no part that could carry it.
@@ -237,14 +237,14 @@ def _unpaired(given: BaseMessage, position: str, call: int | None) -> Unsupporte
         return UnsupportedContent(
             f"{position} is a {type(given).__name__} that names no tool call, and there is no call "
             "before it that it could answer. Leave it out of the conversation, or give it the "
-            "`tool_call_id`. Nothing was sent.",
+            "`tool_call_id`.",
             kind=given.type,
             position=position,
         )
     place, kind = place_of_call(given, call)
     return UnsupportedContent(
         f"{position}{place} is a {kind} without an `id`, and no tool message answers it. Give it "
-        "an `id` and answer it, or leave it out of the message. Nothing was sent.",
+        "an `id` and answer it, or leave it out of the message.",
         kind=kind,
         position=f"{position}{place}",
     )

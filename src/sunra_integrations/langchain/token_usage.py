@@ -47,7 +47,7 @@ def usage(counted: Usage | None) -> UsageMetadata | None:
 
 
 def added(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The wire's counts of several calls, summed by name; of other values the last one counts."""
+    """The API's counts of several calls, summed by name; the last one of other values is kept."""
     total: dict[str, Any] = {}
     for one in usages:
         for name, value in one.items():
@@ -62,7 +62,7 @@ def added(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def without_cost(answer: AIMessage) -> AIMessage:
-    """A message from a cache: the tokens are those of the call that was paid for, the cost is 0."""
+    """A message from a cache: the token counts are the original call's, the cost is 0."""
     metadata = answer.response_metadata
     free: dict[str, Any] = {"cached": True}
     if "cost" in metadata:

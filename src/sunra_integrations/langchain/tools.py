@@ -127,7 +127,7 @@ def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str,
 
 
 def _named_schema(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
-    """A schema that its user has named: as given, unless it has still to be made strict.
+    """A schema that the user named: as given, unless it must be made strict.
 
     LangChain's `ProviderStrategy(strict=True)` says `strict` of schemas that are not closed.
     """
@@ -187,7 +187,7 @@ def _converted(given: Tool) -> dict[str, Any]:
 
 
 def _own_function(given: Tool) -> dict[str, Any] | None:
-    """What is read without langchain-core: pydantic classes, JSON schemas, recursive TypedDicts."""
+    """The function of a pydantic class, JSON schema or recursive TypedDict, read without core."""
     if isinstance(given, Mapping):
         return _function_of_schema(given) if _is_json_schema(given) else None
     if not isinstance(given, type):

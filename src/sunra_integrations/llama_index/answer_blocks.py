@@ -17,7 +17,7 @@ from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking,
 class MediaBlocks:
     """The sound, images, citations and other parts of an answer that may still be growing.
 
-    Each is converted once, however often it is asked for: an answer is asked after every event of
+    Each is converted once, however often it is read: an answer is read after every event of
     its stream.
     """
 
@@ -61,7 +61,7 @@ class MediaBlocks:
         return parts.blocks.given() + images.blocks.given(), others, places
 
     def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
-        """The citations of URLs, each with the words it is said of where they are told."""
+        """The URL citations, each with the cited text if its place is known."""
         for part in choice.parts[self._parts_seen :]:
             self._in_text += objects(part.get("annotations"))
         self._parts_seen = len(choice.parts)
@@ -73,15 +73,15 @@ class _Images:
     def __init__(self) -> None:
         self.blocks: SharedBlocks[ImageBlock] = SharedBlocks()
         self.others = _Others([], [])
-        """Those that no block stands for."""
+        """The parts without a block."""
         self.with_thoughts = _Others([], [])
-        """The same with thoughts that are nothing but words, for which there is a block."""
+        """The same, and plain thinking text, which has a block."""
         self._seen = 0
         self._counted = 0
         self._text_before = 0
 
     def add(self, parts: Sequence[Json]) -> None:
-        """Takes in the parts behind those that it has seen; only text changes when it grows."""
+        """Adds the parts behind those already added; only text changes when it grows."""
         for place, part in enumerate(parts[self._seen :], self._seen):
             match part:
                 case {"type": "text" | "output_text", "text": str(), **more} if not more:
@@ -119,7 +119,7 @@ class _Citations:
         self._blocks: SharedBlocks[CitationBlock] = SharedBlocks()
         self._seen = 0
         self._growing: dict[int, _Growing] = {}
-        """Those whose words may not all have come yet, by their places."""
+        """The citations whose text may be incomplete, by their places."""
 
     def of(self, annotations: Sequence[Json], text: str) -> list[CitationBlock]:
         for place, annotation in enumerate(annotations[self._seen :], self._seen):

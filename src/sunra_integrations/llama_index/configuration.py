@@ -241,7 +241,7 @@ class SunraConfiguration(FunctionCallingLLM):
         """The LLM that `to_dict` gave this of; a missing key is reported by its first call.
 
         Args:
-            data: What was stored. The base URL in it may be anyone's, so the key in `SUNRA_KEY`
+            data: The stored dict. Its base URL is not trusted, so the key in `SUNRA_KEY`
                 goes there only if it is Sunra's, this machine's, or the one in `SUNRA_BASE_URL`.
             **kwargs: Fields that go before those of `data`, such as `api_key`.
 

@@ -96,11 +96,11 @@ class Sunra(ToolCalling, StructuredPrediction):
         max_retries: Tries after the first one; nothing above this retries. 2 by default.
         default_headers: Sent with every request. Not shown; stored in pickles only.
         max_connections: Connections open at once, per process (sync) or event loop (async).
-        max_response_bytes: The longest answer, streamed or not, taken in; 256 MiB by default.
+        max_response_bytes: The longest response to read, streamed or not; 256 MiB by default.
         async_transport: What carries async calls, `httpx` or `aiohttp`; `auto`, the default, is
             aiohttp where it is installed and the environment names no proxy.
         allow_http: Permit plain http to another machine; the key crosses the network readable.
-            Else from `SUNRA_ALLOW_HTTP`.
+            Defaults to `SUNRA_ALLOW_HTTP`.
         http_client: An `httpx.Client` of your own; it is never closed here.
         async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.
         callback_manager: LlamaIndex's callbacks.

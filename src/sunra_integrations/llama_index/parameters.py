@@ -29,7 +29,7 @@ def check_known(names: Collection[str], known: Collection[str], *, where: str) -
 def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of one call, as `protocol.parameters` merges them.
 
-    Headers and settings of the client are none of them.
+    Headers and settings of the client are not among them.
 
     Raises:
         InvalidParameter: A name is unknown; it names the closest.

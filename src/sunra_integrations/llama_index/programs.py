@@ -1,4 +1,4 @@
-"""What LlamaIndex's `FunctionCallingProgram` is given, so that its object is the model's.
+"""Responses for LlamaIndex's `FunctionCallingProgram`, so that its object is the model's.
 
 The program logs whatever goes wrong while it reads a stream, and goes on. Of two objects it keeps
 the one with more values, counting the defaults of a partial one that was already valid. So the

@@ -95,7 +95,7 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
 
 
 def _message(chat_message: ChatMessage, position: str) -> Message:
-    """One message as the wire has it, but for what only a conversation decides."""
+    """One message in the API's form, before the steps that need the whole conversation."""
     role = _role(chat_message)
     wire: Message
     if role == "assistant":
@@ -133,7 +133,7 @@ def content(
     Args:
         blocks: The blocks.
         position: Where the message stands, for errors.
-        of_tool: They are what a tool gave, so that links the wire cannot carry become text.
+        of_tool: They are a tool's result, so links that cannot be sent become text.
     """
     parts: list[Part] = []
     for place, block in enumerate(blocks):
@@ -218,7 +218,7 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
 
 
 def _in_place(said: Mapping[str, Any], parts: list[Part]) -> list[Part]:
-    """The parts, with those between them that no block stands for, as the wire brought them.
+    """The parts, with the received parts that have no block between them.
 
     Where the text was changed since, they go before it.
     """
@@ -240,7 +240,7 @@ def _in_place(said: Mapping[str, Any], parts: list[Part]) -> list[Part]:
 
 
 def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:
-    """Words for what a tool only links to, as MCP's resource links; None where it can be sent."""
+    """Text for a resource that a tool only links to (MCP); None if it can be sent."""
     url = "" if block.url is None else str(block.url)
     held = block.path or any(getattr(block, name, None) for name in _HELD_IN)
     if not url or held or url.startswith("data:"):

@@ -47,7 +47,7 @@ class ToolCalling(SunraConfiguration):
             tools: The tools to choose from.
             user_msg: What to ask, after the history.
             chat_history: The conversation before it.
-            verbose: Print the calls and what they gave.
+            verbose: Print the calls and their results.
             allow_parallel_tool_calls: Run all calls of the answer, not only the first.
             error_on_no_tool_call: Raise where the model calls no tool.
             error_on_tool_error: Raise where a tool fails. Otherwise its error is the answer, as for
@@ -203,7 +203,7 @@ class ToolCalling(SunraConfiguration):
         if choice is not None:
             prepared["tool_choice"] = choice
         # The framework's own default is False, which forbids nothing to the model: of several
-        # calls the first is kept. What the instance says of `parallel_tool_calls` is sent anyway.
+        # calls the first is kept. The instance's `parallel_tool_calls` is sent anyway.
         if allow_parallel_tool_calls and self.parallel_tool_calls is False:
             prepared["parallel_tool_calls"] = True
         return {"messages": messages, **prepared, **kwargs}
@@ -231,7 +231,7 @@ def _answered(
     error_on_tool_error: bool,
     tool_required: bool | None,
 ) -> AgentChatResponse:
-    """What came of the calls of a response, or its text where it has none."""
+    """The results of a response's calls, or its text if it has none."""
     for output in outputs:
         # Programs require the call whose arguments are their object, and cannot go on without it.
         if tool_required and isinstance(output.exception, UnreadableResponse):

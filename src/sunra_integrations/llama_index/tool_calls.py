@@ -125,7 +125,7 @@ def place_of_call(message: ChatMessage, number: int) -> str:
 
 
 def legacy_call(known: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The call in the form that was there before tools; its result is a function's message."""
+    """The legacy `function_call`; its result has the role `function`."""
     match _as_mapping(known.get("function_call")):
         case {"name": str() as name, **rest}:
             function: dict[str, Any] = wire_call(
@@ -150,14 +150,14 @@ def _of_block(
 
 
 def _of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
-    """A call as this class, or another one of LlamaIndex's, has left it."""
+    """A call in the form of this class or of another one of LlamaIndex's."""
     function = entry.get("function", entry.get("toolUse"))
     call = {**entry, **function} if isinstance(function, Mapping) else entry
     name = call.get("name", call.get("tool_name"))
     if not isinstance(name, str):
         raise UnsupportedContent(
             f"`{position}` is not a tool call of a form known here: it has no name. Leave it out "
-            "of the message. Nothing was sent.",
+            "of the message.",
             kind=str(entry.get("type", "tool_call")),
             position=position,
         )
@@ -175,7 +175,7 @@ def _text_of(call: Mapping[str, Any], position: str) -> str:
 class BrokenCall(ToolSelection):
     """A call that cannot be run, under a name that no tool has and that says what is wrong.
 
-    Whoever looks its tool up finds none. That is how agents take it: the model gets a result which
+    Looking its tool up finds none. Agents handle that: the model gets a result which
     says that there is no such tool, and why, and the run goes on. Under its own name some tool
     would run on guesses: one whose parameters are all optional, or that takes any.
     """
@@ -188,7 +188,7 @@ class BrokenCall(ToolSelection):
 
     @property
     def error(self) -> UnreadableResponse:
-        """What is wrong, for those who cannot go on."""
+        """The error, for callers that cannot go on."""
         return UnreadableResponse(self._flaw)
 
 
@@ -245,7 +245,7 @@ def truncation(response: ChatResponse, what: str) -> ResponseTruncated:
 
     Args:
         response: The response.
-        what: What was asked for, such as the name of a class.
+        what: The requested object, such as the name of a class.
     """
     known = response.additional_kwargs
     raw = _as_mapping(response.raw)
@@ -330,7 +330,7 @@ def _written(arguments: Any, position: str) -> str:
         return to_json(arguments).decode()
     except ValueError as error:
         raise InvalidParameter(
-            f"The arguments of `{position}` cannot be written as JSON: {error}. Nothing was sent.",
+            f"The arguments of `{position}` cannot be written as JSON: {error}.",
             parameter=position,
             rule="JSON values only",
         ) from error

@@ -96,7 +96,7 @@ def joined_details(pieces: Iterable[Any]) -> list[Any]:
 
 
 def _continues(known: Any, piece: Any) -> bool:
-    """Whether a piece adds to a detail and contradicts nothing that is known of it."""
+    """Whether a piece continues a detail, without a field that differs."""
     if not isinstance(known, dict) or not isinstance(piece, dict):
         return False
     # Some servers repeat the signature with each piece of the text that it signs.

@@ -1,4 +1,4 @@
-"""Names that are not known: which real one was meant, and which must never reach a body.
+"""Unknown argument names: suggestions, and names that must never reach a request body.
 
 An unknown name may carry a key that was meant for another class, so no value appears here.
 """
@@ -36,7 +36,7 @@ _TOKENS_OF_ACCESS = frozenset(("access", "api", "auth", "bearer", "id", "refresh
 
 
 def with_timeout(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, with `request_timeout` as the `timeout` that it is.
+    """The arguments, with `request_timeout` renamed to `timeout`.
 
     Raises:
         InvalidParameter: Both are given, and differ.
@@ -61,7 +61,7 @@ def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def looks_like_credential(name: str) -> bool:
-    """Whether a name says that its value is a secret.
+    """Whether a name suggests that its value is a secret.
 
     It does with a word such as `secret`, `password` or `authorization` in it, and where it ends in
     `key` or `token`, unless the word before tells of something else: `prompt_cache_key` and
@@ -86,7 +86,7 @@ def check_no_credentials(names: Iterable[object], *, where: str) -> None:
 
     Args:
         names: Keys of a request's body, or arguments of a call.
-        where: What they stand in, for the error, as in `extra_body`.
+        where: The argument that contains them, for the error, such as `extra_body`.
 
     Raises:
         InvalidParameter: A name looks like a credential; its value is not shown.
@@ -97,7 +97,7 @@ def check_no_credentials(names: Iterable[object], *, where: str) -> None:
                 f"`{name}` in {where} looks like a credential, which does not belong in a request "
                 "body and would be shown in traces. Sunra's key is `api_key` of the model; "
                 '`model_copy(update={"api_key": …})` makes a model with another one. Other secrets '
-                "go into headers (`default_headers`, `extra_headers`). Nothing was sent.",
+                "go into headers (`default_headers`, `extra_headers`).",
                 parameter=name,
                 rule="no credentials in a request body",
             )
@@ -118,7 +118,7 @@ def check_call(arguments: Mapping[str, Any]) -> None:
 def unknown_argument(
     name: str, known: Collection[str], *, of: str, sendable: bool = False
 ) -> InvalidParameter:
-    """The error for a name that is not known, with what to do instead. It shows no value.
+    """The error for an unknown name, with a suggestion. It never contains the value.
 
     Args:
         name: The name as it was given.
@@ -197,7 +197,7 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "stop_sequences": ("stop",),
     "num_ctx": ("context_window",),
 }
-"""What other classes and services call it; the first name that is known was meant."""
+"""Names in other classes and services; the first one of ours that is known is suggested."""
 
 _OF_OTHER_APIS = _names(
     "top_k top_a min_p min_tokens repetition_penalty logit_bias verbosity store service_tier "

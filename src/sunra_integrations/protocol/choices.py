@@ -42,7 +42,7 @@ class ToolCall:
 
     @property
     def flaw(self) -> str | None:
-        """Why no tool can be run for this call; None where one can."""
+        """Why no tool can be run for this call; None if one can."""
         if not self.name:
             return "The call does not name a function."
         if self.extra.get("type") == "custom":

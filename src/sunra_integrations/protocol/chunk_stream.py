@@ -144,7 +144,7 @@ class ChunkStream:
             return self._done_unless_cut_short(error)
 
     def _done_unless_cut_short(self, error: UnreadableResponse) -> list[Event]:
-        """Ends the reading of a whole answer at what cannot be read; raises before it is whole."""
+        """Ends the reading at unreadable data if the answer is complete, and raises otherwise."""
         if not self._whole():
             error.request_id = self._request_id
             error.partial = self.so_far() if self._reader.so_far.begun else None
@@ -172,33 +172,33 @@ class ChunkStream:
                 yield chunk
 
     def _read_stray(self, line: bytes) -> None:
-        """Takes note of a line that is no field, without which the answer may not be whole."""
+        """Notes a line that is not a field: the answer may be incomplete without it."""
         if self._reader.so_far.begun:
             self._refuse_before_the_end(f"a line is damaged: {excerpt(line)}")
         self._damaged_before = line  # before any choice it may as well be a body of another kind
 
     def _chunk(self, name: str, data: bytes) -> Chunk | None:
-        """What an event brings; None for a damaged one that takes nothing from the answer."""
+        """The event's chunk; None for a damaged one behind a complete answer."""
         try:
             body = self._json.read(data)
         except ValueError as error:
             if name == "error":
                 raise self._reader.failure(excerpt(data)) from error
-            self._refuse_before_the_end(f"an event is no JSON ({error}): {excerpt(data)}")
+            self._refuse_before_the_end(f"an event is not valid JSON ({error}): {excerpt(data)}")
             return None
         if name == "error":
             raise self._reader.failure(body, top_level=True)
         if isinstance(body, list) and has_error(body):
             raise self._reader.failure(body)
         if not isinstance(body, dict):
-            self._refuse_before_the_end(f"an event is no JSON object: {excerpt(data)}")
+            self._refuse_before_the_end(f"an event is not a JSON object: {excerpt(data)}")
             return None
         if self._damaged_before is not None and body.get("choices") and not has_error(body):
             self._refuse_before_the_end(f"a line is damaged: {excerpt(self._damaged_before)}")
         return self._reader.read(body)
 
     def _refuse_before_the_end(self, why: str) -> None:
-        """Raises, unless the answer is whole: a damaged tail takes nothing from it."""
+        """Raises unless the answer is complete: a damaged tail does not change it."""
         if not self._whole():
             raise self._interrupted(why)
 

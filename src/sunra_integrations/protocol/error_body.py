@@ -50,7 +50,7 @@ class Told(NamedTuple):
     request_id: str | None = None
     status: int | None = None
     upstream: str | None = None
-    """What the server behind the gateway said, and what the model wrote that it rejected."""
+    """The upstream server's message, and the model's output that it rejected."""
     upstream_code: str | None = None
 
 
@@ -100,7 +100,7 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
 
 
 def _error_of_groq(body: Json) -> object:
-    """Why Groq ended a stream early, told in its own field of an event."""
+    """Groq's error within a stream, in the event's `x_groq` field."""
     given = body.get("x_groq")
     return given.get("error") if isinstance(given, dict) else None
 
@@ -110,7 +110,7 @@ def _errors_in(body: Json) -> tuple[Json, ...]:
 
 
 def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
-    """What the first of these errors says, in the words of all."""
+    """The fields of the first of these errors, with the messages of all."""
     spoken = [
         told
         for one in several[:_MOST_ERRORS]
@@ -150,7 +150,7 @@ def _tell_object(error: Json, levels: int) -> Told:
 
 
 def _details(error: Json, details: Any) -> Any:
-    """The error's `details`, and every field of it that is told nowhere else."""
+    """The error's `details`, and every field without an attribute of its own."""
     others = {
         name: value
         for name, value in error.items()
@@ -166,7 +166,7 @@ def _details(error: Json, details: Any) -> Any:
 
 
 def _upstream(error: Json, levels: int) -> Told:
-    """The error of the server behind this one, as OpenRouter passes it on: `metadata.raw`."""
+    """The upstream server's error, as OpenRouter passes it on in `metadata.raw`."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if not isinstance(raw, str):

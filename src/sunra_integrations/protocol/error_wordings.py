@@ -72,11 +72,11 @@ _UNKNOWN_MODEL_WORDS = re.compile("|".join(_UNKNOWN_MODEL), re.IGNORECASE)
 
 
 def tells_overflow(message: str) -> bool:
-    """Whether the message says that the conversation is longer than the model's context."""
+    """Whether the message is about a conversation longer than the model's context."""
     read = message[:_LONGEST_READ]
     return bool(_OVERFLOW_WORDS.search(read)) and not _RATE_WORDS.search(read)
 
 
 def tells_unknown_model(message: str) -> bool:
-    """Whether the message says that there is no such model."""
+    """Whether the message is about an unknown model."""
     return bool(_UNKNOWN_MODEL_WORDS.search(message[:_LONGEST_READ]))

@@ -6,7 +6,7 @@ format, with one leniency: an event that the end of the stream cuts off before i
 still delivered, because servers of this family end that way.
 
 A line that the format does not know is passed on in its place as a `STRAY`: between events it is
-the remainder of a damaged one, and without any event the body is no stream.
+the remainder of a damaged one, and without any event the body is not a stream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_MAX_EVENT_BYTES = 64 * 1024 * 1024
 """Room for a few base64 images in one event."""
 
 STRAY = "\n"
-"""The name of what is passed on for a line of no known field; no event can be named so."""
+"""The event name for a line that is not a known field; real events cannot have it."""
 
 _BOM = b"\xef\xbb\xbf"
 _GLUED = (b"data: {", b"data:{")
@@ -30,7 +30,7 @@ class Event(NamedTuple):
     """One server-sent event."""
 
     name: str
-    """The `event:` field; empty where there was none, `STRAY` for a line that is no field."""
+    """The `event:` field; empty if there was none, `STRAY` for a line that is not a field."""
     data: bytes
 
 
@@ -149,7 +149,7 @@ class EventStream:
             case b"" | b"id" | b"retry":
                 pass  # comments; and this protocol does not resume
             case b"error" if value.startswith(b"{"):
-                # llama.cpp tells errors in this way: https://github.com/ggml-org/llama.cpp
+                # llama.cpp sends errors in this field: https://github.com/ggml-org/llama.cpp
                 self.data_received += len(line)
                 events.append(Event("error", value))
             case _:

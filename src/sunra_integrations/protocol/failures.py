@@ -203,8 +203,8 @@ def _classify(told: Told, status: int | None) -> type[errors.SunraError]:
 def _by_words(told: Told, status: int | None) -> type[errors.SunraError] | None:
     if status in {401, 402, 429}:
         return None
-    # Of the upstream's codes only those count that speak of the request: its key and credit are
-    # not the caller's.
+    # Of the upstream's codes only those about the request count: its key and credit are not the
+    # caller's.
     of_upstream = _BY_CODE.get((told.upstream_code or "").lower())
     if of_upstream in {errors.ContextOverflow, errors.ContentRejected, errors.ModelNotFound}:
         return of_upstream

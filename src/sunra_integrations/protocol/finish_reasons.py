@@ -1,4 +1,4 @@
-"""What a finish reason says: whether an answer was written to its end.
+"""Finish reasons: whether an answer is complete.
 
 Reasons are compared without regard to case, in the spellings of the vendors behind the gateway. A
 reason in none of the lists, or none at all, proves nothing: then the JSON of a structured answer
@@ -93,7 +93,7 @@ def is_truncated(finish_reason: str | None, is_whole: Callable[[], bool]) -> boo
 
 
 def cause_of(finish_reason: str | None) -> Cause | None:
-    """What cut an answer off; None where it is whole, or where that is not known."""
+    """The cause of a truncated answer; None if it is complete, or if that is unknown."""
     return _CAUSES.get((finish_reason or "").lower())
 
 

@@ -1,4 +1,4 @@
-"""What only a whole conversation decides: which result answers which call, which reasoning goes.
+"""Steps that need a whole conversation: pairing calls with results, choosing reasoning to send.
 
 Both adapters finish the messages they have translated with `finished`.
 """
@@ -14,7 +14,7 @@ from sunra_integrations.protocol.replay import is_broken
 Message = dict[str, Any]
 
 Unpaired = Callable[[int, int | None], Exception]
-"""Makes the error for the message of this place: for its call of that place, or the result in it.
+"""Makes the error for the message at an index: for its call at another index, or its result.
 """
 
 _REASONING = ("reasoning", "reasoning_content")
@@ -31,11 +31,11 @@ def finished(messages: list[Message], unpaired: Unpaired) -> list[Message]:
     says so if the conversation went on without one, because servers refuse unanswered calls.
 
     Args:
-        messages: On the wire's form, but for calls and results whose id may be None.
+        messages: In the API's form, except that ids of calls and results may be None.
         unpaired: Makes the error for a call or a result that lacks its counterpart.
 
     Raises:
-        Exception: What `unpaired` makes.
+        Exception: As made by `unpaired`.
     """
     is_calling = any(map(_calls_or_answers, messages))
     if is_calling:

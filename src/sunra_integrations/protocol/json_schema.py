@@ -1,4 +1,4 @@
-"""JSON schemas as servers take them: names that fit, a root that is an object, the strict subset.
+"""JSON schemas that servers accept: valid names, object roots, the strict subset.
 
 The strict subset is the one of OpenAI's structured outputs
 (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas). `strict` is sent
@@ -91,7 +91,7 @@ def fitted_name(name: str) -> str:
 
 
 def object_root(schema: Mapping[str, Any]) -> Schema:
-    """The schema with a root that says what it is; what it allows stays the same.
+    """The schema with `type` and `properties` at its root; it allows the same values.
 
     Servers want `type: object` and `properties` at the root.
     """
@@ -142,7 +142,7 @@ def is_recursive(schema: Mapping[str, Any]) -> bool:
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference within the schema points at; None where that is nothing."""
+    """The target of a reference within the schema; None if there is none."""
     if reference != _ROOT and not reference.startswith("#/"):
         return None
     target: Any = root
@@ -251,7 +251,7 @@ class _Strict:
             self._close(made, place)
         if "array" in types:
             if not isinstance(made.get("items"), Mapping):
-                raise _inexpressible(place, "is a list that does not say of what", made)
+                raise _inexpressible(place, "is a list without a type for its items", made)
             made["items"] = self._strict(made["items"], f"{place}[]")
         return made
 
@@ -291,7 +291,7 @@ class _Strict:
             target = _resolve(reference, self._root) if isinstance(reference, str) else None
             if not isinstance(target, Mapping):
                 raise InvalidParameter(
-                    f"`{place}` refers to {reference}, which the schema does not hold.",
+                    f"`{place}` refers to {reference}, which is not in the schema.",
                     parameter=place,
                     value=reference,
                     rule="a `$ref` points into the schema itself",
@@ -339,7 +339,7 @@ def _is_plain_pattern(pattern: str) -> bool:
 
 
 def _types(node: Schema, place: str) -> list[str]:
-    """The types of a schema; put into it where its values say them, since they must be there."""
+    """The types of a schema. If only its values imply them, they are added to it."""
     given = node.get("type")
     if isinstance(given, str):
         return [given]
@@ -375,7 +375,7 @@ def _has_an_end(strict: Schema) -> bool:
 
 
 def _ends(node: Schema, ending: set[str]) -> bool:
-    """Whether some value of a schema needs no others than those that are known to end."""
+    """Whether a schema has a value that needs only schemas known to be finite."""
     if "$ref" in node:
         return node["$ref"] in ending
     if "anyOf" in node:

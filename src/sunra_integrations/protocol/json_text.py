@@ -86,7 +86,7 @@ def finished_fields(text: str) -> dict[str, Any]:
 
 
 def strict_json(text: str) -> str:
-    """The same JSON for readers that are strict: what this module tolerates is written as escapes.
+    """The same JSON for strict readers, with escapes for the characters tolerated here.
 
     Text that is not JSON is changed inside its quotes at most.
     """
@@ -175,7 +175,7 @@ class StreamedJson:
                 return value
 
     def _finish(self, index: int, delta: dict[str, Any]) -> None:
-        """Nothing completes the halves of this choice any more.
+        """Releases the halves of a finished choice, which nothing can complete.
 
         Only those of texts are shown: JSON or base64 that ends in one is broken as it is.
         """
@@ -199,7 +199,7 @@ def _goes_on(path: Path) -> bool:
 
 
 def _identity(item: Any) -> object:
-    """What tells an element of a list from the others in the events of a stream."""
+    """The field that identifies an element of a list in the events of a stream."""
     given = item if isinstance(item, dict) else NOTHING
     for name in ("index", "id"):
         if isinstance(given.get(name), int | str):
@@ -212,7 +212,7 @@ def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
     """The value as the frameworks read it; halves of surrogate pairs are left in it.
 
     Raises:
-        ValueError: They do not take it either. It says what pydantic-core found wrong.
+        ValueError: They refuse it too. The message is pydantic-core's.
     """
     try:
         value = json.loads(data, strict=False)

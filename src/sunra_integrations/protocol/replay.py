@@ -19,7 +19,7 @@ from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 DEFAULT_FIELD = "reasoning"
 VENDOR_FIELDS = "vendor_fields"
-"""Where a framework's message names the fields of its own that the wire brought and wants back."""
+"""The key under which a framework's message lists its vendor fields to send back."""
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "custom"))
 _ANY_ROLE = ("prefix", "partial", "cache_control")
@@ -28,7 +28,7 @@ _OWN_WAY = frozenset(("audio", "function_call"))
 """Fields that go back in another form than they came in."""
 NOT_JSON = "INVALID_JSON"
 _UNNAMED = "unnamed"
-"""Stands for the name of a call that the model gave none; servers refuse an empty one."""
+"""The name sent for a call without a name, because servers refuse an empty one."""
 
 
 def reasoning_fields(
@@ -37,7 +37,7 @@ def reasoning_fields(
     """The fields of an assistant message that replay its reasoning; empty where none should.
 
     Args:
-        text: The reasoning in words.
+        text: The reasoning's text.
         field: The name it came under (`reasoning` or `reasoning_content`); None where it is not
             known. DeepSeek wants an empty one back, too.
         details: Its `reasoning_details`, as they came.
@@ -54,11 +54,11 @@ def reasoning_fields(
 
 
 def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Another vendor's signed or encrypted reasoning as a detail; None where it is neither.
+    """Another vendor's signed or encrypted reasoning as a detail; None if it is neither.
 
     Args:
-        text: The reasoning in words.
-        signed: What came with it: `signature`, or `data`, `encrypted_content` or
+        text: The reasoning's text.
+        signed: Its other fields: `signature`, or `data`, `encrypted_content` or
             `redacted_content`, and perhaps `id` and `format`.
     """
     known = {name: signed[name] for name in ("id", "format") if isinstance(signed.get(name), str)}
@@ -93,7 +93,7 @@ def replayed_names(extra: Json) -> list[str]:
 def wire_call(
     call_id: str | None, name: str, arguments: str, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A tool call as the wire has it, with what its vendor wants back in its place.
+    """A tool call in the API's form, with its vendor's fields in their places.
 
     Args:
         call_id: None where there is none; `history` makes one.
@@ -114,7 +114,7 @@ def wire_call(
 
 
 def is_broken(call: Mapping[str, Any]) -> bool:
-    """Whether the arguments of a call on the wire stand for some that were not a JSON object."""
+    """Whether a call's arguments are a wrapper around some that were not a JSON object."""
     arguments = _mapping(call.get("function")).get("arguments")
     return isinstance(arguments, str) and arguments.startswith(f'{{"{NOT_JSON}":')
 

@@ -60,7 +60,7 @@ class Fold:
 
     Attributes:
         usage: The latest usage.
-        model_asked: The request's model: it stands in where the answer names none, because tools
+        model_asked: The request's model, used if the answer names none, because tools
             that count usage count it by the model's name.
         choices_asked: The request's `n`.
         request_id: The answer's.

@@ -235,7 +235,7 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
 
     Args:
         body: Keys of the request's body, as the user gave them.
-        name: What they were given as.
+        name: The argument that contains them.
 
     Raises:
         InvalidParameter: A key cannot stand there; its value is not shown.
@@ -243,7 +243,7 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
     for key, instead in _NOT_IN_EXTRA_BODY.items():
         if key in body:
             raise InvalidParameter(
-                f"`{name}` cannot hold `{key}`: {instead}. Nothing was sent.",
+                f"`{name}` cannot contain `{key}`: {instead}.",
                 parameter=name,
                 rule=f"no `{key}`",
             )
@@ -252,7 +252,7 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
         if isinstance(value, (SecretStr, SecretBytes)):
             raise InvalidParameter(
                 f"`{key}` in `{name}` is a {type(value).__name__}, which does not belong in a "
-                "request body. Nothing was sent.",
+                "request body.",
                 parameter=name,
                 rule="no secrets",
             )

@@ -25,9 +25,9 @@ _CHOICE_FIELDS = frozenset(
 _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 IN_CONTENT = "content"
-"""Names where reasoning came that is part of the content, and holds more than its words."""
+"""The `reasoning_field` of reasoning that is a content part with more than its text."""
 _PLAIN_THINKING = frozenset(("type", "thinking", "closed"))
-"""`closed` says that a thought was not cut off, as Mistral's API sends it with each."""
+"""`closed` marks a thought as complete; Mistral's API sends it with each."""
 _PROMPT_COUNTS = {
     "prompt_cache_hit_tokens": "cached_tokens",  # DeepSeek
     "cached_tokens": "cached_tokens",  # Moonshot
@@ -341,7 +341,7 @@ def _reasoning(
 
 
 def _has_empty_reasoning(message: Json) -> bool:
-    """Whether the model reasoned in no words, which DeepSeek wants back beside its tool calls."""
+    """Whether the reasoning is an empty text, which DeepSeek wants back with its tool calls."""
     return any(message.get(name) == "" for name in _REASONING_FIELDS)
 
 
@@ -356,7 +356,7 @@ def thinking_text(part: Json) -> str:
 
 
 def is_plain_thinking(part: Json) -> bool:
-    """Whether a `thinking` part is its words and nothing else that would be lost as plain text."""
+    """Whether a `thinking` part has only text, so plain text loses nothing."""
     thinking = part.get("thinking")
     return (
         part.get("type") == "thinking"

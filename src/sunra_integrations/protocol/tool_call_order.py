@@ -141,7 +141,7 @@ class ToolCallOrder:
         return ToolCallDelta(call.index, call_id, name, piece.arguments, piece.extra)
 
     def release(self) -> tuple[ToolCallDelta, ...]:
-        """The names that waited for more of themselves, now that nothing more comes."""
+        """The names that were held back for more pieces, at the end."""
         return tuple(
             ToolCallDelta(call.index, None, self._own_name(call, None, hold=False), "")
             for call in self._calls
@@ -149,11 +149,11 @@ class ToolCallOrder:
         )
 
     def _own_name(self, call: _Call, piece: str | None, *, hold: bool) -> str | None:
-        """What to give out of the call's name: the tool's own once the whole of it has come.
+        """The part of the call's name to pass on: the tool's own name once it is complete.
 
         Args:
             call: The call.
-            piece: What its latest piece adds to the name.
+            piece: The latest piece of the name.
             hold: A name that may be the beginning of a longer one waits for the rest.
         """
         if not call.held and (piece is None or piece != call.name):
@@ -196,7 +196,7 @@ class ToolCallOrder:
         return call
 
     def _id(self, given: str | None, index: int) -> str:
-        """The id that came, or one that no other call has."""
+        """The id received, or one that no other call has."""
         if given is not None and given not in self._ids:
             return given
         made = f"{self._id_prefix}_{index}"

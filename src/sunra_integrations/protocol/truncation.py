@@ -29,7 +29,7 @@ def truncated(
     """The error for a structured answer that was cut off.
 
     Args:
-        what: What was asked for, such as the name of its class.
+        what: The requested object, such as the name of its class.
         finish_reason: The reason as the server sent it.
         text: The answer's text, as far as it was received.
         usage: The token counts as the server sent them.

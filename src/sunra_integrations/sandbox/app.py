@@ -129,7 +129,7 @@ class App:
         return None
 
     def _misdirected(self, received: Received) -> Refusal | None:
-        """What is wrong with where the request goes, and where it ends."""
+        """The refusal of a wrong `Host` or ambiguous length, if any."""
         host = received.headers.get("host")
         if host is not None and not is_served(host, self._host):
             return refusal.unreadable(400, f"the host {host[:200]!r} is not served here")

@@ -1,4 +1,4 @@
-"""Which `Host` headers are served: a web page whose own name leads here (DNS rebinding) is not."""
+"""Which `Host` headers are served, as a protection against DNS rebinding."""
 
 import ipaddress
 

@@ -65,7 +65,7 @@ def schema_problems(path: str, schema: Any) -> Iterator[Problem]:
 
 
 def strict_problems(path: str, schema: Any) -> Iterator[Problem]:
-    """What keeps a schema from strict mode, at its root and in every schema within it."""
+    """Violations of strict mode, at a schema's root and in every schema within it."""
     if not isinstance(schema, dict):
         return
     yield from strict_rules.root_problems(path, schema)

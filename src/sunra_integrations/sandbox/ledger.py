@@ -78,7 +78,7 @@ class Ledger:
             self._received.clear()
 
     def next_for(self, request: dict[str, Any]) -> Scripted:
-        """What to answer: the queue first, then the handler, then nothing in particular.
+        """The next answer: from the queue, else from the handler, else the default reply.
 
         Raises:
             HandlerFault: The handler failed.

@@ -102,16 +102,16 @@ def unreadable(status: int, message: str) -> Refusal:
 
 
 def too_much_work(doing: str) -> Refusal:
-    """400: the schemas of a request multiply, or are very many."""
+    """400: the schemas of a request take too many steps."""
     return unreadable(
         400,
-        f"the request is too much work: its schemas take more than {MOST_STEPS} steps to {doing}; "
+        f"the request is too complex: its schemas take more than {MOST_STEPS} steps to {doing}; "
         "use fewer or simpler ones",
     )
 
 
 def two_lengths() -> Refusal:
-    """400: where a body ends must not depend on who reads it."""
+    """400: the end of the body is ambiguous (request smuggling)."""
     return Refusal(
         400,
         INVALID,
@@ -122,7 +122,7 @@ def two_lengths() -> Refusal:
 
 
 def failed_script(message: str) -> Refusal:
-    """500 that no client is to try again: the test itself is at fault."""
+    """500 that clients do not retry: the test itself is at fault."""
     return Refusal(500, "test_error", "SCRIPT_FAILED", message, headers={"x-should-retry": "false"})
 
 

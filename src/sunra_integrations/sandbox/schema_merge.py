@@ -49,7 +49,7 @@ def _both(key: str, first: Any, second: Any) -> Any:
 
 
 def _written(value: Any) -> str:
-    """A value as text, equal where values are; comparing each with each would take forever."""
+    """A value as text that is equal for equal values; comparing all pairs would take too long."""
     return json.dumps(value, sort_keys=True)
 
 

@@ -154,7 +154,7 @@ class Scripted:
         model: Only requests for this model are answered with it; None for any.
 
     Raises:
-        TypeError: The answer is none of the kinds there are.
+        TypeError: The answer is of another type.
     """
 
     answer: Answer | None = None
@@ -185,11 +185,11 @@ def as_scripted(answer: Scripted | Answer | None) -> Scripted:
 
 
 class HandlerFault(Exception):
-    """A handler given to `answer_with` has failed; the message says how, and where."""
+    """A handler given to `answer_with` failed; the message has the exception and its place."""
 
 
 def asked(handler: Handler, request: dict[str, Any]) -> Scripted:
-    """What a handler answers a request with.
+    """The handler's answer to a request.
 
     Raises:
         HandlerFault: It raises, or returns something that is not an answer.
@@ -211,7 +211,7 @@ def asked(handler: Handler, request: dict[str, Any]) -> Scripted:
 
 
 def _place(handler: Handler, error: BaseException) -> str:
-    """Where in the handler's own file it raised; elsewhere where that never was."""
+    """The line of the handler's file that raised, or the innermost line otherwise."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     code = getattr(handler, "__code__", None)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]

@@ -1,4 +1,4 @@
-"""The rules of strict mode, as OpenAI's structured outputs have them, each stated once.
+"""The rules of strict mode in OpenAI's structured outputs.
 
 A rule is a sentence for the document and a function that finds what breaks it.
 """
@@ -55,8 +55,8 @@ class Rule:
     """A rule for each schema within a strict one.
 
     Args:
-        sentence: What it asks.
-        find: What breaks it in a schema found at a path.
+        sentence: The rule.
+        find: Yields the violations in a schema at a path.
     """
 
     sentence: str
@@ -81,13 +81,13 @@ def document() -> str:
 
 
 def problems(path: str, node: Node) -> Iterator[Problem]:
-    """What breaks the rules in one schema, those within it aside."""
+    """Violations in one schema, without the schemas within it."""
     for rule in RULES:
         yield from rule.find(path, node)
 
 
 def root_problems(path: str, node: Node) -> Iterator[Problem]:
-    """What breaks the rule of the root: it is an object and no choice among others."""
+    """Violations of the root's rule: it is an object, not an `anyOf`."""
     if node.get("type") != "object":
         yield breaks_rule(f"{path}.type", node.get("type"), "'object' (strict)")
     if "anyOf" in node:
@@ -129,7 +129,7 @@ def _typed(path: str, node: Node) -> Iterator[Problem]:
             yield breaks_rule(f"{path}.{name}", one, "a schema with a 'type' (strict)")
 
 
-@_rule("Every list says in `items` what it is a list of.")
+@_rule("Every list has a schema in `items`.")
 def _items(path: str, node: Node) -> Iterator[Problem]:
     if "array" in _types(node) and not isinstance(node.get("items"), dict):
         yield breaks_rule(f"{path}.items", node.get("items"), "a schema (strict)")

@@ -142,7 +142,7 @@ class Supply:
         spoken = re.sub(r"[_-]", " ", option).strip()
         if not spoken:
             return False
-        # Told apart first by what costs little: an enum may have thousands of options.
+        # Compared cheaply first: an enum may have thousands of options.
         if spoken.lower() in self._lower and re.search(
             rf"(?<!\w){re.escape(spoken)}(?!\w)", self.text, re.IGNORECASE
         ):

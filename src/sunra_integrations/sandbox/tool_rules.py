@@ -35,7 +35,7 @@ _NO_PARAMETERS = {
 }
 _A_SCHEMA = (
     f"A JSON Schema (draft 2020-12) of at most {MOST_SCHEMA} characters, whose references lead "
-    "within itself. With `strict`, its root is no `anyOf`, and: " + strict_rules.document()
+    "within itself. With `strict`, its root is not an `anyOf`, and: " + strict_rules.document()
 )
 
 

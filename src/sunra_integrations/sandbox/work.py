@@ -1,4 +1,4 @@
-"""How much work one request may make: schemas that multiply are given up before they hold a test.
+"""A limit on the work of one request: exponential schemas are refused before they hang a test.
 
 Filling a schema and validating against it can take exponentially many steps (`anyOf` of two
 references to an `anyOf` of two references, and so on), so the steps are counted.
@@ -29,7 +29,7 @@ def bounded() -> Generator[None, None, None]:
 
 
 def spend(steps: int = 1) -> None:
-    """Takes steps, if they are counted here."""
+    """Counts steps, if a count is active."""
     left = _left.get()
     if left is None:
         return

@@ -127,7 +127,7 @@ class _Connection(ResponseHandler):
     """A connection that hands a head over before it reads what comes behind it.
 
     aiohttp reads all that came at once, and a fault in it, or behind it, takes the head and the
-    whole body along: an answer that was paid for would look like none, and be asked for again.
+    whole body along: a billed response would look like none, and be requested again.
     """
 
     _is_in_head = False
@@ -145,7 +145,7 @@ class _Connection(ResponseHandler):
             head, data = self._head_of(data)
             super().data_received(head)
         if data and self._is_idle():
-            # What nobody asked for must not become the next caller's answer.
+            # Unsolicited bytes must not become the next call's response.
             self.force_close()
             if self.transport is not None:
                 self.transport.close()
@@ -174,7 +174,7 @@ class _Connection(ResponseHandler):
 
 
 class _RequestBody(aiohttp.Payload):
-    """A request's body whose every piece must be taken in in time."""
+    """A request body with a timeout for each piece that is written."""
 
     def __init__(self, content: bytes, patience: float | None, trace: Any) -> None:
         super().__init__(content)
@@ -191,7 +191,7 @@ class _RequestBody(aiohttp.Payload):
         """Sends it."""
         if isinstance(writer, StreamWriter):
             self._way = writer.transport
-        if len(self._value) <= _PIECE:  # the system takes it in at once
+        if len(self._value) <= _PIECE:  # fits in the socket's buffer
             await writer.write(self._value)
         else:
             await self._write_large(writer)
@@ -284,7 +284,7 @@ async def _nothing_is_handled() -> None:
 
 
 def _as_httpx(error: Exception) -> Exception:
-    """The exception that httpx's own transport would have raised, in words without headers."""
+    """The exception of httpx's own transport, without headers in its message."""
     if isinstance(error.__cause__, _NotTakenIn):
         return httpx.WriteTimeout("a piece of the request was not taken in")
     return next(meant(_words(error)) for kind, meant in _MEANINGS if isinstance(error, kind))
@@ -295,7 +295,7 @@ def _words(error: Exception) -> str:
         case aiohttp.ServerDisconnectedError():  # its message may be the head
             return "the server disconnected before the end of the headers"
         case aiohttp.ClientHttpProxyError():
-            return f"it answered with the status {error.status}"
+            return f"it returned status {error.status}"
         case (
             aiohttp.ClientResponseError() | HttpProcessingError()
         ):  # they quote what they could not read

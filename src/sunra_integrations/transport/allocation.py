@@ -98,7 +98,7 @@ class Allocation(Generic[Carrier]):
 
         Args:
             pool: Whose place it was.
-            holder: Who had it.
+            holder: The call that had it.
             spoiled: Whether the pool may no longer be sound. It takes no more calls, and is
                 forgotten once those it carries have ended.
         """

@@ -22,7 +22,7 @@ def pieces(response: httpx.Response) -> Iterator[bytes]:
     """The body, decompressed if it needs to be.
 
     Raises:
-        UnreadableResponse: It is in a coding that was not asked for.
+        UnreadableResponse: It has a Content-Encoding that was not requested.
     """
     _check_coding(response)
     if isinstance(response.stream, httpx.SyncByteStream) and _comes_plain(response):
@@ -34,7 +34,7 @@ class AsyncPieces:
     """The body, decompressed if it needs to be; each wait for a piece of it ends in time.
 
     Raises:
-        UnreadableResponse: It is in a coding that was not asked for.
+        UnreadableResponse: It has a Content-Encoding that was not requested.
     """
 
     def __init__(self, response: httpx.Response, patience: Patience) -> None:
@@ -92,9 +92,9 @@ async def whole_async(response: httpx.Response, limit: int, patience: Patience) 
 
 
 def of_error(response: httpx.Response, patience: Patience) -> tuple[bytes, str]:
-    """As much as comes of an error's body, and why it is not more, where that is worth a word.
+    """As much of an error's body as can be read, and why it is incomplete, if that matters.
 
-    That it broke off is no news beside the error.
+    That the body broke off does not matter beside the error.
     """
     body, note = bytearray(), ""
     try:
@@ -139,7 +139,7 @@ def _readable(body: bytearray, response: httpx.Response, note: str) -> tuple[byt
 
 
 def _raise_unless_complete(fault: Exception, body: bytearray) -> None:
-    """A fault behind the last byte of an answer, as in its trailers, does no harm."""
+    """Ignores faults behind the last byte of a complete answer, such as in trailers."""
     if isinstance(fault, httpx.DecodingError):
         raise fault
     try:
@@ -164,7 +164,7 @@ def _check_coding(response: httpx.Response) -> None:
     if coding and not (len(coding) == 1 and coding[0] in _DECODED):
         raise UnreadableResponse(
             f"The body is compressed as {', '.join(coding)!r} (Content-Encoding), which was not "
-            "asked for and is not read; the server or a proxy ignores Accept-Encoding.",
+            "requested and is not supported; the server or a proxy ignores Accept-Encoding.",
             request_id=response.headers.get("x-request-id"),
             retryable=False,
         )

@@ -39,7 +39,7 @@ class Bounded:
         return self
 
     async def trace(self, event: str, _: object) -> None:
-        """What httpcore calls on its way: once the request is sent, the answer must begin."""
+        """The `trace` extension of httpcore: once the request is sent, the response must begin."""
         if event.endswith("receive_response_headers.started"):
             self._patience.request_is_sent()
             self._set_timer()

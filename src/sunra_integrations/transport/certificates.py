@@ -1,4 +1,4 @@
-"""Which certificates servers are trusted with."""
+"""The root certificates that are trusted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tls_context() -> ssl.SSLContext:
     `SSL_CERT_DIR` are set, the ones that they name and no others.
 
     Raises:
-        ConfigurationError: One of the two variables names nothing that can be used.
+        ConfigurationError: One of the two variables cannot be used.
     """
     file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
     if folder and not Path(folder).is_dir():

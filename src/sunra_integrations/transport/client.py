@@ -82,8 +82,8 @@ class _Client:
     def _post(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
     ) -> Post:
-        """What to send, and the key to sign it with."""
-        if not self.settings.api_key.get_secret_value():  # loaded where there was no key yet
+        """The request to send, and the key for it."""
+        if not self.settings.api_key.get_secret_value():  # unpickled without `SUNRA_KEY`
             self._use(self.settings.with_key())
         return Post.of(self.settings, request, stream=stream, headers=headers)
 
@@ -108,9 +108,9 @@ class _Client:
     def _announced(self, attempt: Attempt, post: Post) -> Attempt:
         self._key_hidden.hide_in(attempt.cause)
         _logger.info(
-            "Sunra: attempt %d follows after %.2f s, model %s, because of %s: %s",
-            attempt.number,
+            "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
+            attempt.number,
             clean(post.model),
             type(attempt.cause).__name__,
             attempt.cause,

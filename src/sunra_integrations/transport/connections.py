@@ -86,7 +86,7 @@ def sync_pools(settings: Settings) -> SyncPools:
 
 
 def give_up(holder: object) -> None:
-    """Makes sure that a sync call that ended in an exception holds no place in any pool."""
+    """Releases every place of a sync call that ended in an exception."""
     for pools in list(_shared.sync.values()):
         pools.give_up(holder)
 
@@ -219,7 +219,7 @@ def _limits(kind: _Kind, places: float) -> httpx.Limits:
 
 
 def _close_unused() -> None:
-    """Closes what serves keys that are no longer used, so that many keys do not add up."""
+    """Closes connections of unused keys, so that they do not accumulate."""
     for kind, pools in list(_shared.sync.items()):
         if pools.allocation.is_idle():
             del _shared.sync[kind]
@@ -255,8 +255,8 @@ def _tls_for(kind: _Kind) -> SSLContext:
 def _close_at_exit() -> None:
     for pools in _shared.sync.values():
         pools.close()
-    # Event loops that were left open can no longer close anything, and must not try: what they
-    # would need is taken down together with them.
+    # Event loops that were left open can no longer close anything, and must not try: their
+    # resources are released together with them.
     for of_loop in _shared.by_loop.values():
         for found in of_loop.values():
             found.pools.is_closed = True

@@ -24,7 +24,7 @@ class Attempt:
     number: int
     wait: float = 0.0
     cause: SunraError | None = field(default=None, compare=False)
-    """What the attempt before it ended in."""
+    """The error of the previous attempt."""
 
 
 class Answer(NamedTuple):
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
     note: str = ""
-    """What there is to say of the body, where it could not be read."""
+    """Why the body could not be read, if it could not."""
 
     @property
     def is_success(self) -> bool:

@@ -18,7 +18,7 @@ from sunra_integrations.transport.proxies import Proxy
 HttpFault = httpx.HTTPError | httpx.InvalidURL | RuntimeError
 
 SENDING_FAULTS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
-"""What sending may raise; a RuntimeError is HTTP libraries' word for a client that is closed."""
+"""Exceptions of sending; HTTP libraries raise RuntimeError if a client is closed."""
 
 _OF_A_CLOSED_CLIENT = re.compile(
     "client has been closed|session is closed|event loop is closed|different (event )?loop",
@@ -35,7 +35,7 @@ def typed_fault(
     Args:
         error: The exception.
         url: Where the request was sent.
-        patience: The call's time.
+        patience: The call's deadlines.
         proxy: The proxy that it was sent through, where one is known.
 
     Raises:
@@ -65,7 +65,7 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
         case httpx.ProxyError():
             return ConnectionFailed(f"The proxy {proxy or ''} on the way to {url} failed: {words}.")
         case httpx.DecodingError():
-            return ConnectionFailed(f"The answer of {url} could not be decompressed: {words}.")
+            return ConnectionFailed(f"The response from {url} could not be decompressed: {words}.")
         case httpx.HTTPError():
             return ConnectionFailed(f"The connection to {url}{through} failed: {words}.")
         case _:

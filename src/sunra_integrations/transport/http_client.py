@@ -1,4 +1,4 @@
-"""An HTTP client of the user's own: whether it is one that can be used."""
+"""Validation of a user's own HTTP client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sunra_integrations.errors import InvalidParameter
 
 
 def check_http_client(given: Any, kind: type, name: str, *, other_name: str = "") -> None:
-    """Holds a client against what it is to be used for.
+    """Checks that a client is of the right class.
 
     Args:
         given: The client, or None for the shared one.

@@ -36,7 +36,7 @@ class Patience:
         self._phase, self._silence_ends = "read", math.inf
 
     def request_is_sent(self) -> None:
-        """From now on the answer has to begin; bytes that are not a whole head change nothing."""
+        """Starts the wait for the response; an incomplete head does not end it."""
         if self._phase == "read" and math.isinf(self._silence_ends):
             self._silence_ends = _after(self._clock(), self.timeouts.read)
 
@@ -50,16 +50,16 @@ class Patience:
         return self._end - self._clock()
 
     def left_to_read(self) -> float:
-        """Seconds until what is waited for must have come; infinite where there is no limit."""
+        """Seconds left for the current wait; infinite if there is no limit."""
         return min(self._end, self._silence_ends) - self._clock()
 
     def left_to_begin(self) -> float:
-        """The same for a read: what is read before an answer has begun shows that all is sent."""
+        """The same for a read, before which the whole request has been sent."""
         self.request_is_sent()
         return self.left_to_read()
 
     def left_to_write(self) -> float:
-        """Seconds that a piece of the request may take; infinite where there is no limit."""
+        """Seconds for writing a piece of the request; infinite if there is no limit."""
         limit = self.timeouts.write
         return self.time_left() if limit is None else min(limit, self.time_left())
 
@@ -80,7 +80,7 @@ class Patience:
 
         Args:
             phase: Which wait it was: connect, write or pool. By default the one that is under way.
-            why: What the HTTP library says of it.
+            why: The HTTP library's message.
         """
         phase = "total" if self.time_left() <= _ROUNDING else phase or self._phase
         seconds: float | None = getattr(self.timeouts, phase)
@@ -99,7 +99,7 @@ class Patience:
 
 _SETTINGS = {"read": "`timeout`", "stall": "`stall_timeout`", "total": "`total_timeout`"}
 _WORDS = {
-    "connect": "There was no connection to{url}{within}",
+    "connect": "Timed out connecting to{url}{within}",
     "read": "There was no answer from{url}{within}",
     "write": "The request was not taken in by{url}{within}",
     "pool": "There was no free connection to{url}{within}",
@@ -109,7 +109,7 @@ _WORDS = {
 
 
 class TimeLeft(float):
-    """A timeout as HTTP libraries take it, which can tell what is left of it at any moment."""
+    """A timeout for HTTP libraries, with the seconds left at any moment."""
 
     left: Callable[[], float]
 

@@ -51,7 +51,7 @@ class SyncPools:
 
         Args:
             request: What to send.
-            holder: Who may `give_up` the place; by default the request.
+            holder: The object that may `give_up` the place; by default the request.
 
         Raises:
             httpx.HTTPError: It could not be sent; `PoolTimeout` if no place became free in time.
@@ -69,7 +69,7 @@ class SyncPools:
         return response
 
     def give_up(self, holder: object) -> None:
-        """Makes sure that a call that ended in an exception holds no place and waits for none."""
+        """Releases the place of a call that ended in an exception, and its wait for one."""
         if self._pid != os.getpid():
             return
         with self._lock:
@@ -117,7 +117,7 @@ class SyncPools:
                 self._waiting.popleft().served.set()
 
     def _serve(self, waiter: _Waiter) -> bool:
-        """Whether a place, or the reason why there will be none, could be given."""
+        """Whether a place could be given, or the error of making one."""
         try:
             waiter.pool = self.allocation.held_by(waiter.holder) or self.allocation.take(
                 waiter.holder
@@ -267,7 +267,7 @@ class _AsyncHeld(httpx.AsyncByteStream):
     Args:
         response: Whose body it is.
         give_back: Gives the place back.
-        closings: Where what closes in the background is kept.
+        closings: Keeps references to tasks that close in the background.
     """
 
     def __init__(

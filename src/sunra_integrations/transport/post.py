@@ -42,7 +42,7 @@ class Post:
     headers: dict[str, str] = field(repr=False)
     timeouts: Timeouts
     model: str = ""
-    """Whom it asks, for the log."""
+    """The model, for the log."""
 
     @classmethod
     def of(

@@ -15,14 +15,14 @@ _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 class Proxy(NamedTuple):
-    """A proxy that can be used; as text, it is without its user and password."""
+    """A proxy; `str()` leaves its user and password out."""
 
     url: str
     variable: str
 
     @property
     def scheme(self) -> str:
-        """How it is talked to."""
+        """The scheme, which is the protocol spoken to the proxy."""
         return urlsplit(self.url).scheme.lower()
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ def _check(proxy: Proxy) -> None:
     try:
         parts = urlsplit(proxy.url)
         host, _ = parts.hostname, parts.port
-    except ValueError:  # its words may quote a password
+    except ValueError:  # its message may quote a password
         host = None
     if not host:
         raise ConfigurationError(

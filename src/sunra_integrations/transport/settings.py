@@ -25,7 +25,7 @@ DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 KEY_VARIABLE = "SUNRA_KEY"
 BASE_URL_VARIABLE = "SUNRA_BASE_URL"
 ALLOW_HTTP_VARIABLE = "SUNRA_ALLOW_HTTP"
-"""`1` in it does what `allow_http=True` does."""
+"""Set to `1`, it has the effect of `allow_http=True`."""
 
 AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 """The library that carries async calls."""
@@ -49,7 +49,7 @@ _FRAMING_HEADERS = frozenset(
         "upgrade",
     )
 )
-"""What the HTTP library says of one connection and one body (RFC 9110, 7.6.1)."""
+"""Headers that the HTTP library sets for one connection or body (RFC 9110, 7.6.1)."""
 _YES = frozenset(("1", "true", "yes", "on"))
 _NO = frozenset(("", "0", "false", "no", "off"))
 
@@ -246,7 +246,7 @@ class Settings:
             allow_http: Permit plain http to a host that is not this machine. The key crosses the
                 network readable. `SUNRA_ALLOW_HTTP=1` does the same for the whole process.
             max_connections: Connections open at once; None sets no limit.
-            max_response_bytes: The longest answer, decompressed, that is taken in, streamed or
+            max_response_bytes: The longest response to read, decompressed, streamed or
                 not; 256 MiB by default.
             async_transport: What carries async calls, `httpx` or `aiohttp`; `auto` is aiohttp
                 where it is installed and the environment names no proxy.
@@ -331,7 +331,7 @@ def _environment_allows_http() -> bool:
 def headers_digest(headers: Mapping[str, str], key: SecretStr) -> str:
     """Headers as a digest for the keys of caches, which only a holder of the API key can compute.
 
-    A plain hash would not do: the value of a short header can be found by trying.
+    It is keyed because a short header value could be guessed from a plain hash.
     """
     named = sorted((name.lower(), value) for name, value in headers.items())
     secret = key.get_secret_value().encode()
@@ -390,7 +390,7 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _kind(given: object) -> str:
-    """What an error calls a value that it must not show."""
+    """A value's type, for an error that must not contain the value."""
     kind = type(given)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
@@ -464,8 +464,8 @@ def _check_key(secret: SecretStr, source: str) -> None:
         )
     if not _KEY.fullmatch(secret.get_secret_value()):
         raise ConfigurationError(
-            "The Sunra key holds a space, a line break or another character that no key has. "
-            f"Check {source}: copied text often brings a line break along."
+            "The Sunra key contains a space, a line break or another invalid character. "
+            f"Check {source}: copied text often ends in a line break."
         )
 
 
@@ -523,7 +523,7 @@ def _timeouts(
 
 
 def _all_within(seconds: float) -> Timeouts:
-    """One number for all waits for the server. A free connection is waited for as before."""
+    """One number for all waits for the server. The wait for a free connection is unchanged."""
     usual = Timeouts()
     return Timeouts(
         connect=min(seconds, usual.connect or seconds),

@@ -29,7 +29,7 @@ class Hop:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is this very machine."""
+        """Whether it is this machine."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
