@@ -380,7 +380,7 @@ def test_strict_is_not_chosen_where_no_finite_answer_would_keep_it_but_can_be_as
     assert [problem.text for problem in strict_problems("s", strict)] == []
 
 
-@pytest.mark.parametrize("name", EXPRESSIBLE.keys() - {"the root, with words"})
+@pytest.mark.parametrize("name", [name for name in EXPRESSIBLE if name != "the root, with words"])
 def test_strict_is_chosen_where_it_can_be_kept(name):
     assert strict_schema_if_expressible(EXPRESSIBLE[name]) == strict_schema(EXPRESSIBLE[name])
 
