@@ -19,9 +19,9 @@
     │  └─ Overloaded            it has no capacity just now (503, 529)
     ├─ ConnectionFailed         no answer: DNS, TCP, TLS, proxy, or a reset before the headers
     ├─ TimedOut                 no answer in time; .phase is connect, read, write, pool or total
-    ├─ UnreadableResponse       a 2xx came, but what it carried is no answer
-    │  ├─ StreamInterrupted     an answer began and never finished; .partial holds what came
-    │  └─ ResponseTruncated     a limit or filter cut the structured answer off; .text holds it
+    ├─ UnreadableResponse       a success status without a usable answer
+    │  ├─ StreamInterrupted     an answer began and never finished; .partial is what was received
+    │  └─ ResponseTruncated     a structured answer was cut off; .text is what was received
     └─ Refused                  the model declined to answer; .refusal holds its words
 
 Each carries what is known of `status`, `code`, `request_id`, `retryable`, `retry_after`,

@@ -33,6 +33,7 @@ class ChatSunra(Bindings, Configuration):
         provider, reasoning, reasoning_effort: Routing and reasoning, passed on as given.
         extra_body: Further keys of the request body, sent untouched. No `messages`, no `stream`,
             and nothing that is named like a credential.
+        model_kwargs: The same under LangChain's name, for keys that are not arguments here.
 
         A parameter that is not set is not sent.
 
@@ -41,15 +42,19 @@ class ChatSunra(Bindings, Configuration):
         base_url: Else from `SUNRA_BASE_URL`, else Sunra's own.
         timeout: Seconds for an answer to begin, on each attempt, and for each silence within it;
             also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Also `request_timeout`.
-        stall_timeout: Seconds for the next data of an answer that has begun, if not `timeout`.
-        total_timeout: Seconds for the call as a whole, retries included.
-        max_connections: Connections open at once; no limit unless set.
+            Defaults to 600, then 300.
+        stall_timeout: Seconds for each silence within an answer. Defaults to `timeout`.
+        total_timeout: Seconds for the call as a whole, retries included. Defaults to no limit.
+        max_connections: Connections open at once, per key and process (sync) or event loop
+            (async). Defaults to no limit.
         max_response_bytes: The longest response to read, streamed or not; 256 MiB.
         async_transport: What carries async calls, `httpx` or `aiohttp`; aiohttp if installed.
-        max_retries: Tries after the first one, made only before an answer begins.
+        max_retries: Tries after the first one, made only before an answer begins. Defaults to 2.
         default_headers: Sent with every request. Not shown; stored in pickles only.
         allow_http: Permit plain http to another machine. Defaults to `SUNRA_ALLOW_HTTP`.
-        http_client, http_async_client: httpx clients of your own, never closed here.
+        http_client, http_async_client: httpx clients of your own, never closed here. Without
+            them, proxies and certificates come from the usual environment variables, such as
+            `HTTPS_PROXY` and `SSL_CERT_FILE`.
         stream_usage: Ask for token counts while streaming (on by default).
         profile: What the model can do and hold; else what is known of it, if anything.
 
@@ -99,6 +104,8 @@ class ChatSunra(Bindings, Configuration):
 
         model.with_structured_output(Joke).invoke("Tell me a joke about cats.")
         ```
+
+        An answer that was cut off, by `max_tokens` for example, raises `ResponseTruncated`.
 
     Multimodal:
         ```python

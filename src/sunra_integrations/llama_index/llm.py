@@ -50,7 +50,8 @@ class Sunra(ToolCalling, StructuredPrediction):
     be given per call (`llm.chat(messages, temperature=0)`) and wins over the instance's; None
     leaves it out of that call. Per call there are also `extra_headers`, `timeout`,
     `stall_timeout`, `total_timeout` and `max_retries`. Streams, async, tool
-    calls, structured output, agents and callbacks work as with any `FunctionCallingLLM`.
+    calls, structured output, agents and callbacks work as with any `FunctionCallingLLM`. A
+    structured answer that was cut off, by `max_tokens` for example, raises `ResponseTruncated`.
 
     Args:
         model: The model to ask, as `vendor/name`. Any name is allowed; the server knows.
@@ -91,17 +92,20 @@ class Sunra(ToolCalling, StructuredPrediction):
         timeout: Seconds for an answer to begin, per attempt (600 by default), and for each silence
             within it (300 by default); or all `Timeouts`, an `httpx.Timeout`, `(connect, read)`.
             Also `request_timeout`.
-        stall_timeout: Seconds of silence within an answer before it is given up, if not `timeout`.
+        stall_timeout: Seconds for each silence within an answer. Defaults to `timeout`.
         total_timeout: Seconds for a call as a whole, retries included; none by default.
         max_retries: Tries after the first one; nothing above this retries. 2 by default.
         default_headers: Sent with every request. Not shown; stored in pickles only.
-        max_connections: Connections open at once, per process (sync) or event loop (async).
+        max_connections: Connections open at once, per key and process (sync) or event loop (async).
+            Defaults to no limit.
         max_response_bytes: The longest response to read, streamed or not; 256 MiB by default.
         async_transport: What carries async calls, `httpx` or `aiohttp`; `auto`, the default, is
-            aiohttp where it is installed and the environment names no proxy.
+            aiohttp where it is installed and the environment names no proxy for it.
         allow_http: Permit plain http to another machine; the key crosses the network readable.
             Defaults to `SUNRA_ALLOW_HTTP`.
-        http_client: An `httpx.Client` of your own; it is never closed here.
+        http_client: An `httpx.Client` of your own; it is never closed here. Without one, proxies
+            and certificates come from the usual environment variables, such as `HTTPS_PROXY` and
+            `SSL_CERT_FILE`.
         async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.
         callback_manager: LlamaIndex's callbacks.
         rate_limiter: LlamaIndex's rate limiter.

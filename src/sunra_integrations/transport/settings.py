@@ -211,7 +211,7 @@ class Settings:
     async_transport: AsyncTransport = "auto"
     """What carries async calls: `aiohttp`, which takes a fraction of the time when many are under
     way, or `httpx`. `auto` is aiohttp where it is installed (the extra `aiohttp` brings it) and
-    the environment names no proxy."""
+    the environment names no proxy for it."""
 
     @classmethod
     def resolve(
@@ -249,7 +249,7 @@ class Settings:
             max_response_bytes: The longest response to read, decompressed, streamed or
                 not; 256 MiB by default.
             async_transport: What carries async calls, `httpx` or `aiohttp`; `auto` is aiohttp
-                where it is installed and the environment names no proxy.
+                where it is installed and the environment names no proxy for it.
 
         Raises:
             ConfigurationError: Something is missing or cannot be used, and what to do about it.
