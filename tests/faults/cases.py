@@ -104,7 +104,7 @@ STATUSES: dict[str, Fault] = {
         says="not followed",
     ),
     "an error without a body": Fault(refused(500), errors.ServerFailed, 3, RETRIES, "no body"),
-    "an error that is no JSON": Fault(
+    "an error that is not JSON": Fault(
         refused(400, b"plain words"), errors.BadRequest, says="plain words"
     ),
 }
@@ -200,7 +200,7 @@ ANSWERS: dict[str, Fault] = {
         errors.UnreadableResponse,
         says="Sign in",
     ),
-    "200 that is no JSON": Fault(refused(200, b"hello"), errors.UnreadableResponse, only="plain"),
+    "200 that is not JSON": Fault(refused(200, b"hello"), errors.UnreadableResponse, only="plain"),
     "choices null": Fault(refused(200, b'{"choices": null}'), errors.UnreadableResponse),
     "choices missing": Fault(refused(200, b'{"id": "x"}'), errors.UnreadableResponse),
     "choices empty": Fault(refused(200, b'{"choices": []}'), errors.UnreadableResponse),
@@ -338,7 +338,7 @@ STREAMS: dict[str, Fault] = {
         outcome=errors.RateLimited,
         partial="Hel",
     ),
-    "an event that is no JSON": streamed(chunks(BEGUN, b"data: {oops\n\n"), partial="Hel"),
+    "an event that is not JSON": streamed(chunks(BEGUN, b"data: {oops\n\n"), partial="Hel"),
     "a damaged line": streamed(chunks(BEGUN, b"x" + EVENTS[2], *EVENTS[3:]), partial="Hel"),
     "a line that is damaged after finish_reason": streamed(
         chunks(*EVENTS[:4], b"x" + EVENTS[4], b"data: keep-alive\n\n", b'data: {"id'),

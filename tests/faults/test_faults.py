@@ -236,7 +236,7 @@ def table() -> str:
 def outcome(fault: Fault) -> str:
     if isinstance(fault.outcome, str):
         return "the whole answer"
-    kept = ", `partial` keeps what had come" if fault.partial is not None else ""
+    kept = ", with the partial reply in `.partial`" if fault.partial is not None else ""
     return f"`{fault.outcome.__name__}`{kept}"
 
 
