@@ -114,9 +114,9 @@ def test_no_other_vendor_s_key_is_ever_read(monkeypatch):
         (lambda: KEY, "not function"),
         (f"{KEY}\n", "line break"),
         (f" {KEY}", "space"),
-        ("sk\tx", "holds"),
-        ("sk-\x00", "holds"),
-        ("ключ", "holds"),
+        ("sk\tx", "contains"),
+        ("sk-\x00", "contains"),
+        ("ключ", "contains"),
     ],
 )
 def test_a_key_that_no_header_could_carry_is_refused_without_being_shown(key, says):

@@ -12,6 +12,7 @@ from sunra_integrations.protocol.arguments import unknown_argument, with_timeout
 from sunra_integrations.protocol.requests import (
     check_extra_body,
     check_parameters,
+    not_a_dict,
     parameter_rules,
 )
 from sunra_integrations.transport.http_client import check_http_client
@@ -72,12 +73,7 @@ def _check_unnamed(model_kwargs: Any, known: frozenset[str]) -> None:
     if model_kwargs is None:
         return
     if not isinstance(model_kwargs, Mapping):
-        raise InvalidParameter(
-            f"`model_kwargs` was a {type(model_kwargs).__name__}; the rule is: a dict of body "
-            "parameters.",
-            parameter="model_kwargs",
-            rule="a dict of body parameters",
-        )
+        raise not_a_dict("model_kwargs", model_kwargs)
     check_extra_body(model_kwargs, "model_kwargs")
     for name in model_kwargs:
         if name in known:

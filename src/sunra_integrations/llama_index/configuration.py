@@ -29,7 +29,7 @@ from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
 from sunra_integrations.protocol.arguments import with_timeout
-from sunra_integrations.protocol.requests import check_parameters
+from sunra_integrations.protocol.requests import check_parameters, not_a_dict
 from sunra_integrations.transport import Settings
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.settings import (
@@ -204,12 +204,7 @@ class SunraConfiguration(FunctionCallingLLM):
         _check_connection_arguments(data)
         more = data.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
-            raise InvalidParameter(
-                f"`additional_kwargs` was a {type(more).__name__}; the rule is: a dict of "
-                "parameters.",
-                parameter="additional_kwargs",
-                rule="a dict of parameters",
-            )
+            raise not_a_dict("additional_kwargs", more)
         if EXTRA_HEADERS in more:
             raise InvalidParameter(
                 "`additional_kwargs` is stored and shown, so headers do not belong there; "

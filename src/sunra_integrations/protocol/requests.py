@@ -258,6 +258,15 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
             )
 
 
+def not_a_dict(name: str, given: object) -> InvalidParameter:
+    """The error for parameters that are not a dict; the value is not shown, as it may be secret."""
+    return InvalidParameter(
+        f"`{name}` must be a dict of body parameters, got {type(given).__name__}.",
+        parameter=name,
+        rule="a dict of body parameters",
+    )
+
+
 def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
     name = str(error["loc"][0]) if error["loc"] else "request"
     if error["type"] == "extra_forbidden":
@@ -266,13 +275,8 @@ def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
     rule = field.description if field is not None and field.description else error["msg"]
     if error["type"] == "missing":
         return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
-    if name == "extra_body":  # it may hold what must not be shown
-        return InvalidParameter(
-            f"`extra_body` was a {type(given.get(name)).__name__}; the rule is: {rule}. "
-            "Nothing was sent.",
-            parameter=name,
-            rule=rule,
-        )
+    if name == "extra_body":
+        return not_a_dict(name, given.get(name))
     place = "".join(f"[{step}]" for step in error["loc"][1:] if isinstance(step, int))
     value = error.get("input") if place else given.get(name)
     return _broken(f"{name}{place}", value, rule)

@@ -191,13 +191,7 @@ class SunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return read_completion(
-                content,
-                request_id=_request_id(response),
-                model_asked=request.model,
-                answer_id=_answer_id(),
-                tool_names=request.own_tool_names,
-            )
+            return _reply(request, response, content)
 
     def stream(
         self,
@@ -326,13 +320,7 @@ class AsyncSunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return read_completion(
-                content,
-                request_id=_request_id(response),
-                model_asked=request.model,
-                answer_id=_answer_id(),
-                tool_names=request.own_tool_names,
-            )
+            return _reply(request, response, content)
 
     async def stream(
         self,
@@ -434,6 +422,16 @@ def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> 
 def _request_id(response: httpx.Response) -> str | None:
     request_id: str | None = response.headers.get("x-request-id")
     return request_id
+
+
+def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Reply:
+    return read_completion(
+        content,
+        request_id=_request_id(response),
+        model_asked=request.model,
+        answer_id=_answer_id(),
+        tool_names=request.own_tool_names,
+    )
 
 
 def _answer_id() -> str:
