@@ -140,6 +140,12 @@ class _Connection(ResponseHandler):
         self._is_in_head, self._status_line, self._before = True, b"", b""
         super().set_response_params(**params)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        # Python 3.10 warns of a TLS transport that only the server closed.
+        if self.transport is not None:
+            self.transport.close()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         while data and self._is_in_head:
             head, data = self._head_of(data)
