@@ -261,8 +261,8 @@ def test_other_settings_per_call_say_where_they_belong(adapter: str, way: str, n
 # -- bodies and headers --------------------------------------------------------
 
 BODIES: dict[str, tuple[Any, str]] = {
-    "a list": ([1], "`extra_body` was a list"),
-    "text": ("top_k", "`extra_body` was a str"),
+    "a list": ([1], "`extra_body` must be a dict of body parameters, got list"),
+    "text": ("top_k", "`extra_body` must be a dict of body parameters, got str"),
     "the prompt": ({"messages": []}, "`extra_body` cannot contain `messages`"),
     "whether to stream": ({"stream": True}, "`extra_body` cannot contain `stream`"),
 }

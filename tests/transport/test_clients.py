@@ -451,7 +451,7 @@ def test_a_dict_is_a_request(make):
         ({"extra_body": {"stream": True}}, "`extra_body` cannot contain `stream`"),
         ({"extra_body": {"api_key": KEY}}, "looks like a credential"),
         ({"extra_body": {"x": SecretStr(KEY)}}, "is a SecretStr"),
-        ({"extra_body": [1]}, "`extra_body` was a list"),
+        ({"extra_body": [1]}, "`extra_body` must be a dict of body parameters, got list"),
     ],
 )
 def test_a_dict_that_is_no_request_says_why_and_nothing_is_sent(make, way, change, says):
