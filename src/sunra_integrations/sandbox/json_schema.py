@@ -5,6 +5,7 @@ Every schema is read as draft 2020-12, whatever its ``$schema`` says.
 
 import json
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -111,10 +112,13 @@ def fits(value: Any, schema: Any, root: dict[str, Any]) -> bool:
     if not isinstance(schema, dict):
         return schema is not False
     whole = schema if schema is root else {**_definitions(root), **schema}
+    token = _followed.set(set())
     try:
         return bool(_validator(whole).is_valid(value))
     except (referencing.exceptions.Unresolvable, RecursionError, ArithmeticError):
         return False
+    finally:
+        _followed.reset(token)
 
 
 def _definitions(root: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +129,24 @@ def _validator(schema: dict[str, Any]) -> Any:
     # With `$schema`, a reference to the root would lead to that dialect's own, unbounded class.
     undeclared = {key: value for key, value in schema.items() if key != "$schema"}
     return _Bounded(undeclared, registry=_LOCAL_ONLY)
+
+
+_followed: ContextVar[set[tuple[str, int]]] = ContextVar("references_followed")
+"""References that are being followed, with the value that each is judging."""
+
+
+def _acyclic(rule: Any) -> Any:
+    def check(validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
+        followed, here = _followed.get(), (reference, id(value))
+        if here in followed:  # ends it before the stack does: `referencing` panics there
+            raise RecursionError(f"{reference} leads back to itself")
+        followed.add(here)
+        try:
+            yield from rule(validator, reference, value, schema) or ()
+        finally:
+            followed.discard(here)
+
+    return check
 
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
@@ -168,13 +190,17 @@ def _counted(rule: Any) -> Any:
     return check
 
 
+_RULES: Any = jsonschema.Draft202012Validator.VALIDATORS
+
 # Patterns are matched in linear time, and every step is counted; see `patterns` and `work`.
 _Bounded: Any = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     {
         keyword: _counted(rule)
         for keyword, rule in {
-            **jsonschema.Draft202012Validator.VALIDATORS,
+            **_RULES,
+            "$ref": _acyclic(_RULES["$ref"]),
+            "$dynamicRef": _acyclic(_RULES["$dynamicRef"]),
             "pattern": _pattern,
             "patternProperties": _pattern_properties,
             "additionalProperties": _additional_properties,
