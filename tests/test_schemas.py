@@ -304,6 +304,16 @@ def test_an_open_object_is_never_closed(schema):
             make()
 
 
+def test_the_error_about_a_schema_says_whose_it_is():
+    with pytest.raises(
+        InvalidParameter, match=r"In 'Open', `schema\.values` is a free-form"
+    ) as one:
+        chat()[0].bind_tools([walk, Open], strict=True)
+    assert one.value.parameter == "schema.values"
+    with pytest.raises(InvalidParameter, match=r"In 'Open', `schema\.values` is a free-form"):
+        llama_format(Open, "{}", strict=True)
+
+
 NO_PROPERTIES: dict[str, Any] = {
     "a LangChain tool": StructuredTool(
         name="now", description="", args_schema={"type": "object"}, func=str
@@ -386,6 +396,18 @@ def test_a_format_of_a_recursive_class_that_langchain_completed_has_an_object_at
     assert sent["schema"]["type"] == "object"
     assert sent["schema"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
     assert answer["structured_response"] == Node(name="a")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_complete_format_of_a_recursive_class_has_an_object_at_its_root(strict):
+    named = {"name": "n", "strict": strict, "schema": Branch.model_json_schema()}
+    given = {"type": "json_schema", "json_schema": named}
+    made, wire = llm()
+    made.chat([ChatMessage("x")], response_format=given)
+    sent = wire.bodies[-1]["response_format"]["json_schema"]
+    assert (sent["strict"], sent["schema"]["type"]) == (strict, "object")
+    assert sent["schema"]["title"] == "Branch"
+    assert "$ref" in named["schema"]
 
 
 def test_a_schema_written_into_the_prompt_has_an_object_at_its_root():

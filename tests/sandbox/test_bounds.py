@@ -177,6 +177,12 @@ def test_references_that_lead_in_a_circle_are_refused_or_filled(ask, keyword):
         assert response.status_code in {200, 400, 422}, response.text
 
 
+def test_an_encoded_reference_leads_to_its_name(ask):
+    schema = {**of(a={"$ref": "#/$defs/A%20B~1C"}), "$defs": {"A B/C": {"type": "boolean"}}}
+    content = ask(**asking(schema)).json()["choices"][0]["message"]["content"]
+    assert content in {'{"a": true}', '{"a": false}'}
+
+
 # ── requests that are not meant for it ───────────────────────────────────────
 
 

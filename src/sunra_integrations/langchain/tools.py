@@ -130,15 +130,14 @@ def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str,
 
 
 def _named_schema(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
-    """A schema that its user has named: as given, unless servers refuse it as it is.
+    """A schema that its user has named: as given, unless it has still to be made strict.
 
-    LangChain's `ProviderStrategy` says `strict` of schemas that are not closed, and makes schemas
-    of recursive classes whose root is a bare `$ref`.
+    LangChain's `ProviderStrategy(strict=True)` says `strict` of schemas that are not closed.
     """
     strict = named.get("strict") if strict is None else strict
     is_closed = named["schema"].get("additionalProperties") is False
     if strict == named.get("strict") and (is_closed or not strict):
-        return {**named, "schema": inlined_root(named["schema"])}
+        return dict(named)
     made = wire.json_schema_format(named["name"], named["schema"], strict=strict)
     return {**named, **made["json_schema"]}
 
@@ -232,9 +231,10 @@ def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     """
     try:
         hints = _typed_dicts_within(typed_dict)
-        schema = inlined_root(TypeAdapter(typed_dict).json_schema())
     except NameError:
         return None
+    try:
+        schema = inlined_root(TypeAdapter(typed_dict).json_schema())
     except PydanticUserError as error:  # of `typing` before Python 3.12, which pydantic refuses
         if any(map(_is_qualified, hints.values())):
             raise TypeError(error.message) from error

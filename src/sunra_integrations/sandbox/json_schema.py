@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 try:
     import jsonschema  # type: ignore[import-untyped,unused-ignore]
@@ -96,7 +97,7 @@ def resolve(root: Any, reference: str) -> Any:
         return None
     target = root
     for step in reference[1:].split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
+        key = unquote(step).replace("~1", "/").replace("~0", "~")
         match target:
             case dict() if key in target:
                 target = target[key]

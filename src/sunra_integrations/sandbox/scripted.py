@@ -101,7 +101,7 @@ class Http:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        if not isinstance(self.status, int) or self.status not in _STATUSES:
+        if self.status not in _STATUSES:
             raise TypeError(f"{_shown(self.status)} is not a status; give a number from 200 to 599")
         for name, value in self.headers.items():
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
@@ -187,15 +187,17 @@ class Scripted:
                 f"{_shown(self.answer)} is not an answer. Give a text, Say, CallTools, Message, "
                 "Http, HangUp, Scripted, or None for the default reply."
             )
-        for name in ("wait", "pause"):
-            if not isinstance(getattr(self, name), int | float):
-                raise TypeError(f"`{name}` is {_shown(getattr(self, name))}; give seconds")
-        if not isinstance(self.cut_after, int | None):
-            raise TypeError(f"`cut_after` is {_shown(self.cut_after)}; give a number of bytes")
+        _check("wait", self.wait, int | float, "seconds")
+        _check("pause", self.pause, int | float, "seconds")
+        _check("cut_after", self.cut_after, int | None, "a number of bytes")
+        _check("model", self.model, str | None, "the name of a model")
         if self.cut not in get_args(End):
             raise TypeError(f"`cut` is {_shown(self.cut)}; give one of {', '.join(get_args(End))}")
-        if not isinstance(self.model, str | None):
-            raise TypeError(f"`model` is {_shown(self.model)}; give the name of a model")
+
+
+def _check(name: str, given: object, kind: Any, what: str) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"`{name}` is {_shown(given)}; give {what}")
 
 
 def _shown(given: object) -> str:
