@@ -305,9 +305,9 @@ BROKEN_HANDLERS = {
         ["header"],
     ),
     "gives text among pieces": (lambda request: Http(200, [b"a", "b"]), ["list of bytes only"]),
-    "waits for a word": (lambda request: Scripted("x", wait="y"), ["`wait` is 'y'"]),  # type: ignore[arg-type]
-    "pauses for a word": (lambda request: Scripted("x", pause="y"), ["`pause` is 'y'"]),  # type: ignore[arg-type]
-    "cuts as nobody knows": (lambda request: Scripted("x", cut="y"), ["`cut` is 'y'"]),  # type: ignore[arg-type]
+    "waits for a word": (lambda request: Scripted("x", wait="y"), ["`wait` must be"]),  # type: ignore[arg-type]
+    "pauses for a word": (lambda request: Scripted("x", pause="y"), ["`pause` must be"]),  # type: ignore[arg-type]
+    "cuts as nobody knows": (lambda request: Scripted("x", cut="y"), ["`cut` must be"]),  # type: ignore[arg-type]
     "cuts a number off": (lambda request: Http(200, {1: {2}}), ["cannot be sent", "TypeError"]),
 }
 
@@ -341,14 +341,19 @@ def test_a_mistake_in_a_handler_is_reported_once_to_other_clients(sandbox):
     assert len(sandbox.requests) == 1
 
 
-def test_an_answer_for_a_model_without_a_name_is_refused_when_it_is_queued(sandbox):
-    with pytest.raises(TypeError, match="`model` is 7"):
-        sandbox.next("x", model=7)
-
-
 @pytest.mark.parametrize("answer", [7, {"role": "assistant"}, b"bytes", ["a", "b"]])
 def test_what_is_not_an_answer_is_refused_when_it_is_queued(sandbox, answer):
     with pytest.raises(TypeError, match="is not an answer"):
         sandbox.next(answer)
     with pytest.raises(TypeError, match="is not an answer"):
         Scripted(answer)
+
+
+def test_a_model_that_is_not_a_name_is_refused_when_it_is_queued(sandbox):
+    with pytest.raises(TypeError, match="must be the name of a model, not 5"):
+        sandbox.next("x", model=5)
+
+
+def test_a_handler_that_cannot_be_called_is_refused_at_once(sandbox):
+    with pytest.raises(TypeError, match="takes a function, not 'x'"):
+        sandbox.answer_with("x")

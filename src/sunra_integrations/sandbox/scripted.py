@@ -192,12 +192,13 @@ class Scripted:
         _check("cut_after", self.cut_after, int | None, "a number of bytes")
         _check("model", self.model, str | None, "the name of a model")
         if self.cut not in get_args(End):
-            raise TypeError(f"`cut` is {_shown(self.cut)}; give one of {', '.join(get_args(End))}")
+            known = ", ".join(get_args(End))
+            raise TypeError(f"`cut` must be one of {known}, not {_shown(self.cut)}")
 
 
 def _check(name: str, given: object, kind: Any, what: str) -> None:
     if not isinstance(given, kind):
-        raise TypeError(f"`{name}` is {_shown(given)}; give {what}")
+        raise TypeError(f"`{name}` must be {what}, not {_shown(given)}")
 
 
 def _shown(given: object) -> str:
