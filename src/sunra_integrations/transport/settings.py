@@ -174,6 +174,18 @@ Timeout = Annotated[float | Timeouts | None, BeforeValidator(read_timeout)]
 """A pydantic field that takes a timeout of any form and keeps seconds or `Timeouts`."""
 
 
+def as_kept(name: str, value: Any) -> Any:
+    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable.
+
+    Args:
+        name: The field.
+        value: What it is set to.
+    """
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    return read_timeout(value) if name == "timeout" else value
+
+
 class Options(TypedDict, total=False):
     """What `Settings.resolve` takes, and so the clients do."""
 
@@ -254,7 +266,11 @@ class Settings:
         Raises:
             ConfigurationError: Something is missing or cannot be used, and what to do about it.
         """
-        policy = retry or RetryPolicy()
+        policy = RetryPolicy() if retry is None else retry
+        if not isinstance(policy, RetryPolicy):
+            raise ConfigurationError(f"`retry` must be a RetryPolicy, not {_kind(retry)}.")
+        if not isinstance(allow_http, bool):  # a text such as "no" would be taken for a yes
+            raise ConfigurationError(f"`allow_http` was {allow_http!r}; it must be True or False.")
         return cls(
             api_key=_key(api_key),
             base_url=resolved_base_url(base_url, allow_http=allow_http),
