@@ -367,6 +367,7 @@ def test_other_settings_per_call_say_where_they_belong(adapter: str, way: str, n
 BODIES: dict[str, tuple[Any, str]] = {
     "a list": ([1], "`extra_body` was a list"),
     "text": ("top_k", "`extra_body` was a str"),
+    "a number for a name": ({1: 2}, "`extra_body` was a dict whose keys are not all text"),
     "the prompt": ({"messages": []}, "`extra_body` cannot hold `messages`"),
     "whether to stream": ({"stream": True}, "`extra_body` cannot hold `stream`"),
 }

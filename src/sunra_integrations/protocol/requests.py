@@ -264,9 +264,12 @@ def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidP
     if error["type"] == "missing":
         return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
     if name == "extra_body":  # it may hold what must not be shown
+        body = given.get(name)
+        found = f"a {type(body).__name__}" + " whose keys are not all text" * isinstance(
+            body, Mapping
+        )
         return InvalidParameter(
-            f"`extra_body` was a {type(given.get(name)).__name__}; the rule is: {rule}. "
-            "Nothing was sent.",
+            f"`extra_body` was {found}; the rule is: {rule}. Nothing was sent.",
             parameter=name,
             rule=rule,
         )

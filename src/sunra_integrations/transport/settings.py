@@ -32,6 +32,7 @@ AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 
 _ENDPOINT = "/chat/completions"
 _KEY = re.compile(r"[\x21-\x7e]+")
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")  # some of it `urlsplit` leaves out of the host
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _FRAMING_HEADERS = frozenset(
@@ -495,7 +496,8 @@ def _base_url(given: str, allow_http: bool) -> str:
         raise ConfigurationError(f"The base URL cannot be read: {error}.") from error
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("The base URL holds a user name or password; leave it out.")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+    usable = parts.scheme in {"http", "https"} and host and not _NOT_IN_URLS.search(url)
+    if not usable or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{url!r} is no base URL; it should look like {DEFAULT_BASE_URL}, without a query."
         )
