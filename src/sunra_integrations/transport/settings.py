@@ -268,10 +268,7 @@ class Settings:
             ConfigurationError: Something is missing or cannot be used, and what to do about it.
         """
         policy = RetryPolicy() if retry is None else retry
-        if not isinstance(policy, RetryPolicy):
-            raise ConfigurationError(f"`retry` must be a RetryPolicy, not {_kind(retry)}.")
-        if not isinstance(allow_http, bool):  # a text such as "no" would be taken for a yes
-            raise ConfigurationError(f"`allow_http` was {allow_http!r}; it must be True or False.")
+        _check_kinds(policy, allow_http)
         return cls(
             api_key=_key(api_key),
             base_url=resolved_base_url(base_url, allow_http=allow_http),
@@ -417,6 +414,13 @@ def _check_text(name: str, given: object) -> None:
         raise ConfigurationError(f"`{name}` must be text, not {_kind(given)}.")
 
 
+def _check_kinds(retry: object, allow_http: object) -> None:
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"`retry` must be a RetryPolicy, not {_kind(retry)}.")
+    if not isinstance(allow_http, bool):  # a text such as "no" would be taken for a yes
+        raise ConfigurationError(f"`allow_http` was {allow_http!r}; it must be True or False.")
+
+
 def _whole_number(name: str, number: Any, *, least: int) -> Any:
     # A limit of 0 connections would wait for a free one until the timeout.
     if number is not None and (
@@ -496,8 +500,8 @@ def _base_url(given: str, allow_http: bool) -> str:
         raise ConfigurationError(f"The base URL cannot be read: {error}.") from error
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("The base URL holds a user name or password; leave it out.")
-    usable = parts.scheme in {"http", "https"} and host and not _NOT_IN_URLS.search(url)
-    if not usable or parts.query or parts.fragment:
+    usable = parts.scheme in {"http", "https"} and not _NOT_IN_URLS.search(url)
+    if not usable or not host or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{url!r} is no base URL; it should look like {DEFAULT_BASE_URL}, without a query."
         )
