@@ -149,6 +149,7 @@ def answer_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
         Refused: When run: the model declined, and `refusal` holds its words.
         ResponseTruncated: When run: the answer was cut off, and `text` holds what was received.
             A stream ends in it.
+        OutputParserException: When run: a finished answer is not an object of the schema.
     """
     model = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     name = tool_name(tool(schema)) if method == "function_calling" else _name(schema)

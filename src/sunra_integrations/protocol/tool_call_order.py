@@ -93,7 +93,7 @@ class ToolCallOrder:
             entries: The list as it came, or its only entry; anything else holds no calls.
             whole: The entries are those of a finished message, not pieces.
         """
-        if isinstance(entries, dict):
+        if isinstance(entries, dict) and entries:
             entries = [entries]
         if not isinstance(entries, list):
             return ()
