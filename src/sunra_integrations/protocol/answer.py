@@ -91,6 +91,9 @@ class AnswerReader:
         if index is None:
             index = place
         message = choice.get(self._message_field)
+        if message is None and index not in self.so_far.begun_choices:
+            # Some gateways send a whole answer as the one event of a stream, or an event as a body.
+            message = choice.get("message", choice.get("delta"))
         if not isinstance(message, dict):
             message = NOTHING
         entries = message.get("tool_calls")
