@@ -107,9 +107,11 @@ def _continues(known: Any, piece: Any) -> bool:
     if piece.get("id") and known.get("id") != piece["id"]:
         return False
     return all(known.get(name) == piece.get(name) for name in ("type", "index")) and all(
-        not value or not known.get(name) or known[name] == value
+        not value
+        or not known.get(name)
+        or known[name] == value
+        or (name in _WRITTEN_ON and isinstance(value, str) and isinstance(known[name], str))
         for name, value in piece.items()
-        if name not in _WRITTEN_ON or not isinstance(value, str)
     )
 
 
