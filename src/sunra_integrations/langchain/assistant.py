@@ -85,7 +85,7 @@ def assistant_message(message: AIMessage, position: str) -> Message:
         if known.get(name):
             made[name] = known[name]
     made.update(vendor_fields(known, "assistant"))
-    if sound := _sound(known):
+    if sound := _sound(known, position):
         made["audio"] = sound
     if not made["content"] and any(
         name in made for name in ("tool_calls", "function_call", "audio")
@@ -127,9 +127,17 @@ def _legacy_call(known: Mapping[str, Any]) -> Message | None:
             return None
 
 
-def _sound(known: Mapping[str, Any]) -> Message | None:
+def _sound(known: Mapping[str, Any], position: str) -> Message | None:
     """How the wire refers to a sound that the model made: by the id it came with."""
     match known.get("audio"):
+        case bytes():  # ChatGoogleGenerativeAI's
+            where = f"{position}.additional_kwargs['audio']"
+            raise UnsupportedContent(
+                f"{where} is sound that the model made; Sunra's wire takes it back only by the id "
+                "it came with. To send the rest, leave it out. Nothing was sent.",
+                kind="audio",
+                position=where,
+            )
         case {"id": str() as sound} if sound:
             return {"id": sound}
         case _:
@@ -157,6 +165,10 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
     if isinstance(message.content, str):
         return said
     known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
+    # Where ChatOpenAI keeps the images of the Responses API (output_version "v0").
+    for made in objects(message.additional_kwargs.get("tool_outputs")):
+        if made.get("type") == "image_generation_call":
+            said.parts.append(part(made, f"{position}.additional_kwargs['tool_outputs']"))
     thoughts_in_content = message.additional_kwargs.get(REASONING_FIELD) == IN_CONTENT
     own_images = message.additional_kwargs.get("images") or []
     for place, block in enumerate(message.content):
@@ -229,6 +241,9 @@ _KNOWN_TO_TAKE = _CALL_BLOCKS | _REASONING_BLOCKS | {
 
 def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) -> None:
     """Puts one block where it belongs; `known` are the ids of calls the message has as such."""
+    if block.get("type") == "text" and isinstance(block.get("reasoning"), str):
+        # langchain-core adds streamed blocks of ChatAnthropic (v1) up to one of both kinds.
+        _take_reasoning({**block, "type": "reasoning"}, said)
     match block.get("type"):
         case "text" if not block.get("text"):
             pass  # an empty text says nothing, and some servers refuse it
@@ -294,7 +309,7 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
     kept: dict[str | None, Mapping[str, Any]] = (
         message.additional_kwargs.get("tool_call_extras") or {}
     )
-    extras = kept or _extras_in_blocks(message)
+    extras = kept or _extras_in_blocks(message) or _extras_in_raw_calls(message)
     for place, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{place}]"
         yield _wire_call(call, _written(call["args"], where), extras.get(call["id"]) or {}, where)
@@ -315,6 +330,16 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
         if isinstance(block, dict)
         and block.get("type") in {"tool_call", "invalid_tool_call"}
         and isinstance(block.get("extras"), Mapping)
+    }
+
+
+def _extras_in_raw_calls(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
+    """Gemini's signatures, where other classes of this wire keep the calls as they came."""
+    raw = objects(message.additional_kwargs.get("tool_calls"))
+    return {
+        call.get("id"): {"extra_content": call["extra_content"]}
+        for call in raw
+        if call.get("extra_content")
     }
 
 

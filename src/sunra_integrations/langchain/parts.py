@@ -91,7 +91,7 @@ def _part(block: Block, position: str) -> Part:
     match kind:
         case "text" | "output_text" | "input_text":
             return _text(block, position)
-        case "input_image" | "input_file" | "media":
+        case "input_image" | "input_file" | "media" | "image_generation_call":
             return _part(_standard(block, position), position)
         case str() if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
             return _as_it_is(block, kind, position)
@@ -147,7 +147,7 @@ def _mime_type(block: Block) -> str | None:
 def _text(block: Block, position: str) -> Part:
     text = block.get("text")
     if not isinstance(text, str):
-        raise unsupported(block, position, "whose `text` is no string")
+        raise unsupported(block, position, "whose `text` is not a string")
     return text_part(text)
 
 
@@ -180,6 +180,8 @@ def _standard(block: Block, position: str) -> Block:
     match block:
         case {"type": "input_image", "image_url": str() as url}:
             return {"type": "image", "url": url, "detail": block.get("detail")}
+        case {"type": "image_generation_call", "result": str() as data}:
+            return {"type": "image", "base64": data}
         case {"type": "input_file", **rest}:
             return {**rest, "type": "file", "base64": rest.get("file_data")}
         case {"type": "media", "mime_type": str() as mime_type}:

@@ -41,8 +41,16 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
             case [str(), *_]:
                 total[name] = "".join(run)
             case [list(), *_]:
-                items = list(chain.from_iterable(run))
-                total[name] = joined_details(items) if name in _LISTS_OF_DETAILS else items
+                if name not in _LISTS_OF_DETAILS:
+                    total[name] = list(chain.from_iterable(run))
+                    continue
+                first, *more = run
+                # What is before the last detail is finished: joined again at each piece of a
+                # stream, it would take time in the square of the number of details.
+                total[name] = [
+                    *first[:-1],
+                    *joined_details(chain(first[-1:], chain.from_iterable(more))),
+                ]
             case _:
                 total[name] = accumulated(run)
     return total
