@@ -359,6 +359,18 @@ MEDIA: dict[str, tuple[Json, Json]] = {
         {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}},
     ),
+    "a sound of MCP's": (
+        {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+    ),
+    "a file that MCP embeds": (
+        {"type": "resource", "resource": {"blob": "JVBERi0=", "mimeType": "application/pdf"}},
+        {"type": "file", "file": {"filename": "file.pdf", "file_data": PDF}},
+    ),
+    "an image that MCP embeds": (
+        {"type": "resource", "resource": {"blob": "iVBORw0KGgo=", "mimeType": "image/png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+    ),
     "a sound as a bare string": (
         {"type": "input_audio", "input_audio": "UklGRg=="},
         {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},

@@ -218,6 +218,8 @@ def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in _OF_LANGCHAIN}
+            if cited := _wire_annotations(block):
+                kept["annotations"] = cited
             if block.get("text") or len(kept) > len(("type", "text")):
                 said.parts.append({**kept, "type": "text"})
             return True
@@ -231,6 +233,15 @@ def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
             if not is_known:
                 said.parts.append(dict(block))
             return not is_known
+
+
+def _wire_annotations(block: Block) -> list[Any]:
+    """A text's annotations as they came; LangChain's own forms stand for them in v1 content."""
+    return [
+        one
+        for one in objects(block.get("annotations"))
+        if one.get("type") not in {"citation", "non_standard_annotation"}
+    ]
 
 
 _KNOWN_TO_TAKE = _CALL_BLOCKS | _REASONING_BLOCKS | {

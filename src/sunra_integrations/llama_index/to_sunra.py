@@ -203,7 +203,7 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
     wire: Message = {"role": "assistant", "content": _plainest(parts)}
     others = {
         "images": images,
-        "annotations": said.get("annotations") or annotations,
+        "annotations": said.get("annotations") or ([] if _cites(parts) else annotations),
         "tool_calls": calls,
         "function_call": None if calls else legacy_call(said),
         "refusal": said.get("refusal"),
@@ -237,6 +237,11 @@ def _in_place(said: Mapping[str, Any], parts: list[Part]) -> list[Part]:
         begun = place + len(words)
     rest = [text_part(text[begun:])] if begun < len(text) else []
     return [*made, *rest] if is_plain else [*made, *parts]
+
+
+def _cites(parts: Sequence[Part]) -> bool:
+    """Whether the citations go back within the parts that they came in."""
+    return any(part.get("annotations") for part in parts)
 
 
 def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:
