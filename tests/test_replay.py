@@ -138,6 +138,7 @@ STREAMED: dict[str, Callable[[Answer, list[str]], list[Json]]] = {
     "LangChain, stored": lambda a, r: by_langchain(
         a, lambda m: stored(message_chunk_to_message(summed(m))), r
     ),
+    "LangChain, stored as a chunk": lambda a, r: by_langchain(a, lambda m: stored(summed(m)), r),
     "LlamaIndex": lambda a, r: by_llama_index(
         a, lambda m: list(m.stream_chat([ChatMessage("?")]))[-1].message, r
     ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
@@ -26,6 +26,7 @@ from sunra_integrations.protocol.replay import (
 )
 from sunra_integrations.protocol.requests import Message
 from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
+from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""
@@ -321,12 +322,28 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
         message.additional_kwargs.get("tool_call_extras") or {}
     )
     extras = kept or _extras_in_blocks(message) or _extras_in_raw_calls(message)
+    completed = _completed_by_core(message)
     for place, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{place}]"
-        yield _wire_call(call, _written(call["args"], where), extras.get(call["id"]) or {}, where)
+        written = completed.get(call["id"]) or _written(call["args"], where)
+        yield _wire_call(call, written, extras.get(call["id"]) or {}, where)
     for place, broken in enumerate(message.invalid_tool_calls):
         where = f"{position}.invalid_tool_calls[{place}]"
         yield _wire_call(broken, broken["args"] or "", extras.get(broken["id"]) or {}, where)
+
+
+def _completed_by_core(message: AIMessage) -> dict[str | None, str]:
+    """Arguments that were cut off, as the model wrote them, by the ids of their calls.
+
+    A chunk's calls are read anew when it is loaded from a store, and langchain-core completes them.
+    """
+    pieces = message.tool_call_chunks if isinstance(message, AIMessageChunk) else []
+    ids = [piece["id"] for piece in pieces]
+    return {
+        piece["id"]: piece["args"]
+        for piece in pieces
+        if piece["args"] and ids.count(piece["id"]) == 1 and parse_arguments(piece["args"]) is None
+    }
 
 
 def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
