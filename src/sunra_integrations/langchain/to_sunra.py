@@ -42,7 +42,8 @@ _TEXT_ROLES: Mapping[type, str] = {
     HumanMessage: "user",
     AIMessage: "assistant",
 }
-_ROLES = {"human": "user", "ai": "assistant"}
+_ROLES = {"human": "user"}
+_ASSISTANTS = frozenset(("assistant", "ai", "model"))
 _WIRE_ROLES = frozenset(("system", "developer", "user", "assistant"))
 _OTHER_NAMES = {"model_name": "model", "stop_sequences": "stop"}
 _PARAMETERS = frozenset(parameter_rules().keys() - {"messages"})
@@ -149,11 +150,14 @@ def _message(given: BaseMessage, position: str) -> Message:
     Raises:
         UnsupportedContent: It holds something the wire cannot carry, or its kind has no role there.
     """
+    given = _of_its_class(given)
     match given:
         case AIMessage():
             return assistant_message(given, position)
         case ToolMessage():
             result = _tool_message(given.tool_call_id, given.content, position)
+            if given.name and not given.tool_call_id:  # the call is found by it
+                result["name"] = given.name
             return {**result, **vendor_fields(given.additional_kwargs, "tool")}
         case FunctionMessage():
             return _tool_message(None, given.content, position)
@@ -176,6 +180,21 @@ def _message(given: BaseMessage, position: str) -> Message:
     if given.name:
         made["name"] = given.name
     return {**made, **vendor_fields(given.additional_kwargs, role)}
+
+
+def _of_its_class(given: BaseMessage) -> BaseMessage:
+    """A `ChatMessage` of the assistant's or a tool's as their class, so that its calls are read."""
+    if not isinstance(given, ChatMessage):
+        return given
+    known, role = given.additional_kwargs, given.role.lower()
+    if role in _ASSISTANTS:
+        return AIMessage(given.content, additional_kwargs=known, name=given.name)
+    if role == "tool":
+        call_id = known.get("tool_call_id") or ""
+        return ToolMessage(
+            given.content, tool_call_id=call_id, additional_kwargs=known, name=given.name
+        )
+    return given
 
 
 def _text_message(given: BaseMessage) -> Message | None:
