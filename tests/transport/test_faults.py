@@ -58,6 +58,13 @@ def test_every_fault_of_the_http_library_is_a_sunra_error_with_that_cause(cls):
 
 
 @pytest.mark.parametrize("cls", FAULTS)
+def test_a_message_ends_in_one_full_stop_whatever_the_library_s_ends_in(cls):
+    client = SunraClient(settings(), http_client=httpx.Client(transport=Recorded(cls("boom."))))
+    with pytest.raises(errors.SunraError, match=r"boom[^.]*\.$"):
+        client.create(ASKED)
+
+
+@pytest.mark.parametrize("cls", FAULTS)
 def test_every_fault_within_an_answer_interrupts_it(cls):
     transport = Recorded(stream(stream_bytes("plain")[:280], cls("boom")))
     client = SunraClient(settings(), http_client=httpx.Client(transport=transport))
