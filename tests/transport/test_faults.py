@@ -108,6 +108,53 @@ def no_secret_in(text: str | bytes) -> None:
     assert HUSH.encode() not in raw
 
 
+def read_first(response):
+    response.read()
+    response.raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sent"),
+    [
+        (400, errors.BadRequest, 1),
+        (401, errors.AuthenticationFailed, 1),
+        (429, errors.RateLimited, 3),
+        (503, errors.Overloaded, 3),
+    ],
+)
+@pytest.mark.parametrize("hook", [httpx.Response.raise_for_status, read_first])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_hook_that_raises_for_the_status_changes_no_error_and_no_retry(
+    is_async, hook, status, kind, sent
+):
+    async def ahook(response):
+        if hook is read_first:
+            await response.aread()
+        response.raise_for_status()
+
+    transport = Recorded(
+        lambda: httpx.Response(
+            status, headers={"retry-after": "0"}, stream=Body([b'{"error": {"message": "Why"}}'])
+        )
+    )
+    of_client = Settings.resolve(KEY, max_retries=2)
+    with pytest.raises(errors.SunraError) as caught:
+        if is_async:
+            own = httpx.AsyncClient(transport=transport, event_hooks={"response": [ahook]})
+            asyncio.run(AsyncSunraClient(of_client, http_client=own).create(ASKED))
+        else:
+            client = httpx.Client(transport=transport, event_hooks={"response": [hook]})
+            SunraClient(of_client, http_client=client).create(ASKED)
+    assert type(caught.value) is kind
+    assert caught.value.status == status
+    assert ("Why" in str(caught.value)) is (hook is read_first)
+    assert len(transport.sent) == sent
+    no_secret_in(shown(caught.value))
+    cause = caught.value.__cause__
+    assert isinstance(cause, httpx.HTTPStatusError)
+    no_secret_in(repr(cause.response.request.headers.raw))
+
+
 def refused_port(unused_tcp_port: int) -> str:
     return f"http://127.0.0.1:{unused_tcp_port}"
 

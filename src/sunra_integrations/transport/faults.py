@@ -7,11 +7,13 @@ request as it was written to the wire. The cause is kept for its type and words;
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 
 import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
-from sunra_integrations.protocol.failures import clean
+from sunra_integrations.protocol.failures import clean, failure
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.proxies import Proxy
 
@@ -64,12 +66,21 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
             return ConfigurationError(f"A request to {url} cannot be made: {words}.")
         case httpx.ProxyError():
             return ConnectionFailed(f"The proxy {proxy or ''} on the way to {url} failed: {words}.")
+        case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook of the user's own client
+            return _of_status(error.response)
         case httpx.DecodingError():
             return ConnectionFailed(f"The answer of {url} could not be decompressed: {words}.")
         case httpx.HTTPError():
             return ConnectionFailed(f"The connection to {url}{through} failed: {words}.")
         case _:
             return ConfigurationError(f"The HTTP client cannot be used: {words}.")
+
+
+def _of_status(response: httpx.Response) -> SunraError:
+    body = b""
+    with suppress(httpx.ResponseNotRead):
+        body = response.content
+    return failure(response.status_code, dict(response.headers), body, now=time.time())
 
 
 def _words(error: BaseException) -> str:
@@ -86,6 +97,8 @@ def _without_secrets(error: Exception, url: str) -> Exception:
             link.args = (_words(link),)
         if isinstance(link, httpx.RequestError):
             link.request = httpx.Request("POST", url)
+        if isinstance(link, httpx.HTTPStatusError):
+            link.request = link.response.request = httpx.Request("POST", url)
         chain += [
             following
             for following in (link.__cause__, link.__context__)
