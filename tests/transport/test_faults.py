@@ -108,6 +108,24 @@ def no_secret_in(text: str | bytes) -> None:
     assert HUSH.encode() not in raw
 
 
+@pytest.mark.parametrize(
+    ("words", "retryable"),
+    [
+        ("Server disconnected without sending a response.", True),
+        ("<ConnectionTerminated error_code:0, last_stream_id:1, additional_data:None>", True),
+        ("illegal status line: bytearray(b'x')", True),
+        ("bad Content-Length", False),
+        ("illegal header line: bytearray(b'x')", False),
+    ],
+)
+def test_an_answer_whose_head_cannot_be_read_is_not_asked_for_again(words, retryable):
+    transport = Recorded(httpx.RemoteProtocolError(words))
+    client = SunraClient(settings(), http_client=httpx.Client(transport=transport))
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        client.create(ASKED)
+    assert caught.value.retryable is retryable
+
+
 def read_first(response):
     response.read()
     response.raise_for_status()
@@ -138,13 +156,16 @@ def test_a_hook_that_raises_for_the_status_changes_no_error_and_no_retry(
         )
     )
     of_client = Settings.resolve(KEY, max_retries=2)
-    with pytest.raises(errors.SunraError) as caught:
+
+    def ask():
         if is_async:
             own = httpx.AsyncClient(transport=transport, event_hooks={"response": [ahook]})
-            asyncio.run(AsyncSunraClient(of_client, http_client=own).create(ASKED))
-        else:
-            client = httpx.Client(transport=transport, event_hooks={"response": [hook]})
-            SunraClient(of_client, http_client=client).create(ASKED)
+            return asyncio.run(AsyncSunraClient(of_client, http_client=own).create(ASKED))
+        client = httpx.Client(transport=transport, event_hooks={"response": [hook]})
+        return SunraClient(of_client, http_client=client).create(ASKED)
+
+    with pytest.raises(errors.SunraError) as caught:
+        ask()
     assert type(caught.value) is kind
     assert caught.value.status == status
     assert ("Why" in str(caught.value)) is (hook is read_first)

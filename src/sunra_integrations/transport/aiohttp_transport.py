@@ -308,7 +308,8 @@ def _words(error: Exception) -> str:
         case (
             aiohttp.ClientResponseError() | HttpProcessingError()
         ):  # they quote what they could not read
-            return "what the server sent is not HTTP"
+            is_of_status = "status line" in error.message.lower()
+            return f"the {'status line' if is_of_status else 'head of the answer'} is not HTTP"
         case aiohttp.ClientPayloadError():
             return "the body ended before it was complete, or is not HTTP"
         case _:

@@ -26,6 +26,8 @@ _OF_A_CLOSED_CLIENT = re.compile(
     "client has been closed|session is closed|event loop is closed|different (event )?loop",
     re.IGNORECASE,
 )
+_NO_HEAD = re.compile("disconnected|status line|response line|^<")
+"""The connection ended before an answer, in HTTP/1.1 or as an event of HTTP/2; or is not HTTP."""
 _QUOTED_BYTES = re.compile(r"""[:\s]*(bytearray\()?\bb(['"]).*""", re.DOTALL)
 
 
@@ -66,14 +68,22 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
             return ConfigurationError(f"A request to {url} cannot be made: {words}.")
         case httpx.ProxyError():
             return ConnectionFailed(f"The proxy {proxy or ''} on the way to {url} failed: {words}.")
-        case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook of the user's own client
+        case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
             return _of_status(error.response)
         case httpx.DecodingError():
             return ConnectionFailed(f"The answer of {url} could not be decompressed: {words}.")
         case httpx.HTTPError():
-            return ConnectionFailed(f"The connection to {url}{through} failed: {words}.")
+            return ConnectionFailed(
+                f"The connection to {url}{through} failed: {words}.",
+                retryable=False if _is_unreadable_head(error) else None,
+            )
         case _:
             return ConfigurationError(f"The HTTP client cannot be used: {words}.")
+
+
+def _is_unreadable_head(error: Exception) -> bool:
+    # The server did answer, and an answer is paid for, though its head breaks a rule of HTTP.
+    return isinstance(error, httpx.RemoteProtocolError) and not _NO_HEAD.search(str(error))
 
 
 def _of_status(response: httpx.Response) -> SunraError:
