@@ -18,6 +18,7 @@ from langchain_core.messages import (
     HumanMessage,
     ToolMessage,
 )
+from langchain_core.messages import ChatMessage as GenericMessage
 from llama_index.core.base.llms.types import (
     AudioBlock,
     CacheControl,
@@ -185,6 +186,30 @@ OF_LANGCHAIN: dict[str, tuple[AIMessage, Json]] = {
         ),
         {"reasoning_details": [signed("SIG")]},
     ),
+    "ChatBedrockConverse, redacted, in bytes": (
+        AIMessage(
+            [
+                {
+                    "type": "reasoning_content",
+                    "reasoning_content": {"redacted_content": b"\x01\x02"},
+                },
+                {"type": "text", "text": "Adding."},
+            ],
+            tool_calls=[ADD],
+        ),
+        {"reasoning_details": [encrypted("AQI=")]},
+    ),
+    "ChatAnthropic, streamed as v1, whose blocks core added up to one": (
+        AIMessage(
+            [
+                {"type": "text", "text": "", "reasoning": "hm", "extras": {"signature": "SIG"}},
+                {"type": "text", "text": "Adding.", "name": "add", "id": "c1", "args": "{}"},
+            ],
+            tool_calls=[ADD],
+            response_metadata={"model_provider": "anthropic", "output_version": "v1"},
+        ),
+        {"reasoning_details": [signed("SIG")]},
+    ),
     "ChatBedrockConverse, redacted": (
         AIMessage(
             [
@@ -279,6 +304,38 @@ def test_a_call_of_another_chat_model_is_sent_once_with_its_reasoning(case: str)
     assert given == before
 
 
+def test_a_signature_in_a_call_as_it_came_goes_back_with_the_call() -> None:
+    extra = {"extra_content": {"google": {"thought_signature": "SIG"}}}
+    given = AIMessage("", additional_kwargs={"tool_calls": [{**SENT_CALL, **extra}]})
+    _, sent, _ = langchain.messages([HumanMessage("?"), given, RESULT])
+    assert sent["tool_calls"] == [{**SENT_CALL, **extra}]
+
+
+IMAGE: Json = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+GENERATED: Json = {"type": "image_generation_call", "id": "ig_1", "result": "iVBORw0KGgo="}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        AIMessage([GENERATED]),
+        AIMessage([], additional_kwargs={"tool_outputs": [{"type": "x"}, GENERATED]}),
+    ],
+)
+def test_an_image_that_the_responses_api_made_is_an_image(given: AIMessage) -> None:
+    assert langchain.messages([given]) == [{"role": "assistant", "content": [IMAGE]}]
+
+
+@pytest.mark.parametrize("role", ["assistant", "ai", "model"])
+def test_a_chat_message_of_the_assistants_keeps_its_calls_and_reasoning(role: str) -> None:
+    known = {"tool_calls": [SENT_CALL], "reasoning_content": "hm"}
+    given = GenericMessage("Adding.", role=role, additional_kwargs=known)
+    answer = GenericMessage("2", role="tool", additional_kwargs={"tool_call_id": "c1"})
+    calling: Json = {"role": "assistant", "content": "Adding.", "tool_calls": [SENT_CALL]}
+    sent = langchain.messages([HumanMessage("?"), given, answer])
+    assert sent[1:] == [{**calling, "reasoning_content": "hm"}, SENT_RESULT]
+
+
 PDF = "data:application/pdf;base64,JVBERi0="
 
 MEDIA: dict[str, tuple[Json, Json]] = {
@@ -301,6 +358,18 @@ MEDIA: dict[str, tuple[Json, Json]] = {
     "a file for the Responses API": (
         {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}},
+    ),
+    "a sound of MCP's": (
+        {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+    ),
+    "a file that MCP embeds": (
+        {"type": "resource", "resource": {"blob": "JVBERi0=", "mimeType": "application/pdf"}},
+        {"type": "file", "file": {"filename": "file.pdf", "file_data": PDF}},
+    ),
+    "an image that MCP embeds": (
+        {"type": "resource", "resource": {"blob": "iVBORw0KGgo=", "mimeType": "image/png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
     ),
     "a sound as a bare string": (
         {"type": "input_audio", "input_audio": "UklGRg=="},
@@ -347,6 +416,7 @@ ENTRIES: dict[str, Json] = {
     "llms-google-genai": {"id": None, "name": "add", "args": {"a": 1}},
     "llms-ollama": {"function": {"name": "add", "arguments": {"a": 1}}},
     "llms-openai": {**SENT_CALL, "index": 0},
+    "llms-cohere": {"id": "c1", "name": "add", "parameters": {"a": 1}},
 }
 
 
@@ -426,6 +496,23 @@ OF_LLAMA_INDEX: dict[str, tuple[ChatMessage, Json]] = {
             blocks=[TextBlock(text=""), ToolCallBlock(tool_name="add", tool_kwargs={"a": 1})],
         ),
         {},
+    ),
+    "llms-anthropic, before there were blocks": (
+        ChatMessage(
+            role="assistant",
+            additional_kwargs={
+                "tool_calls": [ENTRIES["llms-anthropic"]],
+                "thinking": {"type": "thinking", "thinking": "hm", "signature": "SIG"},
+            },
+        ),
+        {"reasoning_details": [signed("SIG")]},
+    ),
+    "llms-deepseek, before there were blocks": (
+        ChatMessage(
+            role="assistant",
+            additional_kwargs={"tool_calls": [SENT_CALL], "reasoning_content": "hm"},
+        ),
+        {"reasoning_content": "hm"},
     ),
     "llms-openai": (
         ChatMessage(
@@ -516,6 +603,19 @@ def test_calls_and_results_without_ids_of_their_own_are_paired_in_langchain(case
     talk: list[BaseMessage] = [HumanMessage("?"), AIMessage("", tool_calls=made)]
     results = [ToolMessage("2", tool_call_id=one or "") for one in answered]
     assert paired(langchain.messages(talk + results)) == expected
+
+
+@pytest.mark.parametrize("ids", [(None, None), ("c1", "c2")])
+def test_results_without_ids_are_paired_by_the_name_of_their_tool(ids: tuple[Any, Any]) -> None:
+    calls = list(zip(ids, ("add", "sub"), strict=True))
+    blocks = [ToolCallBlock(tool_call_id=i, tool_name=name, tool_kwargs={}) for i, name in calls]
+    talk = [ChatMessage("?"), ChatMessage(role="assistant", blocks=blocks)]
+    answers = [tool_result(None, name="sub"), tool_result(None, name="add")]
+    assert paired(llama_index.messages(talk + answers)) == [1, 0]
+    made = [{"name": name, "args": {}, "id": i, "type": "tool_call"} for i, name in calls]
+    results = [ToolMessage("2", tool_call_id="", name=name) for name in ("sub", "add")]
+    sent = langchain.messages([HumanMessage("?"), AIMessage("", tool_calls=made), *results])
+    assert paired(sent) == [1, 0]
 
 
 def test_ids_that_repeat_in_a_later_turn_are_made_distinct() -> None:
@@ -695,6 +795,11 @@ REFUSED["a link outside of a tool's result"] = (
     HumanMessage([{"type": "resource_link", "uri": "db://1"}]),
     "resource_link",
     "messages[1].content[0]",
+)
+REFUSED["a sound that Gemini made"] = (
+    AIMessage("", additional_kwargs={"audio": b"RIFF"}),
+    "audio",
+    "messages[1].additional_kwargs['audio']",
 )
 REFUSED["a bare file by address"] = (
     HumanMessage([{"type": "file", "file": "https://a.b/c.pdf"}]),

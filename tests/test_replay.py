@@ -138,6 +138,7 @@ STREAMED: dict[str, Callable[[Answer, list[str]], list[Json]]] = {
     "LangChain, stored": lambda a, r: by_langchain(
         a, lambda m: stored(message_chunk_to_message(summed(m))), r
     ),
+    "LangChain, stored as a chunk": lambda a, r: by_langchain(a, lambda m: stored(summed(m)), r),
     "LlamaIndex": lambda a, r: by_llama_index(
         a, lambda m: list(m.stream_chat([ChatMessage("?")]))[-1].message, r
     ),
@@ -291,6 +292,10 @@ PARTS: dict[str, list[Json]] = {
         {"type": "text", "text": "a", "signature": "s"},
         {"type": "text", "text": "b"},
     ],
+    "a text with what it cites": [
+        {"type": "text", "text": "a", "annotations": [{"type": "file_citation", "file_id": "f"}]},
+        {"type": "text", "text": "b", "signature": "s"},
+    ],
     "a signed thought": [
         {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "signature": "s"},
         {"type": "text", "text": "ab"},
@@ -317,6 +322,25 @@ def test_parts_of_the_content_go_back_in_their_order(case: str, streams: bool, w
     message = {"content": PARTS[case], "tool_calls": [{**CALL, "index": 0}]}
     sent = next_turn(message, ["c1"], streams=streams, way=way)[1]
     assert sent == {"role": "assistant", "content": PARTS[case], "tool_calls": [CALL]}
+
+
+@every_way
+def test_a_citation_in_a_part_goes_back_once(streams: bool, way: str) -> None:
+    cited = {"type": "url_citation", "url": "https://a.b", "title": "A", "start_index": 0}
+    content = [{"type": "text", "text": "a", "annotations": [cited], "signature": "s"}]
+    sent = next_turn({"content": content}, [], streams=streams, way=way)[1]
+    assert "annotations" not in sent
+    if not way.endswith(("v1 blocks", "v3 events")):  # there it is a standard citation
+        assert sent["content"] == content
+
+
+@every_way
+def test_a_vendors_built_in_function_keeps_its_name(streams: bool, way: str) -> None:
+    function = {"name": "$web_search", "arguments": '{"query":"a"}'}
+    call = {"id": "c1", "type": "builtin_function", "function": function}
+    message = {"content": None, "tool_calls": [{**call, "index": 0}]}
+    sent = next_turn(message, ["c1"], streams=streams, way=way, finish="tool_calls")[1]
+    assert sent["tool_calls"] == [call]
 
 
 # ── reasoning ────────────────────────────────────────────────────────────────

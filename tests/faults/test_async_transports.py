@@ -288,6 +288,8 @@ AFTER_A_2XX = {
         StreamInterrupted,
     ),
     "no chunk at all": (framed(CHUNKED, b"no chunk\r\n"), StreamInterrupted),
+    "a length that is not a number": (framed(b"content-length: x\r\n", PLAIN), ConnectionFailed),
+    "a head with a bad line": (framed(b"x\0y\r\n" + LENGTH, PLAIN), ConnectionFailed),
     "an interim answer before it": (
         b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" + framed(LENGTH, PLAIN + b"\0"),
         "Hello",

@@ -208,6 +208,13 @@ async def test_an_async_stream_that_is_left_closes_its_connection_too(server, le
     assert (await chat(server, async_transport=library).ainvoke("Hi")).text == "Hello"
 
 
+async def test_an_async_stream_that_is_closed_ends_its_request_without_a_step_of_the_loop(
+    server, library
+):
+    await aclose_a_generator(server, library)
+    assert left(server)  # blocks the event loop
+
+
 def test_a_connection_that_the_server_closed_while_idle_is_not_used_again():
     def answer_and_close(connection):
         GOOD(connection)

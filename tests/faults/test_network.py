@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import subprocess
@@ -202,7 +203,7 @@ def test_certificates_that_cannot_be_read_are_named(way, variable, path, tmp_pat
 
 @EVERY_WAY
 @pytest.mark.usefixtures("_no_context_yet")
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "two folders"])
 def test_certificates_of_the_environment_are_trusted(
     way, variable, authority, tmp_path, monkeypatch
 ):
@@ -218,7 +219,8 @@ def test_certificates_of_the_environment_are_trusted(
             text=True,
         ).stdout.strip()
         file.rename(tmp_path / f"{digest}.0")
-        monkeypatch.setenv(variable, str(tmp_path))
+        folders = [tmp_path] if variable == "SSL_CERT_DIR" else [tmp_path / "nowhere", tmp_path]
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join(map(str, folders)))
     server = TlsServer(authority)
     assert way(server.base_url).text == "Hello"
     server.stop()

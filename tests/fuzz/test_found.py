@@ -64,11 +64,12 @@ def test_text_parts_are_joined_where_they_hold_text():
 
 
 @pytest.mark.parametrize(
-    ("texts", "joined"), [((5, "a", "b"), "ab"), (("a", 5), 5), (("a", None), "a")]
+    ("texts", "joined"),
+    [((5, "a", "b"), [5, "ab"]), (("a", 5), ["a", 5]), (("a", None), ["a"])],
 )
 def test_reasoning_text_of_the_wrong_type_stands_alone(texts, joined):
     choice = replied(*({"reasoning_details": [{"text": text}]} for text in texts))
-    assert [detail["text"] for detail in choice.reasoning_details] == [joined]
+    assert [detail["text"] for detail in choice.reasoning_details] == joined
 
 
 def test_logprobs_that_become_a_list_are_one():

@@ -45,6 +45,12 @@ EVENTS: dict[str, Callable[[int], Delta]] = {
     "encrypted reasoning details": lambda number: {
         "reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": number}]
     },
+    "thinking blocks": lambda number: {
+        "thinking_blocks": [{"type": "thinking", "thinking": "hm "}]
+    },
+    "signed thinking blocks": lambda number: {
+        "thinking_blocks": [{"type": "thinking", "thinking": "hm ", "signature": f"s{number}"}]
+    },
     "tool calls by index": lambda number: called(number, index=number),
     "tool calls by id": called,
     "tool calls with fields of a vendor": lambda number: called(

@@ -58,6 +58,13 @@ def test_every_fault_of_the_http_library_is_a_sunra_error_with_that_cause(cls):
 
 
 @pytest.mark.parametrize("cls", FAULTS)
+def test_a_message_ends_in_one_full_stop_whatever_the_library_s_ends_in(cls):
+    client = SunraClient(settings(), http_client=httpx.Client(transport=Recorded(cls("boom."))))
+    with pytest.raises(errors.SunraError, match=r"boom[^.]*\.$"):
+        client.create(ASKED)
+
+
+@pytest.mark.parametrize("cls", FAULTS)
 def test_every_fault_within_an_answer_interrupts_it(cls):
     transport = Recorded(stream(stream_bytes("plain")[:280], cls("boom")))
     client = SunraClient(settings(), http_client=httpx.Client(transport=transport))
@@ -99,6 +106,74 @@ def no_secret_in(text: str | bytes) -> None:
     raw = text if isinstance(text, bytes) else text.encode()
     assert KEY.encode() not in raw
     assert HUSH.encode() not in raw
+
+
+@pytest.mark.parametrize(
+    ("words", "retryable"),
+    [
+        ("Server disconnected without sending a response.", True),
+        ("<ConnectionTerminated error_code:0, last_stream_id:1, additional_data:None>", True),
+        ("illegal status line: bytearray(b'x')", True),
+        ("bad Content-Length", False),
+        ("illegal header line: bytearray(b'x')", False),
+    ],
+)
+def test_an_answer_whose_head_cannot_be_read_is_not_asked_for_again(words, retryable):
+    transport = Recorded(httpx.RemoteProtocolError(words))
+    client = SunraClient(settings(), http_client=httpx.Client(transport=transport))
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        client.create(ASKED)
+    assert caught.value.retryable is retryable
+
+
+def read_first(response):
+    response.read()
+    response.raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sent"),
+    [
+        (400, errors.BadRequest, 1),
+        (401, errors.AuthenticationFailed, 1),
+        (429, errors.RateLimited, 3),
+        (503, errors.Overloaded, 3),
+    ],
+)
+@pytest.mark.parametrize("hook", [httpx.Response.raise_for_status, read_first])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_hook_that_raises_for_the_status_changes_no_error_and_no_retry(
+    is_async, hook, status, kind, sent
+):
+    async def ahook(response):
+        if hook is read_first:
+            await response.aread()
+        response.raise_for_status()
+
+    transport = Recorded(
+        lambda: httpx.Response(
+            status, headers={"retry-after": "0"}, stream=Body([b'{"error": {"message": "Why"}}'])
+        )
+    )
+    of_client = Settings.resolve(KEY, max_retries=2)
+
+    def ask():
+        if is_async:
+            own = httpx.AsyncClient(transport=transport, event_hooks={"response": [ahook]})
+            return asyncio.run(AsyncSunraClient(of_client, http_client=own).create(ASKED))
+        client = httpx.Client(transport=transport, event_hooks={"response": [hook]})
+        return SunraClient(of_client, http_client=client).create(ASKED)
+
+    with pytest.raises(errors.SunraError) as caught:
+        ask()
+    assert type(caught.value) is kind
+    assert caught.value.status == status
+    assert ("Why" in str(caught.value)) is (hook is read_first)
+    assert len(transport.sent) == sent
+    no_secret_in(shown(caught.value))
+    cause = caught.value.__cause__
+    assert isinstance(cause, httpx.HTTPStatusError)
+    no_secret_in(repr(cause.response.request.headers.raw))
 
 
 def refused_port(unused_tcp_port: int) -> str:

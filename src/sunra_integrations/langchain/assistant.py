@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
@@ -26,6 +26,7 @@ from sunra_integrations.protocol.replay import (
 )
 from sunra_integrations.protocol.requests import Message
 from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
+from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""
@@ -85,7 +86,7 @@ def assistant_message(message: AIMessage, position: str) -> Message:
         if known.get(name):
             made[name] = known[name]
     made.update(vendor_fields(known, "assistant"))
-    if sound := _sound(known):
+    if sound := _sound(known, position):
         made["audio"] = sound
     if not made["content"] and any(
         name in made for name in ("tool_calls", "function_call", "audio")
@@ -127,9 +128,17 @@ def _legacy_call(known: Mapping[str, Any]) -> Message | None:
             return None
 
 
-def _sound(known: Mapping[str, Any]) -> Message | None:
+def _sound(known: Mapping[str, Any], position: str) -> Message | None:
     """A reference to the model's audio, by the id that it came with."""
     match known.get("audio"):
+        case bytes():  # ChatGoogleGenerativeAI's
+            where = f"{position}.additional_kwargs['audio']"
+            raise UnsupportedContent(
+                f"{where} is sound that the model made; Sunra's wire takes it back only by the id "
+                "it came with. To send the rest, leave it out. Nothing was sent.",
+                kind="audio",
+                position=where,
+            )
         case {"id": str() as sound} if sound:
             return {"id": sound}
         case _:
@@ -157,6 +166,10 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
     if isinstance(message.content, str):
         return said
     known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
+    # Where ChatOpenAI keeps the images of the Responses API (output_version "v0").
+    for made in objects(message.additional_kwargs.get("tool_outputs")):
+        if made.get("type") == "image_generation_call":
+            said.parts.append(part(made, f"{position}.additional_kwargs['tool_outputs']"))
     thoughts_in_content = message.additional_kwargs.get(REASONING_FIELD) == IN_CONTENT
     own_images = message.additional_kwargs.get("images") or []
     for place, block in enumerate(message.content):
@@ -206,6 +219,8 @@ def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in _OF_LANGCHAIN}
+            if cited := _wire_annotations(block):
+                kept["annotations"] = cited
             if block.get("text") or len(kept) > len(("type", "text")):
                 said.parts.append({**kept, "type": "text"})
             return True
@@ -221,6 +236,15 @@ def _take_own(block: Block, said: _Said, *, thoughts_in_content: bool) -> bool:
             return not is_known
 
 
+def _wire_annotations(block: Block) -> list[Any]:
+    """A text's annotations as they came; LangChain's own forms stand for them in v1 content."""
+    return [
+        one
+        for one in objects(block.get("annotations"))
+        if one.get("type") not in {"citation", "non_standard_annotation"}
+    ]
+
+
 _KNOWN_TO_TAKE = _CALL_BLOCKS | _REASONING_BLOCKS | {
     "refusal", "invalid_tool_call", "image", "image_url", "audio", "input_audio", "video",
     "video_url", "file", "document", "text-plain", "media",
@@ -229,6 +253,9 @@ _KNOWN_TO_TAKE = _CALL_BLOCKS | _REASONING_BLOCKS | {
 
 def _take(block: Block, where: str, said: _Said, known: Sequence[str | None]) -> None:
     """Puts one block where it belongs; `known` are the ids of calls the message has as such."""
+    if block.get("type") == "text" and isinstance(block.get("reasoning"), str):
+        # langchain-core adds streamed blocks of ChatAnthropic (v1) up to one of both kinds.
+        _take_reasoning({**block, "type": "reasoning"}, said)
     match block.get("type"):
         case "text" if not block.get("text"):
             pass  # an empty text says nothing, and some servers refuse it
@@ -294,13 +321,29 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
     kept: dict[str | None, Mapping[str, Any]] = (
         message.additional_kwargs.get("tool_call_extras") or {}
     )
-    extras = kept or _extras_in_blocks(message)
+    extras = kept or _extras_in_blocks(message) or _extras_in_raw_calls(message)
+    completed = _completed_by_core(message)
     for place, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{place}]"
-        yield _wire_call(call, _written(call["args"], where), extras.get(call["id"]) or {}, where)
+        written = completed.get(call["id"]) or _written(call["args"], where)
+        yield _wire_call(call, written, extras.get(call["id"]) or {}, where)
     for place, broken in enumerate(message.invalid_tool_calls):
         where = f"{position}.invalid_tool_calls[{place}]"
         yield _wire_call(broken, broken["args"] or "", extras.get(broken["id"]) or {}, where)
+
+
+def _completed_by_core(message: AIMessage) -> dict[str | None, str]:
+    """Arguments that were cut off, as the model wrote them, by the ids of their calls.
+
+    A chunk's calls are read anew when it is loaded from a store, and langchain-core completes them.
+    """
+    pieces = message.tool_call_chunks if isinstance(message, AIMessageChunk) else []
+    ids = [piece["id"] for piece in pieces]
+    return {
+        piece["id"]: piece["args"]
+        for piece in pieces
+        if piece["args"] and ids.count(piece["id"]) == 1 and parse_arguments(piece["args"]) is None
+    }
 
 
 def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
@@ -315,6 +358,16 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
         if isinstance(block, dict)
         and block.get("type") in {"tool_call", "invalid_tool_call"}
         and isinstance(block.get("extras"), Mapping)
+    }
+
+
+def _extras_in_raw_calls(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
+    """Gemini's signatures, where other classes of this wire keep the calls as they came."""
+    raw = objects(message.additional_kwargs.get("tool_calls"))
+    return {
+        call.get("id"): {"extra_content": call["extra_content"]}
+        for call in raw
+        if call.get("extra_content")
     }
 
 

@@ -29,6 +29,9 @@ from sunra_integrations.protocol.content import (
 Block = Mapping[str, Any]
 
 _WIRE_TYPES = frozenset(("image_url", "input_audio", "video_url", "file"))
+_FOREIGN_TYPES = frozenset(
+    ("input_image", "input_file", "media", "image_generation_call", "resource")
+)
 _ENDINGS = {"text/plain": "txt", "text/markdown": "md", "application/msword": "doc"}
 _RIFF = "UklGR"
 """The base64 of `RIFF`."""
@@ -91,7 +94,7 @@ def _part(block: Block, position: str) -> Part:
     match kind:
         case "text" | "output_text" | "input_text":
             return _text(block, position)
-        case "input_image" | "input_file" | "media":
+        case str() if kind in _FOREIGN_TYPES:
             return _part(_standard(block, position), position)
         case str() if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
             return _as_it_is(block, kind, position)
@@ -147,7 +150,7 @@ def _mime_type(block: Block) -> str | None:
 def _text(block: Block, position: str) -> Part:
     text = block.get("text")
     if not isinstance(text, str):
-        raise unsupported(block, position, "whose `text` is no string")
+        raise unsupported(block, position, "whose `text` is not a string")
     return text_part(text)
 
 
@@ -176,12 +179,17 @@ def _object_of(kind: str, block: Block, position: str) -> Any:
 
 
 def _standard(block: Block, position: str) -> Block:
-    """Google's `media`, and the parts of the Responses API, as LangChain's standard blocks."""
+    """Google's `media`, MCP's `resource` and parts of the Responses API as standard blocks."""
     match block:
         case {"type": "input_image", "image_url": str() as url}:
             return {"type": "image", "url": url, "detail": block.get("detail")}
+        case {"type": "image_generation_call", "result": str() as data}:
+            return {"type": "image", "base64": data}
         case {"type": "input_file", **rest}:
             return {**rest, "type": "file", "base64": rest.get("file_data")}
+        case {"type": "resource", "resource": {"blob": str() as data} as resource}:
+            held = {"type": "media", "mime_type": _mime_type(resource), "data": data}
+            return _standard(held, position)
         case {"type": "media", "mime_type": str() as mime_type}:
             family = mime_type.partition("/")[0]
             kind = family if family in {"image", "audio", "video"} else "file"
@@ -232,7 +240,7 @@ def _url(block: Block, position: str, what_to_give: str) -> str:
         data, url, mime_type = source.get("data"), source.get("url"), source.get("media_type")
     else:
         data, url = block.get("base64", block.get("data")), block.get("url")
-        mime_type = block.get("mime_type")
+        mime_type = _mime_type(block)
     if isinstance(data, (str, bytes)) and data:
         if isinstance(data, str) and data.startswith("data:"):
             return data

@@ -87,7 +87,7 @@ def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
         ResponseTruncated: The answer was cut off.
         pydantic.ValidationError: What it wrote is no such object.
     """
-    _check_refusal(response)
+    check_refusal(response)
     text = _written(response)
     if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_whole(text)):
         raise truncation(response, output_cls.__name__)
@@ -229,7 +229,8 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _check_refusal(response: ChatResponse) -> None:
+def check_refusal(response: ChatResponse) -> None:
+    """Raises `Refused` if the model declined to answer."""
     known: Mapping[str, Any] = response.message.additional_kwargs
     refusal = known.get("refusal")
     if refusal:

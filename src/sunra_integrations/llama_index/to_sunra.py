@@ -203,14 +203,14 @@ def _assistant(chat_message: ChatMessage, position: str) -> Message:
     wire: Message = {"role": "assistant", "content": _plainest(parts)}
     others = {
         "images": images,
-        "annotations": said.get("annotations") or annotations,
+        "annotations": said.get("annotations") or ([] if _cites(parts) else annotations),
         "tool_calls": calls,
         "function_call": None if calls else legacy_call(said),
         "refusal": said.get("refusal"),
         "audio": spoken,
     }
     wire.update({name: value for name, value in others.items() if value})
-    wire |= _reasoning(thinking, said.get("reasoning_field"))
+    wire |= _reasoning(thinking or _kept_thinking(said), said.get("reasoning_field"))
     spoken_by = ("tool_calls", "function_call", "refusal", "audio")
     if not wire["content"] and any(wire.get(name) for name in spoken_by):
         wire["content"] = None
@@ -237,6 +237,11 @@ def _in_place(said: Mapping[str, Any], parts: list[Part]) -> list[Part]:
         begun = place + len(words)
     rest = [text_part(text[begun:])] if begun < len(text) else []
     return [*made, *rest] if is_plain else [*made, *parts]
+
+
+def _cites(parts: Sequence[Part]) -> bool:
+    """Whether the citations go back within the parts that they came in."""
+    return any(part.get("annotations") for part in parts)
 
 
 def _linked_resource(block: AudioBlock | DocumentBlock | ImageBlock | VideoBlock) -> str | None:
@@ -319,6 +324,18 @@ def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str
         details += known.get("reasoning_details") or ([signed] if signed else [])
         words += [] if signed else [text]
     return reasoning_fields("".join(words), field, details, beside_calls=True)
+
+
+def _kept_thinking(said: Mapping[str, Any]) -> list[ThinkingBlock]:
+    """Thinking where older releases of LlamaIndex's classes kept it, beside the blocks."""
+    kept = said.get("thinking")
+    if isinstance(kept, Mapping):
+        return [ThinkingBlock(content=kept.get("thinking"), additional_information=dict(kept))]
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(said.get(name), str):
+            known = {"reasoning_field": name}
+            return [ThinkingBlock(content=said[name], additional_information=known)]
+    return []
 
 
 def _spoken(said: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ _FUNCTION_FIELDS = frozenset(("name", "arguments"))
 _IDS = ("call_id", "toolUseId", "tool_use_id", "tool_call_id", "id")
 """Where other classes keep the id that a call's result names. OpenAI's Responses API has two, and
 `id` is the item's own."""
-_ARGUMENTS = ("arguments", "input", "args", "tool_kwargs")
+_ARGUMENTS = ("arguments", "input", "args", "tool_kwargs", "parameters")
 
 
 class CalledFunction(BaseModel):

@@ -41,8 +41,16 @@ def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
             case [str(), *_]:
                 total[name] = "".join(run)
             case [list(), *_]:
-                items = list(chain.from_iterable(run))
-                total[name] = joined_details(items) if name in _LISTS_OF_DETAILS else items
+                if name not in _LISTS_OF_DETAILS:
+                    total[name] = list(chain.from_iterable(run))
+                    continue
+                first, *more = run
+                # What is before the last detail is finished: joined again at each piece of a
+                # stream, it would take time in the square of the number of details.
+                total[name] = [
+                    *first[:-1],
+                    *joined_details(chain(first[-1:], chain.from_iterable(more))),
+                ]
             case _:
                 total[name] = accumulated(run)
     return total
@@ -107,9 +115,11 @@ def _continues(known: Any, piece: Any) -> bool:
     if piece.get("id") and known.get("id") != piece["id"]:
         return False
     return all(known.get(name) == piece.get(name) for name in ("type", "index")) and all(
-        not value or not known.get(name) or known[name] == value
+        not value
+        or not known.get(name)
+        or known[name] == value
+        or (name in _WRITTEN_ON and isinstance(value, str) and isinstance(known[name], str))
         for name, value in piece.items()
-        if name not in _WRITTEN_ON or not isinstance(value, str)
     )
 
 

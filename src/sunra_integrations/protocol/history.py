@@ -115,7 +115,7 @@ def _pair_group(
     waiting = dict(enumerate(calls))
     pairs: dict[int, int] = {}
     for place in results:
-        found = _call_of(messages[place]["tool_call_id"], waiting)
+        found = _call_of(messages[place], waiting)
         if found is not None:
             del waiting[found]
             pairs[found] = place
@@ -143,22 +143,22 @@ def _calls(message: Message, *, answered: bool) -> list[dict[str, Any]]:
     return calls
 
 
-def _call_of(answered: str | None, waiting: dict[int, dict[str, Any]]) -> int | None:
+def _call_of(result: Message, waiting: dict[int, dict[str, Any]]) -> int | None:
     """The call that a result answers: that of its id, else one of its name, else the next.
 
     Gemini's and Ollama's adapters answer a call by the name of its tool.
     """
+    answered, name = result["tool_call_id"], result.get("name")
     if answered:
         for number, call in waiting.items():
             if call["id"] == answered:
                 return number
     without_id = [number for number, call in waiting.items() if not call["id"]]
-    for number in without_id:
-        if waiting[number].get("function", {}).get("name") == answered:
+    possible = without_id if without_id or answered else list(waiting)
+    for number in possible:
+        if waiting[number].get("function", {}).get("name") in {answered or name, name or answered}:
             return number
-    if without_id:
-        return without_id[0]
-    return None if answered else next(iter(waiting), None)
+    return next(iter(possible), None)
 
 
 def _made_id(caller: int, number: int, taken: set[str]) -> str:

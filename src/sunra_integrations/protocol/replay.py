@@ -7,6 +7,7 @@ there, because others refuse a finished turn that still carries it; see `history
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,8 +64,11 @@ def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None
     """
     known = {name: signed[name] for name in ("id", "format") if isinstance(signed.get(name), str)}
     for name in ("data", "encrypted_content", "redacted_content", "redactedContent"):
-        if isinstance(signed.get(name), str) and signed[name]:
-            return {"type": "reasoning.encrypted", "data": signed[name], **known}
+        data = signed.get(name)
+        if isinstance(data, bytes):  # Bedrock's
+            data = base64.b64encode(data).decode()
+        if isinstance(data, str) and data:
+            return {"type": "reasoning.encrypted", "data": data, **known}
     if isinstance(signed.get("signature"), str) and signed["signature"]:
         signature = {"signature": signed["signature"]}
         return {"type": "reasoning.text", "text": text, **signature, **known}

@@ -9,7 +9,7 @@ spelling.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import check_no_credentials, unknown_argument
+from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
 from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
 from sunra_integrations.protocol.tools import own_tool_names, with_fitted_names
 
@@ -106,7 +106,7 @@ class ChatRequest(BaseModel):
             request: ChatRequest = handler(data)
         except ValidationError as error:
             given = data if isinstance(data, Mapping) else {}
-            raise _invalid(error.errors(include_url=False)[0], given) from None
+            raise _invalid(error.errors(include_url=False), given) from None
         _check_cross_rules(request)
         return request
 
@@ -168,13 +168,6 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     ChatRequest.model_validate({"model": "-", "messages": [{"role": "user"}], **given})
-
-
-def unknown_parameter(
-    name: str, known: Collection[str], *, where: str = " of Sunra"
-) -> InvalidParameter:
-    """The error for a misspelt parameter, naming the closest real one."""
-    return unknown_argument(name, known, of=where.removeprefix(" of "), sendable=True)
 
 
 def as_request(given: object) -> ChatRequest:
@@ -260,17 +253,22 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
 
 def not_a_dict(name: str, given: object) -> InvalidParameter:
     """The error for parameters that are not a dict; the value is not shown, as it may be secret."""
+    found = type(given).__name__ + " whose keys are not all text" * isinstance(given, Mapping)
     return InvalidParameter(
-        f"`{name}` must be a dict of body parameters, got {type(given).__name__}.",
+        f"`{name}` must be a dict of body parameters, got {found}.",
         parameter=name,
         rule="a dict of body parameters",
     )
 
 
-def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
+def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidParameter:
+    """The error for the unknown names, which may be why others are missing; else the first."""
+    names = [str(one["loc"][0]) for one in findings if one["type"] == "extra_forbidden"]
+    unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)
+    if unknown is not None:
+        return unknown
+    error = findings[0]
     name = str(error["loc"][0]) if error["loc"] else "request"
-    if error["type"] == "extra_forbidden":
-        return unknown_parameter(name, tuple(ChatRequest.model_fields))
     field: FieldInfo | None = ChatRequest.model_fields.get(name)
     rule = field.description if field is not None and field.description else error["msg"]
     if error["type"] == "missing":

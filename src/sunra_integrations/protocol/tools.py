@@ -184,8 +184,8 @@ def _fitted_message(message: dict[str, Any]) -> dict[str, Any]:
 def _fitted_function(given: Any) -> Any:
     """A tool, a call or a choice of one, the name of its function made to fit."""
     function = given.get("function") if isinstance(given, Mapping) else None
-    if not isinstance(function, Mapping):
-        return given
+    if not isinstance(function, Mapping) or given.get("type", "function") != "function":
+        return given  # Moonshot's `builtin_function`s have a `$` in their names
     made = _fitted(function)
     return given if made is function else {**given, "function": made}
 

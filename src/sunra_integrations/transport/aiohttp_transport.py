@@ -87,10 +87,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             body.abort()
             raise
         else:
+            stream = _ResponseBody(response, request, body)
             return httpx.Response(
                 response.status,
                 headers=list(response.raw_headers),
-                stream=_ResponseBody(response, request, body),
+                stream=stream,
+                extensions={"network_stream": stream},
             )
         await _nothing_is_handled()
         raise fault  # here, where it takes no context along
@@ -271,6 +273,13 @@ class _ResponseBody(httpx.AsyncByteStream):
             connection.protocol.read_timeout = self._request.extensions["timeout"]["read"]
             connection.protocol.start_timeout()
 
+    def get_extra_info(self, name: str) -> Any:
+        """What is known of the connection; None once the body has ended and another may use it."""
+        connection = self._response.connection
+        if connection is None or connection.transport is None:
+            return None
+        return connection.transport.get_extra_info(name)
+
     async def aclose(self) -> None:
         was_left_early = self._response.connection is not None
         if was_left_early:
@@ -305,7 +314,8 @@ def _words(error: Exception) -> str:
         case (
             aiohttp.ClientResponseError() | HttpProcessingError()
         ):  # they quote what they could not read
-            return "what the server sent is not HTTP"
+            is_of_status = "status line" in error.message.lower()
+            return f"the {'status line' if is_of_status else 'head of the answer'} is not HTTP"
         case aiohttp.ClientPayloadError():
             return "the body ended before it was complete, or is not HTTP"
         case _:

@@ -39,7 +39,7 @@ class AsyncPieces:
 
     def __init__(self, response: httpx.Response, patience: Patience) -> None:
         _check_coding(response)
-        self._patience = patience
+        self._bounded = Bounded(patience, again=True)
         self._pieces: AsyncIterator[bytes] = (
             aiter(response.stream)
             if isinstance(response.stream, httpx.AsyncByteStream) and _comes_plain(response)
@@ -50,11 +50,12 @@ class AsyncPieces:
         return self
 
     async def __anext__(self) -> bytes:
-        with Bounded(self._patience):
+        with self._bounded:
             return await anext(self._pieces)
 
     async def aclose(self) -> None:
         """Ends the reading; a generator that is left open would end late."""
+        self._bounded.stop()
         pieces: object = self._pieces
         if isasyncgen(pieces):
             await pieces.aclose()
@@ -171,7 +172,10 @@ def _check_coding(response: httpx.Response) -> None:
 
 
 def _coding(response: httpx.Response) -> list[str]:
-    named = response.headers.get("content-encoding", "").lower().split(",")
+    header = response.headers.get("content-encoding")
+    if header is None:
+        return []
+    named = header.lower().split(",")
     return [one.strip() for one in named if one.strip() not in _PLAIN]
 
 

@@ -25,7 +25,8 @@ def tls_context() -> ssl.SSLContext:
         ConfigurationError: One of the two variables cannot be used.
     """
     file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
-    if folder and not Path(folder).is_dir():
+    # OpenSSL takes several folders, and passes over those that are not there.
+    if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
         raise _unusable(_FOLDER, folder, "there is no such folder")
     if file or folder:
         try:

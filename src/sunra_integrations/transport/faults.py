@@ -7,11 +7,13 @@ request as it was written to the wire. The cause is kept for its type and words;
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 
 import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
-from sunra_integrations.protocol.failures import clean
+from sunra_integrations.protocol.failures import clean, failure
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.proxies import Proxy
 
@@ -24,6 +26,8 @@ _OF_A_CLOSED_CLIENT = re.compile(
     "client has been closed|session is closed|event loop is closed|different (event )?loop",
     re.IGNORECASE,
 )
+_NO_HEAD = re.compile("disconnected|status line|response line|^<")
+"""The connection ended before an answer, in HTTP/1.1 or as an event of HTTP/2; or is not HTTP."""
 _QUOTED_BYTES = re.compile(r"""[:\s]*(bytearray\()?\bb(['"]).*""", re.DOTALL)
 
 
@@ -64,17 +68,35 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
             return ConfigurationError(f"A request to {url} cannot be made: {words}.")
         case httpx.ProxyError():
             return ConnectionFailed(f"The proxy {proxy or ''} on the way to {url} failed: {words}.")
+        case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
+            return _of_status(error.response)
         case httpx.DecodingError():
             return ConnectionFailed(f"The response from {url} could not be decompressed: {words}.")
         case httpx.HTTPError():
-            return ConnectionFailed(f"The connection to {url}{through} failed: {words}.")
+            return ConnectionFailed(
+                f"The connection to {url}{through} failed: {words}.",
+                retryable=False if _is_unreadable_head(error) else None,
+            )
         case _:
             return ConfigurationError(f"The HTTP client cannot be used: {words}.")
 
 
+def _is_unreadable_head(error: Exception) -> bool:
+    # The server did answer, and an answer is paid for, though its head breaks a rule of HTTP.
+    return isinstance(error, httpx.RemoteProtocolError) and not _NO_HEAD.search(str(error))
+
+
+def _of_status(response: httpx.Response) -> SunraError:
+    body = b""
+    with suppress(httpx.ResponseNotRead):
+        body = response.content
+    return failure(response.status_code, dict(response.headers), body, now=time.time())
+
+
 def _words(error: BaseException) -> str:
     # A line of the head may be quoted, and be a cookie.
-    return clean(_QUOTED_BYTES.sub("", str(error))) or type(error).__name__
+    words = clean(_QUOTED_BYTES.sub("", str(error)))
+    return words.rstrip(".") or type(error).__name__  # the sentence around it has a full stop
 
 
 def _without_secrets(error: Exception, url: str) -> Exception:
@@ -85,6 +107,8 @@ def _without_secrets(error: Exception, url: str) -> Exception:
             link.args = (_words(link),)
         if isinstance(link, httpx.RequestError):
             link.request = httpx.Request("POST", url)
+        if isinstance(link, httpx.HTTPStatusError):
+            link.request = link.response.request = httpx.Request("POST", url)
         chain += [
             following
             for following in (link.__cause__, link.__context__)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import threading
 from collections import deque
@@ -280,7 +281,7 @@ class _AsyncHeld(httpx.AsyncByteStream):
             raise TypeError("an async transport has async bodies")
         self._closings = closings
         self._stream = response.stream
-        self._network = response.extensions.get("network_stream")
+        self._network: Any = response.extensions.get("network_stream")
         self._give_back = give_back
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -295,10 +296,16 @@ class _AsyncHeld(httpx.AsyncByteStream):
         if not isinstance(sys.exc_info()[1], GeneratorExit):
             await self._close()
             return
+        self._shut_down()
         closing = asyncio.create_task(self._close())
         closing._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - a loop may end first
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
+
+    def _shut_down(self) -> None:
+        """Ends the request now: the event loop may be slow to run a task, and tokens cost money."""
+        with suppress(Exception):  # uvloop's sockets cannot; the task closes them
+            self._network.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     async def _close(self) -> None:
         try:
