@@ -74,7 +74,7 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
 
 def _words(error: BaseException) -> str:
     # A line of the head may be quoted, and be a cookie.
-    return clean(_QUOTED_BYTES.sub("", str(error))) or type(error).__name__
+    return clean(_QUOTED_BYTES.sub("", str(error))).rstrip(".") or type(error).__name__
 
 
 def _without_secrets(error: Exception, url: str) -> Exception:
