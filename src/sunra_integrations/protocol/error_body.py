@@ -73,6 +73,12 @@ def has_error(body: object) -> bool:
     )
 
 
+def is_bare_error(body: Json) -> bool:
+    """Whether an object in place of an answer is itself an error: `{"message": "…"}`."""
+    words = (text(body.get(name)) for name in ("message", "Message", "error_msg", "error_message"))
+    return "choices" not in body and ("detail" in body or any(words))
+
+
 def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
     """What an error body says.
 
@@ -254,5 +260,5 @@ def _finding(item: object) -> str:
 
 
 def _other_words(error: Json) -> str | None:
-    names = ("msg", "error_message", "Message", "title", "reason")
+    names = ("msg", "error_msg", "error_message", "Message", "title", "reason")
     return next(filter(None, (text(error.get(name)) for name in names)), None)
