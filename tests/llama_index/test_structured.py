@@ -348,12 +348,26 @@ def test_no_json_at_all_is_no_truncation(line) -> None:
         line(said("La la la.", finish_reason="odd")).llm.structured_predict(Song, PROMPT, topic="r")
 
 
-def test_brackets_in_the_words_around_an_object_do_no_harm(line) -> None:
-    llm = line(said(f"As agreed [1]: {SONG} (see {{above}})")).llm
-    with pytest.raises(ValidationError):
-        llm.structured_predict(Song, PROMPT, topic="rain")
-    llm = line(said(f"As agreed [1]: {SONG} (see [2])")).llm
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"As agreed [1]: {SONG} (see [2])",
+        f"As agreed: {SONG} (see {{above}})",
+        f"For {{x}}: {SONG}",
+        f'<think>maybe {{"title": "no", "verses": []}}</think>\n{SONG}',
+        f"<think>a {{ or a [</think>```json\n{SONG}\n```",
+    ],
+)
+def test_brackets_in_the_words_around_an_object_do_no_harm(line, text) -> None:
+    llm = line(said(text), said(text, finish_reason="odd")).llm
     assert llm.structured_predict(Song, PROMPT, topic="rain") == EXPECTED
+    assert llm.structured_predict(Song, PROMPT, topic="rain") == EXPECTED
+
+
+@pytest.mark.parametrize("text", [f"{SONG} or {SONG}", f"<think>{SONG}</think>", "{" * 200_000])
+def test_of_several_objects_or_none_outside_the_reasoning_no_one_is_the_answer(line, text) -> None:
+    with pytest.raises(ValidationError):
+        line(said(text)).llm.structured_predict(Song, PROMPT, topic="rain")
 
 
 def test_partial_objects_leave_unfinished_strings_out(line) -> None:

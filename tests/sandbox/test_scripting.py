@@ -325,3 +325,13 @@ def test_what_is_not_an_answer_is_refused_when_it_is_queued(sandbox, answer):
         sandbox.next(answer)
     with pytest.raises(TypeError, match="is not an answer"):
         Scripted(answer)
+
+
+def test_a_model_that_is_not_a_name_is_refused_when_it_is_queued(sandbox):
+    with pytest.raises(TypeError, match="must be the name of a model, not 5"):
+        sandbox.next("x", model=5)
+
+
+def test_a_handler_that_cannot_be_called_is_refused_at_once(sandbox):
+    with pytest.raises(TypeError, match="takes a function, not 'x'"):
+        sandbox.answer_with("x")

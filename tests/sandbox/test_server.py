@@ -74,6 +74,14 @@ async def test_it_serves_asynchronous_clients_side_by_side(body):
         assert time.monotonic() - began < 1.5
 
 
+def test_a_key_or_a_model_given_as_text_is_the_only_one(body):
+    with Sandbox(models="a/b", keys="right-key") as sandbox:
+        assert sandbox.api_key == "right-key"
+        assert post(sandbox, body(model="a/b")).status_code == 200
+        assert post(sandbox, body(model="a/b"), key="g").status_code == 401
+        assert post(sandbox, body(model="a/c")).status_code == 404
+
+
 def test_models_and_keys_can_be_restricted(body):
     with Sandbox(models=["a/b"], keys={"k1", "k2"}) as sandbox:
         assert sandbox.api_key == "k1"

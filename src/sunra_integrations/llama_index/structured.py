@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
@@ -27,6 +28,11 @@ from sunra_integrations.protocol.json_text import finished_fields, read_json
 from sunra_integrations.protocol.tools import described_schema, function_tool, json_schema_format
 
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
+_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+"""Reasoning that servers without a reasoning parser leave in the text, as DeepSeek R1 writes it."""
+_DECODER = json.JSONDecoder(strict=False)
+_MOST_BRACKETS = 100
+"""Brackets looked at, since each may be read to the end of the text."""
 
 
 def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str, Any]:
@@ -182,17 +188,36 @@ def _written(response: ChatResponse) -> str:
 
 
 def _without_words(text: str) -> str:
-    """The object between words, if there is one.
+    """The object between words, if there is just one.
 
-    Brackets that the words leave open are those of a list, or of a second object, that was cut off:
-    then its first object is not the answer.
+    Reasoning in think tags is left out first. Brackets that the words leave open are those of a
+    list, or of a second object, that was cut off: then its first object is not the answer.
     """
-    begin, end = text.find("{"), text.rfind("}") + 1
-    if not 0 <= begin < end:
+    text = _THINKING.sub("", text, count=1)
+    found = _objects_in(text)
+    if len(found) != 1:
         return text
+    ((begin, end),) = found
     words = text[:begin] + text[end:]
     is_closed = words.count("[") == words.count("]") and words.count("{") == words.count("}")
     return text[begin:end] if is_closed else text
+
+
+def _objects_in(text: str) -> list[tuple[int, int]]:
+    """Where the JSON objects of a text begin and end; a bracket of prose begins none."""
+    found: list[tuple[int, int]] = []
+    begin = text.find("{")
+    for _ in range(_MOST_BRACKETS):
+        if begin < 0:
+            break
+        try:
+            _, end = _DECODER.raw_decode(text, begin)
+        except (ValueError, RecursionError):
+            end = begin + 1
+        else:
+            found.append((begin, end))
+        begin = text.find("{", end)
+    return found
 
 
 def _is_whole(text: str) -> bool:

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
+from sunra_integrations.errors import (
+    StreamInterrupted,
+    SunraError,
+    TimedOut,
+    UnreadableResponse,
+)
 from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
 from sunra_integrations.protocol.error_body import has_error, is_bare_error
 from sunra_integrations.protocol.event_stream import (
@@ -108,7 +113,9 @@ class ChunkStream:
         """
         if broken_by is not None:
             if not self._whole():
-                raise self._interrupted(f"the connection broke. {broken_by.message}") from broken_by
+                late = isinstance(broken_by, TimedOut)
+                why = broken_by.message if late else f"the connection broke. {broken_by.message}"
+                raise self._interrupted(why) from broken_by
             return
         if not self.done:
             yield from self._read(self._last_events())

@@ -154,7 +154,7 @@ class Scripted:
         model: Only requests for this model are answered with it; None for any.
 
     Raises:
-        TypeError: The answer is none of the kinds there are.
+        TypeError: The answer is none of the kinds there are, or `model` is not a name.
     """
 
     answer: Answer | None = None
@@ -170,6 +170,8 @@ class Scripted:
                 f"{self.answer!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
                 "Http, HangUp, Scripted, or None for the default reply."
             )
+        if not isinstance(self.model, str | None):
+            raise TypeError(f"`model` must be the name of a model, not {self.model!r:.200}")
 
 
 def _is_answer(given: object) -> bool:

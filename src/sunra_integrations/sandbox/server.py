@@ -39,8 +39,9 @@ class Sandbox:
     Args:
         port: The port; 0 takes a free one.
         host: The address to listen on. Only change it on purpose: the default is this machine.
-        models: The models served; None serves whatever has the form ``vendor/name``.
-        keys: The keys accepted; None accepts any.
+        models: The models served, or the only one; None serves whatever has the form
+            ``vendor/name``.
+        keys: The keys accepted, or the only one; None accepts any.
         keep: How many requests to remember for `requests`, the latest ones; None for all.
     """
 
@@ -49,15 +50,16 @@ class Sandbox:
         port: int = 0,
         *,
         host: str = "127.0.0.1",
-        models: Collection[str] | None = None,
-        keys: Collection[str] | None = None,
+        models: str | Collection[str] | None = None,
+        keys: str | Collection[str] | None = None,
         keep: int | None = None,
     ) -> None:
         self._address = (host, port)
-        self._models = models
-        self._keys = keys
+        # A plain text would be a collection of its own characters.
+        self._models = {models} if isinstance(models, str) else models
+        self._keys = {keys} if isinstance(keys, str) else keys
         self._ledger = Ledger(keep)
-        self._app = App(self._ledger, models, keys, host)
+        self._app = App(self._ledger, self._models, self._keys, host)
         self._running: _Running | None = None
 
     @property
@@ -121,7 +123,14 @@ class Sandbox:
                 they were sent) and returns what `next` takes. It is called from worker threads.
                 If it raises, the request is answered with a 500 that names the exception and its
                 place, and that clients do not try again.
+
+        Raises:
+            TypeError: The handler cannot be called.
         """
+        if handler is not None and not callable(handler):
+            raise TypeError(
+                f"`answer_with` takes a function, not {handler!r}; queue answers with `next`"
+            )
         self._ledger.handle_with(handler)
 
     @property

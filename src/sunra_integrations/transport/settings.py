@@ -436,9 +436,9 @@ def _key(api_key: object) -> SecretStr:
     source = KEY_VARIABLE if api_key is None else "`api_key`"
     if given is None:
         raise ConfigurationError(
-            f"There is no Sunra key: set {KEY_VARIABLE} or pass `api_key`. "
-            "Pickles and stored objects do not contain the key: set the variable in every process "
-            f"that loads one, such as a pool's workers. {_WHERE_KEYS_ARE_MADE}"
+            f"No Sunra key: set {KEY_VARIABLE} or pass `api_key`. {_WHERE_KEYS_ARE_MADE} "
+            "To try without one, call `sunra_integrations.sandbox.stand_in()`. (Pickles and stored "
+            f"objects contain no key: set {KEY_VARIABLE} in the processes that load them.)"
         )
     if not isinstance(given, (str, SecretStr)):
         raise ConfigurationError(f"`api_key` must be text or a SecretStr, not {_kind(given)}.")
