@@ -1,8 +1,8 @@
 """The shapes an error body comes in, read into one.
 
 Sunra's own `{"error": {…}, "request_id": …}`, OpenAI's, `{"error": "text"}`, perhaps with a
-sentence beside it (`{"error": "Bad Request", "message": …}`), `{"detail": …}` as text or as a list of
-findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`, Gemini's list
+sentence beside it (`{"error": "Bad Request", "message": …}`), `{"detail": …}` as text or as a list
+of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`, Gemini's list
 `[{"error": {…}}]`, `{"errors": [{…}]}`. An error may hold the words of the server behind the one
 that sent it, and those are often the only ones that say what was wrong.
 """

@@ -41,14 +41,13 @@ def way(route: Route, timeout: float, now: Callable[[], float]) -> Iterator[Find
         timeout: Seconds for each step.
         now: The clock, in seconds since the epoch.
     """
-    trusted = None
+    trusted: ssl.SSLContext | None = None
+    certificates: Finding | None = None
     try:
         if route.target.scheme == "https":
             trusted = tls_context()
     except ConfigurationError as error:
         certificates = fail("TLS", error.message, _CERTIFICATES)
-    else:
-        certificates = None
     for step in (_name, _connection):
         finding = step(route.first, timeout)
         yield finding
