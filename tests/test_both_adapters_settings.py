@@ -7,19 +7,23 @@ async, when a model is made and per call.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import pickle
 from typing import Any
 
 import httpx
 import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import StdOutCallbackHandler
 from langchain_core.load import dumps
+from langchain_core.rate_limiters import InMemoryRateLimiter
 from llama_index.core.prompts import PromptTemplate
 
 from sunra_integrations import errors
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport import SunraClient, Timeouts
 from tests.recorded_transport import Recorded, completion, stream
 from tests.wire_cases import completion_bytes, stream_bytes
 
@@ -103,6 +107,49 @@ def test_an_unknown_argument_is_refused_and_its_value_is_nowhere(adapter: str, n
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
+def test_several_unknown_arguments_are_all_named_at_once(adapter: str) -> None:
+    with pytest.raises(errors.InvalidParameter) as caught:
+        made(adapter, temprature=1, openai_api_key=SECRET, verbosity="low")
+    for part in ("`temperature`", "`api_key`", 'extra_body={"verbosity": …}'):
+        assert part in str(caught.value)
+    assert caught.value.parameter == "temprature"
+
+
+@pytest.mark.parametrize(("adapter", "way"), WAYS)
+def test_several_unknown_parameters_of_a_call_are_all_named_at_once(adapter: str, way: str) -> None:
+    model, wire = made(adapter)
+    with pytest.raises(errors.InvalidParameter, match=r"`temprature` .*`top_k` is not") as caught:
+        CALLS[adapter][way](model, temprature=1, max_tokens=5, top_k=40)
+    assert "max_tokens" not in str(caught.value)
+    assert not wire.sent
+
+
+def test_several_unknown_parameters_of_the_plain_client_are_named_before_missing_ones() -> None:
+    client = SunraClient(api_key=KEY)
+    with pytest.raises(errors.InvalidParameter, match=r"`modle` .*`model`.*`mesages` .*`messages`"):
+        client.create({"modle": "a/b", "mesages": []})
+    with pytest.raises(errors.InvalidParameter, match="`headers=…` to `create`"):
+        client.create({"model": "a/b", "messages": [], "extra_headers": {}})
+    with pytest.raises(errors.InvalidParameter, match="`http_client`"):
+        SunraClient(http_async_client=None, api_key=KEY)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_none_is_the_default_of_every_argument(adapter: str) -> None:
+    names = [name for name in ADAPTERS[adapter].model_fields if name not in {"model", "model_name"}]
+    model = ADAPTERS[adapter](model="a/b", **{**dict.fromkeys(names), "api_key": KEY})
+    usual = ADAPTERS[adapter](model="a/b", api_key=KEY)
+    assert model.model_dump() == usual.model_dump()
+    assert model._settings() == usual._settings()
+
+
+@pytest.mark.parametrize("given", [{"allow_http": "no"}, {"retry": 3}], ids=str)
+def test_a_setting_of_the_wrong_kind_is_refused_by_name(given: dict[str, Any]) -> None:
+    with pytest.raises(errors.ConfigurationError, match=f"`{next(iter(given))}`"):
+        SunraClient(api_key=KEY, **given)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_another_name_of_the_base_url_is_told_which_it_is_here(adapter: str) -> None:
     for name in (
         "openai_api_base",
@@ -175,6 +222,63 @@ def test_a_key_given_as_text_after_the_fact_is_hidden_and_used(adapter: str, how
     if how != "model_construct":
         CALLS[adapter]["whole"](model)
         assert wire.sent[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+COPIES = {
+    "model_copy": lambda model, update: model.model_copy(update=update),
+    "model_copy, deep": lambda model, update: model.model_copy(update=update, deep=True),
+    "copy": lambda model, update: model.copy(update=update),
+    "copy, deep": lambda model, update: model.copy(update=update, deep=True),
+}
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("how", COPIES)
+def test_a_changed_copy_hides_its_key_and_shares_the_clients(adapter: str, how: str) -> None:
+    model, wire = made(adapter)
+    given = {"api_key": SECRET, "request_timeout": httpx.Timeout(4)}
+    copied = COPIES[how](model, given)
+    stored = dumps(copied) if adapter == "langchain" else copied.to_json() + str(copied.to_dict())
+    assert SECRET not in repr(copied) + str(dict(copied)) + str(copied.model_dump()) + stored
+    CALLS[adapter]["whole"](copied)
+    CALLS[adapter]["whole"](model)
+    keys = [request.headers["authorization"] for request in wire.sent]
+    assert keys == [f"Bearer {SECRET}", f"Bearer {KEY}"]
+    assert [request.extensions["timeout"]["read"] for request in wire.sent] == [4, 300]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("name", ["openai_api_key", "temprature"])
+def test_a_copy_with_an_unknown_field_is_refused_and_its_value_is_nowhere(
+    adapter: str, how: str, name: str
+) -> None:
+    model, _ = made(adapter)
+    with pytest.raises(errors.InvalidParameter, match=f"`{name}`.*Did you mean") as caught:
+        COPIES[how](model, {name: SECRET})
+    last = list(caught.traceback)[-1]
+    assert SECRET not in repr(caught.value) + repr(last.locals)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_timeout_set_on_an_instance_can_be_stored(adapter: str) -> None:
+    model, _ = made(adapter)
+    model.timeout = httpx.Timeout(4)
+    assert '"read":4' in (
+        model.model_dump_json() if adapter == "langchain" else model.to_json().replace(" ", "")
+    )
+
+
+def test_copies_of_a_langchain_model_share_what_holds_locks() -> None:
+    services: dict[str, Any] = {
+        "cache": InMemoryCache(),
+        "rate_limiter": InMemoryRateLimiter(),
+        "callbacks": [StdOutCallbackHandler()],
+    }
+    model, _ = made("langchain", **services)
+    for copied in (copy.deepcopy(model), model.model_copy(deep=True, update={"temperature": 0})):
+        for name in services:
+            assert getattr(copied, name) is getattr(model, name)
 
 
 # -- timeouts ------------------------------------------------------------------
@@ -263,6 +367,7 @@ def test_other_settings_per_call_say_where_they_belong(adapter: str, way: str, n
 BODIES: dict[str, tuple[Any, str]] = {
     "a list": ([1], "`extra_body` was a list"),
     "text": ("top_k", "`extra_body` was a str"),
+    "a number for a name": ({1: 2}, "`extra_body` was a dict whose keys are not all text"),
     "the prompt": ({"messages": []}, "`extra_body` cannot hold `messages`"),
     "whether to stream": ({"stream": True}, "`extra_body` cannot hold `stream`"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, Required, TypedDict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import ChatSunra
@@ -230,6 +231,51 @@ def test_a_recursive_typed_dict_is_a_schema_with_its_descriptions(method):
     }
 
 
+class Stop(TypedDict, total=False):
+    """A stop."""
+
+    place: Required[Annotated[str, ..., "Where it is."]]
+    minutes: Annotated[int, 5, "How long it lasts."]
+
+
+class Trip(TypedDict):
+    """A trip."""
+
+    stops: NotRequired[Annotated[list[Stop], ..., "Where it stops."]]
+    start: str
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_keys_that_a_typed_dict_may_lack_are_not_required(method):
+    model, wire = chat(said('{"start": "a"}'))
+    model.with_structured_output(Trip, method=method, include_raw=True).invoke("x")
+    if method == "json_mode":
+        return
+    body = wire.bodies[-1]
+    sent = body.get("response_format", {}).get("json_schema") or body["tools"][0]["function"]
+    schema = sent.get("schema") or sent["parameters"]
+    assert (sent["name"], sent["description"]) == ("Trip", "A trip.")
+    assert schema["required"] == ["start"]
+    assert schema["properties"]["stops"]["description"] == "Where it stops."
+    stop = schema["$defs"]["Stop"]
+    assert stop["required"] == ["place"]
+    assert stop["properties"]["place"]["description"] == "Where it is."
+    minutes = stop["properties"]["minutes"]
+    assert (minutes["description"], minutes["default"]) == ("How long it lasts.", 5)
+
+
+def test_a_function_in_the_form_of_the_responses_api_is_a_tool():
+    parameters = {"type": "object", "properties": {"a": {"type": "string"}}}
+    given = {"type": "function", "name": "f", "description": "d", "parameters": parameters}
+    assert langchain_tool(given) == {"name": "f", "description": "d", "parameters": parameters}
+    assert langchain_tool({**given, "strict": True})["strict"] is True
+
+
+def test_a_function_without_a_name_is_refused_as_a_tool():
+    with pytest.raises(InvalidParameter, match="cannot be read as a function"):
+        langchain_tool(functools.partial(walk))
+
+
 # ── strict ───────────────────────────────────────────────────────────────────
 
 
@@ -256,6 +302,16 @@ def test_an_open_object_is_never_closed(schema):
     ):
         with pytest.raises(InvalidParameter, match="free-form object"):
             make()
+
+
+def test_the_error_about_a_schema_says_whose_it_is():
+    with pytest.raises(
+        InvalidParameter, match=r"In 'Open', `schema\.values` is a free-form"
+    ) as one:
+        chat()[0].bind_tools([walk, Open], strict=True)
+    assert one.value.parameter == "schema.values"
+    with pytest.raises(InvalidParameter, match=r"In 'Open', `schema\.values` is a free-form"):
+        llama_format(Open, "{}", strict=True)
 
 
 NO_PROPERTIES: dict[str, Any] = {
@@ -326,6 +382,40 @@ def test_a_format_that_langchain_only_marks_strict_is_made_strict():
     sent = wire.bodies[-1]["response_format"]["json_schema"]
     assert sent["strict"] is True
     assert sent["schema"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("response_format", [ProviderStrategy(Node), Node])
+def test_a_format_of_a_recursive_class_that_langchain_completed_has_an_object_at_its_root(
+    response_format,
+):
+    model, wire = chat(said('{"name": "a", "children": []}'))
+    model = model.model_copy(update={"profile": {"structured_output": True}})
+    made = create_agent(model, [], response_format=response_format)
+    answer = made.invoke({"messages": [("human", "x")]})
+    sent = wire.bodies[-1]["response_format"]["json_schema"]
+    assert sent["schema"]["type"] == "object"
+    assert sent["schema"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert answer["structured_response"] == Node(name="a")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_complete_format_of_a_recursive_class_has_an_object_at_its_root(strict):
+    named = {"name": "n", "strict": strict, "schema": Branch.model_json_schema()}
+    given = {"type": "json_schema", "json_schema": named}
+    made, wire = llm()
+    made.chat([ChatMessage("x")], response_format=given)
+    sent = wire.bodies[-1]["response_format"]["json_schema"]
+    assert (sent["strict"], sent["schema"]["type"]) == (strict, "object")
+    assert sent["schema"]["title"] == "Branch"
+    assert "$ref" in named["schema"]
+
+
+def test_a_schema_written_into_the_prompt_has_an_object_at_its_root():
+    made, wire = llm(said(NODE), pydantic_program_mode=PydanticProgramMode.LLM)
+    made.structured_predict(Node, PROMPT)
+    text = wire.bodies[-1]["messages"][-1]["content"][-1]["text"]
+    schema = json.loads(text[text.index("{") :])
+    assert (schema["type"], schema["title"]) == ("object", "Node")
 
 
 # ── names ────────────────────────────────────────────────────────────────────

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
+import traceback
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumpd, dumps
@@ -200,6 +203,67 @@ def test_llama_index_s_events_spans_payloads_logs_and_errors_hold_no_secret(
     nothing_secret_in(deep([*spans.completed_spans, *spans.dropped_spans]))
     nothing_secret_in(caplog.text)
     assert sunra_sandbox.requests[-1].headers["x-call"] == CALL_HEADER
+
+
+QUOTING = {"error": {"message": f"Incorrect API key: {KEY}", "metadata": {"raw": KEY}}}
+
+
+async def collected(chunks):
+    return [one async for one in chunks]
+
+
+async def collected_later(chunks):
+    return await collected(await chunks)
+
+
+QUOTED_TO = {
+    "invoke": lambda model, _: model.invoke("Hi"),
+    "stream": lambda model, _: list(model.stream("Hi")),
+    "ainvoke": lambda model, _: asyncio.run(model.ainvoke("Hi")),
+    "astream": lambda model, _: asyncio.run(collected(model.astream("Hi"))),
+    "chat": lambda _, llm: llm.complete("Hi"),
+    "stream_complete": lambda _, llm: list(llm.stream_complete("Hi")),
+    "acomplete": lambda _, llm: asyncio.run(llm.acomplete("Hi")),
+    "astream_complete": lambda _, llm: asyncio.run(collected_later(llm.astream_complete("Hi"))),
+}
+QUOTED_IN = {
+    "a refusal": lambda: httpx.Response(401, json=QUOTING),
+    "a failure": lambda: httpx.Response(500, json=QUOTING, headers={"x-request-id": KEY}),
+    "a success": lambda: httpx.Response(200, json=QUOTING),
+    "a stream": lambda: httpx.Response(
+        200,
+        headers={"content-type": "text/event-stream"},
+        content=f"data: {json.dumps(QUOTING)}\n\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("call", QUOTED_TO)
+@pytest.mark.parametrize("quoted", QUOTED_IN)
+def test_a_key_that_the_server_quotes_is_in_no_variable_of_a_traceback(call, quoted):
+    transport = httpx.MockTransport(lambda _: QUOTED_IN[quoted]())
+    sync, own = httpx.Client(transport=transport), httpx.AsyncClient(transport=transport)
+    given = {"model": "a/b", "api_key": KEY, "max_retries": 0, "http_client": sync}
+    model = ChatSunra(**given, http_async_client=own)
+    llm = Sunra(**given, async_http_client=own)
+    with pytest.raises(SunraError) as caught:
+        QUOTED_TO[call](model, llm)
+    error: BaseException | None = caught.value
+    while error is not None:
+        nothing_secret_in(deep(vars(error)) + str(error))
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        for frame in frames:
+            if Path(frame.f_code.co_filename).parent != ROOT:
+                nothing_secret_in(deep(dict(frame.f_locals)))
+        error = error.__cause__ or error.__context__
+
+
+def test_an_error_that_does_not_quote_the_key_keeps_its_traceback():
+    transport = httpx.MockTransport(lambda _: httpx.Response(500, json={"error": "It failed"}))
+    model = SunraClient(api_key=KEY, max_retries=0, http_client=httpx.Client(transport=transport))
+    with pytest.raises(SunraError) as caught:
+        model.create({"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]})
+    assert "exchange" in [entry.name for entry in caught.traceback]
 
 
 def test_no_cassette_holds_an_authorization_header():

@@ -199,6 +199,10 @@ USAGES: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
         {"input_tokens": 1, "output_tokens": 0, "total_tokens": 1},
     ),
     (
+        {"prompt_tokens": 3, "completion_tokens": "4"},
+        {"input_tokens": 3, "output_tokens": 0, "total_tokens": 3},
+    ),
+    (
         {
             "prompt_tokens": 3,
             "completion_tokens": 2,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import reduce
+from operator import add
 from typing import Any
 
 import httpx
 import pytest
 from langchain_core.exceptions import OutputParserException
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
 from sunra_integrations.errors import InvalidParameter, Refused, ResponseTruncated
@@ -421,3 +424,127 @@ def test_a_response_format_beside_the_schema_is_explained():
             model.with_structured_output(Joke, method=method, **given)
     model.with_structured_output(Joke, method="function_calling", **given).invoke("A joke")
     assert transport.bodies[0]["response_format"] == {"type": "json_object"}
+
+
+TEXTS = ["json_schema", "json_mode"]
+
+
+class Titled(BaseModel):
+    """With a default that a reader may take for the model's word."""
+
+    title: str
+    year: int = 1970
+
+
+class TitledDict(TypedDict):
+    """The same as a dict."""
+
+    title: str
+    year: int
+
+
+async def outcomes(schema: Any, method: str, text: str, finish_reason: str = "stop") -> list[Any]:
+    """The object, or the error, of an answer of this text in every way of asking."""
+    raw = {"include_raw": True}
+
+    def one(**more: Any) -> Any:
+        model, _ = chat(ended(method, text, finish_reason, "Titled"))
+        return model.with_structured_output(schema, method=method, **more)
+
+    def many(**more: Any) -> Any:
+        model, _ = chat(ended_stream(method, text, finish_reason, "Titled"))
+        return model.with_structured_output(schema, method=method, **more)
+
+    async def ended_in(asked: Any) -> Any:
+        try:
+            got = await asked
+        except (OutputParserException, ValidationError) as error:
+            return error
+        got = got[-1] if isinstance(got, list) else got
+        return got["parsing_error"] or got["parsed"] if "raw" in got else got
+
+    return [
+        await ended_in(asked)
+        for asked in (
+            asyncio.to_thread(one().invoke, "A"),
+            one().ainvoke("A"),
+            asyncio.to_thread(lambda: list(many().stream("A"))),
+            collected(many().astream("A")),
+            one(**raw).ainvoke("A"),
+            collected(many(**raw).astream("A")),
+        )
+    ]
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "end_turn", "stop_sequence"])
+@pytest.mark.parametrize("method", TEXTS)
+@pytest.mark.parametrize("schema", [Titled, TitledDict, Titled.model_json_schema()])
+@pytest.mark.parametrize(
+    "text", ['{"title": "Hey Ju', '{"title": "Hey", "year": 19', '```json\n{"title": "Hey"']
+)
+async def test_json_that_a_stop_sequence_cut_is_not_completed(schema, method, text, finish_reason):
+    got = await outcomes(schema, method, text, finish_reason)
+    assert {type(one) for one in got} == {OutputParserException}
+    assert all("stop sequence" in str(one) and one.llm_output == text for one in got)
+
+
+@pytest.mark.parametrize("method", TEXTS)
+@pytest.mark.parametrize("schema", [Titled, TitledDict])
+@pytest.mark.parametrize(
+    "text", ['{"title": "Hey", "year": 1} Hope that helps!', 'So:\n```json\n{"title": "Hey"}\n```']
+)
+async def test_words_around_finished_json_do_no_harm(schema, method, text):
+    got = await outcomes(schema, method, text)
+    assert [dict(one)["title"] for one in got] == ["Hey"] * 6
+
+
+@pytest.mark.parametrize("method", TEXTS)
+@pytest.mark.parametrize("schema", [Titled, TitledDict])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"title": "Hey", "year": }',
+        '{"title": "Hey"}}',
+        "{'title': 'Hey'}",
+        "La la la.",
+        "",
+        "[" * 5000,
+        '{"title": ' + "[" * 5000 + "]" * 5000 + "}",
+    ],
+    ids=["no value", "a bracket too many", "quotes", "words", "empty", "deep and cut", "deep"],
+)
+async def test_an_answer_that_cannot_be_read_is_an_error_in_streams_too(schema, method, text):
+    got = await outcomes(schema, method, text)
+    assert {type(one) for one in got} == {OutputParserException}
+
+
+async def test_an_object_with_a_wrong_value_is_an_error_and_not_the_last_that_fitted():
+    got = await outcomes(Titled, "json_schema", '{"title": "Hey", "year": "no"}')
+    assert {type(one) for one in got} == {OutputParserException}
+
+
+async def test_a_call_with_a_wrong_value_is_an_error_and_not_the_last_that_fitted():
+    flowing, _ = chat(
+        ended_stream("function_calling", '{"title": "Hey", "year": "no"}', "tool_calls", "Titled")
+    )
+    asked = flowing.with_structured_output(Titled, method="function_calling")
+    with pytest.raises(ValidationError, match="year"):
+        list(asked.stream("A"))
+    with pytest.raises(ValidationError, match="year"):
+        await collected(asked.astream("A"))
+
+
+@pytest.mark.parametrize("method", TEXTS)
+@pytest.mark.parametrize("schema", [Titled, TitledDict])
+async def test_half_a_character_in_the_json_of_an_answer_is_replaced(schema, method):
+    got = await outcomes(schema, method, '{"title": "a\\ud83d", "year": 1}')
+    assert [dict(one) for one in got] == [{"title": "a\ufffd", "year": 1}] * 6
+
+
+def test_half_a_character_in_the_arguments_of_a_streamed_call_is_replaced():
+    written = '{"title": "a\\ud83d"}'
+    flowing, _ = chat(ended_stream("function_calling", written, "tool_calls", "TitledDict"))
+    asked = flowing.with_structured_output(TitledDict, method="function_calling")
+    assert list(asked.stream("A"))[-1] == {"title": "a\ufffd"}
+    summed = reduce(add, flowing.stream("A"))
+    assert summed.tool_calls[0]["args"] == {"title": "a\ufffd"}

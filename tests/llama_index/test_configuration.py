@@ -93,9 +93,17 @@ def test_the_key_comes_from_the_environment(monkeypatch) -> None:
 
 
 def test_a_key_of_the_wrong_type_does_not_appear_in_the_error() -> None:
-    with pytest.raises(ValueError, match="api_key") as wrong:
+    with pytest.raises(errors.InvalidParameter, match="api_key") as wrong:
         Sunra(model="a/b", api_key=[KEY])
     assert KEY not in str(wrong.value)
+
+
+def test_another_value_of_the_wrong_type_is_an_error_whose_frames_do_not_hold_the_key() -> None:
+    with pytest.raises(errors.InvalidParameter, match="`max_retries` cannot be used") as wrong:
+        Sunra(model="a/b", api_key=KEY, max_retries="many")
+    ours = [one for one in wrong.traceback if "sunra_integrations" in str(one.path)]
+    assert ours
+    assert not [one for one in ours[1:] if KEY in repr(one.locals)]
 
 
 def test_no_secret_is_shown_or_stored(line) -> None:

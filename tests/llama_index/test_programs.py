@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.program import FunctionCallingProgram
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
-from sunra_integrations.errors import ResponseTruncated, UnreadableResponse
+from sunra_integrations.errors import Refused, ResponseTruncated, UnreadableResponse
 from tests.llama_index.answers import call, said, streamed
 from tests.recorded_transport import Answer
 
@@ -135,3 +135,30 @@ def test_a_required_call_that_was_cut_off_before_it_began_is_an_error(line) -> N
     response = line(said(None, finish_reason="length")).llm.chat([ChatMessage("Hi")])
     with pytest.raises(ResponseTruncated, match="tool call"):
         line().llm.get_tool_calls_from_response(response)
+
+
+@pytest.mark.parametrize("written", ["", "{}", '{"artist": "x"}', '{"title": "Hey", "year": "no"}'])
+async def test_a_stream_whose_whole_call_does_not_fit_the_class_ends_in_an_error(line, written):
+    asked = program(line, flowing(written))
+    with pytest.raises(ValidationError):
+        list(asked.stream_call())
+    with pytest.raises(ValidationError):
+        [one async for one in await asked.astream_call()]
+
+
+async def test_a_stream_without_a_call_ends_in_an_error(line):
+    asked = program(line, streamed({"content": "I can"}, {"content": "not."}))
+    with pytest.raises(ValueError, match=r"called no tool. It answered: I cannot\."):
+        list(asked.stream_call())
+    with pytest.raises(ValueError, match=r"called no tool. It answered: I cannot\."):
+        [one async for one in await asked.astream_call()]
+
+
+async def test_a_refusal_is_one_in_programs_too(line):
+    asked = program(line, streamed({"refusal": "I will not."}))
+    with pytest.raises(Refused, match="I will not"):
+        list(asked.stream_call())
+    with pytest.raises(Refused, match="I will not"):
+        [one async for one in await asked.astream_call()]
+    with pytest.raises(Refused, match="I will not"):
+        program(line, said(None, refusal="I will not."))()

@@ -32,6 +32,16 @@ CREDENTIALS = [
     "password",
     "Authorization",
     "auth_header",
+    "accesskey",
+    "secretkey",
+    "aws_access_key_id",
+    "privatekey",
+    "oauth",
+    "cookie",
+    "jwt",
+    "api_keys",
+    "hf_token_1",
+    "openai_key_2",
     "aws_credentials",
     "bearer",
 ]
@@ -53,7 +63,23 @@ OTHERS = [
     "author",
     "top_k",
     "",
+    "output_key",
+    "primary_key",
+    "routing_key",
+    "required_keys",
+    "audio_token",
+    "tool_call_token",
+    "num_speculative_tokens",
+    "process_tokens",
 ]
+VALUES_THAT_ARE_NO_SECRETS = {
+    "enable_secrets_detection": True,
+    "password_check": False,
+    "api_key": None,
+    "my_special_key": 7,
+    "marker_token": 151656,
+    "odd_token": 0.5,
+}
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
@@ -67,6 +93,13 @@ def test_a_name_that_tells_of_a_secret_is_refused_without_its_value(name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_name_that_tells_of_something_else_is_let_through(name):
     assert not looks_like_credential(name)
+
+
+@pytest.mark.parametrize("name", VALUES_THAT_ARE_NO_SECRETS)
+def test_a_value_that_cannot_be_a_secret_is_let_through_under_any_name(name):
+    check_no_credentials({name: VALUES_THAT_ARE_NO_SECRETS[name]}, where="`extra_body`")
+    with pytest.raises(InvalidParameter, match=name):
+        check_no_credentials({name: "sk-hush"}, where="`extra_body`")
 
 
 @pytest.mark.parametrize("call", [{"my_secret": 1}, {"extra_body": {"my_secret": 1}}])

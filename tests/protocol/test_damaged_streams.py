@@ -37,6 +37,8 @@ DAMAGES = {
     "a blank in front": lambda line: b" " + line,
     "a capital": lambda line: b"D" + line[1:],
     "a letter lost": lambda line: line[1:],
+    "its name lost": lambda line: line[4:],
+    "its name and its beginning lost": lambda line: line[line.index(b": [") :],
     "the colon lost": lambda line: line.replace(b"data:", b"data", 1),
     "a byte order mark in the middle": lambda line: b"\xef\xbb\xbf" + line,
     "a comment glued to it": lambda line: b": ping" + line,

@@ -329,7 +329,6 @@ INEXPRESSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "a pattern that looks ahead": (of(a={**STRING, "pattern": "^(?!a)b"}), "schema.a"),
     "a pattern that refers back": (of(a={**STRING, "pattern": r"(a)\1"}), "schema.a"),
     "an address, by its format": (Link.model_json_schema(), "schema.url"),
-    "a length": (Short.model_json_schema(), "schema.name"),
     "a root that is a list": (Listed.model_json_schema(), "schema"),
     "a root that is a choice": ({"anyOf": [of(), of()]}, "schema"),
     "all of several": (of(a={"allOf": [of(b=STRING), of(c=STRING)]}), "schema.a"),
@@ -378,6 +377,24 @@ def test_strict_is_not_chosen_where_no_finite_answer_would_keep_it_but_can_be_as
     strict = strict_schema(cls.model_json_schema())
     assert is_recursive(strict)
     assert [problem.text for problem in strict_problems("s", strict)] == []
+
+
+@pytest.mark.parametrize(
+    "schema", [Short.model_json_schema(), of(a={**STRING, "minLength": 1}, minLength=STRING)]
+)
+def test_lengths_of_strings_are_sent_if_strict_is_asked_for_and_not_claimed_by_default(schema):
+    strict = strict_schema(schema)
+    kept = {"minLength", "maxLength"} & {
+        key for one in strict["properties"].values() for key in one
+    }
+    assert kept
+    assert [problem.text for problem in strict_problems("s", strict)] == []
+    assert strict_schema_if_expressible(schema) is None
+
+
+def test_a_property_may_be_called_as_a_keyword():
+    schema = of(minLength=STRING, uniqueItems=STRING)
+    assert strict_schema_if_expressible(schema) == strict_schema(schema)
 
 
 @pytest.mark.parametrize("name", EXPRESSIBLE.keys() - {"the root, with words"})

@@ -194,6 +194,29 @@ def test_halves_of_two_choices_and_of_two_calls_are_not_mixed():
     assert arguments == ["🦊", "🦊", "🦊"]
 
 
+@pytest.mark.parametrize("later", [{}, {"id": "c1"}, {"type": "function"}])
+def test_a_half_goes_on_in_a_piece_that_does_not_say_which_call_it_belongs_to(later):
+    def event(call: dict, text: str) -> dict:
+        calls = [{**call, "function": {"arguments": text}}]
+        return {"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
+
+    read = read_all([event({"id": "c1"}, "\ud83e"), event(later, ""), event(later, "\udd8a")])
+    assert [delta["tool_calls"][0]["function"]["arguments"] for delta in read] == ["", "", "🦊"]
+
+
+def test_a_half_of_one_call_does_not_go_on_in_another():
+    def event(call: int, text: str) -> dict:
+        calls = [{"index": call, "function": {"arguments": text}}]
+        return {"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
+
+    read = read_all([event(0, "\ud83e"), event(1, "\udd8a"), event(0, "\udd8a")])
+    assert [delta["tool_calls"][0]["function"]["arguments"] for delta in read] == [
+        "",
+        "\ufffd",
+        "🦊",
+    ]
+
+
 def test_tokens_are_each_their_own_so_their_halves_are_not_joined():
     token = {"content": [{"token": "\ud83e"}]}
     event = {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": token}]}

@@ -167,6 +167,22 @@ def test_lists_of_choices_among_themselves_come_to_an_end(ask):
     assert '"parts": []' in ask(**asking(schema)).json()["choices"][0]["message"]["content"]
 
 
+@pytest.mark.parametrize("keyword", ["oneOf", "anyOf", "allOf"])
+def test_references_that_lead_in_a_circle_are_refused_or_filled(ask, keyword):
+    inner = {keyword: [{"$ref": "#/properties/a"}, {"type": "null"}]}
+    empty = {"type": "object", "properties": {}, "unevaluatedProperties": False}
+    circle = {keyword: [empty, {"$ref": "#/$defs/d", "description": "x"}]}
+    for schema in (of(a=inner), {**of(a={"$ref": "#/$defs/d"}), "$defs": {"d": circle}}):
+        response = ask(**asking(schema))
+        assert response.status_code in {200, 400, 422}, response.text
+
+
+def test_an_encoded_reference_leads_to_its_name(ask):
+    schema = {**of(a={"$ref": "#/$defs/A%20B~1C"}), "$defs": {"A B/C": {"type": "boolean"}}}
+    content = ask(**asking(schema)).json()["choices"][0]["message"]["content"]
+    assert content in {'{"a": true}', '{"a": false}'}
+
+
 # ── requests that are not meant for it ───────────────────────────────────────
 
 
@@ -188,6 +204,13 @@ def test_lists_of_choices_among_themselves_come_to_an_end(ask):
         ("192.168.1.6", "192.168.1.5", False),
         ("[2001:db8::1]", "::1", False),
         ("", "127.0.0.1", False),
+        ("[::1", "127.0.0.1", False),
+        ("[::1]evil.example", "127.0.0.1", False),
+        ("localhost:80:80", "127.0.0.1", False),
+        ("localhost:evil.example", "127.0.0.1", False),
+        ("localhost@evil.example", "127.0.0.1", False),
+        (".localhost", "127.0.0.1", False),
+        ("127.0.0.1..", "127.0.0.1", False),
     ],
 )
 def test_only_its_own_address_and_loopback_names_are_served(header, bound, served):

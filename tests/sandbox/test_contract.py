@@ -456,7 +456,6 @@ NOT_STRICT = [
     ({"type": ["object", "null"]}, "schema.properties.a.additionalProperties"),
     ({**STRICT, "patternProperties": {"^a": STRING}}, "schema.properties.a.patternProperties"),
     ({**STRING, "default": "x"}, "schema.properties.a.default"),
-    ({**STRING, "minLength": 1}, "schema.properties.a.minLength"),
     ({**STRING, "format": "uri"}, "schema.properties.a.format"),
     ({**STRING, "pattern": "(?=a)"}, "schema.properties.a.pattern"),
     ({"oneOf": [STRING]}, "schema.properties.a.oneOf"),

@@ -284,13 +284,30 @@ async def asynchronous(request):
     return "never awaited"
 
 
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+
 BROKEN_HANDLERS = {
     "raises": (raising, ["raised KeyError: 'txt'", "test_scripting.py:", "in raising"]),
     "fails the test": (failing, ["not like this", "test_scripting.py:", "in failing"]),
     "returns a number": (lambda request: 7, ["returned: 7 is not an answer", "lambda"]),
-    "is asynchronous": (asynchronous, ["asynchronous returned: <coroutine", "not an answer"]),
+    "is asynchronous": (asynchronous, ["asynchronous returned: <coroutine", "not an async one"]),
     "wants other arguments": (lambda: "x", ["raised TypeError", "takes 0 positional arguments"]),
     "answers with no JSON": (lambda request: Message({"content": {1}}), ["cannot be sent"]),
+    "returns what cannot be shown": (lambda request: Unshown(), ["returned: a Unshown is not"]),
+    "gives a status that is not a number": (lambda request: Http("x"), ["is not a status"]),  # type: ignore[arg-type]
+    "gives a status that HTTP has not": (lambda request: Http(99999), ["99999 is not a status"]),
+    "gives two headers in one": (lambda request: Http(200, "x", {"a": "b\r\nc: d"}), ["a header"]),
+    "gives a header that HTTP cannot carry": (
+        lambda request: Http(200, "", {"a": "€"}),
+        ["header"],
+    ),
+    "gives text among pieces": (lambda request: Http(200, [b"a", "b"]), ["list of bytes only"]),
+    "waits for a word": (lambda request: Scripted("x", wait="y"), ["`wait` must be"]),  # type: ignore[arg-type]
+    "pauses for a word": (lambda request: Scripted("x", pause="y"), ["`pause` must be"]),  # type: ignore[arg-type]
+    "cuts as nobody knows": (lambda request: Scripted("x", cut="y"), ["`cut` must be"]),  # type: ignore[arg-type]
     "cuts a number off": (lambda request: Http(200, {1: {2}}), ["cannot be sent", "TypeError"]),
 }
 
@@ -306,6 +323,11 @@ def test_a_mistake_in_a_handler_is_reported_once_with_its_place(sandbox, name, s
     assert all(part in str(failed.value) for part in told), str(failed.value)
     assert len(sandbox.requests) == 1
     assert failed.value.retryable is False
+
+
+def test_a_handler_that_changes_the_request_does_not_change_the_answer(sandbox, ask):
+    sandbox.answer_with(lambda request: request.clear())
+    assert ask().json()["choices"][0]["message"]["content"] == "You said: Hello"
 
 
 def test_a_mistake_in_a_handler_is_reported_once_to_other_clients(sandbox):

@@ -167,6 +167,9 @@ class Bindings(Calls):
             Refused: When called: the model declined, and `refusal` holds its words.
             ResponseTruncated: When called: the answer was cut off, such as by `max_tokens`, and
                 `text` holds what was received. A stream ends in it.
+            OutputParserException: When called: the answer is finished, but it is not an object of
+                the schema. A stream ends in it. With `function_calling`, arguments that do not fit
+                are a `pydantic.ValidationError`.
         """
         to_sunra.call_parameters(kwargs)
         model = self.bind(**bound_parameters(schema, method, strict, kwargs))

@@ -82,10 +82,14 @@ def _with_well_formed_calls(message: Message) -> Message:
     """
     if not message.tool_calls:
         return message
-    calls = [
-        ToolCall({**call, "args": well_formed_value(call["args"])}) for call in message.tool_calls
-    ]
-    if calls == message.tool_calls:
+    try:
+        calls = [
+            ToolCall({**call, "args": well_formed_value(call["args"])})
+            for call in message.tool_calls
+        ]
+        if calls == message.tool_calls:
+            return message
+    except RecursionError:  # a call nested too deeply, which the last chunk lists as broken
         return message
     return message.model_copy(
         update={"tool_calls": calls, "content": well_formed_value(message.content)}

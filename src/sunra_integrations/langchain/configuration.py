@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +24,21 @@ from typing_extensions import Self
 from sunra_integrations import __version__
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
-from sunra_integrations.protocol.arguments import CALL_SETTINGS
+from sunra_integrations.protocol.arguments import CALL_SETTINGS, unknown_arguments, with_timeout
 from sunra_integrations.protocol.requests import invalid_argument
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.settings import (
     AsyncTransport,
     Timeout,
+    as_kept,
     check_loaded,
-    read_timeout,
 )
 
 _SERIALIZED = "_serialized"
 """Where langchain-core keeps a model's serialised form, of which it makes answer-cache keys."""
+
+_SERVICES = ("http_client", "http_async_client", "cache", "callbacks", "rate_limiter")
+"""Fields that copies share."""
 
 _OWN_NAMES = {"model": "model_name", "stop_sequences": "stop"}
 
@@ -148,21 +152,39 @@ class Configuration(BaseChatModel):
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
             """An instance that is not checked; a key that is text is hidden all the same."""
-            kept = {name: _as_kept(name, value) for name, value in values.items()}
+            kept = {name: as_kept(name, value) for name, value in values.items()}
             return super().model_construct(_fields_set, **kept)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, changed where asked; a cached answer of this model does not pass for its own."""
-        changes = {_OWN_NAMES.get(name, name): value for name, value in (update or {}).items()}
-        changes = {name: _as_kept(name, value) for name, value in changes.items()}
-        copied = super().model_copy(update=changes, deep=deep)
+        """A copy, changed where asked; a cached answer of this model does not pass for its own.
+
+        Raises:
+            InvalidParameter: A name is unknown; it names the closest.
+        """
+        if deep:  # pydantic's own way to copy and change at once leaves `__deepcopy__` out
+            return deepcopy(self).model_copy(update=update)
+        given = with_timeout(update or {})
+        unknown = unknown_arguments(given, _argument_names(type(self)), of="ChatSunra")
+        if unknown is not None:
+            del update, given  # so that no frame of the traceback holds a key
+            raise unknown
+        changes = {_OWN_NAMES.get(name, name): value for name, value in given.items()}
+        changes = {name: as_kept(name, value) for name, value in changes.items()}
+        copied = super().model_copy(update=changes)
         vars(copied).pop(_SERIALIZED, None)
         if "profile" not in changes and self._has_profile_of_its_model():
             copied.profile = copied._resolve_model_profile()  # noqa: SLF001 - of another self
         return copied
 
+    if not TYPE_CHECKING:
+
+        def copy(self, *, update: Any = None, deep: bool = False, **fields: Any) -> Any:
+            """As `model_copy`; pydantic's older way, which can also leave fields out."""
+            copied = self.model_copy(update=update, deep=deep)
+            return super(Configuration, copied).copy(**fields) if fields else copied
+
     def __setattr__(self, name: str, value: Any) -> None:
-        value = _as_kept(name, value)
+        value = as_kept(name, value)
         follows = name == "model_name" and self._has_profile_of_its_model()
         super().__setattr__(name, value)
         vars(self).pop(_SERIALIZED, None)
@@ -180,10 +202,10 @@ class Configuration(BaseChatModel):
         return {**state, "__dict__": {**fields, "api_key": None}}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A deep copy that shares the HTTP clients: they hold locks and open connections."""
+        """A deep copy that shares HTTP clients and the like: they hold locks and connections."""
         memo = {} if memo is None else memo
-        for client in (self.http_client, self.http_async_client):
-            memo[id(client)] = client
+        for service in map(self.__dict__.get, _SERVICES):
+            memo[id(service)] = service
         return super().__deepcopy__(memo)
 
     def _defaults(self) -> dict[str, Any]:
@@ -216,13 +238,6 @@ class Configuration(BaseChatModel):
     def lc_attributes(self) -> dict[str, Any]:
         """What is serialised in another form than it is kept in: times as a dict."""
         return {"timeout": asdict(self.timeout)} if isinstance(self.timeout, Timeouts) else {}
-
-
-def _as_kept(name: str, value: Any) -> Any:
-    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable."""
-    if name == "api_key" and isinstance(value, str):
-        return SecretStr(value)
-    return read_timeout(value) if name == "timeout" else value
 
 
 def _comes_from_load() -> bool:

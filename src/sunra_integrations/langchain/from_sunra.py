@@ -189,7 +189,8 @@ def last_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
         rest = {k: v for k, v in choice.logprobs.items() if k not in lists and v is not None}
         if rest:
             response_metadata["logprobs"] = rest
-    kind = MessageChunk if broken else AIMessageChunk  # alone, it must become an AIMessage
+    # Alone, it must become an AIMessage; calls came in chunks before it.
+    kind = MessageChunk if choice.tool_calls else AIMessageChunk
     return ChatGenerationChunk(
         message=kind(
             content="",

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import unknown_argument, with_timeout
+from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
 from sunra_integrations.protocol.requests import (
     check_extra_body,
     check_parameters,
@@ -31,7 +31,7 @@ def checked(given: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
     """Constructor arguments, held against the documented rules.
 
     Args:
-        given: The arguments as they came; `request_timeout` is `timeout`.
+        given: The arguments as they came; `request_timeout` is `timeout`, and None is the default.
         fields: The names and aliases the constructor knows.
 
     Raises:
@@ -47,8 +47,10 @@ def checked(given: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
                 parameter=name,
                 rule="given per call",
             )
-        if name not in known:
-            raise unknown_argument(name, known, of="ChatSunra", sendable=True)
+    unknown = unknown_arguments(arguments, known, of="ChatSunra", sendable=True)
+    if unknown is not None:
+        raise unknown
+    arguments = {name: value for name, value in arguments.items() if value is not None}
     _check_unnamed(arguments.get("model_kwargs"), known)
     _check_clients(arguments)
     named = {_OWN_NAMES.get(name, name): value for name, value in arguments.items()}

@@ -9,7 +9,11 @@ from typing import Any, Generic, Literal, TypeVar
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers import (
+    BaseCumulativeTransformOutputParser,
+    JsonOutputParser,
+    PydanticOutputParser,
+)
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import (
@@ -35,6 +39,7 @@ from sunra_integrations.langchain.tools import (
     traced_schema,
 )
 from sunra_integrations.protocol.finish_reasons import is_truncated
+from sunra_integrations.protocol.json_text import well_formed_value
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.tools import tool_name
 from sunra_integrations.protocol.truncation import truncated
@@ -144,17 +149,18 @@ def answer_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
         Refused: When run: the model declined, and `refusal` holds its words.
         ResponseTruncated: When run: the answer was cut off, and `text` holds what was received.
             A stream ends in it.
+        OutputParserException: When run: a finished answer is not an object of the schema.
     """
     model = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     name = tool_name(tool(schema)) if method == "function_calling" else _name(schema)
-    parser: Runnable[Any, Any]
+    parser: BaseCumulativeTransformOutputParser[Any]
     if method == "function_calling":
         parser = _CallParser(key_name=name, first_tool_only=True, model=model)
     elif model is not None:
         parser = _ModelParser(pydantic_object=model)
     else:
         parser = _DictParser()
-    return _WholeAnswers(name, method).runnable() | parser
+    return _WholeAnswers(name, method, parser).runnable() | parser
 
 
 def with_raw(
@@ -187,11 +193,12 @@ class _DictParser(JsonOutputParser):
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         try:
-            return super().parse_result(result, partial=partial)
-        except OutputParserException:
-            if _calls_tools(result):
-                return None
-            raise
+            value = well_formed_value(super().parse_result(result, partial=partial))
+            if value is None and not partial:  # core reads brackets that do not match as None
+                raise _unreadable(result, "is not a JSON object")
+        except (OutputParserException, RecursionError) as error:
+            return _unread(result, error, partial=partial)
+        return value
 
 
 class _ModelParser(PydanticOutputParser[TBaseModel]):
@@ -200,10 +207,11 @@ class _ModelParser(PydanticOutputParser[TBaseModel]):
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         try:
             return super().parse_result(result, partial=partial)
-        except OutputParserException:
-            if _calls_tools(result):
-                return None
-            raise
+        except (OutputParserException, RecursionError) as error:
+            return _unread(result, error, partial=partial)
+
+    def _parse_obj(self, obj: Any) -> TBaseModel:
+        return super()._parse_obj(well_formed_value(obj))
 
 
 class _CallParser(JsonOutputKeyToolsParser):
@@ -224,6 +232,20 @@ class _CallParser(JsonOutputKeyToolsParser):
             raise
 
 
+def _unread(result: list[Generation], error: Exception, *, partial: bool) -> None:
+    """Raises for an answer that cannot be read, unless more may come or it calls tools instead."""
+    if partial or _calls_tools(result):
+        return
+    if isinstance(error, OutputParserException):
+        raise error
+    raise _unreadable(result, "is nested too deeply")
+
+
+def _unreadable(result: list[Generation], why: str) -> OutputParserException:
+    text = result[0].text
+    return OutputParserException(f"The answer {why}: {text[:300]}", llm_output=text)
+
+
 def _calls_tools(result: list[Generation]) -> bool:
     generation = result[0]
     message = generation.message if isinstance(generation, ChatGeneration) else None
@@ -233,9 +255,12 @@ def _calls_tools(result: list[Generation]) -> bool:
 class _WholeAnswers:
     """Passes messages on as they are received, and raises at the end of one that is not whole."""
 
-    def __init__(self, name: str, method: Method) -> None:
+    def __init__(
+        self, name: str, method: Method, parser: BaseCumulativeTransformOutputParser[Any]
+    ) -> None:
         self._name = name
         self._method = method
+        self._parser = parser
 
     def runnable(self) -> Runnable[AIMessage, AIMessage]:
         return RunnableGenerator(self._each, self._aeach, name="whole_answers")
@@ -269,20 +294,30 @@ class _WholeAnswers:
             raise Refused(said, refusal=refusal, raw_message=message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
             raise self._truncated(message)
-        if self._method == "function_calling" and _only_broken_calls(message):
+        if self._method != "function_calling":
+            if not self._is_whole(message):
+                raise OutputParserException(
+                    "The JSON of the answer is not finished, perhaps because a stop sequence "
+                    f"is in it: {message.text}",
+                    llm_output=message.text,
+                )
+        elif _only_broken_calls(message):
             (broken, *_) = message.invalid_tool_calls
             raise OutputParserException(
                 f"The arguments of the call of {broken['name']!r} are not a JSON object: "
                 f"{broken['args']}",
                 llm_output=broken["args"],
             )
+        if isinstance(message, AIMessageChunk):
+            # Reading a stream, core's parsers pass over what does not fit the schema.
+            self._parser.parse_result([ChatGeneration(message=message)])
 
     def _is_whole(self, message: AIMessage) -> bool:
         if self._method == "function_calling":
             return not _only_broken_calls(message)
         try:
             parse_json_markdown(message.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True  # not the beginning of JSON either: the parser says so
         try:
             parse_json_markdown(message.text, parser=_unrepaired)
@@ -333,7 +368,12 @@ def _only_broken_calls(message: AIMessage) -> bool:
 
 
 def _unrepaired(text: str) -> Any:
-    return json.loads(text, strict=False)  # as langchain-core reads it
+    """The JSON at the beginning of a text, read as langchain-core reads it; words may follow it."""
+    value, _ = _DECODER.raw_decode(text)
+    return value
+
+
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def _wire_call(call: ToolCall | InvalidToolCall) -> WireToolCall:

@@ -24,7 +24,7 @@ from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain.assistant import assistant_message, place_of_call
 from sunra_integrations.langchain.parts import not_content, part, result_part, unsupported
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
-from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call
+from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.parameters import merged
@@ -33,7 +33,6 @@ from sunra_integrations.protocol.requests import (
     ChatRequest,
     Message,
     parameter_rules,
-    unknown_parameter,
 )
 
 __all__ = ["content", "message", "messages", "request", "tool"]
@@ -49,7 +48,7 @@ _OTHER_NAMES = {"model_name": "model", "stop_sequences": "stop"}
 _PARAMETERS = frozenset(parameter_rules().keys() - {"messages"})
 _FRAMEWORK = frozenset(("stream", "ls_structured_output_format", "structured_output_format"))
 """What langchain-core passes down for itself."""
-_HANDLED_BEFORE = frozenset(("extra_headers", "stream_usage", "strict"))
+_OF_A_CALL = sorted(_PARAMETERS | CALL_SETTINGS | {"extra_headers", "stream_usage", "strict"})
 
 
 def request(
@@ -84,16 +83,13 @@ def call_parameters(call: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidParameter: A name is neither a parameter nor something the framework passes down.
     """
-    own: dict[str, Any] = {}
     of_request, _ = split_call(call)
-    for given, value in of_request.items():
-        name = _OTHER_NAMES.get(given, given)
-        if name in _PARAMETERS:
-            own[name] = value
-        elif name not in _FRAMEWORK and name not in _HANDLED_BEFORE:
-            raise unknown_parameter(
-                given, sorted(_PARAMETERS | _HANDLED_BEFORE | CALL_SETTINGS), where=" of a call"
-            )
+    named = {_OTHER_NAMES.get(name, name): value for name, value in of_request.items()}
+    own = {name: value for name, value in named.items() if name in _PARAMETERS}
+    further = [name for name in named if name not in _FRAMEWORK]
+    unknown = unknown_arguments(further, _OF_A_CALL, of="a call", sendable=True)
+    if unknown is not None:
+        raise unknown
     if call.get("stream_usage") is not None:
         own.setdefault("stream_options", {"include_usage": True} if call["stream_usage"] else {})
     if call.get("strict") is not None and own.get("tools"):

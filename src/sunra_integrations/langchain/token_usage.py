@@ -31,11 +31,9 @@ def usage(counted: Usage | None) -> UsageMetadata | None:
     """
     if counted is None or {counted.prompt_tokens, counted.completion_tokens} == {None}:
         return None
-    made = UsageMetadata(
-        input_tokens=counted.prompt_tokens or 0,
-        output_tokens=counted.completion_tokens or 0,
-        total_tokens=counted.total_tokens or 0,
-    )
+    read, written = counted.prompt_tokens or 0, counted.completion_tokens or 0
+    total = read + written if counted.total_tokens is None else counted.total_tokens
+    made = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=total)
     prompt = _details(counted.prompt_details, _PROMPT_DETAILS)
     completion = _details(counted.completion_details, _COMPLETION_DETAILS)
     # Servers name more details than the typed dicts do, and all of them are kept.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard, get_args
+from typing import Any, TypeGuard, get_args, get_origin
 
 from langchain_core.tools import BaseTool
 from langchain_core.tools.base import create_schema_from_function
@@ -11,7 +11,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.v1 import BaseModel as BaseModelV1
-from typing_extensions import get_type_hints, is_typeddict
+from typing_extensions import NotRequired, ReadOnly, Required, get_type_hints, is_typeddict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol import tools as wire
@@ -104,11 +104,14 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
 def traced_schema(schema: Tool) -> Tool:
     """The schema as langchain-core can read it for its traces.
 
-    Its own reading of a TypedDict that refers to itself does not end.
+    Its own reading does not end for a TypedDict that refers to itself, and fails at `NotRequired`.
     """
-    if isinstance(schema, type) and is_typeddict(schema):
-        return _recursive_typed_dict_schema(schema) or schema
-    return schema
+    if not (isinstance(schema, type) and is_typeddict(schema)):
+        return schema
+    try:
+        return _typed_dict_schema(schema) or schema
+    except TypeError:
+        return {"title": schema.__name__, "type": "object", "properties": {}}
 
 
 def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def _is_wire_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
 def _described(given: Tool) -> dict[str, Any]:
     try:
         return _converted(given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _no_function(given, str(error)) from error
 
 
@@ -163,7 +166,7 @@ def _function(schema: Tool) -> dict[str, Any]:
     inner = schema.get("function") if isinstance(schema, Mapping) else None
     try:
         function: dict[str, Any] = _converted(inner or schema)["function"]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidParameter(
             f"The schema cannot be read: {error}",
             parameter="schema",
@@ -175,6 +178,10 @@ def _function(schema: Tool) -> dict[str, Any]:
 
 def _converted(given: Tool) -> dict[str, Any]:
     """What langchain-core makes of a tool, with recursion kept, which it takes out."""
+    if isinstance(given, Mapping) and given.get("type") == "function" and "name" in given:
+        given = {
+            key: value for key, value in given.items() if key != "type"
+        }  # of the Responses API
     function = _own_function(given)
     if function is not None:
         return {"type": "function", "function": function}
@@ -187,7 +194,7 @@ def _converted(given: Tool) -> dict[str, Any]:
 
 
 def _own_function(given: Tool) -> dict[str, Any] | None:
-    """What is read without langchain-core: pydantic classes, JSON schemas, recursive TypedDicts."""
+    """What is read without langchain-core: pydantic classes, JSON schemas, some TypedDicts."""
     if isinstance(given, Mapping):
         return _function_of_schema(given) if _is_json_schema(given) else None
     if not isinstance(given, type):
@@ -196,8 +203,8 @@ def _own_function(given: Tool) -> dict[str, Any] | None:
         # By the name that langchain-core's parser of calls knows the class by.
         name = given.model_config.get("title") or given.__name__
         return _function_of_schema({**inlined_root(given.model_json_schema()), "title": name})
-    recursive = _recursive_typed_dict_schema(given) if is_typeddict(given) else None
-    return None if recursive is None else _function_of_schema(recursive)
+    schema = _typed_dict_schema(given) if is_typeddict(given) else None
+    return None if schema is None else _function_of_schema(schema)
 
 
 def _is_json_schema(given: Mapping[str, Any]) -> bool:
@@ -216,21 +223,71 @@ def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**function, "parameters": parameters} if parameters else function
 
 
-def _recursive_typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
-    """By pydantic, with the descriptions that LangChain reads from `Annotated[type, …, "text"]`."""
+def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
+    """By pydantic, with what LangChain reads from `Annotated[type, default, "description"]`.
+
+    None where langchain-core reads the class as well: it does not if the class refers to itself,
+    and where keys may be missing it requires them, or fails.
+    """
+    try:
+        hints = _typed_dicts_within(typed_dict)
+    except NameError:
+        return None
     try:
         schema = inlined_root(TypeAdapter(typed_dict).json_schema())
-        hints = get_type_hints(typed_dict, include_extras=True)
-    except (PydanticUserError, NameError):
+    except PydanticUserError as error:  # of `typing` before Python 3.12, which pydantic refuses
+        if any(map(_is_qualified, hints.values())):
+            raise TypeError(error.message) from error
         return None
-    if not is_recursive(schema):
+    may_lack_keys = any(not one.__total__ or _is_qualified(hints[one]) for one in hints)
+    if not may_lack_keys and not is_recursive(schema):
         return None
-    for name, hint in hints.items():
-        _, *annotations = get_args(hint) or (hint,)
-        if len(annotations) > 1 and isinstance(annotations[1], str):
-            described = {**schema["properties"][name], "description": annotations[1]}
-            schema["properties"][name] = described
+    for one, fields in hints.items():
+        found = schema if one is typed_dict else schema.get("$defs", {}).get(one.__name__, {})
+        for name, hint in fields.items():
+            _annotate(found, name, hint)
     return {**schema, "title": typed_dict.__name__}
+
+
+def _typed_dicts_within(typed_dict: Any) -> dict[Any, dict[str, Any]]:
+    """The class and all TypedDicts that its fields name, with their hints."""
+    found: dict[Any, dict[str, Any]] = {}
+    left: list[Any] = [typed_dict]
+    while left:
+        hint = left.pop()
+        if is_typeddict(hint) and hint not in found:
+            found[hint] = get_type_hints(hint, include_extras=True)
+            left += found[hint].values()
+        left += get_args(hint)
+    return found
+
+
+def _is_qualified(hints: Mapping[str, Any]) -> bool:
+    return any(get_origin(hint) in _QUALIFIERS for hint in hints.values())
+
+
+_QUALIFIERS = (Required, NotRequired, ReadOnly)
+
+
+def _annotate(schema: dict[str, Any], name: str, hint: Any) -> None:
+    """Puts the default and the description of an annotated field into the schema of its class."""
+    while get_origin(hint) in _QUALIFIERS:
+        (hint,) = get_args(hint)
+    _, *annotations = get_args(hint) or (hint,)
+    if name not in schema.get("properties", {}) or len(annotations) < _DESCRIBED:
+        return
+    default, description, *_ = annotations
+    if not isinstance(description, str):
+        return
+    described = {**schema["properties"][name], "description": description}
+    if default is not ...:
+        described["default"] = default
+        schema["required"] = [one for one in schema.get("required", ()) if one != name]
+    schema["properties"][name] = described
+
+
+_DESCRIBED = 2
+"""Annotations of a field that has a default, or `...`, and a description."""
 
 
 def _schema_of(given: Tool) -> Mapping[str, Any] | None:
@@ -262,7 +319,8 @@ def _schema_of(given: Tool) -> Mapping[str, Any] | None:
 
 def _no_function(given: Tool, what: str) -> InvalidParameter:
     return InvalidParameter(
-        f"A tool cannot be read as a function: {what}. Sunra takes function tools only.",
+        f"A tool cannot be read as a function: {what.rstrip('.')}. Sunra takes function tools "
+        "only.",
         parameter="tools",
         value=given,
         rule="pydantic or TypedDict classes, functions, LangChain tools, or dicts",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 from llama_index.core.base.llms.types import LLMMetadata
@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -28,13 +29,14 @@ from sunra_integrations.errors import InvalidParameter, SunraError
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
-from sunra_integrations.protocol.arguments import with_timeout
-from sunra_integrations.protocol.requests import check_parameters
+from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
+from sunra_integrations.protocol.requests import check_parameters, invalid_argument
 from sunra_integrations.transport import Settings
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.settings import (
     AsyncTransport,
     Timeout,
+    as_kept,
     check_loaded,
     checked_headers,
     resolved_base_url,
@@ -188,6 +190,8 @@ class SunraConfiguration(FunctionCallingLLM):
             super().__init__(**given)
         except SunraError as error:
             failure = error.with_traceback(None)
+        except ValidationError as error:
+            failure = invalid_argument(error)
         else:
             return
         del given  # so that no frame of the traceback holds what was passed, a key among it
@@ -200,7 +204,8 @@ class SunraConfiguration(FunctionCallingLLM):
         if not isinstance(data, Mapping):
             return data
         data = with_timeout(data)
-        check_known(data, (*cls.model_fields, _NO_FIELD), where=f" of {cls.__name__}")
+        check_known(data, (*cls.model_fields, _NO_FIELD), of=cls.__name__)
+        data = {name: value for name, value in data.items() if value is not None}
         _check_connection_arguments(data)
         more = data.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
@@ -217,7 +222,7 @@ class SunraConfiguration(FunctionCallingLLM):
                 parameter=EXTRA_HEADERS,
                 rule="headers go into default_headers, or extra_headers of a call",
             )
-        check_known(more, PARAMETERS, where=" of additional_kwargs")
+        check_known(more, PARAMETERS, of="additional_kwargs")
         given = {name: data[name] for name in PARAMETERS if name in data}
         check_parameters(merged(more, given) | {"model": given.get("model")})
         if not given.get("model"):
@@ -227,7 +232,7 @@ class SunraConfiguration(FunctionCallingLLM):
                 rule="a non-empty string such as 'openai/gpt-4o'",
             )
         known = {name: value for name, value in data.items() if name != _NO_FIELD}
-        return known | {"extra_body": data.get("extra_body") or {}, "additional_kwargs": dict(more)}
+        return known | {"additional_kwargs": dict(more)}
 
     @model_validator(mode="after")
     def _check_connection(self) -> Self:
@@ -328,6 +333,31 @@ class SunraConfiguration(FunctionCallingLLM):
             return self._async_client
         settings = self._settings(changed)
         return transport.AsyncSunraClient(settings, http_client=self.async_http_client)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, changed where asked.
+
+        Raises:
+            InvalidParameter: A name is unknown; it names the closest.
+        """
+        if deep:  # pydantic's own way to copy and change at once leaves `__deepcopy__` out
+            return copy.deepcopy(self).model_copy(update=update)
+        given = with_timeout(update or {})
+        unknown = unknown_arguments(given, type(self).model_fields, of=type(self).__name__)
+        if unknown is not None:
+            del update, given  # so that no frame of the traceback holds a key
+            raise unknown
+        return super().model_copy(update={name: as_kept(name, one) for name, one in given.items()})
+
+    if not TYPE_CHECKING:
+
+        def copy(self, *, update: Any = None, deep: bool = False, **fields: Any) -> Any:
+            """As `model_copy`; pydantic's older way, which can also leave fields out."""
+            copied = self.model_copy(update=update, deep=deep)
+            return super(SunraConfiguration, copied).copy(**fields) if fields else copied
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, as_kept(name, value))
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the key, and what belongs to this process: clients, callbacks, limiter."""

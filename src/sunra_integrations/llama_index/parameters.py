@@ -7,23 +7,23 @@ from typing import Any
 
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.protocol import parameters
-from sunra_integrations.protocol.arguments import CALL_SETTINGS
-from sunra_integrations.protocol.requests import ChatRequest, unknown_parameter
+from sunra_integrations.protocol.arguments import CALL_SETTINGS, unknown_arguments
+from sunra_integrations.protocol.requests import ChatRequest
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 """What can be set for all calls and per call; `messages` come with each call."""
 _OF_A_CALL = (*PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
 
 
-def check_known(names: Collection[str], known: Collection[str], *, where: str) -> None:
-    """Raises for the first name that is not known.
+def check_known(names: Collection[str], known: Collection[str], *, of: str) -> None:
+    """Raises for names that are not known.
 
     Raises:
-        InvalidParameter: It names the closest known one.
+        InvalidParameter: It names the closest known ones.
     """
-    for name in names:
-        if name not in known:
-            raise unknown_parameter(name, tuple(known), where=where)
+    unknown = unknown_arguments(names, tuple(known), of=of, sendable=True)
+    if unknown is not None:
+        raise unknown
 
 
 def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +34,6 @@ def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, An
     Raises:
         InvalidParameter: A name is unknown; it names the closest.
     """
-    check_known(call, _OF_A_CALL, where=" of a call")
+    check_known(call, _OF_A_CALL, of="a call")
     own = {name: value for name, value in call.items() if name in PARAMETERS}
     return parameters.merged(settings, own)

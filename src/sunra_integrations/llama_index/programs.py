@@ -17,6 +17,7 @@ from pydantic import BaseModel, RootModel
 
 from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.llama_index import tool_calls
+from sunra_integrations.llama_index.structured import check_refusal
 from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 
@@ -37,9 +38,11 @@ def check(response: ChatResponse, output_cls: type[BaseModel]) -> None:
     """Raises unless a finished answer has all of the object that was asked for.
 
     Raises:
+        Refused: The model declined to answer.
         ResponseTruncated: The answer was cut off.
         UnreadableResponse: A call's arguments are not a JSON object.
     """
+    check_refusal(response)
     written = tool_calls.written_arguments(response)
     broken = [text for text in written if parse_arguments(text) is None]
     reason = response.additional_kwargs.get("finish_reason")
@@ -59,13 +62,14 @@ def checked(
 
     Raises:
         As `check` does, at the end of the stream.
+        ValueError: The model called no tool, or the arguments do not fit the class.
     """
     last = None
     with closing(stream):
         for last in stream:
             yield _with_defaults(last, output_cls)
     if last is not None:
-        check(last, output_cls)
+        _check_end(last, output_cls)
 
 
 async def achecked(
@@ -77,7 +81,14 @@ async def achecked(
         async for last in stream:
             yield _with_defaults(last, output_cls)
     if last is not None:
-        check(last, output_cls)
+        _check_end(last, output_cls)
+
+
+def _check_end(last: ChatResponse, output_cls: type[BaseModel]) -> None:
+    """Raises unless the program can make its object; otherwise a partial one would be its last."""
+    check(last, output_cls)
+    for call in tool_calls.selections(last, error_on_no_tool_call=True):
+        output_cls.model_validate(call.tool_kwargs)
 
 
 def _with_defaults(response: ChatResponse, output_cls: type[BaseModel]) -> ChatResponse:

@@ -23,7 +23,7 @@ from pydantic_core import to_json
 from sunra_integrations.errors import Refused, ResponseTruncated
 from sunra_integrations.llama_index.tool_calls import truncation
 from sunra_integrations.protocol.finish_reasons import is_truncated
-from sunra_integrations.protocol.json_schema import strict_schema_if_expressible
+from sunra_integrations.protocol.json_schema import inlined_root, strict_schema_if_expressible
 from sunra_integrations.protocol.json_text import finished_fields, read_json
 from sunra_integrations.protocol.tools import described_schema, function_tool, json_schema_format
 
@@ -71,7 +71,7 @@ def with_schema_told(
     messages: Sequence[ChatMessage], output_cls: type[BaseModel]
 ) -> list[ChatMessage]:
     """The conversation, its last user message asking for JSON of this class in words."""
-    schema = to_json(output_cls.model_json_schema()).decode()
+    schema = to_json(inlined_root(output_cls.model_json_schema())).decode()
     asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
     if not messages or messages[-1].role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
@@ -87,7 +87,7 @@ def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
         ResponseTruncated: The answer was cut off.
         pydantic.ValidationError: What it wrote is no such object.
     """
-    _check_refusal(response)
+    check_refusal(response)
     text = _written(response)
     if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_whole(text)):
         raise truncation(response, output_cls.__name__)
@@ -229,7 +229,8 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _check_refusal(response: ChatResponse) -> None:
+def check_refusal(response: ChatResponse) -> None:
+    """Raises `Refused` if the model declined to answer."""
     known: Mapping[str, Any] = response.message.additional_kwargs
     refusal = known.get("refusal")
     if refusal:

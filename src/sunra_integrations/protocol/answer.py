@@ -91,6 +91,9 @@ class AnswerReader:
         if index is None:
             index = place
         message = choice.get(self._message_field)
+        if message is None and index not in self.so_far.begun_choices:
+            # Some gateways send a whole answer as the one event of a stream, or an event as a body.
+            message = choice.get("message", choice.get("delta"))
         if not isinstance(message, dict):
             message = NOTHING
         entries = message.get("tool_calls")
@@ -131,10 +134,13 @@ def read_completion(
         SunraError: The body carries an error instead.
         UnreadableResponse: The body is no completion: not JSON, a stream, or without choices.
     """
+    value, not_json = None, ""
     try:
         value = read_json(body)
     except ValueError as error:
-        raise UnreadableResponse(_not_json(body, error), request_id=request_id) from error
+        not_json = _not_json(body, error)
+    if not_json:  # raised out here, because a JSONDecodeError carries the whole body
+        raise UnreadableResponse(not_json, request_id=request_id)
     if isinstance(value, list) and has_error(value):
         raise failure_in_body(value, request_id=request_id)
     if not isinstance(value, dict):

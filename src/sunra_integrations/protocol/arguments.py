@@ -25,14 +25,23 @@ def _names(text: str) -> frozenset[str]:
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NOT_LETTERS = re.compile(r"[^a-z]")
-_SECRETS = ("apikey", "authorization", "bearer", "credential", "passphrase", "passwd", "password")
-_SECRETS_AS_WORDS = frozenset(("auth", "pwd", "secret", "secrets"))
-_KEYS_OF_CACHES = frozenset(("cache", "idempotency", "partition", "shard", "sort"))
-_TOKENS_OF_TEXT = _names(
-    "bos cls completion end eos first image input last mask max min new next output pad per prompt "
-    "sep special start stop text think total unk"
+_SECRETS = _names(
+    "accesskey accesstoken apikey apisecret apitoken authorization bearer credential passphrase "
+    "passwd password privatekey secretkey"
 )
-_TOKENS_OF_ACCESS = frozenset(("access", "api", "auth", "bearer", "id", "refresh", "session"))
+_SECRETS_AS_WORDS = _names("auth cookie cookies jwt oauth pwd secret secrets")
+_KEYS_OF_DATA = _names(
+    "answer cache column conversation dict field foreign group idempotency input item json label "
+    "memory message metadata object output partition primary prompt property response routing seed "
+    "shard sort stop text thread trace"
+)
+_KEYS_OF_ACCESS = _names("access api auth encryption license master private secret signing")
+_TOKENS_OF_TEXT = _names(
+    "audio begin bias boi bos bot call cls completion end eoi eom eos eot fill first image input "
+    "last mask max min new next output pad per prefill prompt repeat sep skip soft special start "
+    "stop text think tool total trigger unk video"
+)
+_TOKENS_OF_ACCESS = _names("access api auth bearer id refresh session")
 
 
 def with_timeout(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,39 +69,52 @@ def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     return arguments, settings
 
 
-def looks_like_credential(name: str) -> bool:
+def looks_like_credential(name: str, value: object = "") -> bool:
     """Whether a name says that its value is a secret.
 
     It does with a word such as `secret`, `password` or `authorization` in it, and where it ends in
-    `key` or `token`, unless the word before tells of something else: `prompt_cache_key` and
-    `eos_token` are none, and neither is `max_tokens`.
+    `key` or `token`, unless a word before it names something else: `prompt_cache_key` and
+    `eos_token` are not credentials, and neither is `max_tokens`.
+
+    Args:
+        name: The name of an argument.
+        value: Its value. None, True and False are never secrets, and other numbers are not under
+            names that only end in `key` or `token`.
     """
+    if value is None or isinstance(value, bool):
+        return False
     letters = _NOT_LETTERS.sub("", name.lower())
     if any(secret in letters for secret in _SECRETS):
         return True
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in _WORDS.findall(name) if not word.isdigit()]
     if not _SECRETS_AS_WORDS.isdisjoint(words):
         return True
+    if isinstance(value, (int, float)):
+        return False
     *before, last = words or [""]
-    if last in {"key", "keys"}:
-        return _KEYS_OF_CACHES.isdisjoint(before)
-    if last == "token":
-        return _TOKENS_OF_TEXT.isdisjoint(before)
-    return last == "tokens" and not _TOKENS_OF_ACCESS.isdisjoint(before)
+    match last:
+        case "key":
+            return _KEYS_OF_DATA.isdisjoint(before)
+        case "token":
+            return _TOKENS_OF_TEXT.isdisjoint(before)
+        case "keys":
+            return not _KEYS_OF_ACCESS.isdisjoint(before)
+        case _:
+            return last == "tokens" and not _TOKENS_OF_ACCESS.isdisjoint(before)
 
 
-def check_no_credentials(names: Iterable[object], *, where: str) -> None:
+def check_no_credentials(given: Mapping[Any, object], *, where: str) -> None:
     """Refuses names that look like credentials, where they would be sent and shown.
 
     Args:
-        names: Keys of a request's body, or arguments of a call.
+        given: A request's body, or the arguments of a call.
         where: What they stand in, for the error, as in `extra_body`.
 
     Raises:
         InvalidParameter: A name looks like a credential; its value is not shown.
     """
-    for name in names:
-        if isinstance(name, str) and looks_like_credential(name):
+    for name, value in given.items():
+        if isinstance(name, str) and looks_like_credential(name, value):
             raise InvalidParameter(
                 f"`{name}` in {where} looks like a credential, which does not belong in a request "
                 "body and would be shown in traces. Sunra's key is `api_key` of the model; "
@@ -133,13 +155,32 @@ def unknown_argument(
     )
 
 
+def unknown_arguments(
+    names: Iterable[str], known: Collection[str], *, of: str, sendable: bool = False
+) -> InvalidParameter | None:
+    """The error for all names that are not known, if there are any; see `unknown_argument`."""
+    found = [
+        unknown_argument(name, known, of=of, sendable=sendable)
+        for name in names
+        if name not in known
+    ]
+    if len(found) < 2:  # noqa: PLR2004 - several
+        return found[0] if found else None
+    return InvalidParameter(
+        " ".join(map(str, found)), parameter=found[0].parameter, rule=found[0].rule
+    )
+
+
 def _advice(name: str, known: Collection[str], sendable: bool) -> str:
     if name in _EXPLAINED:
         return _EXPLAINED[name]
     if name not in _OF_OTHER_APIS:
         if real := _same(name, known):
             return f"Did you mean `{real}`?"
-        if setting := _same(name, _SETTINGS):
+        setting = _same(name, _SETTINGS)
+        if setting == "extra_headers":  # known wherever there are calls, except for plain clients
+            return "Pass headers as `headers=…` to `create` or `stream`."
+        if setting:
             return (
                 f"`{setting}` is a setting of the model or client: give it where that is made. "
                 f'`model_copy(update={{"{setting}": …}})` makes a changed copy of a model.'
@@ -184,8 +225,8 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "default_headers": ("extra_headers",),
     "retries": ("max_retries",),
     "tries": ("max_retries",),
-    "http_async_client": ("async_http_client",),
-    "async_http_client": ("http_async_client",),
+    "http_async_client": ("async_http_client", "http_client"),
+    "async_http_client": ("http_async_client", "http_client"),
     "async_client": ("http_async_client", "async_http_client"),
     "client": ("http_client",),
     "output_tokens": ("max_tokens",),

@@ -254,7 +254,7 @@ class ChoiceFold:
                     before.extend(value)
                 else:
                     self.logprobs[name] = list(value)
-            elif value is not None or before is None:
+            elif before is None or (value is not None and not isinstance(before, list)):
                 self.logprobs[name] = value
 
     def _add_parts(self, delta: ChoiceDelta) -> None:

@@ -189,12 +189,15 @@ class ChunkStream:
 
     def _chunk(self, name: str, data: bytes) -> Chunk | None:
         """What an event brings; None for a damaged one that takes nothing from the answer."""
+        body, not_json = None, ""
         try:
             body = self._json.read(data)
         except ValueError as error:
+            not_json = f"an event is no JSON ({error}): {excerpt(data)}"
+        if not_json:  # looked at out here, because a JSONDecodeError carries the whole event
             if name == "error":
-                raise self._reader.failure(excerpt(data)) from error
-            self._refuse_before_the_end(f"an event is no JSON ({error}): {excerpt(data)}")
+                raise self._reader.failure(excerpt(data))
+            self._refuse_before_the_end(not_json)
             return None
         if name == "error":
             raise self._reader.failure(body, top_level=True)

@@ -22,7 +22,8 @@ STRAY = "\n"
 """The name of what is passed on for a line of no known field; no event can be named so."""
 
 _BOM = b"\xef\xbb\xbf"
-_GLUED = (b"data: {", b"data:{")
+_DATA = (b"data: {", b"data:{", b'"choices"', b'"delta"', b'"finish_reason"')
+"""What no comment or other field holds, unless it is the remainder of a damaged event."""
 _STRAY_LIMIT = 64 * 1024
 
 
@@ -140,8 +141,8 @@ class EventStream:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         match field:
-            case _ if any(glued in line for glued in _GLUED):
-                self._keep_stray(line, events)  # a lost line end would hide an event
+            case _ if any(piece in line for piece in _DATA):
+                self._keep_stray(line, events)
             case b"data":
                 self._keep_data(b"")
             case b"event":

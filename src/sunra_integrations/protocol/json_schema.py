@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -45,8 +45,6 @@ _NOT_STRICT = (
     "contains",
     "minContains",
     "maxContains",
-    "minLength",
-    "maxLength",
     "allOf",
     "not",
     "if",
@@ -55,6 +53,8 @@ _NOT_STRICT = (
     "$dynamicRef",
     "$recursiveRef",
 )
+_LENGTHS = ("minLength", "maxLength")
+"""OpenAI enforces them in strict mode; other servers, and its fine-tuned models, refuse them."""
 _STRICT_FORMATS = frozenset(
     ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
 )
@@ -189,30 +189,36 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
     Raises:
         InvalidParameter: The strict subset cannot express the schema; the message names the place.
     """
-    try:
-        return _Strict(inlined_root(schema)).schema()
-    except RecursionError:
-        raise _inexpressible("schema", "is nested too deeply", None) from None
+    return _made_strict(schema, _NOT_STRICT)
 
 
 def strict_schema_if_expressible(schema: Mapping[str, Any]) -> Schema | None:
     """What `strict_schema` makes; None where nothing finite would satisfy it, or it cannot.
 
     A class with an optional field of its own type, which is never null, is such a schema: made
-    strict, the field must be there, and so must the field's own field, without end.
+    strict, the field must be there, and so must the field's own field, without end. Lengths of
+    strings are not claimed to be held either, because not every strict server accepts them.
     """
     try:
-        strict = strict_schema(schema)
+        strict = _made_strict(schema, (*_NOT_STRICT, *_LENGTHS))
     except InvalidParameter:
         return None
     return strict if _has_an_end(strict) else None
 
 
+def _made_strict(schema: Mapping[str, Any], refused: Sequence[str]) -> Schema:
+    try:
+        return _Strict(inlined_root(schema), refused).schema()
+    except RecursionError:
+        raise _inexpressible("schema", "is nested too deeply", None) from None
+
+
 class _Strict:
     """Makes one schema strict; definitions are taken over as they are referred to."""
 
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, refused: Sequence[str]) -> None:
         self._root = root
+        self._refused = refused
         self._names: dict[str, str] = {}
 
     def schema(self) -> Schema:
@@ -238,7 +244,7 @@ class _Strict:
                 pass
         if "oneOf" in made and "anyOf" not in made:
             made["anyOf"] = made.pop("oneOf")
-        _check_keywords(made, place)
+        _check_keywords(made, place, self._refused)
         if "$ref" in made:
             return self._reference(made, place)
         if "anyOf" in made:
@@ -314,8 +320,8 @@ class _Strict:
         return f"#/$defs/{name}"
 
 
-def _check_keywords(node: Schema, place: str) -> None:
-    for keyword in _NOT_STRICT:
+def _check_keywords(node: Schema, place: str, refused: Sequence[str]) -> None:
+    for keyword in refused:
         if keyword in node:
             raise _inexpressible(place, f"has `{keyword}`", node[keyword])
     shape = node.get("format")

@@ -33,6 +33,7 @@ _OF_A_DELTA = len(("choice", "field"))
 
 _HALF = re.compile("[\ud800-\udfff]")
 _FIRST_HALF = re.compile("[\ud800-\udbff]\\Z")
+_SECOND_HALF = re.compile("[\udc00-\udfff]")
 _REPLACEMENT = "\ufffd"
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?"?', re.DOTALL)
 _UNFIT = re.compile(
@@ -162,7 +163,7 @@ class StreamedJson:
         """The value with the half held back for its place, without one at its own end."""
         match value:
             case str() if _goes_on(path):
-                text = self.halves.pop(path, "") + value
+                text = self._half_before(value, path) + value
                 if _FIRST_HALF.search(text):
                     self.halves[path] = text[-1]
                     return text[:-1]
@@ -173,6 +174,15 @@ class StreamedJson:
                 return [self._continued(one, (*path, _identity(one))) for one in value]
             case _:
                 return value
+
+    def _half_before(self, text: str, path: Path) -> str:
+        """The half held back for a place; of a call, only the first piece may say which it is."""
+        nameless = len(path) > _OF_A_DELTA and path[_OF_A_DELTA] is None
+        if nameless and path not in self.halves and _SECOND_HALF.match(text):
+            place = (*path[:_OF_A_DELTA], path[-1])
+            alike = (held for held in self.halves if (*held[:_OF_A_DELTA], held[-1]) == place)
+            path = next(alike, path)
+        return self.halves.pop(path, "")
 
     def _finish(self, index: int, delta: dict[str, Any]) -> None:
         """Nothing completes the halves of this choice any more.

@@ -9,7 +9,7 @@ spelling.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import check_no_credentials, unknown_argument
+from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
 from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
 from sunra_integrations.protocol.tools import own_tool_names, with_fitted_names
 
@@ -106,7 +106,7 @@ class ChatRequest(BaseModel):
             request: ChatRequest = handler(data)
         except ValidationError as error:
             given = data if isinstance(data, Mapping) else {}
-            raise _invalid(error.errors(include_url=False)[0], given) from None
+            raise _invalid(error.errors(include_url=False), given) from None
         _check_cross_rules(request)
         return request
 
@@ -168,13 +168,6 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     ChatRequest.model_validate({"model": "-", "messages": [{"role": "user"}], **given})
-
-
-def unknown_parameter(
-    name: str, known: Collection[str], *, where: str = " of Sunra"
-) -> InvalidParameter:
-    """The error for a misspelt parameter, naming the closest real one."""
-    return unknown_argument(name, known, of=where.removeprefix(" of "), sendable=True)
 
 
 def as_request(given: object) -> ChatRequest:
@@ -258,18 +251,25 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
             )
 
 
-def _invalid(error: ErrorDetails, given: Mapping[str, Any]) -> InvalidParameter:
+def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidParameter:
+    """The error for the unknown names, which may be why others are missing; else the first."""
+    names = [str(one["loc"][0]) for one in findings if one["type"] == "extra_forbidden"]
+    unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)
+    if unknown is not None:
+        return unknown
+    error = findings[0]
     name = str(error["loc"][0]) if error["loc"] else "request"
-    if error["type"] == "extra_forbidden":
-        return unknown_parameter(name, tuple(ChatRequest.model_fields))
     field: FieldInfo | None = ChatRequest.model_fields.get(name)
     rule = field.description if field is not None and field.description else error["msg"]
     if error["type"] == "missing":
         return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
     if name == "extra_body":  # it may hold what must not be shown
+        body = given.get(name)
+        found = f"a {type(body).__name__}" + " whose keys are not all text" * isinstance(
+            body, Mapping
+        )
         return InvalidParameter(
-            f"`extra_body` was a {type(given.get(name)).__name__}; the rule is: {rule}. "
-            "Nothing was sent.",
+            f"`extra_body` was {found}; the rule is: {rule}. Nothing was sent.",
             parameter=name,
             rule=rule,
         )

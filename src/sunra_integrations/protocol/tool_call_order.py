@@ -90,9 +90,11 @@ class ToolCallOrder:
         """The entries of one event's `tool_calls`, each with its call's index.
 
         Args:
-            entries: The list as it came; anything else holds no calls.
+            entries: The list as it came, or its only entry; anything else holds no calls.
             whole: The entries are those of a finished message, not pieces.
         """
+        if isinstance(entries, dict) and entries:
+            entries = [entries]
         if not isinstance(entries, list):
             return ()
         joined: set[int] = set()

@@ -36,7 +36,7 @@ def function_tool(
     function: dict[str, Any] = {"name": name}
     if description:
         function["description"] = description
-    function["parameters"] = strict_schema(schema) if strict else object_root(schema)
+    function["parameters"] = _strict_schema(schema, name) if strict else object_root(schema)
     if strict is not None:
         function["strict"] = strict
     return {"type": "function", "function": function}
@@ -107,10 +107,20 @@ def json_schema_format(
     json_schema: dict[str, Any] = {"name": name}
     if description:
         json_schema["description"] = description
-    json_schema["schema"] = strict_schema(schema) if strict else object_root(schema)
+    json_schema["schema"] = _strict_schema(schema, name) if strict else object_root(schema)
     if strict is not None:
         json_schema["strict"] = strict
     return {"type": "json_schema", "json_schema": json_schema}
+
+
+def _strict_schema(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The schema made strict; the error says whose it is, as there may be many tools."""
+    try:
+        return strict_schema(schema)
+    except InvalidParameter as error:
+        raise InvalidParameter(
+            f"In {name!r}, {error}", parameter=error.parameter, value=error.value, rule=error.rule
+        ) from None
 
 
 def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) -> None:
@@ -133,7 +143,8 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
 def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
     """The body of a request with names that servers take, of tools, formats, calls and speakers.
 
-    Only what needs another name is copied. `own_tool_names` leads back from an answer.
+    Only what needs another name is copied. `own_tool_names` leads back from an answer. The schema
+    of a format gets a root that is not a bare `$ref`, as that of a recursive class is.
     """
     changed: dict[str, Any] = {"messages": _fitted_all(body["messages"], _fitted_message)}
     if body.get("tools"):
@@ -142,7 +153,7 @@ def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
         changed["tool_choice"] = _fitted_function(body["tool_choice"])
     match body.get("response_format"):
         case {"json_schema": {"name": str()} as named, **rest}:
-            changed["response_format"] = {**rest, "json_schema": _fitted(named)}
+            changed["response_format"] = {**rest, "json_schema": _with_root(_fitted(named))}
         case _:
             pass
     return {**body, **changed}
@@ -177,6 +188,13 @@ def _fitted_function(given: Any) -> Any:
         return given
     made = _fitted(function)
     return given if made is function else {**given, "function": made}
+
+
+def _with_root(named: dict[str, Any]) -> dict[str, Any]:
+    schema = named.get("schema")
+    if not isinstance(schema, Mapping) or "$ref" not in schema:
+        return named
+    return {**named, "schema": inlined_root(schema)}
 
 
 def _fitted(named: Any) -> Any:

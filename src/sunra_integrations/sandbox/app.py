@@ -79,7 +79,7 @@ class App:
         try:
             with work.bounded():
                 problems = request_problems(request)
-        except work.TooMuchWork:
+        except (work.TooMuchWork, RecursionError):
             return _refusal(received, refusal.too_much_work("check"))
         if problems:
             return _refusal(received, refusal.of_problems(problems))
@@ -101,6 +101,8 @@ class App:
             return refusal.too_much_work("fill")
         except Exception as error:
             if scripted.answer is None:
+                if isinstance(error, RecursionError):  # references that lead in a circle
+                    return refusal.too_much_work("fill")
                 raise
             return refusal.failed_script(f"{scripted.answer!r:.200} cannot be sent: {error!r}")
 

@@ -1,8 +1,10 @@
 """Which `Host` headers are served: a web page whose own name leads here (DNS rebinding) is not."""
 
 import ipaddress
+import re
 
 _EVERYWHERE = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - compared with, not bound to
+_HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-][a-z0-9._-]*))(:[0-9]*)?")
 
 
 def is_served(header: str, bound: str) -> bool:
@@ -17,11 +19,9 @@ def is_served(header: str, bound: str) -> bool:
 
 
 def _name(header: str) -> str:
-    """The header without its port."""
-    host = header.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].rstrip(".")
+    """The header without its port; empty where it is not a host."""
+    found = _HOST.fullmatch(header.strip().lower())
+    return "" if found is None else found["address"] or found["name"].removesuffix(".")
 
 
 def _is_loopback(name: str) -> bool:

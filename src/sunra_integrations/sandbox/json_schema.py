@@ -5,8 +5,10 @@ Every schema is read as draft 2020-12, whatever its ``$schema`` says.
 
 import json
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 try:
     import jsonschema  # type: ignore[import-untyped,unused-ignore]
@@ -95,7 +97,7 @@ def resolve(root: Any, reference: str) -> Any:
         return None
     target = root
     for step in reference[1:].split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
+        key = unquote(step).replace("~1", "/").replace("~0", "~")
         match target:
             case dict() if key in target:
                 target = target[key]
@@ -111,10 +113,13 @@ def fits(value: Any, schema: Any, root: dict[str, Any]) -> bool:
     if not isinstance(schema, dict):
         return schema is not False
     whole = schema if schema is root else {**_definitions(root), **schema}
+    token = _followed.set(set())
     try:
         return bool(_validator(whole).is_valid(value))
     except (referencing.exceptions.Unresolvable, RecursionError, ArithmeticError):
         return False
+    finally:
+        _followed.reset(token)
 
 
 def _definitions(root: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +130,24 @@ def _validator(schema: dict[str, Any]) -> Any:
     # With `$schema`, a reference to the root would lead to that dialect's own, unbounded class.
     undeclared = {key: value for key, value in schema.items() if key != "$schema"}
     return _Bounded(undeclared, registry=_LOCAL_ONLY)
+
+
+_followed: ContextVar[set[tuple[str, int]]] = ContextVar("references_followed")
+"""References that are being followed, with the value that each is judging."""
+
+
+def _acyclic(rule: Any) -> Any:
+    def check(validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
+        followed, here = _followed.get(), (reference, id(value))
+        if here in followed:  # ends it before the stack does: `referencing` panics there
+            raise RecursionError(f"{reference} leads back to itself")
+        followed.add(here)
+        try:
+            yield from rule(validator, reference, value, schema) or ()
+        finally:
+            followed.discard(here)
+
+    return check
 
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
@@ -168,13 +191,17 @@ def _counted(rule: Any) -> Any:
     return check
 
 
+_RULES: Any = jsonschema.Draft202012Validator.VALIDATORS
+
 # Patterns are matched in linear time, and every step is counted; see `patterns` and `work`.
 _Bounded: Any = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     {
         keyword: _counted(rule)
         for keyword, rule in {
-            **jsonschema.Draft202012Validator.VALIDATORS,
+            **_RULES,
+            "$ref": _acyclic(_RULES["$ref"]),
+            "$dynamicRef": _acyclic(_RULES["$dynamicRef"]),
             "pattern": _pattern,
             "patternProperties": _pattern_properties,
             "additionalProperties": _additional_properties,

@@ -1,5 +1,6 @@
 """What a test queues for the sandbox and what it sees of it, safe to touch from any thread."""
 
+import copy
 import json
 import threading
 from collections import deque
@@ -89,4 +90,5 @@ class Ledger:
                     del self._queue[place]
                     return queued
             handler = self._handler
-        return Scripted() if handler is None else asked(handler, request)
+        # A copy: what a handler does to it must not change the answer.
+        return Scripted() if handler is None else asked(handler, copy.deepcopy(request))

@@ -2,10 +2,11 @@
 
 import inspect
 import json
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,23 @@ class Http:
         body: Bytes or text as they are, or anything else as JSON; a list of bytes is sent
             piece by piece, each flushed on its own.
         headers: The headers; a content type is added where none is given.
+
+    Raises:
+        TypeError: It is not a response that HTTP can carry.
     """
 
     status: int = 200
     body: Any = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        if self.status not in _STATUSES:
+            raise TypeError(f"{_shown(self.status)} is not a status; give a number from 200 to 599")
+        for name, value in self.headers.items():
+            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+                raise TypeError(f"{_shown(name)}: {_shown(value)} is not a header")
+        if self._is_pieces() and not all(isinstance(one, bytes) for one in self.body):
+            raise TypeError("a body in pieces is a list of bytes only")
 
     def pieces(self) -> Sequence[bytes]:
         """The body as it is flushed."""
@@ -135,6 +148,10 @@ class HangUp:
     """No answer: the connection ends before the headers."""
 
 
+_STATUSES = range(200, 600)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
 Answer: TypeAlias = str | Say | CallTools | Message | Http | HangUp
 End: TypeAlias = Literal["close", "reset", "complete"]
 
@@ -154,7 +171,7 @@ class Scripted:
         model: Only requests for this model are answered with it; None for any.
 
     Raises:
-        TypeError: The answer is none of the kinds there are, or `model` is not a name.
+        TypeError: The answer is none of the kinds there are, or its delivery cannot be played.
     """
 
     answer: Answer | None = None
@@ -167,11 +184,28 @@ class Scripted:
     def __post_init__(self) -> None:
         if not _is_answer(self.answer):
             raise TypeError(
-                f"{self.answer!r:.200} is not an answer. Give a text, Say, CallTools, Message, "
+                f"{_shown(self.answer)} is not an answer. Give a text, Say, CallTools, Message, "
                 "Http, HangUp, Scripted, or None for the default reply."
             )
-        if not isinstance(self.model, str | None):
-            raise TypeError(f"`model` must be the name of a model, not {self.model!r:.200}")
+        _check("wait", self.wait, int | float, "seconds")
+        _check("pause", self.pause, int | float, "seconds")
+        _check("cut_after", self.cut_after, int | None, "a number of bytes")
+        _check("model", self.model, str | None, "the name of a model")
+        if self.cut not in get_args(End):
+            known = ", ".join(get_args(End))
+            raise TypeError(f"`cut` must be one of {known}, not {_shown(self.cut)}")
+
+
+def _check(name: str, given: object, kind: Any, what: str) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"`{name}` must be {what}, not {_shown(given)}")
+
+
+def _shown(given: object) -> str:
+    try:
+        return f"{given!r:.200}"
+    except Exception:  # noqa: BLE001 - a broken repr must not hide the mistake
+        return f"a {type(given).__name__}"
 
 
 def _is_answer(given: object) -> bool:
@@ -206,9 +240,10 @@ def asked(handler: Handler, request: dict[str, Any]) -> Scripted:
     try:
         return as_scripted(answer)
     except TypeError as error:
+        name = getattr(handler, "__qualname__", _shown(handler))
         if inspect.iscoroutine(answer):
             answer.close()  # it is never awaited, which Python would warn about
-        name = getattr(handler, "__qualname__", repr(handler))
+            error = TypeError(f"{error} A handler is a plain function, not an async one.")
         raise HandlerFault(f"The `answer_with` handler {name} returned: {error}") from error
 
 
@@ -218,7 +253,7 @@ def _place(handler: Handler, error: BaseException) -> str:
     code = getattr(handler, "__code__", None)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
     if not (own or frames):
-        return repr(handler)
+        return _shown(handler)
     frame = (own or frames)[-1]
     return f"{frame.filename}:{frame.lineno}, in {frame.name}"
 

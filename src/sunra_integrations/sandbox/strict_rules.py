@@ -34,8 +34,6 @@ _FORBIDDEN = (
     "minContains",
     "maxContains",
     "uniqueItems",
-    "minLength",
-    "maxLength",
 )
 _FORMATS = (
     "date-time",

@@ -21,7 +21,7 @@ from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.answer import read_completion
-from sunra_integrations.protocol.arguments import unknown_argument
+from sunra_integrations.protocol.arguments import unknown_arguments
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.failures import clean
 from sunra_integrations.protocol.reply import Fold, Reply
@@ -177,13 +177,14 @@ class SunraClient(_Client):
         post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
         try:
-            return self._create(request, post, patience)
+            with self._key_hidden:
+                return self._create(request, post, patience)
         except BaseException:  # Ctrl-C may have come between any two steps
             connections.give_up(patience)
             raise
 
     def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
-        with self._key_hidden, closing(self._open(post, patience)) as response:
+        with closing(self._open(post, patience)) as response:
             try:
                 content = body.whole(response, self.settings.max_response_bytes, patience)
             except (httpx.HTTPError, TimedOut) as error:
@@ -224,7 +225,8 @@ class SunraClient(_Client):
         post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
         try:
-            yield from self._stream(request, post, patience, so_far)
+            with self._key_hidden:
+                yield from self._stream(request, post, patience, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             connections.give_up(patience)
             raise
@@ -232,7 +234,7 @@ class SunraClient(_Client):
     def _stream(
         self, request: ChatRequest, post: Post, patience: Patience, so_far: Fold | None
     ) -> Iterator[Chunk]:
-        with self._key_hidden, closing(self._open(post, patience)) as response:
+        with closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
             pieces = body.pieces(response)
             broken_by: SunraError | None = None
@@ -315,8 +317,11 @@ class AsyncSunraClient(_Client):
         """The whole answer at once; see `SunraClient.create`."""
         request = as_request(request)
         post = self._post(request, stream=False, headers=headers)
-        patience = self._patience()
-        async with self._key_hidden, aclosing(await self._open(post, patience)) as response:
+        async with self._key_hidden:
+            return await self._create(request, post, self._patience())
+
+    async def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
+        async with aclosing(await self._open(post, patience)) as response:
             try:
                 content = await body.whole_async(
                     response, self.settings.max_response_bytes, patience
@@ -358,6 +363,8 @@ class AsyncSunraClient(_Client):
                             break
                 except (httpx.HTTPError, TimedOut) as error:
                     broken_by = self._fault(error, patience)
+                finally:
+                    piece = b""  # it may quote the key, and tracebacks can show variables
                 for chunk in chunks.close(broken_by):
                     yield chunk
                 if chunks.done:
@@ -397,9 +404,10 @@ class AsyncSunraClient(_Client):
 
 def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
     if given is None:
-        for name in options:
-            if name not in Options.__annotations__:
-                raise unknown_argument(name, Options.__annotations__, of="the client")
+        known = (*Options.__annotations__, "http_client")
+        unknown = unknown_arguments(options, known, of="the client")
+        if unknown is not None:
+            raise unknown
         return Settings.resolve(**options)
     if not isinstance(given, Settings):
         raise ConfigurationError(

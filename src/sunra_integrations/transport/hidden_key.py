@@ -8,14 +8,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from sunra_integrations.errors import ErrorResponse, SunraError
+from sunra_integrations.errors import ErrorResponse, SunraError, UnreadableResponse
 
 _IN_ITS_PLACE = "[the key]"
+_MAY_QUOTE = ("args", "code", "type", "reason", "details", "request_id", "response")
 _SHORTEST = 8  # anything shorter is not a real key, and is part of other words
 
 
 class HiddenKey:
-    """A context in which no `SunraError` is raised that quotes the key.
+    """A context out of which no `SunraError` comes that quotes the key.
+
+    The frames of one that did, or that is about an answer that cannot be read, are forgotten:
+    their variables hold what the server sent.
 
     Args:
         key: The key to hide.
@@ -32,7 +36,8 @@ class HiddenKey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.hide_in(error)
+        if error is not None and self.hide_in(error):
+            raise error.with_traceback(None)
 
     async def __aenter__(self) -> None: ...
 
@@ -42,19 +47,33 @@ class HiddenKey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.hide_in(error)
+        if error is not None and self.hide_in(error):
+            raise error.with_traceback(None)
 
-    def hide_in(self, error: BaseException | None) -> None:
-        """Cuts the key out of a SunraError and those that caused it; others are left alone."""
+    def hide_in(self, error: BaseException | None) -> bool:
+        """Cuts the key out of a SunraError and those that caused it; others are left alone.
+
+        Returns:
+            Whether the frames of the error had to be forgotten.
+        """
         done: list[BaseException] = []
-        while isinstance(error, SunraError) and error not in done:
+        forget = False
+        while error is not None and error not in done and (forget or isinstance(error, SunraError)):
             done.append(error)
-            error.args = self._without(error.args)
-            for name in ("code", "type", "reason", "details", "request_id"):
-                setattr(error, name, self._without(getattr(error, name)))
-            if error.response is not None:
-                error.response = self._response(error.response)
+            if isinstance(error, SunraError):
+                found = self._hide_in(error)
+                forget = forget or found or isinstance(error, UnreadableResponse)
+            if forget:
+                error.__traceback__ = None
             error = error.__cause__ or error.__context__
+        return forget
+
+    def _hide_in(self, error: SunraError) -> bool:
+        before = [getattr(error, name) for name in _MAY_QUOTE]
+        after = list(map(self._without, before))
+        for name, value in zip(_MAY_QUOTE, after, strict=True):
+            setattr(error, name, value)
+        return before != after
 
     def _response(self, response: ErrorResponse) -> ErrorResponse:
         body = response.body
@@ -75,6 +94,8 @@ class HiddenKey:
                 return list(map(self._without, value))
             case dict():
                 return {self._without(name): self._without(one) for name, one in value.items()}
+            case ErrorResponse():
+                return self._response(value)
             case _:
                 return value
 

@@ -32,6 +32,7 @@ AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 
 _ENDPOINT = "/chat/completions"
 _KEY = re.compile(r"[\x21-\x7e]+")
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")  # some of it `urlsplit` leaves out of the host
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _FRAMING_HEADERS = frozenset(
@@ -174,6 +175,18 @@ Timeout = Annotated[float | Timeouts | None, BeforeValidator(read_timeout)]
 """A pydantic field that takes a timeout of any form and keeps seconds or `Timeouts`."""
 
 
+def as_kept(name: str, value: Any) -> Any:
+    """A field's value where pydantic does not look at it: a key hidden, a timeout made storable.
+
+    Args:
+        name: The field.
+        value: What it is set to.
+    """
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    return read_timeout(value) if name == "timeout" else value
+
+
 class Options(TypedDict, total=False):
     """What `Settings.resolve` takes, and so the clients do."""
 
@@ -254,7 +267,8 @@ class Settings:
         Raises:
             ConfigurationError: Something is missing or cannot be used, and what to do about it.
         """
-        policy = retry or RetryPolicy()
+        policy = RetryPolicy() if retry is None else retry
+        _check_kinds(policy, allow_http)
         return cls(
             api_key=_key(api_key),
             base_url=resolved_base_url(base_url, allow_http=allow_http),
@@ -400,6 +414,13 @@ def _check_text(name: str, given: object) -> None:
         raise ConfigurationError(f"`{name}` must be text, not {_kind(given)}.")
 
 
+def _check_kinds(retry: object, allow_http: object) -> None:
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"`retry` must be a RetryPolicy, not {_kind(retry)}.")
+    if not isinstance(allow_http, bool):  # a text such as "no" would be taken for a yes
+        raise ConfigurationError(f"`allow_http` was {allow_http!r}; it must be True or False.")
+
+
 def _whole_number(name: str, number: Any, *, least: int) -> Any:
     # A limit of 0 connections would wait for a free one until the timeout.
     if number is not None and (
@@ -479,7 +500,8 @@ def _base_url(given: str, allow_http: bool) -> str:
         raise ConfigurationError(f"The base URL cannot be read: {error}.") from error
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("The base URL holds a user name or password; leave it out.")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+    usable = parts.scheme in {"http", "https"} and not _NOT_IN_URLS.search(url)
+    if not usable or not host or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{url!r} is no base URL; it should look like {DEFAULT_BASE_URL}, without a query."
         )
