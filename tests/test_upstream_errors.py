@@ -203,7 +203,10 @@ TEXTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "a detail and nothing else": ({"detail": "It broke."}, {}),
     "AWS's": ({"Message": "It broke.", "__type": "a#BrokeException"}, {"type": "BrokeException"}),
-    "Baidu's": ({"error_code": 17, "error_msg": "It broke."}, {"details": {"error_code": 17}}),
+    "Baidu's": (
+        {"error_code": 17, "error_msg": "It broke."},
+        {"details": {"error_code": 17, "error_msg": "It broke."}},
+    ),
     "a name and a sentence": ({"error": "Broken", "message": "It broke."}, {}),
     "a list of texts": ({"error": ["It broke."]}, {}),
     "Groq's own field": ({"choices": [], "x_groq": {"id": "r", "error": "It broke."}}, {}),
