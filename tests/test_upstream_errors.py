@@ -197,6 +197,18 @@ TEXTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"error": "It broke.", "error_type": "generation", "hint": "h"},
         {"type": "generation", "details": {"hint": "h"}},
     ),
+    "a message and nothing else": (
+        {"message": "It broke.", "request_id": "r"},
+        {"request_id": "r"},
+    ),
+    "a detail and nothing else": ({"detail": "It broke."}, {}),
+    "AWS's": ({"Message": "It broke.", "__type": "a#BrokeException"}, {"type": "BrokeException"}),
+    "Baidu's": (
+        {"error_code": 17, "error_msg": "It broke."},
+        {"details": {"error_code": 17, "error_msg": "It broke."}},
+    ),
+    "a name and a sentence": ({"error": "Broken", "message": "It broke."}, {}),
+    "a list of texts": ({"error": ["It broke."]}, {}),
     "Groq's own field": ({"choices": [], "x_groq": {"id": "r", "error": "It broke."}}, {}),
     "a list": ({"error": [{"message": "It broke."}]}, {}),
     "a list by another name": ({"errors": [{"code": 7, "message": "It broke."}]}, {"code": "7"}),
@@ -214,6 +226,13 @@ async def test_an_error_need_not_be_an_object(case: str):
         raised = await failed(ask, stream(BEGUN, event(body)))
         assert "It broke" in str(raised)
         assert raised.partial.text == "Ha"
+
+
+async def test_an_object_that_is_no_error_does_not_fail_an_answer():
+    ended = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    for ask in STREAMED:
+        await ask(Recorded(stream(BEGUN, event({"message": "thinking"}), ended)))
+        await ask(Recorded(stream(BEGUN, ended, event({"message": "bye"}))))
 
 
 async def test_all_errors_of_a_list_are_told():

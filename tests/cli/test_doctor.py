@@ -121,17 +121,24 @@ def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sa
 @pytest.mark.parametrize(
     ("proxy", "told"),
     [
-        ("http://127.0.0.1:hush-hush", "cannot be read"),
-        ("socks5://127.0.0.1:1", "needs socksio"),
+        ("http://127.0.0.1:hush-hush", "HTTPS_PROXY is not a URL"),
+        ("socks5://me:hush@127.0.0.1:1", "without the package socksio"),
+        ("ftp://me:hush@127.0.0.1:1", "its scheme must be one of"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_fails(sunra, environment, proxy, told):
-    environment.setattr("sunra_integrations.cli.doctor.configuration.find_spec", lambda _: None)
+    environment.setattr("sunra_integrations.transport.proxies.find_spec", lambda _: None)
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
     assert found(ended)["proxy"]["status"] == "fail"
     assert told in found(ended)["proxy"]["found"]
     assert "hush" not in ended.out
+
+
+def test_a_network_in_no_proxy_counts_as_it_does_for_calls(sunra, environment):
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    environment.setenv("NO_PROXY", "127.0.0.0/8")
+    assert found(sunra("doctor", "--json"))["proxy"]["found"] == "none for this address"
 
 
 def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_sandbox):

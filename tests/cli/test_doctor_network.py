@@ -69,6 +69,15 @@ def test_a_certificate_that_is_not_trusted_fails_and_the_root_is_named_as_the_me
     assert "SSL_CERT_FILE" in found(ended)["TLS"]["mend"]
 
 
+def test_a_bad_certificate_file_is_found_though_the_gateway_cannot_be_reached(sunra, environment):
+    environment.setenv("SSL_CERT_FILE", "/gone/ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    ended = sunra("doctor", "--base-url", f"https://127.0.0.1:{port}", "--json")
+    assert list(statuses(ended).items())[-2:] == [("TCP", "fail"), ("TLS", "fail")]
+    assert "/gone/ca.pem" in found(ended)["TLS"]["found"]
+
+
 def test_a_certificate_of_another_host_fails_and_the_host_is_to_be_checked(
     sunra, environment, https
 ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from llama_index.core.instrumentation import root_dispatcher
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.core.types import PydanticProgramMode as Mode
+from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span import SimpleSpan
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from pydantic import BaseModel, Field
@@ -338,6 +341,33 @@ async def test_a_span_is_current_for_no_one_else_and_ends_where_it_began(line, s
     await aleft.aclose()
     del unread
     assert len(spans.seen) == 3
+    assert _all_ended(spans)
+
+
+class Events(BaseEventHandler):
+    """Keeps how the span of each event had ended when the event came."""
+
+    spans: Spans
+    seen: list[str] = Field(default_factory=list)
+
+    def handle(self, event, **_):
+        self.seen.append(self.spans.seen[event.span_id].ended)
+
+
+async def test_a_stream_that_is_dropped_half_read_ends_its_span_after_its_last_event(
+    line, spans, monkeypatch
+) -> None:
+    events = Events(spans=spans)
+    monkeypatch.setattr(root_dispatcher, "event_handlers", [events])
+    llm = line(streamed("Hel", "lo")).llm
+    left, aleft = llm.stream_chat(ASKED), await llm.astream_chat(ASKED)
+    next(left)
+    await anext(aleft)
+    del left, aleft
+    gc.collect()
+    for _ in range(10):
+        await asyncio.sleep(0)  # the event loop closes the async one
+    assert set(events.seen) == {"open"}
     assert _all_ended(spans)
 
 

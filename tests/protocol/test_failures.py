@@ -110,7 +110,21 @@ def test_the_body_s_retryable_wins_over_the_status(status, told):
         (b"", "no body"),
         (b"\xff\xfe", "400"),
         (b"[1, 2]", "[1, 2]"),
+        (b"<html><title>Bad &amp; worse</title>", "Bad & worse"),
+        (b"<Error><Code>No</Code><Message>Not today</Message></Error>", "Not today"),
+        (b"<html><style>p {}</style><body>Down</body>", "page came in place of JSON: Down"),
         ({"error": None, "message": "beside null"}, "beside null"),
+        ({"error": "Bad Request", "message": "spring's"}, "Bad Request: spring's"),
+        ({"error": "Bad Request", "message": ["n is low", "m is high"]}, "n is low; m is high"),
+        ({"error": "invalid_grant", "error_description": "OAuth's"}, "invalid_grant: OAuth's"),
+        ({"error": ["`n` is required", "`m` is too"]}, "`n` is required; `m` is too"),
+        ({"Message": "AWS's", "__type": "aws#ValidationException"}, "AWS's"),
+        ({"title": "RFC 9457's", "status": 400}, "RFC 9457's"),
+        (
+            {"error": {"message": "m", "innererror": {"message": "Azure's"}}},
+            "m (HTTP 400). Upstream",
+        ),
+        ({"error": {"message": "odd", "metadata": "m", "innererror": {"message": "i"}}}, "odd"),
         ({}, "{}"),
     ],
 )
@@ -240,6 +254,58 @@ def test_a_model_that_does_not_exist_is_told_by_words_too(words, status):
 @pytest.mark.parametrize("words", NEITHER)
 def test_words_that_are_only_alike_tell_neither(words):
     assert type(failed(400, {"error": {"message": words}})) is errors.BadRequest
+
+
+DECLINED = [
+    "The response was filtered due to the prompt triggering Azure's content management policy.",
+    "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+    'moderation is required. Your input was flagged for "violence". No credits were charged.',
+    "Content Exists Risk",
+    "The request was rejected because it was considered high risk",
+    "litellm.ContentPolicyViolationError: litellm.BadRequestError: AzureException",
+    "系统检测到输入或生成内容可能包含不安全或敏感内容",
+]
+
+
+@pytest.mark.parametrize("status", [400, 403, None])
+@pytest.mark.parametrize("words", DECLINED)
+def test_a_declined_input_is_known_by_words_where_no_code_says_it(words, status):
+    body = {"error": {"message": words, "code": None}}
+    error = failure_in_body(body) if status is None else failed(status, body)
+    assert type(error) is errors.ContentRejected
+    assert error.retryable is False
+
+
+def test_azures_filter_is_known_by_its_inner_error():
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {}}}
+    error = failed(400, {"error": {"message": "No", "code": "400", "innererror": inner}})
+    assert type(error) is errors.ContentRejected
+    assert error.details == {"innererror": inner}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "retryable"),
+    [
+        ({"type": "not_found_error", "message": "model: claude-9"}, errors.ModelNotFound, False),
+        ({"type": "permission_error", "message": "No."}, errors.PermissionDenied, False),
+        ({"type": "billing_error", "message": "No."}, errors.InsufficientCredit, False),
+        ({"type": "request_too_large", "message": "No."}, errors.BadRequest, False),
+        ({"type": "timeout_error", "message": "No."}, errors.TimedOut, True),
+        ({"type": "engine_overloaded_error", "message": "No."}, errors.Overloaded, True),
+        ({"code": "capacity_exceeded", "message": "No."}, errors.Overloaded, True),
+        ({"__type": "a.b#ThrottlingException", "message": "No."}, errors.RateLimited, True),
+        ({"statusCode": 401, "message": "No."}, errors.AuthenticationFailed, False),
+        ({"status": 404, "message": "No."}, errors.NotFound, False),
+        ({"code": "422", "message": "No."}, errors.BadRequest, False),
+        ({"code": "9" * 5000, "message": "No."}, errors.ServerFailed, True),
+        ({"message": "Requests rate limit exceeded"}, errors.RateLimited, True),
+        ({"code": "exceeded_current_quota_error"}, errors.InsufficientCredit, False),
+    ],
+)
+def test_an_error_within_an_answer_is_known_without_an_http_status(error, kind, retryable):
+    raised = failure_in_body({"error": error})
+    assert type(raised) is kind
+    assert raised.retryable is retryable
 
 
 def test_tokens_per_minute_are_a_limit_on_the_rate():

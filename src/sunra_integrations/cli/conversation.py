@@ -18,6 +18,7 @@ from sunra_integrations.transport import SunraClient
 
 _PROMPT = "> "
 _COMMANDS = ("/reset", "/help", "/exit")
+_LONGEST_SHOWN = 80
 _HELP = (
     "/reset forgets what was said, /exit or Ctrl-D leaves; Ctrl-C stops an answer. "
     "Start a line with // to send it with one slash. Pasted lines are one message."
@@ -100,7 +101,7 @@ class Conversation:
             case str() if line.startswith("//"):
                 self._ask(line[1:])
             case str() if _is_command(line):
-                self._terminal.note(f"There is no {line.split(maxsplit=1)[0]}. {_HELP}", "yellow")
+                self._terminal.note(f"Unknown command: {line[:_LONGEST_SHOWN]}. {_HELP}", "yellow")
             case _:
                 self._ask(line)
 

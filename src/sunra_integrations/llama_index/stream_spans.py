@@ -70,6 +70,7 @@ class _StreamSpan:
         self._bound = inspect.signature(method.__get__(llm)).bind(*args, **kwargs)
         self._id = f"{type(llm).__name__}.{method.__name__}-{uuid.uuid4()}"
         self._open = True
+        self._is_read = False
         # Begun and ended in a context of its own: what a handler makes current must not outlast
         # this call, and can be unmade only in the context in which it was made.
         self._context = copy_context()
@@ -99,8 +100,16 @@ class _StreamSpan:
 
     def lasting(self, stream: Any) -> Any:
         """The stream; a span whose stream is thrown away unread ends with it."""
-        weakref.finalize(stream, self.exit).atexit = False
+        weakref.finalize(stream, self._exit_unread).atexit = False
         return stream
+
+    def begins(self) -> None:
+        """From here on the stream itself ends the span, after the last event in it."""
+        self._is_read = True
+
+    def _exit_unread(self) -> None:
+        if not self._is_read:
+            self.exit()
 
     def drop(self, error: BaseException) -> None:
         """Ends the span by an error."""
@@ -131,6 +140,7 @@ def _within(span: _StreamSpan) -> Generator[None, None, None]:
 
 
 def _responses(stream: Generator[Any, None, None], span: _StreamSpan) -> Generator[Any, None, None]:
+    span.begins()
     try:
         with closing(stream):
             while True:
@@ -152,6 +162,7 @@ def _responses(stream: Generator[Any, None, None], span: _StreamSpan) -> Generat
 async def _aresponses(
     stream: AsyncGenerator[Any, None], span: _StreamSpan
 ) -> AsyncGenerator[Any, None]:
+    span.begins()
     try:
         async with aclosing(stream):
             while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sunra_integrations.errors import SunraError, UnreadableResponse
-from sunra_integrations.protocol.error_body import has_error
+from sunra_integrations.protocol.error_body import has_error, is_bare_error
 from sunra_integrations.protocol.failures import clean, failure_in_body
 from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
@@ -158,7 +158,7 @@ def read_completion(
     )
     reader.read(value)
     if not reader.so_far.begun:
-        if "choices" not in value and ("message" in value or "detail" in value):
+        if is_bare_error(value):
             raise reader.failure(value, top_level=True)
         raise UnreadableResponse(
             "Sunra answered with a completion that has no choices, so there is no answer in it: "

@@ -16,7 +16,7 @@ from sunra_integrations.errors import (
     UnreadableResponse,
 )
 from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
-from sunra_integrations.protocol.error_body import has_error
+from sunra_integrations.protocol.error_body import has_error, is_bare_error
 from sunra_integrations.protocol.event_stream import (
     DEFAULT_MAX_EVENT_BYTES,
     STRAY,
@@ -24,7 +24,7 @@ from sunra_integrations.protocol.event_stream import (
     EventStream,
 )
 from sunra_integrations.protocol.json_text import StreamedJson
-from sunra_integrations.protocol.json_values import NOTHING
+from sunra_integrations.protocol.json_values import NOTHING, Json
 from sunra_integrations.protocol.repeated_event import RepeatedEvent
 from sunra_integrations.protocol.reply import Fold, Reply
 from sunra_integrations.protocol.responses import Chunk
@@ -73,6 +73,7 @@ class ChunkStream:
         self._damaged_before: bytes | None = (
             None  # a line in place of which an event may be missing
         )
+        self._bare_error: Json | None = None
         self.done = False
         """`[DONE]` came: nothing more is worth waiting for."""
 
@@ -119,6 +120,8 @@ class ChunkStream:
         if not self.done:
             yield from self._read(self._last_events())
         so_far = self._reader.so_far
+        if self._bare_error is not None and (not so_far.begun or so_far.unfinished):
+            raise self._reader.failure(self._bare_error, top_level=True)
         if not so_far.begun:
             raise self._no_answer()
         if so_far.unfinished:
@@ -205,6 +208,8 @@ class ChunkStream:
             return None
         if self._damaged_before is not None and body.get("choices") and not has_error(body):
             self._refuse_before_the_end(f"a line is damaged: {excerpt(self._damaged_before)}")
+        if is_bare_error(body):  # or a word of the server's own: the end of the stream decides
+            self._bare_error = body
         return self._reader.read(body)
 
     def _refuse_before_the_end(self, why: str) -> None:

@@ -1,13 +1,16 @@
 """The shapes an error body comes in, read into one.
 
-Sunra's own `{"error": {…}, "request_id": …}`, OpenAI's, `{"error": "text"}`, `{"detail": …}` as
-text or as a list of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`,
-Gemini's list `[{"error": {…}}]`, `{"errors": [{…}]}`. An error may hold the words of the server
-behind the one that sent it, and those are often the only ones that say what was wrong.
+Sunra's own `{"error": {…}, "request_id": …}`, OpenAI's, `{"error": "text"}`, perhaps with a
+sentence beside it (`{"error": "Bad Request", "message": …}`), `{"detail": …}` as text or as a list
+of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`, Gemini's list
+`[{"error": {…}}]`, `{"errors": [{…}]}`. An error may hold the words of the server behind the one
+that sent it, and those are often the only ones that say what was wrong.
 """
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_text import read_json
@@ -36,6 +39,9 @@ _ANSWER_FIELDS = frozenset(
 
 _MOST_LEVELS = 4
 _MOST_ERRORS = 20
+_LONGEST_PAGE = 4096
+_DIGITS = re.compile("[0-9]{3}")
+_NOT_TEXT = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
 class Told(NamedTuple):
@@ -67,6 +73,12 @@ def has_error(body: object) -> bool:
     )
 
 
+def is_bare_error(body: Json) -> bool:
+    """Whether an object in place of an answer is itself an error: `{"message": "…"}`."""
+    words = (text(body.get(name)) for name in ("message", "Message", "error_msg", "error_message"))
+    return "choices" not in body and ("detail" in body or any(words))
+
+
 def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
     """What an error body says.
 
@@ -87,9 +99,9 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
     match body.get("error") or _error_of_groq(body) or list(_errors_in(body)):
         case dict() as error:
             told = _tell_object(error, levels)
-        case str() as message:
+        case str() as short:
             beside = {k: v for k, v in body.items() if k not in _ANSWER_FIELDS and k != "error"}
-            told = _tell_object({**beside, "message": message}, levels)
+            told = _tell_object({**beside, "message": _with_sentence(short, body)}, levels)
         case list() as several if several:
             told = _tell_list(several, levels, top_level=True)
         case _ if top_level or has_error(body):
@@ -105,6 +117,13 @@ def _error_of_groq(body: Json) -> object:
     return given.get("error") if isinstance(given, dict) else None
 
 
+def _with_sentence(short: str, body: Json) -> str:
+    """An error given as text, with the sentence that some frameworks write beside its name."""
+    message = body.get("message")
+    sentence = text(message) or _words_of(message) or text(body.get("error_description"))
+    return f"{short}: {sentence}" if sentence and sentence != short else short
+
+
 def _errors_in(body: Json) -> tuple[Json, ...]:
     return objects(body.get("errors"))
 
@@ -114,7 +133,7 @@ def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
     spoken = [
         told
         for one in several[:_MOST_ERRORS]
-        if isinstance(one, dict)
+        if isinstance(one, (dict, str))
         and (told := tell(one, top_level=top_level, levels=levels - 1)).message
     ]
     if not spoken:
@@ -129,7 +148,6 @@ def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
 
 def _tell_object(error: Json, levels: int) -> Told:
     code = error.get("code")
-    status = count(code) if not isinstance(code, str) else _status_in(code)
     message = error.get("message")
     words = text(message) or tell(message, top_level=True, levels=levels - 1).message
     details = error.get("details", error.get("detail"))
@@ -138,12 +156,12 @@ def _tell_object(error: Json, levels: int) -> Told:
     return Told(
         message=words or _words_of(details) or _other_words(error),
         code=code if isinstance(code, str) and code else None if code is None else str(code),
-        type=text(error.get("type")) or text(error.get("error_type")) or _status_word(error),
+        type=_type(error),
         reason=text(error.get("reason")),
         details=_details(error, details),
         retryable=retryable if isinstance(retryable, bool) else None,
         request_id=text(error.get("request_id")),
-        status=status if status is not None and 400 <= status < 600 else None,  # noqa: PLR2004 - HTTP's classes of errors
+        status=_status(error),
         upstream=_upstream_words(error, upstream),
         upstream_code=upstream.code or upstream.type,
     )
@@ -166,15 +184,14 @@ def _details(error: Json, details: Any) -> Any:
 
 
 def _upstream(error: Json, levels: int) -> Told:
-    """The upstream server's error, as OpenRouter passes it on in `metadata.raw`."""
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    """The error behind this one: OpenRouter's `metadata.raw`, else Azure's `innererror`."""
+    raw = _metadata(error).get("raw")
     if not isinstance(raw, str):
-        return tell(raw, top_level=True, levels=levels)
+        return tell(error.get("innererror") if raw is None else raw, top_level=True, levels=levels)
     try:
         value = read_json(raw)
     except ValueError:
-        value = raw
+        value = page_words(raw) or raw
     told = tell(value, top_level=True, levels=levels)
     return told if told.message else Told(message=raw or None)
 
@@ -182,18 +199,44 @@ def _upstream(error: Json, levels: int) -> Told:
 def _upstream_words(error: Json, upstream: Told) -> str | None:
     words = ""
     if upstream.message:
-        metadata = error.get("metadata") or NOTHING
-        words = f"{text(metadata.get('provider_name')) or 'Upstream'}: {upstream.message}"
+        words = f"{text(_metadata(error).get('provider_name')) or 'Upstream'}: {upstream.message}"
     if written := text(error.get("failed_generation")):
         # Groq's word for output that its own check rejected
         words = f"{words.rstrip('.')}. The model wrote: {written}".lstrip(". ")
     return words or None
 
 
-def _status_word(error: Json) -> str | None:
-    """Google's name of the failure, such as `RESOURCE_EXHAUSTED`."""
-    status = text(error.get("status"))
-    return status if status is not None and status.isupper() else None
+def _metadata(error: Json) -> Json:
+    metadata = error.get("metadata")
+    return metadata if isinstance(metadata, dict) else NOTHING
+
+
+def page_words(page: str) -> str | None:
+    """What a page of HTML or XML says: its title, else its text; None if this is not a page."""
+    page = page[:_LONGEST_PAGE].lstrip()
+    if not page.startswith("<"):
+        return None
+    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    said = html.unescape(title[1] if title else _NOT_TEXT.sub(" ", page)).strip()
+    return f"A page came in place of JSON: {said}" if said else "A page came in place of JSON"
+
+
+def _type(error: Json) -> str | None:
+    """The error's type, under the names of several vendors; AWS puts a namespace before it."""
+    of_aws = (text(error.get("__type")) or "").rpartition("#")[2]
+    named = text(error.get("type")) or text(error.get("error_type")) or of_aws
+    status = text(error.get("status"))  # Google's name of the failure, such as RESOURCE_EXHAUSTED
+    return named or (status if status is not None and status.isupper() else None)
+
+
+def _status(error: Json) -> int | None:
+    """The HTTP status that an error names itself, as one in a stream or a 200 has no other."""
+    for name in ("code", "status", "statusCode"):
+        given = error.get(name)
+        status = int(given) if isinstance(given, str) and _DIGITS.fullmatch(given) else count(given)
+        if status is not None and 400 <= status < 600:  # noqa: PLR2004 - HTTP's classes of errors
+            return status
+    return None
 
 
 def _words_of(details: object) -> str | None:
@@ -217,8 +260,5 @@ def _finding(item: object) -> str:
 
 
 def _other_words(error: Json) -> str | None:
-    return text(error.get("msg")) or text(error.get("error_message")) or text(error.get("reason"))
-
-
-def _status_in(code: str) -> int | None:
-    return int(code) if code.isdecimal() and len(code) == 3 else None  # noqa: PLR2004 - digits of an HTTP status
+    names = ("msg", "error_msg", "error_message", "Message", "title", "reason")
+    return next(filter(None, (text(error.get(name)) for name in names)), None)

@@ -1,8 +1,8 @@
 """Which failure an error message describes, in the wordings of the servers behind a gateway.
 
-Status and code are often no more than "400, invalid_request_error", so two kinds of failure are
-known by their wording only: a conversation that is too long, and a model that does not exist. Each
-line below names who writes so.
+Status and code are often no more than "400, invalid_request_error", so some kinds of failure are
+known by their wording only: a conversation that is too long, an input that a filter declined, and a
+model that does not exist. Each line below names who writes so.
 """
 
 from __future__ import annotations
@@ -66,8 +66,20 @@ _UNKNOWN_MODEL = (
     r"模型不存在",  # Zhipu
 )
 
+_REJECTION = (
+    r"content management policy|content_?policy_?violation",  # Azure, LiteLLM
+    r"flagged (?:as|for|by|due)|(?:input|prompt|content) (?:is |was |has been )?flagged",  # OpenAI
+    r"content exists risk",  # DeepSeek
+    r"considered high risk",  # Moonshot
+    r"may contain inappropriate content",  # DashScope
+    r"not allowed by our safety system",  # OpenAI's images
+    r"blocked by (?:the |our )?(?:content|safety) (?:filter|policy|system)",  # proxies
+    r"不安全或敏感内容",  # Zhipu
+)
+
 _OVERFLOW_WORDS = re.compile("|".join(_OVERFLOW), re.IGNORECASE)
 _RATE_WORDS = re.compile(_RATE, re.IGNORECASE)
+_REJECTION_WORDS = re.compile("|".join(_REJECTION), re.IGNORECASE)
 _UNKNOWN_MODEL_WORDS = re.compile("|".join(_UNKNOWN_MODEL), re.IGNORECASE)
 
 
@@ -75,6 +87,16 @@ def tells_overflow(message: str) -> bool:
     """Whether the message is about a conversation longer than the model's context."""
     read = message[:_LONGEST_READ]
     return bool(_OVERFLOW_WORDS.search(read)) and not _RATE_WORDS.search(read)
+
+
+def tells_rate_limit(message: str) -> bool:
+    """Whether the message says that there were too many requests."""
+    return bool(_RATE_WORDS.search(message[:_LONGEST_READ]))
+
+
+def tells_rejection(message: str) -> bool:
+    """Whether the message says that a filter declined the input."""
+    return bool(_REJECTION_WORDS.search(message[:_LONGEST_READ]))
 
 
 def tells_unknown_model(message: str) -> bool:

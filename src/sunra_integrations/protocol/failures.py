@@ -12,8 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sunra_integrations import errors
-from sunra_integrations.protocol.error_body import Told, tell
-from sunra_integrations.protocol.error_wordings import tells_overflow, tells_unknown_model
+from sunra_integrations.protocol.error_body import Told, page_words, tell
+from sunra_integrations.protocol.error_wordings import (
+    tells_overflow,
+    tells_rate_limit,
+    tells_rejection,
+    tells_unknown_model,
+)
 from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.json_values import NOTHING
 from sunra_integrations.protocol.retry_after import retry_after as seconds_to_wait
@@ -43,15 +48,23 @@ _BY_CODE: dict[str, type[errors.SunraError]] = {
     "deploymentnotfound": errors.ModelNotFound,
     "model_access_denied": errors.PermissionDenied,
     "permission_denied": errors.PermissionDenied,
+    "permission_error": errors.PermissionDenied,
+    "accessdeniedexception": errors.PermissionDenied,
+    "unsupported_country_region_territory": errors.PermissionDenied,
     "forbidden": errors.PermissionDenied,
     "insufficient_credit": errors.InsufficientCredit,
     "insufficient_credits": errors.InsufficientCredit,
     "insufficient_quota": errors.InsufficientCredit,
     "insufficient_balance": errors.InsufficientCredit,
+    "exceeded_current_quota_error": errors.InsufficientCredit,
+    "arrearage": errors.InsufficientCredit,
+    "credit_limit": errors.InsufficientCredit,
+    "billing_error": errors.InsufficientCredit,
     "payment_required": errors.InsufficientCredit,
     "billing_hard_limit_reached": errors.InsufficientCredit,
     "invalid_api_key": errors.AuthenticationFailed,
     "authentication_error": errors.AuthenticationFailed,
+    "account_deactivated": errors.AuthenticationFailed,
     "unauthorized": errors.AuthenticationFailed,
     "unauthenticated": errors.AuthenticationFailed,
     "invalid_input": errors.BadRequest,
@@ -59,6 +72,9 @@ _BY_CODE: dict[str, type[errors.SunraError]] = {
     "unsafe_content": errors.ContentRejected,
     "content_policy_violation": errors.ContentRejected,
     "content_filter": errors.ContentRejected,
+    "responsibleaipolicyviolation": errors.ContentRejected,
+    "data_inspection_failed": errors.ContentRejected,
+    "moderation_blocked": errors.ContentRejected,
     "context_length_exceeded": errors.ContextOverflow,
     "exceed_context_size_error": errors.ContextOverflow,
     "context_window_exceeded": errors.ContextOverflow,
@@ -72,15 +88,21 @@ _BY_CODE: dict[str, type[errors.SunraError]] = {
     "rate_limit_exceeded": errors.RateLimited,
     "rate_limit_error": errors.RateLimited,
     "too_many_requests": errors.RateLimited,
+    "throttlingexception": errors.RateLimited,
+    "limit_requests": errors.RateLimited,
     "resource_exhausted": errors.RateLimited,
     "overloaded": errors.Overloaded,
     "overloaded_error": errors.Overloaded,
+    "engine_overloaded_error": errors.Overloaded,
+    "capacity_exceeded": errors.Overloaded,
+    "nocapacity": errors.Overloaded,
     "service_unavailable": errors.Overloaded,
     "service_provider_error": errors.ServerFailed,
     "internal_server_error": errors.ServerFailed,
     "server_error": errors.ServerFailed,
     "unavailable": errors.Overloaded,
     "timeout": errors.TimedOut,
+    "timeout_error": errors.TimedOut,
     "deadline_exceeded": errors.TimedOut,
 }
 
@@ -95,6 +117,9 @@ _BY_STATUS: dict[int, type[errors.SunraError]] = {
     504: errors.TimedOut,
     529: errors.Overloaded,
 }
+
+# What these say is no more than a status does, and in a stream there is no status.
+_STATUS_OF_TYPE = {"not_found_error": 404, "not_found": 404, "request_too_large": 413}
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 
@@ -171,7 +196,7 @@ def _build(
         facts.append(clean(told.code, _LONGEST_FACT))
     facts += [f"request {clean(request_id, _LONGEST_FACT)}"] if request_id else []
     where = f" ({', '.join(facts)})" if facts else ""
-    said = clean(told.message or (response and _page_title(response)) or "Sunra gave no reason")
+    said = clean(told.message or (response and _unread_words(response)) or "Sunra gave no reason")
     upstream = clean(told.upstream or "", _LONGEST_UPSTREAM).rstrip(".")
     sentences = [f"{said.rstrip('.')}{where}", upstream, _HINTS.get(kind, "").rstrip(".")]
     message = ". ".join(filter(None, sentences)) + "."
@@ -211,12 +236,18 @@ def _by_words(told: Told, status: int | None) -> type[errors.SunraError] | None:
     words = f"{told.message or ''} {told.upstream or ''}"
     if tells_overflow(words):
         return errors.ContextOverflow
-    if (status is None or status < 500) and tells_unknown_model(words):  # noqa: PLR2004 - the HTTP class
+    if status is not None and status >= 500:  # noqa: PLR2004 - the HTTP class
+        return None
+    if tells_rejection(words):
+        return errors.ContentRejected
+    if tells_unknown_model(words):
         return errors.ModelNotFound
-    return None
+    return errors.RateLimited if status is None and tells_rate_limit(words) else None
 
 
 def _by_status(told: Told, status: int | None) -> type[errors.SunraError]:
+    if status is None:
+        status = _STATUS_OF_TYPE.get((told.type or told.code or "").lower())
     if status is None:
         spoken = any(code and _OF_INPUT.search(code) for code in (told.code, told.type))
         return errors.BadRequest if spoken else errors.ServerFailed
@@ -230,17 +261,11 @@ def _by_status(told: Told, status: int | None) -> type[errors.SunraError]:
     return errors.ServerFailed if status >= 500 else errors.BadRequest  # noqa: PLR2004 - the HTTP class
 
 
-def _page_title(response: errors.ErrorResponse) -> str:
-    """What can be said of a body that is no JSON: its title if it is a page, else its beginning."""
+def _unread_words(response: errors.ErrorResponse) -> str:
+    """What can be said of a body that is not JSON: what the page says, else its beginning."""
     if not response.body.strip():
         return "The answer had no body"
-    body = response.text
-    title = re.search(r"<title[^>]*>(.*?)</title>", body[:4096], re.IGNORECASE | re.DOTALL)
-    if title:
-        return f"A page came in place of JSON: {title.group(1).strip()}"
-    if body.lstrip().startswith("<"):
-        return "A page came in place of JSON"
-    return body[:500]
+    return page_words(response.text) or response.text[:500]
 
 
 def _decode(body: bytes) -> object:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
 from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.transport.proxies import proxy_for
 from sunra_integrations.transport.settings import DEFAULT_BASE_URL, KEY_VARIABLE, Settings
 
 _KEYS_ARE_MADE = "https://sunra.ai/dashboard/api-tokens"
@@ -80,11 +80,10 @@ def address(session: Session, base_url: str | None) -> tuple[Finding, Route | No
     parts = urlsplit(settings.endpoint)
     target = _hop(parts)
     try:
-        proxy = _proxy_for(target)
-    except ValueError:  # its words may quote a password
-        mend = "Write it as http://host:port, or unset the variable."
-        return fail("proxy", "the proxy's URL in the environment cannot be read", mend), None
-    route = Route(target, parts.path, proxy)
+        proxy = proxy_for(settings.endpoint)
+    except ConfigurationError as error:
+        return fail("proxy", error.message, "Correct the variable, or unset it."), None
+    route = Route(target, parts.path, None if proxy is None else _hop(urlsplit(proxy.url)))
     if target.scheme == "http" and not target.is_here:
         found = f"{settings.base_url}: plain http, so others can read the key on the way"
         return warn("base URL", found, "Use https if the gateway has it."), route
@@ -98,20 +97,10 @@ def proxies(route: Route) -> Finding:
         aside = " for this address" if named else ""
         return ok("proxy", f"none{aside}")
     where = f"calls go through {route.proxy.scheme}://{route.proxy.host}:{route.proxy.port}"
-    if route.proxy.scheme.startswith("socks") and find_spec("socksio") is None:
-        return fail("proxy", f"{where}, which needs socksio", "pip install 'httpx[socks]'")
     if route.target.is_here:
         mend = f"export NO_PROXY={route.target.host}"
         return warn("proxy", f"{where}, though the gateway is on this machine", mend)
     return ok("proxy", where)
-
-
-def _proxy_for(target: Hop) -> Hop | None:
-    named = getproxies()
-    url = named.get(target.scheme) or named.get("all")
-    if not url or proxy_bypass(f"{target.host}:{target.port}") or proxy_bypass(target.host):
-        return None
-    return _hop(urlsplit(url if "://" in url else f"http://{url}"))
 
 
 def _hop(parts: SplitResult) -> Hop:

@@ -41,15 +41,21 @@ def way(route: Route, timeout: float, now: Callable[[], float]) -> Iterator[Find
         timeout: Seconds for each step.
         now: The clock, in seconds since the epoch.
     """
+    trusted: ssl.SSLContext | None = None
+    certificates: Finding | None = None
+    try:
+        if route.target.scheme == "https":
+            trusted = tls_context()
+    except ConfigurationError as error:
+        certificates = fail("TLS", error.message, _CERTIFICATES)
     for step in (_name, _connection):
         finding = step(route.first, timeout)
         yield finding
         if finding.status == "fail":
-            return
-    try:
-        trusted = tls_context() if route.target.scheme == "https" else None
-    except ConfigurationError as error:
-        yield fail("TLS", error.message, _CERTIFICATES)
+            break
+    if certificates:  # wrong whether or not the gateway can be reached
+        yield certificates
+    if certificates or finding.status == "fail":
         return
     if route.proxy is not None and route.proxy.scheme != "http":
         yield warn("TLS", "not looked at: the proxy is of another kind than http", "Use --model.")
