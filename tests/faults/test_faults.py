@@ -180,9 +180,11 @@ READINGS = [
 def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, library, waits):
     with FaultServer(*fault.acts) as server:
         server.base_url = fault.base_url or server.base_url
+        # What happens at once must not depend on a limit that a busy machine may run into.
+        at_once = fault.bound == "at once"
         server.limits = {
-            "timeout": READ,
-            "stall_timeout": STALL,
+            "timeout": 60 if at_once else READ,
+            "stall_timeout": 60 if at_once else STALL,
             "total_timeout": fault.total,
             "async_transport": library,
         }
