@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +17,7 @@ from sunra_integrations.errors import ConfigurationError, ConnectionFailed, Sunr
 from sunra_integrations.protocol.failures import clean, failure
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.proxies import Proxy
+from sunra_integrations.transport.settings import is_loopback
 
 HttpFault = httpx.HTTPError | httpx.InvalidURL | RuntimeError
 
@@ -55,6 +57,7 @@ def typed_fault(
 def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) -> SunraError:
     words = _words(error)
     through = f" through the proxy {proxy}" if proxy else ""
+    past = _past_the_proxy(url) if proxy else ""
     match error:
         case httpx.ConnectTimeout():
             return patience.timed_out("connect", f"{words}{through}")
@@ -67,14 +70,16 @@ def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) 
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
             return ConfigurationError(f"A request to {url} cannot be made: {words}.")
         case httpx.ProxyError():
-            return ConnectionFailed(f"The proxy {proxy or ''} on the way to {url} failed: {words}.")
+            return ConnectionFailed(
+                f"The proxy {proxy or ''} on the way to {url} failed: {words}.{past}"
+            )
         case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
             return _of_status(error.response)
         case httpx.DecodingError():
             return ConnectionFailed(f"The response from {url} could not be decompressed: {words}.")
         case httpx.HTTPError():
             return ConnectionFailed(
-                f"The connection to {url}{through} failed: {words}.",
+                f"The connection to {url}{through} failed: {words}.{past}",
                 retryable=False if _is_unreadable_head(error) else None,
             )
         case _:
@@ -91,6 +96,14 @@ def _of_status(response: httpx.Response) -> SunraError:
     with suppress(httpx.ResponseNotRead):
         body = response.content
     return failure(response.status_code, dict(response.headers), body, now=time.time())
+
+
+def _past_the_proxy(url: str) -> str:
+    """What to do where a proxy is asked for this very machine, such as for the sandbox."""
+    host = urlsplit(url).hostname or ""
+    return (
+        f" Add {host} to NO_PROXY to connect to this machine directly." if is_loopback(host) else ""
+    )
 
 
 def _words(error: BaseException) -> str:

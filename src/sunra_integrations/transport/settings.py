@@ -362,7 +362,7 @@ def check_loaded(base_url: str) -> None:
         ConfigurationError: It would go to another host.
     """
     trusted = {DEFAULT_BASE_URL, resolved_base_url(None, allow_http=True)}
-    if base_url not in trusted and not _is_loopback(urlsplit(base_url).hostname or ""):
+    if base_url not in trusted and not is_loopback(urlsplit(base_url).hostname or ""):
         raise ConfigurationError(
             f"The serialised model has the base URL {base_url!r}, which the key in {KEY_VARIABLE} "
             f"is not sent to unasked. If you trust that host, set {BASE_URL_VARIABLE} to it before "
@@ -505,7 +505,7 @@ def _base_url(given: str, allow_http: bool) -> str:
         raise ConfigurationError(
             f"{url!r} is no base URL; it should look like {DEFAULT_BASE_URL}, without a query."
         )
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigurationError(
             f"{url!r} is plain http to another machine, where anyone on the way could read the "
             f"key. Use https, or pass `allow_http=True` (or set {ALLOW_HTTP_VARIABLE}=1) if you "
@@ -514,7 +514,8 @@ def _base_url(given: str, allow_http: bool) -> str:
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's, without asking DNS."""
     # Not what ends with .localhost: some systems ask DNS for such a name.
     if host == "localhost":
         return True
