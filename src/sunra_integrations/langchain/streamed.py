@@ -17,7 +17,7 @@ class StreamedMessage:
     """Follows the one choice that a stream's message is made of: choice 0.
 
     Another choice in the same stream was not asked for (several choices are never streamed), and
-    its text must not run into this one's. Where there is no choice 0, the first one is the message,
+    its text must not run into this one's. If there is no choice 0, the first one is the message,
     as in a whole answer; that is known at the end, so it is shown then.
     """
 

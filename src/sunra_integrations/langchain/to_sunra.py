@@ -250,9 +250,8 @@ def _unpaired(given: BaseMessage, position: str, call: int | None) -> Unsupporte
     """The error for a call without an id and a result, or a result without an id and a call."""
     if call is None:
         return UnsupportedContent(
-            f"{position} is a {type(given).__name__} that names no tool call, and there is no call "
-            "before it that it could answer. Leave it out of the conversation, or give it the "
-            "`tool_call_id`.",
+            f"{position} is a {type(given).__name__} without a tool call id, and no earlier call "
+            "lacks a result. Set its `tool_call_id`, or leave it out of the conversation.",
             kind=given.type,
             position=position,
         )

@@ -371,9 +371,9 @@ def _unpaired(chat_message: ChatMessage, position: str, call: int | None) -> Inv
     """The error for a call without an id and a result, or a result without an id and a call."""
     if call is None:
         return InvalidParameter(
-            f"`{position}` has the role {chat_message.role.value!r}, does not say which tool call "
-            "it answers, and there is no call before it that it could answer: set "
-            "additional_kwargs['tool_call_id'], or leave the message out.",
+            f"`{position}` has the role {chat_message.role.value!r} but no tool call id, and no "
+            "earlier call lacks a result. Set additional_kwargs['tool_call_id'], or leave the "
+            "message out.",
             parameter=position,
             rule="a tool message carries the id of the call it answers",
         )

@@ -118,7 +118,7 @@ _BY_STATUS: dict[int, type[errors.SunraError]] = {
     529: errors.Overloaded,
 }
 
-# What these say is no more than a status does, and in a stream there is no status.
+# These types add nothing to an HTTP status, and an event of a stream has none.
 _STATUS_OF_TYPE = {"not_found_error": 404, "not_found": 404, "request_too_large": 413}
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))

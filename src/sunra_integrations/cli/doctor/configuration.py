@@ -75,7 +75,7 @@ def address(session: Session, base_url: str | None) -> tuple[Finding, Route | No
     except ConfigurationError as error:
         mend = f"export SUNRA_BASE_URL={DEFAULT_BASE_URL}   # or unset it"
         if "allow_http" in error.message:
-            mend = "Use https; or, if others may read the key on the way, --allow-http."
+            mend = "Use https, or pass --allow-http if others may read the key."
         return fail("base URL", error.message, mend), None
     parts = urlsplit(settings.endpoint)
     target = _hop(parts)
