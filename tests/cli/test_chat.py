@@ -11,6 +11,7 @@ import pytest
 
 from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say, sse
 from tests.cli.conftest import KEY, PROGRAM
+from tests.module_stand_in import without_waits
 
 ASK = ("chat", "-m", "sandbox/echo")
 
@@ -165,7 +166,7 @@ def test_a_missing_key_is_told_and_where_keys_are_made(sunra, environment):
 
 
 def test_where_nobody_listens_doctor_is_recommended(sunra, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    without_waits(monkeypatch)
     ended = sunra(*ASK, "--base-url", "http://127.0.0.1:1", "Hi")
     assert ended.status == 1
     assert "Run `sunra doctor`" in ended.err
@@ -214,6 +215,6 @@ def test_ctrl_c_in_the_midst_of_an_answer_keeps_what_had_arrived_and_ends_with_1
 
 
 def test_a_server_that_hangs_up_is_asked_again_before_it_is_told(sunra, sunra_sandbox, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    without_waits(monkeypatch)
     sunra_sandbox.next(HangUp(), "Hello")
     assert sunra(*ASK, "-q", "Hi") == (0, "Hello\n", "")

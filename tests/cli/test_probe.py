@@ -13,6 +13,7 @@ from sunra_integrations.cli.probe.features import FEATURES
 from sunra_integrations.cli.probe.picture import picture_of
 from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say
 from tests.cli.conftest import KEY
+from tests.module_stand_in import without_waits
 
 NAMES = [feature.name for feature in FEATURES]
 
@@ -184,14 +185,12 @@ def test_a_model_that_only_streams_is_probed_all_the_same(sunra, sunra_sandbox):
 
 
 def test_without_a_network_it_is_one_line(sunra, sunra_sandbox, monkeypatch):
-    async def at_once(_):
-        pass
-
-    monkeypatch.setattr("sunra_integrations.transport.client.asyncio.sleep", at_once)
+    waited = without_waits(monkeypatch)
     sunra_sandbox.next(HangUp(), HangUp(), HangUp())
     ended = sunra("probe", "a/b")
     assert (ended.status, ended.out) == (1, "")
     assert "Run `sunra doctor`" in ended.err
+    assert len(waited) == 2
 
 
 def test_the_picture_is_a_png_of_its_size():

@@ -20,7 +20,7 @@ from sunra_integrations.transport import (
 )
 from tests.faults.cases import FAULTS, READ, STALL, TOTAL, UNKNOWN_HOST, Fault
 from tests.faults.server import FaultServer
-from tests.sleepless import Sleepless
+from tests.module_stand_in import without_waits
 
 TABLE = Path(__file__).parents[2] / "docs" / "faults.md"
 CASES = {name: fault for group in FAULTS.values() for name, fault in group.items()}
@@ -139,18 +139,7 @@ READERS = {
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """The waits between attempts, noted and not spent."""
-    waited: list[float] = []
-    real_sleep = asyncio.sleep
-
-    async def note(seconds, *_):
-        waited.append(seconds)
-        await real_sleep(0)
-
-    client = "sunra_integrations.transport.client"
-    monkeypatch.setattr(f"{client}.time", Sleepless(time, waited.append))
-    monkeypatch.setattr(f"{client}.asyncio", Sleepless(asyncio, note))
-    return waited
+    return without_waits(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

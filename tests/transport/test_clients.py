@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-import time
 import traceback
 
 import httpx
@@ -16,8 +15,8 @@ from sunra_integrations import __version__, errors
 from sunra_integrations.protocol.reply import Reply, fold
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from tests.module_stand_in import with_clock, without_waits
 from tests.recorded_transport import Body, Recorded, completion, status, stream
-from tests.sleepless import Sleepless
 from tests.wire_cases import completion_bytes, stream_bytes
 
 KEY = "sk-very-secret"
@@ -75,16 +74,7 @@ def client_of(request):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """The waits between attempts, none of them spent."""
-    waited: list[float] = []
-
-    async def sleep(seconds, *_):
-        waited.append(seconds)
-
-    client = "sunra_integrations.transport.client"
-    monkeypatch.setattr(f"{client}.time", Sleepless(time, waited.append))
-    monkeypatch.setattr(f"{client}.asyncio", Sleepless(asyncio, sleep))
-    return waited
+    return without_waits(monkeypatch)
 
 
 def test_a_plain_call_sends_the_request_as_the_contract_says(client_of):
@@ -232,7 +222,7 @@ def test_an_answer_beyond_the_limit_is_refused(client_of):
 
 def test_a_call_beyond_its_total_time_ends_with_what_had_come(client_of, monkeypatch):
     now = iter(range(1000))
-    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
+    with_clock(monkeypatch, lambda: next(now))
     settings = Settings.resolve(KEY, total_timeout=6)
     pieces = [PLAIN_STREAM[i : i + 40] for i in range(0, len(PLAIN_STREAM), 40)]
     with pytest.raises(
@@ -244,7 +234,7 @@ def test_a_call_beyond_its_total_time_ends_with_what_had_come(client_of, monkeyp
 
 def test_pings_without_data_are_a_stall(client_of, monkeypatch):
     now = iter(range(1000))
-    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: next(now))
+    with_clock(monkeypatch, lambda: next(now))
     settings = Settings.resolve(KEY, stall_timeout=5)
     pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
     with pytest.raises(
@@ -329,7 +319,7 @@ def test_a_whole_answer_is_not_lost_when_the_time_runs_out_on_its_last_piece(
     client_of, monkeypatch
 ):
     now = [0.0]
-    monkeypatch.setattr("sunra_integrations.transport.client.time.monotonic", lambda: now[0])
+    with_clock(monkeypatch, lambda: now[0])
 
     class Late(Body):
         def __iter__(self):
