@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import ssl
 from functools import lru_cache
 from pathlib import Path
-
-import certifi
+from typing import TYPE_CHECKING
 
 from sunra_integrations.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
 
 _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -24,6 +25,10 @@ def tls_context() -> ssl.SSLContext:
     Raises:
         ConfigurationError: One of the two variables cannot be used.
     """
+    import ssl  # noqa: PLC0415 - Pyodide may lack both, and needs neither
+
+    import certifi  # noqa: PLC0415
+
     file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
     # OpenSSL takes several folders, and passes over those that are not there.
     if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
