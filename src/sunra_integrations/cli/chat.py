@@ -93,7 +93,7 @@ def _asked(session: Session, prompt: str | None) -> str | None:
 def _piped(session: Session, stream: TextIO) -> str:
     """What was piped in, with line ends as in a file that is opened as text."""
     if not isinstance(stream, io.TextIOWrapper):
-        return stream.read()
+        return stream.read().removeprefix("\ufeff")
     content = stream.buffer.read()
     encoding = _encoding_of(content, stream.encoding)
     try:
