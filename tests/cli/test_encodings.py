@@ -95,7 +95,7 @@ def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_san
     ],
     ids=["UTF-8", "UTF-8 with a mark", "UTF-16", "the locale's", "UTF-8 in the C locale"],
 )
-def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, piped, env, asked, told):
+def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, env, asked, told):
     sunra_sandbox.next("Fine.")
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
     assert (status, out, err) == (0, b"Fine.\n", told)
