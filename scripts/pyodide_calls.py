@@ -43,14 +43,14 @@ from sunra_integrations.transport import AsyncSunraClient, SunraClient  # noqa: 
 
 
 class FetchedBody(httpx.AsyncByteStream):
-    """The body of an answer, piece by piece as JavaScript hands it over."""
+    """The body of an answer, as the httpx package of Pyodide has it: its pieces are memoryviews."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not (piece := await self._reader.read()).done:
-            yield piece.value.to_bytes()
+            yield piece.value.to_py()
 
     async def aclose(self) -> None:
         """Ends the request."""
@@ -70,8 +70,9 @@ class Fetch(httpx.AsyncBaseTransport):
         answer = await js.fetch(
             str(request.url), to_js(options, dict_converter=js.Object.fromEntries)
         )
+        headers = {**dict(answer.headers), "content-encoding": "identity"}  # `fetch` decodes it
         body = FetchedBody(answer.body.getReader())
-        return httpx.Response(answer.status, headers=dict(answer.headers), stream=body)
+        return httpx.Response(answer.status, headers=headers, stream=body)
 
 
 class CannedBody(httpx.SyncByteStream):

@@ -117,7 +117,8 @@ def test_a_call_with_an_http_client_of_ones_own_works_without_sockets_threads_an
     class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         def __iter__(self):
             event = '{"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}'
-            yield from (b"da", f"ta: {event}\\n\\n".encode(), b"data: [DONE]\\n\\n")
+            for piece in (b"da", f"ta: {event}\\n\\n".encode(), b"data: [DONE]\\n\\n"):
+                yield memoryview(piece)  # as the httpx package of Pyodide does
 
         async def __aiter__(self):
             for piece in self:
