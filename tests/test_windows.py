@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import types
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from llama_index.core.llms import ChatMessage, ImageBlock
 
 import sunra_integrations
 from sunra_integrations import cli
-from sunra_integrations.cli import application, conversation, line_reader
+from sunra_integrations.cli import advice, application, conversation, line_reader
 from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedContent
 from sunra_integrations.langchain import to_sunra as langchain_to_sunra
 from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
@@ -34,10 +35,13 @@ from sunra_integrations.sandbox import Sandbox, __main__, server, stand_in
 from sunra_integrations.transport import (
     AsyncSunraClient,
     SunraClient,
+    Timeouts,
     certificates,
     httpx_transport,
     interrupts,
 )
+from sunra_integrations.transport.bounds import Bounded
+from sunra_integrations.transport.patience import Patience
 
 SOURCES = sorted(Path(sunra_integrations.__file__).parent.rglob("*.py"))
 REQUEST = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
@@ -215,10 +219,19 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
     second.start()
     while len(waits) < 3:
         assert second.is_alive()
+        time.sleep(0.01)
     assert set(waits) == {0.01}
     first.close()
     second.join(60)
     assert not second.is_alive()
+
+
+async def test_a_clock_that_ticks_every_16_ms_ends_a_wait_in_time():
+    """`time.monotonic` of Windows before Python 3.13."""
+    patience = Patience(Timeouts(read=0.05), lambda: time.monotonic() // 0.0156 * 0.0156)
+    patience.request_is_sent()
+    with pytest.raises(TimedOut), Bounded(patience):
+        await asyncio.sleep(600)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGBREAK is imitated by a POSIX signal")
@@ -259,9 +272,12 @@ def test_the_sandbox_goes_on_if_nobody_reads_its_output(free_port):
         try:
             process.stdout.close()
             answer = None
-            while answer is None and process.poll() is None:
+            for _ in range(600):
                 with suppress(httpx.ConnectError):
                     answer = httpx.get(f"http://127.0.0.1:{free_port}/openapi.json")
+                if answer is not None or process.poll() is not None:
+                    break
+                time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             assert (process.wait(60), process.stderr.read()) == (0, b"")
             assert answer.status_code == 200
@@ -460,6 +476,16 @@ def test_lines_of_a_paste_are_noticed_by_the_keys_that_wait(monkeypatch, is_wait
 
 def test_a_conversation_names_the_key_that_ends_input(monkeypatch):
     assert f"/exit or {conversation._END_OF_INPUT} leaves" in conversation._HELP
+
+
+@pytest.mark.parametrize(
+    ("platform", "command"),
+    [("win32", "$env:SUNRA_KEY = '…'"), ("linux", "export SUNRA_KEY=…")],
+)
+def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, platform, command):
+    monkeypatch.setattr(advice.sys, "platform", platform)
+    cli.main(["doctor", "--base-url", "http://127.0.0.1:9/v1"])
+    assert f"→ {command}   # from https://sunra.ai/dashboard" in capfd.readouterr().out
 
 
 # ── files ────────────────────────────────────────────────────────────────────
