@@ -15,7 +15,7 @@ WORKERS ?= auto
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
-	compare picture package first-answer clean
+	compare picture package first-answer pyodide clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -78,6 +78,9 @@ package: $(VENV)/.dev  ## build the wheel and the source archive, and look throu
 
 first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
 	$(BIN)/python scripts/first_answer.py dist/*.whl
+
+pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a minute; needs node and npm
+	$(BIN)/python scripts/pyodide_check.py $(VENV)-pyodide
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
