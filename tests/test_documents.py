@@ -32,6 +32,12 @@ if inspect.iscoroutine(done):
     asyncio.run(run())
 """
 
+SHOW_DEPRECATIONS = "-Wdefault::DeprecationWarning"
+OF_AN_EXAMPLE = re.compile(
+    r"^(?:document\.py|\S*[/\\]cookbook[/\\]\S+):\d+: .*Deprecat.*", re.MULTILINE
+)
+"""A deprecation that Python puts down to a line of an example, not to one of a library."""
+
 SAID = {
     "README.md": [
         "It is sunny in Oslo.",
@@ -89,7 +95,7 @@ def python_of(document: Path) -> str:
 def run_by(arguments, sandbox, folder, **variables):
     known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
     return subprocess.run(  # noqa: S603 - our own document
-        [sys.executable, *arguments],
+        [sys.executable, SHOW_DEPRECATIONS, *arguments],
         cwd=folder,
         env={**known, **variables},
         capture_output=True,
@@ -104,6 +110,7 @@ def test_the_python_of_a_document_runs(name, sunra_sandbox, tmp_path):
     (tmp_path / "document.py").write_text(python_of(ROOT / name), encoding="utf-8")
     ran = run_by(["-c", RUNNER, "document.py"], sunra_sandbox, tmp_path)
     assert ran.returncode == 0, ran.stderr
+    assert not OF_AN_EXAMPLE.findall(ran.stderr)
     for words in SAID[name]:
         assert words in ran.stdout
 
@@ -150,7 +157,7 @@ def test_the_cookbook_page_names_every_notebook():
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():
     ran = subprocess.run(
-        [sys.executable, "-m", "cookbook.demo"],
+        [sys.executable, SHOW_DEPRECATIONS, "-m", "cookbook.demo"],
         cwd=ROOT,
         env={"COLUMNS": "120"},
         capture_output=True,
@@ -159,6 +166,7 @@ def test_the_demo_answers_through_all_four_parts_and_says_where_from():
         timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
+    assert not OF_AN_EXAMPLE.findall(ran.stderr)
     assert ran.stdout.splitlines()[0].startswith("Answers come from the local sandbox")
     assert "attained to the Age of thirty Years" in ran.stdout
     assert "search_constitution: [Amendment IV]" in ran.stdout
