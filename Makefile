@@ -11,9 +11,11 @@ VENV_BENCH := $(VENV)-bench
 SECONDS ?= 60
 # Worker processes of `make test`; 0 runs the tests in one process.
 WORKERS ?= auto
+# Where `make other-pythons` runs the suite: the oldest Python that is supported, and the newest.
+OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
+.PHONY: demo test other-pythons check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
 	compare picture package first-answer clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
@@ -21,6 +23,15 @@ demo: $(VENV)/.demo  ## ask real questions about a real text, through both frame
 
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
+
+other-pythons:  ## the whole suite on each of OTHERS; one that is not installed is skipped, and named
+	@for version in $(OTHERS); do \
+		if python=$$(scripts/find_python.sh $$version); then \
+			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version || exit; \
+		else \
+			echo "Skipped: Python $$version is not installed here."; \
+		fi; \
+	done
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
