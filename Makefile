@@ -24,10 +24,11 @@ demo: $(VENV)/.demo  ## ask real questions about a real text, through both frame
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
 
-other-pythons:  ## the whole suite on each of OTHERS; one that is not installed is skipped, and named
+other-pythons:  ## the suite and mypy on each of OTHERS; one that is not installed is skipped, and named
 	@for version in $(OTHERS); do \
 		if python=$$(scripts/find_python.sh $$version); then \
-			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version || exit; \
+			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version \
+				&& $(VENV)-$$version/bin/mypy --python-version $$version || exit; \
 		else \
 			echo "Skipped: Python $$version is not installed here."; \
 		fi; \
