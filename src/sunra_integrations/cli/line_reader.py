@@ -6,8 +6,6 @@ import select
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 _PASTED_WITHIN = 0.05
 """Seconds: slower than a paste arrives, faster than a line can be typed."""
@@ -60,7 +58,7 @@ class LineReader:
 def _mark_pastes() -> None:
     """Load line editing for `input` if available, and enable bracketed paste."""
     try:
-        readline = import_module("readline")
+        import readline  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
     if "libedit" not in (readline.__doc__ or ""):  # libedit has another syntax for its settings
@@ -84,7 +82,8 @@ def _more_is_there() -> bool:
 def _by_characters(terminal: int) -> Generator[None, None, None]:
     """Make a terminal hand over a line without a line end, which it buffers otherwise."""
     try:
-        termios: Any = import_module("termios")
+        import termios  # noqa: PLC0415 - not on Windows
+
         before = termios.tcgetattr(terminal)
     except Exception:  # noqa: BLE001 - Windows, or not a terminal: left as it is
         yield
