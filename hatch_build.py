@@ -6,6 +6,8 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
+_WHERE_FILES_ARE = "Files named on this page, such as `docs/cli.md`, are in the source archive."
+
 
 class LongDescription(MetadataHookInterface):
     """Fills in `readme`, which `pyproject.toml` calls dynamic."""
@@ -16,7 +18,7 @@ class LongDescription(MetadataHookInterface):
         links = runpy.run_path(str(root / "scripts" / "repository_links.py"))
         readme = (root / "README.md").read_text(encoding="utf-8")
         repository = metadata.get("urls", {}).get("Repository")
-        metadata["readme"] = {
-            "content-type": "text/markdown",
-            "text": links["outward"](readme, repository=repository),
-        }
+        text = links["outward"](readme, repository=repository)
+        if not repository:
+            text += f"\n{_WHERE_FILES_ARE}\n"
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}

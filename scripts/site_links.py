@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import tomllib
 from repository_links import outward
@@ -20,7 +21,9 @@ _NOT_SHOWN = (".ipynb", ".mdx")
 def on_config(config: Any) -> Any:
     """The site's `repo_url` is the repository that `pyproject.toml` names, if it names one."""
     with (_ROOT / "pyproject.toml").open("rb") as file:
-        config.repo_url = tomllib.load(file)["project"]["urls"].get("Repository")
+        repository = tomllib.load(file)["project"]["urls"].get("Repository")
+    if repository:
+        config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
     return config
 
 
