@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, requires
 from pathlib import Path
 
 import pytest
 
+import sunra_integrations
 from scripts.check_package import wrong_links
 from scripts.repository_links import outward
 
@@ -86,3 +88,56 @@ def test_pyinstaller_finds_the_hook_and_the_hook_names_files_that_are_there():
     hook = runpy.run_path(f"{folder}/hook-sunra_integrations.py")
     assert {Path(source).name for source, _ in hook["datas"]} == {"models.json", "LICENSE"}
     assert all(Path(source).is_file() for source, _ in hook["datas"])
+
+
+def imported_by(path: Path) -> set[str]:
+    """What a module imports with statements, wherever they stand, but for type checkers alone."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        match waiting.pop():
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=orelse):
+                waiting += orelse
+            case ast.Import(names=names):
+                found |= {name.name for name in names}
+            case ast.ImportFrom(module=str(module), names=names):
+                found |= {module, *(f"{module}.{name.name}" for name in names)}
+            case node:
+                waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def test_freezers_see_every_module_behind_a_public_one():
+    package = Path(sunra_integrations.__file__).parent
+    modules = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in package.rglob("*.py")
+    }
+    public = ["langchain", "llama_index", "transport", "sandbox", "cli", "conformance.llama_index"]
+    waiting, seen = [f"sunra_integrations.{name}" for name in public], set()
+    while waiting:
+        name = waiting.pop()
+        if name in modules and name not in seen:
+            seen.add(name)
+            waiting += [name.rpartition(".")[0], *imported_by(modules[name])]
+    assert {name.removeprefix("sunra_integrations.") for name in modules.keys() - seen} == {
+        "_pyinstaller",
+        "_pyinstaller.hook-sunra_integrations",
+        "cli.__main__",  # for `python -m`
+        "sandbox.pytest_plugin",
+    }
+
+
+def test_the_extra_of_the_command_brings_what_its_sandbox_needs():
+    brought = {
+        extra: {
+            requirement.partition(";")[0].strip()
+            for requirement in requires("sunra-integrations")
+            if requirement.endswith((f"extra == '{extra}'", f'extra == "{extra}"'))
+        }
+        for extra in ("sandbox", "cli")
+    }
+    assert brought["sandbox"]
+    assert brought["sandbox"] < brought["cli"]
