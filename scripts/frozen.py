@@ -7,11 +7,11 @@ PyInstaller must know of the package it learns from the package's own hook.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _PROGRAM = """\
@@ -84,13 +84,13 @@ def _sandbox(program: Path, here: Path) -> None:
         url = serving.stdout.readline().strip()
         environment = {"SUNRA_BASE_URL": url, "SUNRA_KEY": "sandbox-key"}
         checked = _run([str(program), "doctor", "-m", "openai/gpt-4o"], here, **environment)
-        if "httpx: not installed" in " ".join(checked.split()):
-            _fail("`sunra doctor` takes httpx to be missing", checked)
+        if "not installed" in checked:
+            _fail("`sunra doctor` takes something to be missing that is in the program", checked)
         _expect(
             "You said: Hello", [str(program), "chat", "-m", "openai/gpt-4o", "Hello"], here,
             **environment,
         )  # fmt: skip
-        serving.send_signal(signal.SIGINT)
+        serving.terminate()  # SIGINT is ignored in what a shell starts in the background
         if serving.wait(_WITHIN) != 0:
             _fail(f"`sunra sandbox` ended with {serving.returncode}", "")
     finally:
@@ -120,9 +120,9 @@ def _run(command: list[str], here: Path, **environment: str) -> str:
     return done.stdout
 
 
-def _timed(what: str, step: object, *arguments: object, **more: object) -> None:
+def _timed(what: str, step: Callable[..., object], *arguments: object) -> None:
     began = time.monotonic()
-    step(*arguments, **more)
+    step(*arguments)
     print(f"   {time.monotonic() - began:6.1f} s  {what}", flush=True)
 
 
