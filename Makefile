@@ -17,7 +17,7 @@ OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
-	bench docs compare picture package first-answer pyodide other-pythons clean
+	bench docs compare picture package first-answer pyodide other-pythons frozen clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -81,12 +81,17 @@ bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BEN
 ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
 	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest --timeout=1200 cookbook/ray_batch/tests $(TEST_ARGS)
 
-package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+package: $(VENV)/.dev  ## build wheel and source archive, check both; PACKAGE_ARGS="--release --all-tests"
 	$(BIN)/python -m pip install --quiet --group package
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m scripts.check_package dist $(PACKAGE_ARGS)
+
+frozen: $(VENV)-frozen/.frozen  ## freeze a program with PyInstaller and run it, about two minutes
+	$(VENV)-frozen/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	$(VENV)-frozen/bin/python scripts/frozen.py
 
 first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
 	$(BIN)/python scripts/first_answer.py dist/*.whl
@@ -146,6 +151,12 @@ $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 	@touch $@
 
 # Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-frozen/.frozen: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-frozen
+	$(VENV)-frozen/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-frozen/bin/python -m pip install --quiet . --group frozen
+	@touch $@
+
 $(VENV)-docs/.docs: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-docs
 	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"

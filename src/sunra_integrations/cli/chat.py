@@ -31,7 +31,7 @@ as text. Reasoning, tokens and cost go to standard error. Control characters,
 such as escape sequences, are left out; --json has them, escaped."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(short_help="Ask a model PROMPT; without one, talk with it.", epilog=_EPILOG)
 @click.argument("prompt", required=False)
 @options.model("The model to ask.", variable="SUNRA_MODEL")
 @click.option("--system", "-s", metavar="TEXT", help="What the model is told before all else.")

@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 _PASTED_WITHIN = 0.05
 """Seconds: slower than a paste arrives, faster than a line can be typed."""
@@ -74,7 +72,7 @@ def _read_utf8_if_ascii() -> None:
 def _mark_pastes() -> None:
     """Load line editing for `input` if available, and enable bracketed paste."""
     try:
-        readline = import_module("readline")
+        import readline  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
     if "libedit" not in (readline.__doc__ or ""):  # libedit has another syntax for its settings
@@ -106,7 +104,8 @@ def _key_is_waiting() -> bool:
 def _by_characters(terminal: int) -> Generator[None, None, None]:
     """Make a terminal hand over a line without a line end, which it buffers otherwise."""
     try:
-        termios: Any = import_module("termios")
+        import termios  # noqa: PLC0415 - not on Windows
+
         before = termios.tcgetattr(terminal)
     except Exception:  # noqa: BLE001 - Windows, or not a terminal: left as it is
         yield
