@@ -25,8 +25,8 @@ class Terminal:
     """Standard output and standard error of this process, as they are now."""
 
     def __init__(self) -> None:
-        self.out = _console(sys.stdout)
-        self.err = _console(sys.stderr, is_err=True)
+        self.out: Console = _console(sys.stdout)
+        self.err: Console = _console(sys.stderr, is_err=True)
         self._secret: SecretStr | None = None
 
     def hide(self, secret: SecretStr) -> None:

@@ -64,12 +64,13 @@ __all__ = [
 
 _HOMES = {"Sandbox": "server", "Received": "ledger", "stand_in": "standing_in"}
 
+if not TYPE_CHECKING:  # it would make every name of this module an `Any` to a type checker
 
-def __getattr__(name: str) -> Any:
-    """Loads a name when it is asked for: pytest imports this package in every project."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'scripted')}"), name)
+    def __getattr__(name: str) -> Any:
+        """Loads a name when it is asked for: pytest imports this package in every project."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'scripted')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSunraClient", "RetryPolicy", "Settings", "SunraClient", "Timeouts"]
 
+if not TYPE_CHECKING:  # it would make every name of this module an `Any` to a type checker
 
-def __getattr__(name: str) -> Any:
-    """The clients, loaded when first asked for: an import of an adapter needs none of it."""
-    if name in {"AsyncSunraClient", "SunraClient"}:
-        return getattr(import_module("sunra_integrations.transport.client"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """The clients, loaded when first asked for: an import of an adapter needs none of it."""
+        if name in {"AsyncSunraClient", "SunraClient"}:
+            return getattr(import_module("sunra_integrations.transport.client"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
