@@ -13,11 +13,14 @@ from sunra_integrations.langchain.configuration import Configuration
 from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
     from langchain_core.caches import BaseCache
     from langchain_core.callbacks import Callbacks
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage, AIMessageChunk
     from langchain_core.rate_limiters import BaseRateLimiter
+    from langchain_core.runnables import RunnableConfig
 
 
 class ChatSunra(Bindings, Configuration):
@@ -208,3 +211,50 @@ class ChatSunra(Bindings, Configuration):
             disable_streaming: bool | Literal["tool_calling"] = False,
             output_version: str | None = ...,
         ) -> None: ...
+
+        # langchain-core's own methods, whose annotations are narrower than what they do: a stream
+        # can be closed, and a batch may be any sequence (`list[str]` is not `list[str | …]`).
+
+        def stream(
+            self,
+            input: LanguageModelInput,  # noqa: A002 - langchain-core's own name
+            config: RunnableConfig | None = None,
+            *,
+            stop: list[str] | None = None,
+            **kwargs: Any,
+        ) -> Generator[AIMessageChunk, None, None]:
+            """The answer in chunks, which add up with `+`; closing it closes the connection."""
+            ...
+
+        def astream(
+            self,
+            input: LanguageModelInput,  # noqa: A002 - langchain-core's own name
+            config: RunnableConfig | None = None,
+            *,
+            stop: list[str] | None = None,
+            **kwargs: Any,
+        ) -> AsyncGenerator[AIMessageChunk, None]:
+            """As `stream`."""
+            ...
+
+        def batch(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> list[AIMessage]:
+            """The answers to several inputs, in their order."""
+            ...
+
+        async def abatch(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> list[AIMessage]:
+            """As `batch`."""
+            ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
 from typing import Any
 
 import httpx
@@ -99,23 +100,31 @@ def asks(model: ChatSunra) -> None:
     model.invoke([("system", "Be brief."), ("human", "Hello")], temperature=0.5, stop=["END"])
     model.invoke([HumanMessage([{"type": "text", "text": "Hello"}])])
     assert_type(model.batch(["1", "2"]), list[AIMessage])
+    questions = ["1", "2"]
+    model.batch(questions, config={"max_concurrency": 1})
 
 
 def streams(model: ChatSunra) -> None:
     chunks = model.stream("Hello")
-    assert_type(chunks, Iterator[AIMessageChunk])
+    assert_type(chunks, Generator[AIMessageChunk, None, None])
     total: AIMessageChunk | None = None
     for chunk in chunks:
         total = chunk if total is None else total + chunk
+    with closing(model.stream("Hello")) as closed:
+        next(closed)
     if total is not None:
         assert_type(with_broken_calls(total), AIMessageChunk)
 
 
 async def asks_and_streams_async(model: ChatSunra) -> None:
     assert_type(await model.ainvoke("Hello"), AIMessage)
-    assert_type(model.astream("Hello"), AsyncIterator[AIMessageChunk])
+    assert_type(model.astream("Hello"), AsyncGenerator[AIMessageChunk, None])
     async for chunk in model.astream("Hello"):
         assert_type(chunk, AIMessageChunk)
+    async with aclosing(model.astream("Hello")) as chunks:
+        assert_type(await anext(chunks), AIMessageChunk)
+    questions = ["1", "2"]
+    assert_type(await model.abatch(questions), list[AIMessage])
 
 
 def binds_tools(model: ChatSunra) -> None:
