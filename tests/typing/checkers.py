@@ -65,7 +65,8 @@ def basedpyright(project: Path) -> Iterator[Diagnostic]:
 
 
 def _pyright(name: str, project: Path, **settings: Any) -> Iterator[Diagnostic]:
-    own = {"reportRedeclaration": False, **settings}  # a page may take up a name anew
+    # A page may take up a name anew, and go on with the last value of a loop.
+    own = {"reportRedeclaration": False, "reportPossiblyUnbound": False, **settings}
     (project / "pyrightconfig.json").write_text(json.dumps(own), encoding="utf-8")
     found = run(project, name, "--outputjson", f"--pythonpath={sys.executable}")
     for said in json.loads(found)["generalDiagnostics"]:
@@ -118,14 +119,12 @@ def run(folder: Path, name: str, *arguments: str) -> str:
     """What a checker prints."""
     path = path_of(name)
     assert path is not None
+    # pyright asks the first `python` on the path where packages are.
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     ran = subprocess.run(  # noqa: S603 - a checker, on our own files
         [str(Path(path).absolute()), *arguments],
         cwd=folder,
-        # pyright asks the first `python` on the path where packages are.
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        },
+        env={**os.environ, "PATH": search},
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -1,8 +1,8 @@
 """Type checkers let users' code pass and find its mistakes; `make types` runs this.
 
-`users/` is what users write. In `users/mistakes.py`, each line that is marked `# mistake` must be an
-error to every checker, but for those that the mark excepts. The Python of the documents is checked
-too, the blocks of a page as one program.
+`users/` is what users write. In `users/mistakes.py`, each line marked `# mistake` must be an error
+to every checker, except for those that the mark names. The Python of the documents is checked too,
+the blocks of a page as one program.
 """
 
 from __future__ import annotations
