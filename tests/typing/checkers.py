@@ -66,7 +66,7 @@ def basedpyright(project: Path) -> Iterator[Diagnostic]:
 
 def _pyright(name: str, project: Path, **settings: Any) -> Iterator[Diagnostic]:
     # A page may take up a name anew, and go on with the last value of a loop.
-    own = {"reportRedeclaration": False, "reportPossiblyUnbound": False, **settings}
+    own = {"reportRedeclaration": False, "reportPossiblyUnboundVariable": False, **settings}
     (project / "pyrightconfig.json").write_text(json.dumps(own), encoding="utf-8")
     found = run(project, name, "--outputjson", f"--pythonpath={sys.executable}")
     for said in json.loads(found)["generalDiagnostics"]:
