@@ -48,6 +48,7 @@ SAID = {
     "docs/guides/migrating.md": ["9\n9 stop\n"],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
+    "docs/guides/typing.md": ["37\n"],
     "docs/providers/langchain_chat.mdx": ["It is sunny in Oslo.", "name='Ada' age=36", "sandbox\n"],
     "docs/providers/langchain_provider.mdx": ["You said: Hello"],
     "docs/providers/llama_index.ipynb": ["It is sunny in Oslo.", "name='Ada' age=36"],
