@@ -95,8 +95,10 @@ def _more_is_there() -> bool:
 
 
 def _key_is_waiting() -> bool:
+    import msvcrt  # noqa: PLC0415 - only on Windows
+
     time.sleep(_PASTED_WITHIN)
-    console: Any = import_module("msvcrt")
+    console: Any = msvcrt  # elsewhere type checkers find no functions in it
     return bool(console.kbhit())
 
 
