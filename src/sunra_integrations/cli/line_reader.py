@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 _PASTED_WITHIN = 0.05
 """Seconds: slower than a paste arrives, faster than a line can be typed."""
