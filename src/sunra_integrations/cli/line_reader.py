@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 _PASTED_WITHIN = 0.05
 """Seconds: slower than a paste arrives, faster than a line can be typed."""
@@ -96,7 +98,7 @@ def _more_is_there() -> bool:
 
 def _key_is_waiting() -> bool:
     time.sleep(_PASTED_WITHIN)
-    console: Any = import_module("msvcrt")
+    console: Any = import_module("msvcrt")  # built into Python there, so freezers need not see it
     return bool(console.kbhit())
 
 
