@@ -9,18 +9,19 @@ VENV_RAY := $(VENV)-ray
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
-# Worker processes of `make test`; 0 runs the tests in one process.
+# Worker processes of `make test`; 0 runs the tests in one process. Tests start many Pythons, and
+# containers often forbid bytecode: each of those would compile all that it imports again.
 WORKERS ?= auto
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
-	compare picture package frozen first-answer clean
+	compare picture package frozen first-answer pyodide clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
@@ -53,7 +54,7 @@ properties: $(VENV)/.dev  ## the properties of the suite, on thirty times as man
 	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis --timeout=0 $(TEST_ARGS)
 
 cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
-	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
+	$(VENV_COOKBOOK)/bin/python -m pytest --timeout=1200 cookbook/tests $(TEST_ARGS)
 
 notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
@@ -66,7 +67,7 @@ bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BEN
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
-	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest --timeout=1200 cookbook/ray_batch/tests $(TEST_ARGS)
 
 package: $(VENV)/.dev  ## build wheel and source archive, check both; PACKAGE_ARGS="--release --all-tests"
 	$(BIN)/python -m pip install --quiet --group package
@@ -82,6 +83,9 @@ frozen: $(VENV)-frozen/.frozen  ## freeze a program with PyInstaller and run it,
 
 first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
 	$(BIN)/python scripts/first_answer.py dist/*.whl
+
+pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a minute; needs node and npm
+	$(BIN)/python scripts/pyodide_check.py $(VENV)-pyodide
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import select
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
@@ -28,6 +31,7 @@ class LineReader:
         self._prompt = prompt
         self._next: list[str] = []
         self._ended = False
+        _read_utf8_if_ascii()
         _mark_pastes()
 
     def read(self) -> str:
@@ -36,6 +40,7 @@ class LineReader:
         Raises:
             EOFError: The input has ended.
             KeyboardInterrupt: Ctrl-C was pressed.
+            UnicodeDecodeError: The line is not in the terminal's encoding.
         """
         if self._next:
             return self._next.pop()
@@ -55,6 +60,15 @@ class LineReader:
         return "\n".join(lines).rstrip().lstrip("\n") if len(lines) > 1 else lines[0].strip()
 
 
+def _read_utf8_if_ascii() -> None:
+    """Read UTF-8 if the locale is C: whoever types more than ASCII there types that."""
+    if (
+        isinstance(sys.stdin, io.TextIOWrapper)
+        and codecs.lookup(sys.stdin.encoding).name == "ascii"
+    ):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+
+
 def _mark_pastes() -> None:
     """Load line editing for `input` if available, and enable bracketed paste."""
     try:
@@ -68,6 +82,8 @@ def _mark_pastes() -> None:
 
 def _more_is_there() -> bool:
     """Whether more input was received with the last line, complete or not."""
+    if sys.platform == "win32":  # there `select` takes sockets only
+        return _key_is_waiting()
     try:
         terminal = sys.stdin.fileno()
         if select.select([terminal], [], [], _PASTED_WITHIN)[0]:
@@ -76,6 +92,12 @@ def _more_is_there() -> bool:
             return bool(select.select([terminal], [], [], 0)[0])
     except (OSError, ValueError):  # not a file, or not one that `select` takes
         return False
+
+
+def _key_is_waiting() -> bool:
+    time.sleep(_PASTED_WITHIN)
+    console: Any = import_module("msvcrt")
+    return bool(console.kbhit())
 
 
 @contextmanager
