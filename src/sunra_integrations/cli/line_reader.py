@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 _PASTED_WITHIN = 0.05
 """Seconds: slower than a paste arrives, faster than a line can be typed."""
@@ -96,7 +97,9 @@ def _more_is_there() -> bool:
 
 def _key_is_waiting() -> bool:
     time.sleep(_PASTED_WITHIN)
-    console: Any = import_module("msvcrt")
+    import msvcrt  # noqa: PLC0415 - on Windows only
+
+    console: Any = msvcrt  # type checkers on other systems know nothing in it
     return bool(console.kbhit())
 
 
