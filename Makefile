@@ -12,16 +12,28 @@ SECONDS ?= 60
 # Worker processes of `make test`; 0 runs the tests in one process. Tests start many Pythons, and
 # containers often forbid bytecode: each of those would compile all that it imports again.
 WORKERS ?= auto
+# Where `make other-pythons` runs the suite: the oldest Python that is supported, and the newest.
+OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
-	compare picture package frozen first-answer pyodide clean
+.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
+	bench docs compare picture package first-answer pyodide other-pythons frozen clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
+
+other-pythons:  ## the suite and mypy on each of OTHERS; one that is not installed is skipped, and named
+	@for version in $(OTHERS); do \
+		if python=$$(scripts/find_python.sh $$version); then \
+			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version \
+				&& $(VENV)-$$version/bin/mypy --python-version $$version || exit; \
+		else \
+			echo "Skipped: Python $$version is not installed here."; \
+		fi; \
+	done
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
