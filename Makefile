@@ -9,6 +9,8 @@ VENV_RAY := $(VENV)-ray
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
+# Worker processes of `make test`; 0 runs the tests in one process.
+WORKERS ?= auto
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
@@ -17,8 +19,8 @@ BENCH_ARGS ?= --output docs
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
-test: $(VENV)/.dev  ## the whole suite, offline
-	$(BIN)/python -m pytest $(TEST_ARGS)
+test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
@@ -45,10 +47,10 @@ sandbox: $(VENV)/.demo  ## a local Sunra endpoint, until Ctrl-C
 
 fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that break the sandbox
 	$(BIN)/python -m fuzz $(SECONDS)
-	EXAMPLES_TIMES=$$(($(SECONDS) / 12 + 1)) $(BIN)/python -m pytest tests/sandbox/test_openapi.py
+	EXAMPLES_TIMES=$$(($(SECONDS) / 12 + 1)) $(BIN)/python -m pytest --timeout=0 tests/sandbox/test_openapi.py
 
 properties: $(VENV)/.dev  ## the properties of the suite, on thirty times as many examples, new ones
-	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis $(TEST_ARGS)
+	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis --timeout=0 $(TEST_ARGS)
 
 cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
