@@ -6,10 +6,10 @@ Needs the extra: ``pip install 'sunra-integrations[cli]'``.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import cast
 
-_NEEDED = ("click", "rich")
+from sunra_integrations.errors import RequirementNotMet
+from sunra_integrations.requirements import check
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -24,11 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all went well, 1 when something failed, 2 when the command was not understood, 130
         when it was interrupted.
     """
-    if any(find_spec(name) is None for name in _NEEDED):
-        sys.stderr.write("sunra needs its extra: pip install 'sunra-integrations[cli]'\n")
-        return _FAILED
     try:
+        check("sunra", "pydantic", "httpx", "click", "rich", extra="cli")
         application = import_module(f"{__name__}.application")
         return cast("int", application.run(arguments))
+    except RequirementNotMet as error:
+        sys.stderr.write(f"{error.message}\n")
+        return _FAILED
     except KeyboardInterrupt:  # before the command had begun
         return _INTERRUPTED
