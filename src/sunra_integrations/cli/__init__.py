@@ -5,8 +5,6 @@ Needs the extra: ``pip install 'sunra-integrations[cli]'``.
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import cast
 
 from sunra_integrations.errors import RequirementNotMet
 from sunra_integrations.requirements import check
@@ -26,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         check("sunra", "pydantic", "httpx", "click", "rich", extra="cli")
-        application = import_module(f"{__name__}.application")
-        return cast("int", application.run(arguments))
+        from sunra_integrations.cli import application  # noqa: PLC0415 - needs the extra
+
+        return application.run(arguments)
     except RequirementNotMet as error:
         sys.stderr.write(f"{error.message}\n")
         return _FAILED

@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import find_spec
 
 from sunra_integrations import __version__
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok
@@ -13,6 +14,7 @@ from sunra_integrations.requirements import release
 
 _PACKAGE = "sunra-integrations"
 _NEEDED = ("httpx", "pydantic")
+_MODULES = {"langchain-core": "langchain_core", "llama-index-core": "llama_index.core"}
 _BY_EXTRA = {
     "langchain-core": "langchain",
     "llama-index-core": "llama-index",
@@ -37,6 +39,8 @@ def _version(name: str, bounds: str) -> Finding:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
+        if _is_there(_MODULES.get(name, name)):  # in a program that was frozen without metadata
+            return ok(name, "part of this program, which does not record its version")
         return ok(name, f"not installed (the extra {extra} brings it)")
     if is_within(version, bounds):
         return ok(name, version)
@@ -45,6 +49,13 @@ def _version(name: str, bounds: str) -> Finding:
         f"{version}, where {bounds} is needed",
         f"pip install --upgrade '{_PACKAGE}{extra}'",
     )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def is_within(version: str, bounds: str) -> bool:
