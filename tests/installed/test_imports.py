@@ -91,7 +91,7 @@ def test_the_command_line_runs_or_names_its_extra():
         assert done.stdout.startswith("sunra, version ")
     else:
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("sunra needs click >= ")
+        assert done.stderr.startswith("sunra needs ")
         assert done.stderr.endswith(": pip install 'sunra-integrations[cli]'\n")
 
 
