@@ -19,6 +19,8 @@ BENCH_ARGS ?= --output docs
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
 	bench docs compare picture package first-answer pyodide other-pythons frozen types clean
 
+	bench docs compare picture package first-answer pyodide other-pythons frozen lowest newest clean
+
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
@@ -84,6 +86,12 @@ bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BEN
 ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
 	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest --timeout=1200 cookbook/ray_batch/tests $(TEST_ARGS)
 
+lowest: $(VENV)-versions/.uv  ## each extra alone on the oldest versions allowed; EXTRAS="langchain cli"
+	$(VENV)-versions/bin/python scripts/versions.py lowest $(VENV)-versions/lowest $(EXTRAS) --workers=$(WORKERS)
+
+newest: $(VENV)-versions/.uv  ## the adapters and clients on the newest versions, pre-releases too
+	$(VENV)-versions/bin/python scripts/versions.py newest $(VENV)-versions --workers=$(WORKERS)
+
 package: $(VENV)/.dev  ## build wheel and source archive, check both; PACKAGE_ARGS="--release --all-tests"
 	$(BIN)/python -m pip install --quiet --group package
 	rm -rf dist
@@ -137,6 +145,12 @@ $(VENV_RAY)/.ray: pyproject.toml
 	$(PYTHON) -m venv $(VENV_RAY)
 	$(VENV_RAY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
+	@touch $@
+
+# pip cannot resolve to the lowest versions.
+$(VENV)-versions/.uv:
+	$(PYTHON) -m venv $(VENV)-versions
+	$(VENV)-versions/bin/python -m pip install --quiet uv
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml

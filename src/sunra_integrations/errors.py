@@ -4,6 +4,7 @@
 
     SunraError
     ├─ ConfigurationError       key, base URL or HTTP client cannot be used; nothing was sent
+    │  └─ RequirementNotMet      a package is missing or too old; also an ImportError
     ├─ BadRequest               the request cannot be answered as it stands (400, 409, 413, 422)
     │  ├─ InvalidParameter      found before sending: .parameter, .value and .rule say what
     │  ├─ UnsupportedContent    a message part that Sunra's wire cannot carry; nothing was sent
@@ -53,6 +54,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "Refused",
+    "RequirementNotMet",
     "ResponseTruncated",
     "ServerFailed",
     "StreamInterrupted",
@@ -148,6 +150,20 @@ class SunraError(Exception):
 
 class ConfigurationError(SunraError):
     """The key, base URL or HTTP client cannot be used; nothing was sent."""
+
+
+class RequirementNotMet(ConfigurationError, ImportError):
+    """A package that is needed is not installed, or too old; the message says what to install.
+
+    Args:
+        message: Which package, from which version, and how to install it.
+        name: The module that cannot be used, as in every `ImportError`.
+        **known: What every `SunraError` takes.
+    """
+
+    def __init__(self, message: str, *, name: str | None = None, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.name = name
 
 
 class BadRequest(SunraError):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sunra_integrations import __version__, cli, errors
+from sunra_integrations import __version__, cli, errors, requirements
 from sunra_integrations.cli import application
 from sunra_integrations.cli.advice import advice
 from sunra_integrations.sandbox import Http
@@ -58,9 +58,9 @@ def test_a_command_that_is_not_understood_ends_with_2_and_says_why(
 
 
 def test_without_the_extra_it_says_in_one_line_what_to_install(sunra, monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "click" else object())
-    told = "sunra needs its extra: pip install 'sunra-integrations[cli]'\n"
-    assert sunra("chat", "Hi") == (1, "", told)
+    monkeypatch.setattr(requirements, "_version", lambda name: "8.1.8" if name == "click" else "99")
+    told = "sunra needs click >= 8.2, but 8.1.8 is installed: pip install 'sunra-integrations[cli]'"
+    assert sunra("chat", "Hi") == (1, "", f"{told}\n")
 
 
 def test_an_unforeseen_error_is_one_line_and_with_debug_a_traceback(
@@ -151,8 +151,11 @@ def test_the_sandbox_tells_its_own_options(sunra):
 def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("sunra_integrations.sandbox.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    told = "Error: The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'\n"
+    monkeypatch.setattr(requirements, "_version", lambda name: None if name == "uvicorn" else "99")
+    told = (
+        "Error: The sandbox needs uvicorn >= 0.34, which is not installed: "
+        "pip install 'sunra-integrations[sandbox]'\n"
+    )
     assert sunra("sandbox") == (1, "", told)
 
 

@@ -446,7 +446,14 @@ def test_an_async_client_of_one_s_own_is_bounded_too(begin):
         asyncio.run(call())
 
 
-def test_aiohttp_is_imported_in_a_thread_and_not_in_the_event_loop():
+IMPORTED_IN_A_THREAD: dict[str, list[str]] = {
+    "with aiohttp": ["aiohttp"],
+    "without aiohttp": ["aiohttp", "httpcore", "anyio"],
+}
+
+
+@pytest.mark.parametrize("case", IMPORTED_IN_A_THREAD)
+def test_http_libraries_are_imported_in_a_thread_and_not_in_the_event_loop(case):
     program = """
 import asyncio, sys, threading
 from sunra_integrations.protocol.requests import ChatRequest
@@ -454,8 +461,10 @@ from sunra_integrations.transport import AsyncSunraClient, Settings
 
 class Watch:
     def find_spec(self, name, *_):
-        if name == "aiohttp":
-            print(threading.current_thread() is threading.main_thread())
+        if name in ("aiohttp", "httpcore", "anyio"):
+            print(name, threading.current_thread() is threading.main_thread())
+        if name == "aiohttp" and sys.argv[2] == "without aiohttp":
+            raise ModuleNotFoundError(name=name)
 
 sys.meta_path.insert(0, Watch())
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
@@ -463,13 +472,14 @@ print(asyncio.run(AsyncSunraClient(Settings.resolve("k", sys.argv[1])).create(as
 """
     with FaultServer(GOOD) as server:
         ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program, server.base_url],
+            [sys.executable, "-c", program, server.base_url, case],
             capture_output=True,
             text=True,
             check=True,
             timeout=60,
         )
-    assert ran.stdout.split() == ["False", "Hello"]
+    imported = [f"{name} False" for name in IMPORTED_IN_A_THREAD[case]]
+    assert ran.stdout.splitlines() == [*imported, "Hello"]
 
 
 def test_an_event_loop_that_is_never_closed_leaves_no_trace_at_the_program_s_end(library):

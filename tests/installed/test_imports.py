@@ -70,7 +70,7 @@ def test_an_adapter_imports_with_its_framework_alone_and_else_names_the_extra(ad
         done = run(program)
         assert done.returncode != 0
         assert f"pip install 'sunra-integrations[{extra}]'" in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("ImportError")
+        assert "RequirementNotMet" in done.stderr.splitlines()[-1]
 
 
 def test_the_sandbox_starts_or_names_its_extra():
@@ -90,8 +90,9 @@ def test_the_command_line_runs_or_names_its_extra():
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("sunra, version ")
     else:
-        told = "sunra needs its extra: pip install 'sunra-integrations[cli]'\n"
-        assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("sunra needs ")
+        assert done.stderr.endswith(": pip install 'sunra-integrations[cli]'\n")
 
 
 def test_the_pytest_plugin_loads_nothing_of_the_sandbox():

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
-import importlib.util
 import pickle
-import runpy
 from typing import Any
 
 import httpx
@@ -625,20 +623,3 @@ async def test_events_of_version_two_stream_the_text():
     events = [event async for event in model.astream_events("Hi", version="v2")]
     told = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
     assert "".join(told) == "Hello"
-
-
-@pytest.mark.parametrize(
-    ("missing", "said"),
-    [
-        ("langchain_core", r"sunra-integrations\[langchain\]"),
-        ("something_of_langchain_cores", "something_of_langchain_cores"),
-    ],
-)
-def test_the_missing_framework_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, said: str):
-    def fail(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
-
-    path = importlib.import_module("sunra_integrations.langchain").__file__
-    monkeypatch.setattr(importlib, "import_module", fail)
-    with pytest.raises(ImportError, match=said):
-        runpy.run_path(path)

@@ -22,6 +22,7 @@ from tests.wire_cases import completion_bytes, stream_bytes
 LANGCHAIN: dict[str, type[Exception]] = {
     "SunraError": core.ModelError,
     "ConfigurationError": core.ModelError,
+    "RequirementNotMet": core.ModelError,
     "BadRequest": core.ModelInvalidRequestError,
     "InvalidParameter": core.ModelInvalidRequestError,
     "UnsupportedContent": core.ModelInvalidRequestError,

@@ -363,6 +363,7 @@ def test_trap_async_calls_run_in_threads(sunra_sandbox: Sandbox, monkeypatch: py
         assert (await events.output).text
 
     model = on(sunra_sandbox)
+    asyncio.run(model.ainvoke("Hi"))  # imports the HTTP library, once and in a thread
     asyncio.run(calls())
 
 

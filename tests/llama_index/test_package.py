@@ -1,4 +1,4 @@
-"""The package from outside: what it exports, and what it says where LlamaIndex is missing."""
+"""The package from outside: what it exports and needs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,6 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_package_exports_the_llm() -> None:
     assert sunra_integrations.llama_index.__all__ == ["Sunra"]
-
-
-def test_without_llama_index_the_import_says_what_to_install() -> None:
-    script = (
-        "import sys; sys.modules['llama_index'] = None\n"
-        "try: import sunra_integrations.llama_index\n"
-        "except ImportError as error: print(error)"
-    )
-    done = run(script)
-    assert "pip install 'sunra-integrations[llama-index]'" in done.stdout
 
 
 def test_langchain_is_not_needed() -> None:

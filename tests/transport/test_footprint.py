@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from functools import cache
 
 import pytest
 from pydantic import SecretStr
@@ -173,7 +174,7 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
     assert await carrier("HTTP_PROXY", async_transport="aiohttp") == "AiohttpTransport"
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert await carrier("HTTP_PROXY") == "AiohttpTransport"
-    monkeypatch.setattr(connections, "_aiohttp_transport", lambda: None)  # none, or an old one
+    monkeypatch.setattr(connections, "_aiohttp_transport", cache(lambda: None))  # none, or old
     assert await carrier() == "AsyncHTTPTransport"
     with pytest.raises(ConfigurationError, match="too old"):
         await carrier(async_transport="aiohttp")

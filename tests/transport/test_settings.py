@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from sunra_integrations import requirements
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
 from sunra_integrations.transport import RetryPolicy, Settings, Timeouts, settings
 
@@ -325,7 +326,7 @@ def test_an_unknown_carrier_of_async_calls_is_refused():
 
 
 def test_aiohttp_that_is_asked_for_and_not_installed_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    monkeypatch.setattr(requirements, "_version", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"sunra-integrations\[aiohttp\]"):
         Settings.resolve("k", async_transport="aiohttp")
     assert Settings.resolve("k").async_transport == "auto"

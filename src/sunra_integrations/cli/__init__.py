@@ -5,9 +5,9 @@ Needs the extra: ``pip install 'sunra-integrations[cli]'``.
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
-_NEEDED = ("click", "rich")
+from sunra_integrations.errors import RequirementNotMet
+from sunra_integrations.requirements import check
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -22,12 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all went well, 1 when something failed, 2 when the command was not understood, 130
         when it was interrupted.
     """
-    if any(find_spec(name) is None for name in _NEEDED):
-        sys.stderr.write("sunra needs its extra: pip install 'sunra-integrations[cli]'\n")
-        return _FAILED
     try:
+        check("sunra", "pydantic", "httpx", "click", "rich", extra="cli")
         from sunra_integrations.cli import application  # noqa: PLC0415 - needs the extra
 
         return application.run(arguments)
+    except RequirementNotMet as error:
+        sys.stderr.write(f"{error.message}\n")
+        return _FAILED
     except KeyboardInterrupt:  # before the command had begun
         return _INTERRUPTED

@@ -3,10 +3,12 @@
 A suite is a class to subclass in a test module of your own: it takes a factory of the thing under
 test and judges it against the sandbox, which is scripted to answer as real servers were seen to.
 
-Needs pytest and the sandbox: ``pip install 'sunra-integrations[sandbox]' pytest``, and the
-framework's own extra.
+Needs the extra: ``pip install 'sunra-integrations[conformance]'``.
 """
 
-import pytest
+from sunra_integrations.requirements import requiring
+
+with requiring("The conformance suite", "pytest", extra="conformance"):
+    import pytest
 
 pytest.register_assert_rewrite(f"{__name__}.llama_index")

@@ -6,16 +6,11 @@
 
 from importlib import import_module
 
-try:
+from sunra_integrations.requirements import requiring
+
+with requiring("ChatSunra", "pydantic", "httpx", "langchain-core", extra="langchain"):
     # Before anything of ours, because core's own imports take a fifth longer from deep within.
     import_module("langchain_core.runnables.base")
-except ModuleNotFoundError as _missing:
-    if _missing.name != "langchain_core":
-        raise
-    raise ImportError(
-        "ChatSunra needs langchain-core, which is not installed here: "
-        "pip install 'sunra-integrations[langchain]'"
-    ) from None
 
 from sunra_integrations.langchain.chat_model import ChatSunra
 from sunra_integrations.langchain.content_blocks import register as _register_content_blocks

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler  # in `pydantic` from 2.10.4
 from typing_extensions import Self
 
 from sunra_integrations import __version__

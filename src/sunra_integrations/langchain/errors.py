@@ -6,6 +6,7 @@ asks `is_retryable`, which here says what `retryable` says::
 
     ChatSunraError                   SunraError                ModelError
     ├─ ConfigurationError            ConfigurationError
+    │  └─ RequirementNotMet          RequirementNotMet
     ├─ BadRequest                    BadRequest                ModelInvalidRequestError
     │  ├─ InvalidParameter           InvalidParameter
     │  ├─ UnsupportedContent         UnsupportedContent
@@ -54,6 +55,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "Refused",
+    "RequirementNotMet",
     "ResponseTruncated",
     "ServerFailed",
     "StreamInterrupted",
@@ -75,6 +77,10 @@ class ChatSunraError(errors.SunraError, model_errors.ModelError):
 
 class ConfigurationError(errors.ConfigurationError, ChatSunraError):
     """The key, base URL or HTTP client cannot be used; nothing was sent."""
+
+
+class RequirementNotMet(ConfigurationError, errors.RequirementNotMet):
+    """A package that is needed is not installed, or too old; the message says what to install."""
 
 
 class BadRequest(errors.BadRequest, ChatSunraError, model_errors.ModelInvalidRequestError):
@@ -168,6 +174,7 @@ class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):
 _TWINS: dict[type[errors.SunraError], type[ChatSunraError]] = {
     errors.SunraError: ChatSunraError,
     errors.ConfigurationError: ConfigurationError,
+    errors.RequirementNotMet: RequirementNotMet,
     errors.BadRequest: BadRequest,
     errors.InvalidParameter: InvalidParameter,
     errors.UnsupportedContent: UnsupportedContent,

@@ -8,15 +8,11 @@
     llm.complete("Hello")
 """
 
-try:
+from sunra_integrations.requirements import requiring
+
+with requiring(
+    "Sunra for LlamaIndex", "pydantic", "httpx", "llama-index-core", extra="llama-index"
+):
     from sunra_integrations.llama_index.llm import Sunra
-except ModuleNotFoundError as _error:
-    if not (_error.name or "").startswith("llama_index"):
-        raise
-    raise ImportError(
-        "Sunra for LlamaIndex needs llama-index-core: "
-        "pip install 'sunra-integrations[llama-index]'",
-        name=_error.name,
-    ) from _error
 
 __all__ = ["Sunra"]

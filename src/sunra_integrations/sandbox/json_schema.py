@@ -10,15 +10,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-try:
+from sunra_integrations.requirements import requiring
+
+with requiring("The sandbox", "jsonschema", "referencing", extra="sandbox"):
     import jsonschema  # type: ignore[import-untyped,unused-ignore]
     import jsonschema.validators  # type: ignore[import-untyped,unused-ignore]
     import referencing
     import referencing.exceptions
-except ImportError as _missing:  # pragma: no cover - the message is tested in a bare environment
-    raise ImportError(
-        "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
-    ) from _missing
 
 from sunra_integrations.sandbox import strict_rules
 from sunra_integrations.sandbox.checks import Problem, breaks_rule, wrong_type

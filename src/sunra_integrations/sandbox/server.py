@@ -10,13 +10,11 @@ from typing import Any
 
 from typing_extensions import Self
 
-try:
+from sunra_integrations.requirements import requiring
+
+with requiring("The sandbox", "pydantic", "uvicorn", extra="sandbox"):
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
-except ImportError as _missing:  # pragma: no cover - the message is tested in a bare environment
-    raise ImportError(
-        "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
-    ) from _missing
 
 from sunra_integrations.sandbox import openapi
 from sunra_integrations.sandbox.app import App

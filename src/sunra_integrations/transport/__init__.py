@@ -14,8 +14,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sunra_integrations.transport.retry import RetryPolicy
-from sunra_integrations.transport.settings import Settings, Timeouts
+from sunra_integrations.requirements import requiring
+
+with requiring("The client", "pydantic", "httpx"):
+    from sunra_integrations.transport.retry import RetryPolicy
+    from sunra_integrations.transport.settings import Settings, Timeouts
 
 if TYPE_CHECKING:
     from sunra_integrations.transport.client import AsyncSunraClient, SunraClient

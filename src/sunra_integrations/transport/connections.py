@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -158,17 +157,18 @@ def _make_sync(kind: _Kind) -> SyncPools:
 
 async def _load(kind: _Kind) -> None:
     """Does in a thread what would hold up the event loop: importing, and reading the roots."""
-    library = ("httpcore", "anyio") if kind.library == "httpx" else ("aiohttp",)
-    if not sys.modules.keys() >= {*library}:
-        await asyncio.to_thread(_import, library)
+    if kind.library != "httpx" and not _aiohttp_transport.cache_info().currsize:
+        await asyncio.to_thread(_aiohttp_transport)
+    if kind.library == "httpx" or _aiohttp_transport() is None:
+        await _import("httpcore", "anyio")
     if kind.is_https and not tls_context.cache_info().currsize:
         await asyncio.to_thread(tls_context)
 
 
-def _import(names: tuple[str, ...]) -> None:
+async def _import(*names: str) -> None:
     for name in names:
-        with suppress(ImportError):  # an extra
-            import_module(name)
+        if name not in sys.modules:
+            await asyncio.to_thread(import_module, name)
 
 
 def _make_async(kind: _Kind) -> AsyncPools:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from importlib.util import find_spec
 from threading import TIMEOUT_MAX
 from typing import Annotated, Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, SecretStr
 from typing_extensions import TypedDict
 
+from sunra_integrations import requirements
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
 from sunra_integrations.transport.retry import RetryPolicy
 
@@ -436,11 +436,8 @@ def _known_transport(name: AsyncTransport) -> AsyncTransport:
     if name not in get_args(AsyncTransport):
         known = ", ".join(get_args(AsyncTransport))
         raise ConfigurationError(f"`async_transport` was {name!r}; it must be one of {known}.")
-    if name == "aiohttp" and find_spec("aiohttp") is None:
-        raise ConfigurationError(
-            "`async_transport` is aiohttp, which is not installed; "
-            "install sunra-integrations[aiohttp]."
-        )
+    if name == "aiohttp":
+        requirements.check("`async_transport`", "aiohttp", extra="aiohttp")
     return name
 
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from sunra_integrations import __version__
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok
+from sunra_integrations.requirements import release
 
 _PACKAGE = "sunra-integrations"
 _NEEDED = ("httpx", "pydantic")
@@ -60,7 +61,7 @@ def _is_there(module: str) -> bool:
 def is_within(version: str, bounds: str) -> bool:
     """Whether a version keeps to bounds such as `>=1.4,<2`; others are not judged."""
     for bound in _BOUND.finditer(bounds):
-        own, other = _release(version), _release(bound["version"])
+        own, other = release(version), release(bound["version"])
         if own < other if bound["operator"] == ">=" else own >= other:
             return False
     return True
@@ -73,12 +74,3 @@ def _bounds() -> dict[str, str]:
         return {}
     found = filter(None, map(_REQUIREMENT.match, required))
     return {match["name"].lower(): match["bounds"].strip() for match in found}
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, trailing zeros aside: 1.4.0rc1 counts as 1.4."""
-    numbers = re.match(r"\d+(?:\.\d+)*", version)
-    release = [int(part) for part in numbers[0].split(".")] if numbers else []
-    while release and release[-1] == 0:
-        release.pop()
-    return tuple(release)

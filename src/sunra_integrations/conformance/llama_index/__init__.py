@@ -20,16 +20,21 @@ Each part can be subclassed alone: `CallTests`, `FailureTests`, `StreamTests`, `
 `StructuredTests`, `ContentTests`, `ObservationTests`, `LifecycleTests`, `UseTests`.
 """
 
-from sunra_integrations.conformance.llama_index.calls import CallTests
-from sunra_integrations.conformance.llama_index.content import ContentTests
-from sunra_integrations.conformance.llama_index.failures import FailureTests
-from sunra_integrations.conformance.llama_index.lifecycle import LifecycleTests
-from sunra_integrations.conformance.llama_index.observation import ObservationTests
-from sunra_integrations.conformance.llama_index.streaming import StreamTests
-from sunra_integrations.conformance.llama_index.structured import StructuredTests
-from sunra_integrations.conformance.llama_index.suite import LLMSuite
-from sunra_integrations.conformance.llama_index.tool_calling import ToolCallTests
-from sunra_integrations.conformance.llama_index.use import UseTests
+from sunra_integrations.requirements import requiring
+
+with requiring(
+    "The conformance suite for LlamaIndex", "pytest", "llama-index-core", extra="conformance"
+):
+    from sunra_integrations.conformance.llama_index.calls import CallTests
+    from sunra_integrations.conformance.llama_index.content import ContentTests
+    from sunra_integrations.conformance.llama_index.failures import FailureTests
+    from sunra_integrations.conformance.llama_index.lifecycle import LifecycleTests
+    from sunra_integrations.conformance.llama_index.observation import ObservationTests
+    from sunra_integrations.conformance.llama_index.streaming import StreamTests
+    from sunra_integrations.conformance.llama_index.structured import StructuredTests
+    from sunra_integrations.conformance.llama_index.suite import LLMSuite
+    from sunra_integrations.conformance.llama_index.tool_calling import ToolCallTests
+    from sunra_integrations.conformance.llama_index.use import UseTests
 
 __all__ = [
     "CallTests",
