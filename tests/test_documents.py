@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests import children
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -88,15 +89,7 @@ def python_of(document: Path) -> str:
 
 def run_by(arguments, sandbox, folder, **variables):
     known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
-    return subprocess.run(  # noqa: S603 - our own document
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**known, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return children.python(*arguments, cwd=folder, env={**known, **variables})
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -149,15 +142,7 @@ def test_the_cookbook_page_names_every_notebook():
 
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():
-    ran = subprocess.run(
-        [sys.executable, "-m", "cookbook.demo"],
-        cwd=ROOT,
-        env={"COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    ran = children.python("-m", "cookbook.demo", cwd=ROOT, env={"COLUMNS": "120"})
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[0].startswith("Answers come from the local sandbox")
     assert "attained to the Age of thirty Years" in ran.stdout

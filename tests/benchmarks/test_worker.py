@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +12,9 @@ from benchmarks.measures import Measure, Question
 from benchmarks.rounds import Crew, measured, server
 
 pytestmark = pytest.mark.network
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="memory is read from /proc"
+)
 
 OURS_AND_FLOORS = ("ChatSunra", "LangChain alone", "Sunra", "LlamaIndex alone", "httpx")
 STREAM = {"scenario": "text-20-4"}

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import sunra_integrations.llama_index
-
-
-def run(script: str) -> subprocess.CompletedProcess[str]:
-    # The script is this test's own.
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+from tests import children
 
 
 def test_the_package_exports_the_llm() -> None:
@@ -25,7 +16,7 @@ def test_without_llama_index_the_import_says_what_to_install() -> None:
         "try: import sunra_integrations.llama_index\n"
         "except ImportError as error: print(error)"
     )
-    done = run(script)
+    done = children.python("-c", script)
     assert "pip install 'sunra-integrations[llama-index]'" in done.stdout
 
 
@@ -35,5 +26,5 @@ def test_langchain_is_not_needed() -> None:
         "from sunra_integrations.llama_index import Sunra\n"
         "print(Sunra.class_name())"
     )
-    done = run(script)
+    done = children.python("-c", script)
     assert done.stdout.strip() == "Sunra_LLM"
