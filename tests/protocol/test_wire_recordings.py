@@ -21,21 +21,23 @@ from tests.wire_cases import (
 )
 
 
-def read(pieces: list[bytes]) -> tuple[list[Chunk], Reply]:
+Ending = Reply | tuple[type[SunraError], str, Reply | None]
+
+
+def read(pieces: list[bytes]) -> tuple[list[Chunk], Ending]:
+    """The chunks, and what they end in: a reply, or an error with its words and partial answer."""
     stream = ChunkStream()
-    chunks = [chunk for piece in pieces for chunk in stream.feed(piece)]
-    chunks += stream.close()
+    chunks: list[Chunk] = []
+    try:
+        for piece in pieces:
+            chunks.extend(stream.feed(piece))
+        chunks.extend(stream.close())
+    except SunraError as error:
+        return chunks, (type(error), str(error), error.partial)
     return chunks, stream.so_far()
 
 
-def outcome(pieces: list[bytes]) -> Reply | tuple[type[SunraError], str, Reply | None]:
-    try:
-        return read(pieces)[1]
-    except SunraError as error:
-        return type(error), str(error), error.partial
-
-
-def expect(result: object, expected: Seen | Fails) -> None:
+def expect(result: Ending, expected: Seen | Fails) -> None:
     match expected:
         case Seen():
             assert isinstance(result, Reply), result
@@ -55,21 +57,22 @@ def test_every_recording_has_an_expectation():
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_read_whole(name):
-    expect(outcome([stream_bytes(name)]), STREAMS[name])
+    _, ending = read([stream_bytes(name)])
+    expect(ending, STREAMS[name])
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_read_byte_by_byte_gives_the_same(name):
     body = stream_bytes(name)
-    assert outcome([body[i : i + 1] for i in range(len(body))]) == outcome([body])
+    assert read([body[i : i + 1] for i in range(len(body))]) == read([body])
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_split_at_every_offset_gives_the_same(name):
     body = stream_bytes(name)
-    whole = outcome([body])
+    whole = read([body])
     for offset in range(len(body) + 1):
-        assert outcome([body[:offset], body[offset:]]) == whole, offset
+        assert read([body[:offset], body[offset:]]) == whole, offset
 
 
 @pytest.mark.parametrize("name", [name for name, case in STREAMS.items() if type(case) is Seen])
@@ -81,7 +84,7 @@ def test_the_chunks_of_a_stream_add_up_to_its_reply(name):
 @pytest.mark.parametrize("name", COMPLETIONS)
 def test_a_whole_answer(name):
     try:
-        result: object = read_completion(completion_bytes(name))
+        result: Ending = read_completion(completion_bytes(name))
     except SunraError as error:
         result = type(error), str(error), error.partial
     expect(result, COMPLETIONS[name])
