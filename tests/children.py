@@ -28,14 +28,16 @@ def python(*arguments: str, **more: Any) -> subprocess.CompletedProcess[Any]:
 
 
 @contextmanager
-def started(command: list[str], **more: Any) -> Iterator[subprocess.Popen[Any]]:
+def started(
+    command: list[str], *, deadline: float = DEADLINE, **more: Any
+) -> Iterator[subprocess.Popen[Any]]:
     """A program that runs beside the test; at the end it is killed with all that it started.
 
     At the deadline it is killed too, which ends a read of its output.
     """
     # A session of its own: what it started is found by its group.
     process = subprocess.Popen(command, start_new_session=IS_POSIX, **more)  # noqa: S603 - the tests' own
-    watch = threading.Timer(DEADLINE, _kill, (process,))
+    watch = threading.Timer(deadline, _kill, (process,))
     watch.daemon = True
     watch.start()
     try:

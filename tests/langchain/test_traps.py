@@ -38,7 +38,7 @@ from sunra_integrations.sandbox import CallTools, Http, Message, Sandbox, sse
 from tests import platforms
 from tests.platforms import open_descriptors
 from tests.recorded_transport import Answer, Recorded, completion, stream
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until_async
 from tests.wire_cases import completion_bytes, stream_bytes
 
 pytestmark = [
@@ -90,7 +90,8 @@ def by_async_events(model: ChatSunra) -> AIMessage:
     async def output() -> AIMessage:
         events = await model.astream_events("Hi", version="v3")
         message = await events.output
-        await asyncio.sleep(0.01)  # core tells its callbacks of the end just after
+        # core tells its callbacks of the end just after
+        await until_async(lambda: len(asyncio.all_tasks()) == 1)
         return message
 
     return asyncio.run(output())

@@ -20,7 +20,6 @@ from tests.wire_cases import (
     stream_bytes,
 )
 
-
 Ending = Reply | tuple[type[SunraError], str, Reply | None]
 
 
