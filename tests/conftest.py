@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ settings.register_profile(
     print_blob=True,
     derandomize=bool(os.environ.get("CI")),
 )
+if not os.access(Path(__file__).parent.parent, os.W_OK):
+    # In a checkout that cannot be written there is no place to keep examples in.
+    settings.register_profile("suite", settings.get_profile("suite"), database=None)
 settings.load_profile("suite")
 
 # For a recording these are read when a conftest is imported: see tests/cassettes.
