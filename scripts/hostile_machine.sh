@@ -65,7 +65,7 @@ two_processes() { suite -n 2; }
 eight_processes() { suite -n 8; }
 
 random_order() {
-    PYTHONPATH=$(plugins pytest-randomly) suite -p pytest_randomly
+    PYTHONPATH=$(plugins pytest-randomly) suite
 }
 
 other_plugins() {
@@ -135,12 +135,14 @@ without_posix() { # as far as that can be had here: what Windows lacks is gone b
     cat >"$WORK/windows/no_posix.py" <<'END'
 import os, signal, sys
 
-GONE = {os: "fork openpty killpg getuid geteuid", signal: "pthread_kill alarm SIGKILL SIGALRM"}
-for module, names in GONE.items():
-    for name in names.split():
-        delattr(module, name)
-for name in ("resource", "pty", "fcntl", "termios", "readline"):
-    sys.modules[name] = None
+GONE = {os: "fork openpty killpg geteuid", signal: "pthread_kill alarm SIGKILL SIGALRM"}
+
+def pytest_configure():  # what pytest and its plugins need they have by now
+    for module, names in GONE.items():
+        for name in names.split():
+            delattr(module, name)
+    for name in ("resource", "pty", "fcntl", "termios", "readline"):
+        sys.modules[name] = None
 END
     PYTHONPATH=$WORK/windows suite -p no_posix --timeout-method=thread
 }
@@ -153,6 +155,7 @@ read_only() { # another user's checkout and environment, and no home
         env -i "PATH=$PATH" "PYTHONPATH=$WORK/read-only/src")
     copy "$checkout"
     "${READABLE_PYTHON:-python3}" -m venv "$WORK/readable" &&
+        "$WORK/readable/bin/python" -m pip install --quiet --upgrade pip &&
         "$WORK/readable/bin/python" -m pip install --quiet --group dev "$checkout[all]" || return
     chmod -R a-w,a+rX "$checkout" "$WORK/readable"
     needs "${run[@]}" "$WORK/readable/bin/python" -c ""
