@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.waiting import DEADLINE
 
-IS_POSIX = os.name == "posix"
+IS_POSIX = hasattr(os, "killpg")
 
 
 def run(command: list[str], **more: Any) -> subprocess.CompletedProcess[Any]:

@@ -16,14 +16,15 @@ except ImportError:  # Windows, which has no such limit
 
 _ENOUGH = 4096
 
-signals = pytest.mark.skipif(
-    os.name != "posix", reason="Ctrl-C is sent to a program as a POSIX signal"
-)
+_IS_POSIX = hasattr(os, "fork")
+
+signals = pytest.mark.skipif(not _IS_POSIX, reason="Ctrl-C is sent to a program as a POSIX signal")
 terminals = pytest.mark.skipif(
     not hasattr(os, "openpty"), reason="this platform has no pseudo-terminals"
 )
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork a process")
-shells = pytest.mark.skipif(os.name != "posix", reason="the command is for a POSIX shell")
+forks = pytest.mark.skipif(not _IS_POSIX, reason="this platform cannot fork a process")
+shells = pytest.mark.skipif(not _IS_POSIX, reason="the command is for a POSIX shell")
+pipes = pytest.mark.skipif(not _IS_POSIX, reason="`select` watches pipes on POSIX alone")
 descriptors = pytest.mark.skipif(
     not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from tests import children
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 COOKBOOK = ROOT / "cookbook"
+BARE = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+"""What a program needs to start at all: on Windows this, elsewhere nothing."""
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<(https?://[^>\s]+)>")
@@ -89,7 +92,7 @@ def python_of(document: Path) -> str:
 
 def run_by(arguments, sandbox, folder, **variables):
     known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
-    return children.python(*arguments, cwd=folder, env={**known, **variables})
+    return children.python(*arguments, cwd=folder, env={**BARE, **known, **variables})
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -142,7 +145,7 @@ def test_the_cookbook_page_names_every_notebook():
 
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():
-    ran = children.python("-m", "cookbook.demo", cwd=ROOT, env={"COLUMNS": "120"})
+    ran = children.python("-m", "cookbook.demo", cwd=ROOT, env={**BARE, "COLUMNS": "120"})
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[0].startswith("Answers come from the local sandbox")
     assert "attained to the Age of thirty Years" in ran.stdout

@@ -10,8 +10,9 @@ import pytest
 from benchmarks.contestants import NAMED
 from benchmarks.measures import Measure, Question
 from benchmarks.rounds import Crew, measured, server
+from tests import platforms
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, platforms.pipes]
 LINUX = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="memory is read from /proc"
 )
