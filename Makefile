@@ -9,7 +9,8 @@ VENV_RAY := $(VENV)-ray
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
-# Worker processes of `make test`; 0 runs the tests in one process.
+# Worker processes of `make test`; 0 runs the tests in one process. Tests start many Pythons, and
+# containers often forbid bytecode: each of those would compile all that it imports again.
 WORKERS ?= auto
 BENCH_ARGS ?= --output docs
 
@@ -20,7 +21,7 @@ demo: $(VENV)/.demo  ## ask real questions about a real text, through both frame
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .

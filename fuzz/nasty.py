@@ -107,7 +107,7 @@ STREAMS: dict[str, Callable[[], bytes]] = {
 }
 
 COMPLETIONS: dict[str, Callable[[], bytes]] = {
-    "choices": lambda: b'{"choices": [' + b"{}," * (MEGABYTE // 3) + b"{}]}",
+    "choices": lambda: b'{"choices": [' + b"{   }," * (MEGABYTE // 6) + b"{}]}",
     "calls": lambda: json.dumps(
         {"choices": [{"message": {"tool_calls": [{}] * (MEGABYTE // 4)}}]}
     ).encode(),

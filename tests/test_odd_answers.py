@@ -101,18 +101,19 @@ def text_of(answer: AIMessage | ChatResponse) -> str:
     return answer.text
 
 
-def odd_parts() -> Iterator[Body]:
+def odd_parts() -> Iterator[list[Body]]:
+    """The parts of an answer's content: those of one kind and field stand in one answer."""
     kinds = ["text", "output_text", "reasoning", "thinking", "image_url", "image", "file", "audio"]
     calls = ["tool_call", "tool_call_chunk", "server_tool_call_chunk", "invalid_tool_call"]
     for kind in [*kinds, *calls, "non_standard", "refusal", "tool_use", None, ["text"]]:
-        yield {"type": kind}
+        yield [{"type": kind}]
         for field in ("text", "reasoning", "thinking", "image_url", "value", "args", "name", "url"):
             # text in a part of another type would be text in some ways and not in others
-            yield from ({"type": kind, field: odd} for odd in ODD if not is_text(kind, field, odd))
+            yield [{"type": kind, field: odd} for odd in ODD if not is_text(kind, field, odd)]
     for odd in ODD:
-        yield {"type": "text", "text": "", "annotations": odd}
-        yield {"type": "text", "text": "", "annotations": [odd]}
-        yield {"type": "image_url", "image_url": {"url": odd}}
+        yield [{"type": "text", "text": "", "annotations": odd}]
+        yield [{"type": "text", "text": "", "annotations": [odd]}]
+        yield [{"type": "image_url", "image_url": {"url": odd}}]
 
 
 def is_text(kind: object, field: str, value: object) -> bool:
@@ -121,8 +122,8 @@ def is_text(kind: object, field: str, value: object) -> bool:
 
 @ways
 def test_odd_parts_of_content_do_not_fail_an_answer(way):
-    for part in odd_parts():
-        assert text_of(way({"content": [part, {"type": "text", "text": "Hi"}]})) == "Hi", part
+    for parts in odd_parts():
+        assert text_of(way({"content": [*parts, {"type": "text", "text": "Hi"}]})) == "Hi", parts
 
 
 def beside_the_text() -> Iterator[tuple[str, object]]:

@@ -106,12 +106,12 @@ def event(content: str, finish_reason: str | None = None) -> bytes:
     return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
 
-def test_200_000_tiny_events_are_read_without_keeping_them():
-    body = Body([event("x") * 1000] * 200 + [event("", "stop")])
+def test_50_000_tiny_events_are_read_without_keeping_them():
+    body = Body([event("x") * 1000] * 50 + [event("", "stop")])
     with traced() as peak:
         count = sum(len(chunk.choices[0].text) for chunk in client(body).stream(ASKED))
         most = peak()
-    assert count == 200_000
+    assert count == 50_000
     assert most < 20 * MIB
 
 
