@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from importlib import metadata
 
@@ -61,7 +62,10 @@ def test_a_call_that_fails_is_told_with_its_mend(sunra, sunra_sandbox, answer, m
     assert mend in found(ended)["call"]["mend"]
 
 
-@pytest.mark.parametrize("key", [None, "", "two words", "line\nbreak", "schlüssel"])
+NOT_ASCII = os.fsdecode("schlüssel".encode())  # as it arrives, whatever the locale
+
+
+@pytest.mark.parametrize("key", [None, "", "two words", "line\nbreak", NOT_ASCII])
 def test_a_key_that_can_be_none_fails_and_the_rest_is_looked_at_all_the_same(
     sunra, environment, key
 ):
