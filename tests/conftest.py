@@ -50,7 +50,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # A checkout that cannot be written has no place for pytest's cache.
+    config.addinivalue_line("filterwarnings", "default::pytest.PytestCacheWarning")
     raise_limit_of_open_files()
     # Once and for all: LangSmith remembers what it has read of its own.
     for name in set(os.environ) - set(_FOR_RECORDINGS):
