@@ -3,9 +3,10 @@
 #
 #   scripts/hostile_machine.sh                        the whole suite under every condition: hours
 #   scripts/hostile_machine.sh tests/cli tests/faults   a part of it
-#   ONLY="slow random" scripts/hostile_machine.sh       some conditions
+#   ONLY="slow random_order" scripts/hostile_machine.sh   some conditions
 #
-# VENV is the environment to use (.venv). The conditions that need root or Linux are skipped without.
+# VENV is the environment to use (.venv), LOGS a folder to keep the output in, READABLE_PYTHON a
+# Python that another user can run. What needs root or Linux is skipped without.
 # A condition fails on a failed test, and on a program that is still there after the last test.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,11 @@ suite() { # one run, in as many processes as there are cores unless the argument
 
 needs() { # skips a condition if this command fails
     "$@" >"$WORK/needs" 2>&1 || { echo "SKIPPED: $* fails" && exit 77; }
+}
+
+left_behind() { # the programs that a condition started and that go on after it
+    sleep 1
+    grep -lsaz "^HOSTILE_MACHINE=$1\$" /proc/[0-9]*/environ | cut -d/ -f3 | xargs -rI% ps -o pid=,args= %
 }
 
 copy() { # the files of the checkout, as git has them, in another folder
@@ -205,14 +211,16 @@ table=("condition | result | seconds")
 for condition in ${ONLY:-${CONDITIONS[@]}}; do
     log=${LOGS:-$WORK}/$condition.log
     SECONDS=0
-    (trap - EXIT; "$condition") >"$log" 2>&1
+    (trap - EXIT && HOSTILE_MACHINE=$condition-$$ "$condition") >"$log" 2>&1
     status=$?
+    left=$(left_behind "$condition-$$")
     result=$(grep -aE '^(=+ )?[0-9]+ (passed|failed)|^SKIPPED' "$log" | tail -1)
     case $status in
     0) ;;
     77) result="skipped: ${result#SKIPPED: }" ;;
     *) failed=1 && result="FAILED ($status): $result" && tail -40 "$log" ;;
     esac
+    [ -z "$left" ] || { failed=1 && result="$result; LEFT BEHIND: $left"; }
     table+=("$condition | $result | $SECONDS")
     echo "${table[-1]}"
 done
