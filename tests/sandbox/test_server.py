@@ -243,9 +243,8 @@ def test_the_fixture_starts_each_test_afresh_on_one_server(pytester):
             assert ask(sunra_sandbox) == "You said: Hello"
         """
     )
-    ended = pytester.runpytest_subprocess(
-        "-W", "error", "-p", "no:asyncio", "-p", "no:cacheprovider", timeout=DEADLINE
-    )
+    without = [f"-pno:{name}" for name in ("asyncio", "cacheprovider", "randomly")]
+    ended = pytester.runpytest_subprocess("-W", "error", *without, timeout=DEADLINE)
     ended.assert_outcomes(passed=2)
 
 
