@@ -12,16 +12,28 @@ SECONDS ?= 60
 # Worker processes of `make test`; 0 runs the tests in one process. Tests start many Pythons, and
 # containers often forbid bytecode: each of those would compile all that it imports again.
 WORKERS ?= auto
+# Where `make other-pythons` runs the suite: the oldest Python that is supported, and the newest.
+OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray bench docs \
-	compare picture package first-answer clean
+.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
+	bench docs compare picture package first-answer pyodide other-pythons frozen clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
+
+other-pythons:  ## the suite and mypy on each of OTHERS; one that is not installed is skipped, and named
+	@for version in $(OTHERS); do \
+		if python=$$(scripts/find_python.sh $$version); then \
+			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version \
+				&& $(VENV)-$$version/bin/mypy --python-version $$version || exit; \
+		else \
+			echo "Skipped: Python $$version is not installed here."; \
+		fi; \
+	done
 
 check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
 	$(BIN)/ruff check .
@@ -54,7 +66,7 @@ properties: $(VENV)/.dev  ## the properties of the suite, on thirty times as man
 	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis --timeout=0 $(TEST_ARGS)
 
 cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
-	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests $(TEST_ARGS)
+	$(VENV_COOKBOOK)/bin/python -m pytest --timeout=1200 cookbook/tests $(TEST_ARGS)
 
 notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
@@ -67,17 +79,25 @@ bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BEN
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
-	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest cookbook/ray_batch/tests $(TEST_ARGS)
+	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest --timeout=1200 cookbook/ray_batch/tests $(TEST_ARGS)
 
-package: $(VENV)/.dev  ## build the wheel and the source archive, and look through both
+package: $(VENV)/.dev  ## build wheel and source archive, check both; PACKAGE_ARGS="--release --all-tests"
 	$(BIN)/python -m pip install --quiet --group package
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m scripts.check_package dist $(PACKAGE_ARGS)
+
+frozen: $(VENV)-frozen/.frozen  ## freeze a program with PyInstaller and run it, about two minutes
+	$(VENV)-frozen/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	$(VENV)-frozen/bin/python scripts/frozen.py
 
 first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
 	$(BIN)/python scripts/first_answer.py dist/*.whl
+
+pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a minute; needs node and npm
+	$(BIN)/python scripts/pyodide_check.py $(VENV)-pyodide
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
@@ -131,6 +151,12 @@ $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 	@touch $@
 
 # Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+$(VENV)-frozen/.frozen: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-frozen
+	$(VENV)-frozen/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-frozen/bin/python -m pip install --quiet . --group frozen
+	@touch $@
+
 $(VENV)-docs/.docs: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-docs
 	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"

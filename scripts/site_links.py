@@ -1,34 +1,38 @@
 """A hook of MkDocs: links from the documents to the rest of the repository.
 
-On the code host, `../cookbook/x.ipynb` is a link that works. The built site holds the documents
-only, so there such a link leads to the code host where `repo_url` says which, and is plain text
-where it does not. The test suite checks that the file is there.
+The built site holds the documents only, so links that leave them are turned outward, as those of
+the long description are. The test suite checks that their files are there.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import tomllib
+from repository_links import outward
 
 _ROOT = Path(__file__).parents[1]
-_DOCS = _ROOT / "docs"
-_NOT_SHOWN = {".ipynb", ".mdx"}
+_NOT_SHOWN = (".ipynb", ".mdx")
 """What lies in `docs/` for others' sites."""
-_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^):#]+)(?P<anchor>#[^)]*)?\)")
+
+
+def on_config(config: Any) -> Any:
+    """The site's `repo_url` is the repository that `pyproject.toml` names, if it names one."""
+    with (_ROOT / "pyproject.toml").open("rb") as file:
+        repository = tomllib.load(file)["project"]["urls"].get("Repository")
+    if repository:
+        config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
+    return config
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
     """The page with its links out of `docs/` turned to the code host."""
-    folder = (_DOCS / page.file.src_uri).parent
+    return outward(
+        markdown, repository=config.repo_url, page=f"docs/{page.file.src_uri}", stays=_is_shown
+    )
 
-    def turned(found: re.Match[str]) -> str:
-        target = (folder / found["target"]).resolve()
-        if target.is_relative_to(_DOCS) and target.suffix not in _NOT_SHOWN:
-            return found[0]
-        path = target.relative_to(_ROOT).as_posix()
-        if not config.repo_url:
-            return f"{found['text']} (`{path}`)" if path not in found["text"] else found["text"]
-        return f"[{found['text']}]({config.repo_url.rstrip('/')}/blob/main/{path})"
 
-    return _LINK.sub(turned, markdown)
+def _is_shown(path: str) -> bool:
+    return path.startswith("docs/") and not path.endswith(_NOT_SHOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -62,6 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # tests start and interrupt would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # LlamaIndex asks for the event loop outside of any, and until one was set, before Python 3.14,
+    # that makes one which nobody closes: a later test would fail for it.
+    asyncio.set_event_loop(None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -35,6 +36,12 @@ if inspect.iscoroutine(done):
         await done
     asyncio.run(run())
 """
+
+SHOW_DEPRECATIONS = "-Wdefault::DeprecationWarning"
+OF_AN_EXAMPLE = re.compile(
+    r"^(?:document\.py|\S*[/\\]cookbook[/\\]\S+):\d+: .*Deprecat.*", re.MULTILINE
+)
+"""A deprecation that Python puts down to a line of an example, not to one of a library."""
 
 SAID = {
     "README.md": [
@@ -92,7 +99,8 @@ def python_of(document: Path) -> str:
 
 def run_by(arguments, sandbox, folder, **variables):
     known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
-    return children.python(*arguments, cwd=folder, env={**BARE, **known, **variables})
+    environment = {**BARE, **known, **variables}
+    return children.python(SHOW_DEPRECATIONS, *arguments, cwd=folder, env=environment)
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -100,6 +108,7 @@ def test_the_python_of_a_document_runs(name, sunra_sandbox, tmp_path):
     (tmp_path / "document.py").write_text(python_of(ROOT / name), encoding="utf-8")
     ran = run_by(["-c", RUNNER, "document.py"], sunra_sandbox, tmp_path)
     assert ran.returncode == 0, ran.stderr
+    assert not OF_AN_EXAMPLE.findall(ran.stderr)
     for words in SAID[name]:
         assert words in ran.stdout
 
@@ -124,6 +133,58 @@ def test_the_tests_in_the_guide_to_testing_pass(sunra_sandbox, tmp_path):
     assert sunra_sandbox.api_key not in cassette
 
 
+def agent_runs_by_position(program: str) -> list[str]:
+    """Calls of an agent's `run` that pass the question by position.
+
+    llama-index-core deprecates that form for type checkers alone: nothing warns at run time.
+    """
+    if "llama_index.core.agent" not in program:
+        return []
+    tree = compile(program, "example", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return [
+        ast.unparse(call)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and call.args
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "run"
+        and ast.unparse(call.func.value) not in {"asyncio", "subprocess"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ('agent.run("Hi")', ["agent.run('Hi')"]),
+        ("await Agent(llm).run(question)", ["Agent(llm).run(question)"]),
+        ('agent.run(user_msg="Hi")', []),
+        ("asyncio.run(main())", []),
+    ],
+)
+def test_a_question_that_is_passed_to_an_agent_by_position_is_found(call, found):
+    program = f"from llama_index.core.agent.workflow import FunctionAgent\n{call}"
+    assert agent_runs_by_position(program) == found
+
+
+EXAMPLES = [
+    *(ROOT / name for name in SAID),
+    *COOKBOOK.rglob("*.py"),
+    *COOKBOOK.glob("*.ipynb"),
+    *(ROOT / "src").rglob("*.py"),
+    *(ROOT / "tests").rglob("*.py"),
+]
+
+
+def test_examples_pass_the_question_to_an_agent_by_name():
+    by_position = {
+        str(path.relative_to(ROOT)): agent_runs_by_position(
+            path.read_text(encoding="utf-8") if path.suffix == ".py" else python_of(path)
+        )
+        for path in EXAMPLES
+    }
+    assert {path: runs for path, runs in by_position.items() if runs} == {}
+
+
 def links_of(page: Path) -> list[str]:
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     return [found[0] or found[1] for found in LINK.findall(text)]
@@ -145,8 +206,10 @@ def test_the_cookbook_page_names_every_notebook():
 
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():
-    ran = children.python("-m", "cookbook.demo", cwd=ROOT, env={**BARE, "COLUMNS": "120"})
+    environment = {**BARE, "COLUMNS": "120"}
+    ran = children.python(SHOW_DEPRECATIONS, "-m", "cookbook.demo", cwd=ROOT, env=environment)
     assert ran.returncode == 0, ran.stderr
+    assert not OF_AN_EXAMPLE.findall(ran.stderr)
     assert ran.stdout.splitlines()[0].startswith("Answers come from the local sandbox")
     assert "attained to the Age of thirty Years" in ran.stdout
     assert "search_constitution: [Amendment IV]" in ran.stdout

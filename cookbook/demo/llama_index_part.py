@@ -12,8 +12,8 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
-from llama_index.retrievers.bm25 import BM25Retriever
 
+from cookbook.bm25_retriever import BM25Retriever
 from cookbook.demo import terminal
 from cookbook.demo.passages import Passage
 from cookbook.demo.tools import search_with, years_between
@@ -52,7 +52,7 @@ async def agent(llm: Sunra, passages: list[Passage], question: str) -> None:
     search = search_with(lambda query: [_pair(found) for found in retriever.retrieve(query)])
     worker = FunctionAgent(tools=[search, years_between], llm=llm, streaming=True)
     with _counted("d", "LlamaIndex: FunctionAgent with two tools", question):
-        run = worker.run(question)
+        run = worker.run(user_msg=question)
         answering = False
         async for event in run.stream_events():
             if isinstance(event, ToolCallResult):

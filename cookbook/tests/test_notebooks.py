@@ -24,8 +24,12 @@ def code(path: Path) -> list[nbformat.NotebookNode]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_as_it_is(path: Path):
-    notebooks.executed(path)
+def test_a_notebook_runs_as_it_is_and_uses_nothing_deprecated(path: Path):
+    cells = [cell for cell in notebooks.executed(path).cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    # IPython shows the deprecations that a cell's own lines cause.
+    warned = [one.text for one in outputs if one.get("name") == "stderr"]
+    assert not [text for text in warned if "Deprecat" in text]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -92,7 +92,7 @@ def test_what_is_piped_in_is_asked_behind_the_prompt_or_in_its_place(
 
 def test_what_is_no_text_is_not_sent(start, sunra_sandbox):
     process = start(*ASK, stdin=subprocess.PIPE, env={"LC_ALL": "C"})
-    out, err = process.communicate(b"\xff\xfe", timeout=DEADLINE)
+    out, err = process.communicate(b"\xff\xf0", timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
     assert b"What was piped in is no text" in err
     assert sunra_sandbox.requests == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -179,14 +180,24 @@ def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
     real = metadata.version
 
     def version(name):
-        if name == "aiohttp":
+        if name in {"aiohttp", "httpx", "llama-index-core", "uvicorn"}:
             raise metadata.PackageNotFoundError(name)
         return "0.3.1" if name == "langchain-core" else real(name)
 
+    def find_spec(name):
+        if name == "llama_index.core":
+            raise ModuleNotFoundError(name="llama_index")
+        return None if name == "aiohttp" else importlib.util.find_spec(name)
+
     monkeypatch.setattr(installation.metadata, "version", version)
+    monkeypatch.setattr(installation, "find_spec", find_spec)
     ended = sunra("doctor", "--json")
     assert ended.status == 1
     old = found(ended)["langchain-core"]
     assert old["status"] == "fail"
     assert old["mend"] == "pip install --upgrade 'sunra-integrations[langchain]'"
     assert found(ended)["aiohttp"]["found"] == "not installed (the extra [aiohttp] brings it)"
+    missing = found(ended)["llama-index-core"]["found"]
+    assert missing == "not installed (the extra [llama-index] brings it)"
+    for frozen in ("httpx", "uvicorn"):
+        assert found(ended)[frozen]["found"].startswith("part of this program, which does not rec")

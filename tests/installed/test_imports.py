@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 FRAMEWORKS = {"langchain": "langchain_core", "llama_index": "llama_index.core"}
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *options, "-c", program],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
 
 
@@ -89,3 +97,68 @@ def test_the_command_line_runs_or_names_its_extra():
 def test_the_pytest_plugin_loads_nothing_of_the_sandbox():
     loaded = modules_after("import sunra_integrations.sandbox.pytest_plugin")
     assert not loaded & {"starlette", "uvicorn", "jsonschema", "pydantic", "httpx"}
+
+
+CALLS = """
+import httpx, sys
+import sunra_integrations
+from sunra_integrations.catalogue import model_facts
+from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.transport import Settings, SunraClient
+
+with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=
+    {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
+))) as http:
+    client = SunraClient(Settings.resolve("k"), http_client=http)
+    asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
+    if client.create(asked).text != "Hello":
+        sys.exit("another answer")
+if not model_facts("openai/gpt-4o")["tool_calling"]:
+    sys.exit("no facts")
+print(sunra_integrations.__file__)
+"""
+ADAPTERS = {
+    "langchain": """
+from sunra_integrations.langchain import ChatSunra
+print(ChatSunra(model="openai/gpt-4o").invoke("Hi").text)
+""",
+    "llama_index": """
+from sunra_integrations.llama_index import Sunra
+print(Sunra(model="openai/gpt-4o").complete("Hi"))
+""",
+}
+COMMAND = """
+from sunra_integrations.cli import main
+sys.exit(main(["chat", "-m", "openai/gpt-4o", "Hi"]))
+"""
+SERVED = """
+from sunra_integrations.sandbox import stand_in
+stand_in()
+"""
+
+
+def calls() -> tuple[str, int]:
+    """Calls through whatever this environment has, and how many of them the sandbox answers."""
+    if not installed("uvicorn"):
+        return CALLS, 0
+    parts = [text for name, text in ADAPTERS.items() if installed(FRAMEWORKS[name])]
+    parts += [COMMAND] if installed("rich") else []
+    return CALLS + SERVED + "".join(parts), len(parts)
+
+
+def test_the_package_works_from_a_zip_file(tmp_path):
+    """As in a zipapp: nothing in it is a file, so data files are read through the loader."""
+    package = Path(find_spec("sunra_integrations").origin).parent
+    shutil.make_archive(str(tmp_path / "app"), "zip", package.parent, package.name)
+    program, answers = calls()
+    done = run(program, PYTHONPATH=str(tmp_path / "app.zip"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "app.zip"))
+    assert done.stdout.splitlines().count("You said: Hi") == answers
+
+
+def test_the_package_works_without_asserts_and_docstrings():
+    program, answers = calls()
+    done = run(program, "-OO")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("You said: Hi") == answers

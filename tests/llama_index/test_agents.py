@@ -44,7 +44,7 @@ async def test_a_function_agent_calls_tools_in_parallel_and_answers(sandbox, llm
     agent = FunctionAgent(
         tools=[add, shout], llm=llm, system_prompt="Be brief.", streaming=streaming
     )
-    answer = await agent.run("Add 2 and 3 and shout.")
+    answer = await agent.run(user_msg="Add 2 and 3 and shout.")
     assert str(answer) == "5 and LA."
     first, second = (request.json for request in sandbox.requests)
     assert "parallel_tool_calls" not in first
@@ -55,7 +55,7 @@ async def test_a_function_agent_calls_tools_in_parallel_and_answers(sandbox, llm
 
 async def test_a_function_agent_streams_text_and_thinking(sandbox, llm):
     sandbox.next(Say("One two three.", reasoning="Let me count."))
-    handler = FunctionAgent(tools=[add], llm=llm).run("Count.")
+    handler = FunctionAgent(tools=[add], llm=llm).run(user_msg="Count.")
     events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
     await handler
     assert "".join(event.delta for event in events) == "One two three."
@@ -88,7 +88,7 @@ async def test_agents_hand_over(sandbox, llm):
         "LA!",
     )
     workflow = AgentWorkflow(agents=[adder, singer], root_agent="adder")
-    assert str(await workflow.run("Sing.")) == "LA!"
+    assert str(await workflow.run(user_msg="Sing.")) == "LA!"
     assert len(sandbox.requests) == 3
 
 
@@ -97,13 +97,13 @@ async def test_a_react_agent_reasons_in_text(sandbox, llm):
         'Thought: I must add.\nAction: add\nAction Input: {"a": 2, "b": 3}\n',
         "Thought: I can answer without using any more tools.\nAnswer: 5",
     )
-    assert str(await ReActAgent(tools=[add], llm=llm).run("Add 2 and 3.")) == "5"
+    assert str(await ReActAgent(tools=[add], llm=llm).run(user_msg="Add 2 and 3.")) == "5"
 
 
 async def test_a_code_act_agent_runs_code(sandbox, llm):
     sandbox.next("<execute>\nprint(2 + 3)\n</execute>", "It is 5.")
     agent = CodeActAgent(code_execute_fn=lambda code: f"ran {code.strip()}", tools=[], llm=llm)
-    assert str(await agent.run("Add 2 and 3.")) == "It is 5."
+    assert str(await agent.run(user_msg="Add 2 and 3.")) == "It is 5."
     assert "ran print(2 + 3)" in str(sandbox.requests[-1].json["messages"])
 
 
@@ -115,14 +115,14 @@ class Sum(BaseModel):
 
 async def test_an_agent_answers_with_an_object(sandbox, llm):
     sandbox.next(CallTools(("add", {"a": 2, "b": 3})), "5", '{"total": 5}')
-    answer = await FunctionAgent(tools=[add], llm=llm, output_cls=Sum).run("Add 2 and 3.")
+    answer = await FunctionAgent(tools=[add], llm=llm, output_cls=Sum).run(user_msg="Add 2 and 3.")
     assert answer.get_pydantic_model(Sum) == Sum(total=5)
     assert sandbox.requests[-1].json["response_format"]["type"] == "json_schema"
 
 
 async def test_an_agent_streams_the_calls_it_makes(sandbox, llm):
     sandbox.next(ADD_AND_SHOUT, "5 and LA.")
-    handler = FunctionAgent(tools=[add, shout], llm=llm).run("Add 2 and 3 and shout.")
+    handler = FunctionAgent(tools=[add, shout], llm=llm).run(user_msg="Add 2 and 3 and shout.")
     called = [
         [call.tool_name for call in event.tool_calls]
         async for event in handler.stream_events()
@@ -138,7 +138,7 @@ async def test_an_agent_that_ran_too_long_is_asked_for_a_last_word(sandbox, llm)
     agent = FunctionAgent(
         tools=[add], llm=llm, system_prompt="Be brief.", early_stopping_method="generate"
     )
-    answer = await agent.run("Add 2 and 3.", max_iterations=1)
+    answer = await agent.run(user_msg="Add 2 and 3.", max_iterations=1)
     assert str(answer) == "It is 5, I believe."
     roles = [message["role"] for message in sandbox.requests[-1].json["messages"]]
     assert (roles[0], roles[-1]) == ("system", "system")
@@ -156,7 +156,7 @@ async def test_an_agent_waits_for_a_human(sandbox, llm):
         return str(answered.response)
 
     sandbox.next(CallTools(("ask_first", {"question": "Sure?"})), "You said yes.")
-    handler = FunctionAgent(tools=[ask_first], llm=llm).run("Do it.")
+    handler = FunctionAgent(tools=[ask_first], llm=llm).run(user_msg="Do it.")
     async for event in handler.stream_events():
         if isinstance(event, InputRequiredEvent):
             handler.ctx.send_event(HumanResponseEvent(response="yes"))
@@ -177,14 +177,14 @@ async def test_a_workflow_of_agents_answers_with_an_object(sandbox, llm):
         '{"total": 5}',
     )
     workflow = AgentWorkflow(agents=[adder, singer], root_agent="adder", output_cls=Sum)
-    assert (await workflow.run("Add and sing.")).get_pydantic_model(Sum) == Sum(total=5)
+    assert (await workflow.run(user_msg="Add and sing.")).get_pydantic_model(Sum) == Sum(total=5)
     roles = [message["role"] for message in sandbox.requests[2].json["messages"]]
     assert roles.count("tool") == 2
 
 
 async def test_a_reasoning_agent_streams_its_thoughts(sandbox, llm):
     sandbox.next("Thought: I can answer without using any more tools.\nAnswer: It is 5.")
-    handler = ReActAgent(tools=[add], llm=llm).run("Add 2 and 3.")
+    handler = ReActAgent(tools=[add], llm=llm).run(user_msg="Add 2 and 3.")
     streamed = [e.delta async for e in handler.stream_events() if isinstance(e, AgentStream)]
     assert str(await handler) == "It is 5."
     assert "".join(streamed).endswith("Answer: It is 5.")
@@ -256,7 +256,7 @@ async def test_an_agent_survives_broken_calls(sandbox, llm, name, kind) -> None:
         name="a", description="Shouts.", tools=[shout], llm=llm, streaming=streaming
     )
     runs = AgentWorkflow(agents=[agent]) if kind == "workflow" else agent
-    assert str(await runs.run("Shout.")) == "Done."
+    assert str(await runs.run(user_msg="Shout.")) == "Done."
     assert ran == ["la"] * told.count("LA")
     results = {
         message["tool_call_id"]: message["content"]
@@ -270,7 +270,7 @@ async def test_an_agent_survives_broken_calls(sandbox, llm, name, kind) -> None:
 
 async def test_an_agent_hands_on_what_the_model_wrote(sandbox, llm) -> None:
     sandbox.next(_calling([("shout", CUT)], "tool_calls", streaming=True), "Done.")
-    answer = await FunctionAgent(tools=[shout], llm=llm).run("Shout.")
+    answer = await FunctionAgent(tools=[shout], llm=llm).run(user_msg="Shout.")
     (result,) = answer.tool_calls
     assert result.tool_output.is_error
     assert result.tool_kwargs == {"INVALID_JSON": CUT}
@@ -283,4 +283,4 @@ async def test_a_reasoning_agent_survives_a_broken_action(sandbox, llm) -> None:
         'Thought: I must add.\nAction: subtract\nAction Input: {"a": 2}\n',
         "Thought: I can answer without using any more tools.\nAnswer: 5",
     )
-    assert str(await ReActAgent(tools=[add], llm=llm).run("Add 2 and 3.")) == "5"
+    assert str(await ReActAgent(tools=[add], llm=llm).run(user_msg="Add 2 and 3.")) == "5"

@@ -255,7 +255,7 @@ def test_what_is_made_without_a_key_says_so_at_once(monkeypatch) -> None:
 
 
 POOL = """
-import os, sys
+import multiprocessing, os, sys
 from concurrent.futures import ProcessPoolExecutor
 from llama_index.core import Document
 from llama_index.core.extractors import TitleExtractor
@@ -280,7 +280,8 @@ if __name__ == "__main__":
             print("pipeline:", len(nodes))
         except ConfigurationError as error:
             print("pipeline:", "SUNRA_KEY" in str(error))
-        with ProcessPoolExecutor(1) as pool:
+        # Not a fork server, the default of Python 3.14: it keeps the environment it started with.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             try:
                 print("executor:", pool.submit(complete, llm).result())
             except ConfigurationError as error:

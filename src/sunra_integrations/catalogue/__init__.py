@@ -1,12 +1,14 @@
 """Facts about known models: limits, modalities, abilities. Read when first asked for.
 
-A convenience, never a gate: a model that is not here works all the same. `models.json` names its
-source and licence; `scripts/make_catalogue.py` makes it anew.
+A convenience, never a gate: a model that is not here works all the same, and in a program whose
+data files are missing the catalogue is empty. `models.json` names its source, `LICENSE` is its
+licence; `scripts/make_catalogue.py` makes it anew.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,6 +16,8 @@ from importlib.resources import files
 from typing import Any
 
 __all__ = ["model_facts", "model_names"]
+
+_log = logging.getLogger("sunra_integrations")
 
 
 def model_facts(model: str) -> dict[str, Any] | None:
@@ -66,6 +70,10 @@ def _names(model: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _models() -> dict[str, dict[str, Any]]:
-    text = files(__name__).joinpath("models.json").read_text(encoding="utf-8")
+    try:
+        text = files(__name__).joinpath("models.json").read_text(encoding="utf-8")
+    except OSError as missing:  # programs that freezers make leave data files out unless told
+        _log.info("The model catalogue is not in this program, so no facts are known: %s", missing)
+        return {}
     models: dict[str, dict[str, Any]] = json.loads(text)["models"]
     return models

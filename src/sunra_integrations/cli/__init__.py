@@ -5,9 +5,7 @@ Needs the extra: ``pip install 'sunra-integrations[cli]'``.
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
-from typing import cast
 
 _NEEDED = ("click", "rich")
 
@@ -28,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("sunra needs its extra: pip install 'sunra-integrations[cli]'\n")
         return _FAILED
     try:
-        application = import_module(f"{__name__}.application")
-        return cast("int", application.run(arguments))
+        from sunra_integrations.cli import application  # noqa: PLC0415 - needs the extra
+
+        return application.run(arguments)
     except KeyboardInterrupt:  # before the command had begun
         return _INTERRUPTED

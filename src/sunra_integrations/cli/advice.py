@@ -1,8 +1,15 @@
-"""What to do about an error, where its own message does not say it already."""
+"""What to do about an error, and how to set a variable in the shell of this platform."""
 
 from __future__ import annotations
 
+import sys
+
 from sunra_integrations import errors
+
+
+def setting(name: str, value: str) -> str:
+    """The command that sets an environment variable: of PowerShell on Windows, else of `sh`."""
+    return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={value}"
 
 
 def advice(error: errors.SunraError) -> str:

@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO
 
 import click
 from click.shell_completion import get_completion_class
@@ -73,6 +75,15 @@ for _command in (chat, doctor, probe, sandbox):
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command of these arguments and returns its exit status."""
     session = Session()
+    # Passed on as a list: on Windows click would expand `*`, `~` and `$NAME` in a prompt otherwise.
+    given = [_as_text(one) for one in (sys.argv[1:] if arguments is None else arguments)]
+    status = _status(session, given)
+    with suppress(OSError):  # standard error is closed
+        session.terminal.tell_what_was_replaced()
+    return status
+
+
+def _status(session: Session, arguments: list[str]) -> int:
     try:
         status = application.main(
             arguments,
@@ -88,13 +99,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        if error.errno != errno.EPIPE:
+        if not _is_closed_pipe(error):
             return _failed(session, error)
         _forget_output()
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: no user is left with a traceback
         return _failed(session, error)
     return status if isinstance(status, int) else OK
+
+
+def _as_text(argument: str) -> str:
+    """An argument whose bytes the locale could not decode, read as UTF-8 if that is what it is."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that were not decoded stand in it as surrogates
+        with suppress(UnicodeError):
+            return os.fsencode(argument).decode()
+    return argument
 
 
 def _failed(session: Session, error: Exception) -> int:
@@ -108,6 +129,22 @@ def _failed(session: Session, error: Exception) -> int:
     return FAILED
 
 
+def _is_closed_pipe(error: OSError) -> bool:
+    """Whether nobody reads the output any more. Windows reports it as EINVAL, without a file."""
+    is_invalid = sys.platform == "win32" and error.errno == errno.EINVAL
+    return error.errno == errno.EPIPE or (is_invalid and error.filename is None)
+
+
 def _forget_output() -> None:
-    """Whoever read standard output is gone: the interpreter must not fail at flushing it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Whoever read the output is gone: the interpreter must not fail at flushing it again."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        if not _is_flushed(stream):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_flushed(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -30,7 +31,7 @@ as text. Reasoning, tokens and cost go to standard error. Control characters,
 such as escape sequences, are left out; --json has them, escaped."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(short_help="Ask a model PROMPT; without one, talk with it.", epilog=_EPILOG)
 @click.argument("prompt", required=False)
 @options.model("The model to ask.", variable="SUNRA_MODEL")
 @click.option("--system", "-s", metavar="TEXT", help="What the model is told before all else.")
@@ -63,7 +64,7 @@ def chat(
     """
     if model is None:
         raise click.UsageError("Say which model: --model vendor/name, or set SUNRA_MODEL.")
-    asked = _asked(prompt)
+    asked = _asked(session, prompt)
     given = {name: value for name, value in parameters.items() if value is not None}
     check_parameters({"model": model, **given})  # told before a missing key, which is mended later
     question = Question(model, system, given)
@@ -80,18 +81,42 @@ def chat(
     return 0
 
 
-def _asked(prompt: str | None) -> str | None:
+def _asked(session: Session, prompt: str | None) -> str | None:
     """The prompt with what was piped in; None where a terminal is to be talked with."""
     if sys.stdin is None or sys.stdin.isatty():
         return _not_blank(prompt) if prompt is not None or sys.stdin is None else None
+    piped = _piped(session, sys.stdin)
+    parts = (part for part in (prompt, piped) if part and part.strip())
+    return _not_blank("\n\n".join(parts))
+
+
+def _piped(session: Session, stream: TextIO) -> str:
+    """What was piped in, with line ends as in a file that is opened as text."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream.read().removeprefix("\ufeff")
+    content = stream.buffer.read()
+    encoding = _encoding_of(content, stream.encoding)
     try:
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(errors="strict")  # some locales would let any bytes pass
-        piped = sys.stdin.read()
+        text = io.TextIOWrapper(io.BytesIO(content), encoding).read()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"What was piped in is no text: {error}.") from error
-    parts = (part for part in (prompt, piped.removeprefix("\ufeff")) if part and part.strip())
-    return _not_blank("\n\n".join(parts))
+    if encoding == stream.encoding:
+        session.terminal.note(f"What was piped in is not UTF-8 and was read as {encoding}.")
+    return text
+
+
+def _encoding_of(content: bytes, otherwise: str) -> str:
+    """UTF-16 by its mark, UTF-8 if it is that, or the other encoding.
+
+    UTF-8 goes first because Windows names another encoding, whatever is piped in.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return otherwise
+    return "utf-8-sig"
 
 
 def _not_blank(prompt: str | None) -> str:

@@ -19,8 +19,9 @@ from sunra_integrations.transport import SunraClient
 _PROMPT = "> "
 _COMMANDS = ("/reset", "/help", "/exit")
 _LONGEST_SHOWN = 80
+_END_OF_INPUT = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
 _HELP = (
-    "/reset forgets what was said, /exit or Ctrl-D leaves; Ctrl-C stops an answer. "
+    f"/reset forgets what was said, /exit or {_END_OF_INPUT} leaves; Ctrl-C stops an answer. "
     "Start a line with // to send it with one slash. Pasted lines are one message."
 )
 
@@ -79,6 +80,9 @@ class Conversation:
             except KeyboardInterrupt:  # throws the line away
                 self._terminal.note("")
                 continue
+            except UnicodeDecodeError as error:
+                self._terminal.error(f"This line is not {error.encoding} text: {error.reason}.")
+                continue
             if line == "/exit":
                 return 0
             self._take(line)
@@ -116,6 +120,7 @@ class Conversation:
             self._terminal.note("Stopped.", "yellow")
         except SunraError as error:
             self._terminal.error(f"{error.message} {advice(error)}")
+        self._terminal.tell_what_was_replaced()
         reply = fold.reply()
         if reply.text:
             self._said += [asked, _remembered(reply)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import select
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,6 +33,7 @@ class LineReader:
         self._prompt = prompt
         self._next: list[str] = []
         self._ended = False
+        _read_utf8_if_ascii()
         _mark_pastes()
 
     def read(self) -> str:
@@ -38,6 +42,7 @@ class LineReader:
         Raises:
             EOFError: The input has ended.
             KeyboardInterrupt: Ctrl-C was pressed.
+            UnicodeDecodeError: The line is not in the terminal's encoding.
         """
         if self._next:
             return self._next.pop()
@@ -57,10 +62,19 @@ class LineReader:
         return "\n".join(lines).rstrip().lstrip("\n") if len(lines) > 1 else lines[0].strip()
 
 
+def _read_utf8_if_ascii() -> None:
+    """Read UTF-8 if the locale is C: whoever types more than ASCII there types that."""
+    if (
+        isinstance(sys.stdin, io.TextIOWrapper)
+        and codecs.lookup(sys.stdin.encoding).name == "ascii"
+    ):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+
+
 def _mark_pastes() -> None:
     """Load line editing for `input` if available, and enable bracketed paste."""
     try:
-        readline = import_module("readline")
+        import readline  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
     if "libedit" not in (readline.__doc__ or ""):  # libedit has another syntax for its settings
@@ -70,6 +84,8 @@ def _mark_pastes() -> None:
 
 def _more_is_there() -> bool:
     """Whether more input was received with the last line, complete or not."""
+    if sys.platform == "win32":  # there `select` takes sockets only
+        return _key_is_waiting()
     try:
         terminal = sys.stdin.fileno()
         if select.select([terminal], [], [], _PASTED_WITHIN)[0]:
@@ -80,11 +96,18 @@ def _more_is_there() -> bool:
         return False
 
 
+def _key_is_waiting() -> bool:
+    time.sleep(_PASTED_WITHIN)
+    console: Any = import_module("msvcrt")
+    return bool(console.kbhit())
+
+
 @contextmanager
 def _by_characters(terminal: int) -> Generator[None, None, None]:
     """Make a terminal hand over a line without a line end, which it buffers otherwise."""
     try:
-        termios: Any = import_module("termios")
+        import termios  # noqa: PLC0415 - not on Windows
+
         before = termios.tcgetattr(terminal)
     except Exception:  # noqa: BLE001 - Windows, or not a terminal: left as it is
         yield

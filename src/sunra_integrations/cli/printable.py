@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from typing import Any
+from typing import IO, Any
 
 # C0 and C1 controls but for the tab and the line feed, the bidirectional overrides that show text
 # in another order than it has, line separators, and halves of surrogate pairs.
@@ -22,10 +23,19 @@ def one_line(text: str, longest: int = 4000) -> str:
     return f"{line[:longest]}…" if len(line) > longest else line
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, *, ascii_only: bool = False) -> str:
     r"""JSON that can be read by people and cannot harm a terminal, with nothing lost.
 
     Controls can only stand within its strings, where they are written as `\uXXXX`.
+
+    Args:
+        value: The value.
+        ascii_only: Write whatever is not ASCII in this form too.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def is_utf8(stream: IO[str]) -> bool:
+    """Whether every character can be written to a stream; one that encodes nothing takes all."""
+    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import cast
-
 import click
 
 
@@ -17,7 +14,7 @@ import click
 def sandbox(arguments: tuple[str, ...]) -> int:
     """Serve a local endpoint that needs no key, no network and no model."""
     try:
-        server = import_module("sunra_integrations.sandbox.__main__")
+        from sunra_integrations.sandbox.__main__ import main as serve  # noqa: PLC0415 - an extra
     except ImportError as missing:  # it says which extra to install
         raise click.ClickException(str(missing)) from missing
-    return cast("int", server.main(list(arguments), program="sunra sandbox"))
+    return serve(list(arguments), program="sunra sandbox")

@@ -6,6 +6,7 @@ errors and reports, should a server quote it; answers are the user's own and sta
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.text import Text
 
-from sunra_integrations.cli.printable import as_json, one_line, printable
+from sunra_integrations.cli.printable import as_json, is_utf8, one_line, printable
 
 _HIDDEN = "[the key]"
 _SHORTEST_HIDDEN = 8  # what is shorter is no real key, and stands in other words
@@ -25,6 +26,8 @@ class Terminal:
     """Standard output and standard error of this process, as they are now."""
 
     def __init__(self) -> None:
+        self._replaced = _Replaced()
+        codecs.register_error(_REPLACED, self._replaced)
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr, is_err=True)
         self._secret: SecretStr | None = None
@@ -60,8 +63,8 @@ class Terminal:
         _print(self.out, [(printable(self._without_secret(text)), style) for text, style in parts])
 
     def json(self, value: Any) -> None:
-        """A value to standard output, as JSON."""
-        self.out.file.write(as_json(value) + "\n")
+        """A value to standard output, as JSON: UTF-8, or ASCII where the output is not UTF-8."""
+        self.out.file.write(as_json(value, ascii_only=not is_utf8(self.out.file)) + "\n")
         self.out.file.flush()
 
     def note(self, text: str, style: str = "dim") -> None:
@@ -83,16 +86,48 @@ class Terminal:
 
     def waiting(self, text: str) -> AbstractContextManager[Any]:
         """Shows that something is under way, where standard error is a terminal."""
-        return self.err.status(text) if self.err.file.isatty() else nullcontext()
+        if not self.err.file.isatty():
+            return nullcontext()
+        return self.err.status(text, spinner="dots" if is_utf8(self.err.file) else "line")
+
+    def tell_what_was_replaced(self) -> None:
+        """A note, once, if characters were replaced because an output's encoding lacks them."""
+        if self._replaced.any and not self._replaced.is_told:
+            self._replaced.is_told = True
+            self.note(
+                "Some characters were replaced by `?` because this output is not UTF-8. "
+                "Set PYTHONIOENCODING=utf-8 to get all of them.",
+                "yellow",
+            )
 
     def _without_secret(self, text: str) -> str:
         secret = self._secret.get_secret_value() if self._secret else ""
         return text.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST_HIDDEN else text
 
 
+class _Replaced:
+    """An error handler for encoding: what stands in place of characters that an encoding lacks."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self.is_told = False
+
+    def __call__(self, error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        characters = error.object[error.start : error.end]
+        self.any = self.any or not _ORNAMENTS.keys() >= {*characters}
+        return "".join(_ORNAMENTS.get(one, "?") for one in characters), error.end
+
+
+_REPLACED = "sunra_replaced"
+_ORNAMENTS = {"→": "->", "·": "-", "…": "...", "•": "*", "─": "-", "━": "=", "│": "|", "▌": "|"}
+"""What reports and rendered Markdown are decorated with, and ASCII that means the same."""
+
+
 def _console(stream: TextIO | None, *, is_err: bool = False) -> Console:
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # a letter the terminal lacks must not end a program
+        stream.reconfigure(errors=_REPLACED)  # a letter the terminal lacks must not end a program
     return Console(file=stream, stderr=is_err, markup=False, highlight=False, emoji=False)
 
 

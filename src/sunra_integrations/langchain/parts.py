@@ -20,6 +20,7 @@ from sunra_integrations.protocol.content import (
     data_url,
     file_part,
     image_part,
+    is_local_file,
     resource_text,
     sniff_mime_type,
     text_part,
@@ -245,6 +246,8 @@ def _url(block: Block, position: str, what_to_give: str) -> str:
         if isinstance(data, str) and data.startswith("data:"):
             return data
         return data_url(data, mime_type or sniff_mime_type(data, position=position))
+    if isinstance(url, str) and is_local_file(url):
+        raise unsupported(block, position, "whose URL is a file of this machine: give its `base64`")
     if isinstance(url, str) and url:
         return url
     raise unsupported(block, position, f"which Sunra's wire cannot carry as it is: {what_to_give}")

@@ -10,6 +10,7 @@ import base64
 import binascii
 import mimetypes
 import string
+from functools import lru_cache
 from io import IOBase
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from sunra_integrations.protocol.content import (
     data_url,
     file_part,
     image_part,
+    is_local_file,
     sniff_mime_type,
     video_part,
 )
@@ -81,10 +83,23 @@ def document(block: DocumentBlock, position: str) -> Part:
     name = Path(str(block.path)).name if block.path else None
     mime_type = (
         block.document_mimetype
-        or mimetypes.guess_type(name or title or "")[0]
+        or _type_of_name(name or title or "")
         or sniff_mime_type(data, position=position)
     )
     return file_part(data=data_url(data, mime_type), filename=title or name or block.title)
+
+
+def _type_of_name(name: str) -> str | None:
+    """The MIME type of a file's name: Python's own, then the system's.
+
+    On Windows programs register other types for `.csv`, `.js` and the like.
+    """
+    return _python_types().guess_type(name)[0] or mimetypes.guess_type(name)[0]
+
+
+@lru_cache(maxsize=1)
+def _python_types() -> mimetypes.MimeTypes:
+    return mimetypes.MimeTypes()
 
 
 def _base64_of(
@@ -131,7 +146,7 @@ def _is_base64(content: bytes) -> bool:
 
 def _url(url: object, kind: str, position: str) -> str:
     text = "" if url is None else str(url)
-    if not text or text.startswith("file:"):
+    if not text or is_local_file(text):
         what = "points at a file of this machine by URL" if text else "holds nothing to send"
         raise UnsupportedContent(
             f"{position} ({kind}) {what}. Give its bytes, its path or a URL that Sunra can reach.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 from sunra_integrations.errors import UnsupportedContent
@@ -27,6 +28,7 @@ _BY_BRAND: tuple[tuple[bytes, bytes, str], ...] = (
     (b"RIFF", b"WEBP", "image/webp"),
     (b"RIFF", b"WAVE", "audio/wav"),
 )
+_LOCAL_FILE = re.compile(r"file:|[a-z]:[\\/]", re.IGNORECASE)
 _AUDIO_FORMATS = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -94,6 +96,11 @@ def as_base64(data: bytes | str) -> str:
     if isinstance(data, str):
         return data.partition(",")[2] if data.startswith("data:") else data
     return base64.b64encode(data).decode("ascii")
+
+
+def is_local_file(url: str) -> bool:
+    """Whether a URL leads to a file of this machine, be it by a drive letter of Windows."""
+    return _LOCAL_FILE.match(url) is not None
 
 
 def audio_format(mime_type: str) -> str:

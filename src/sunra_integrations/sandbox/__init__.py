@@ -28,7 +28,6 @@ states no limit, it has a few of its own: 128 choices, 64 MiB and 96 levels of n
 Needs the extra: ``pip install 'sunra-integrations[sandbox]'``.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,14 +61,27 @@ __all__ = [
     "stand_in",
 ]
 
-_HOMES = {"Sandbox": "server", "Received": "ledger", "stand_in": "standing_in"}
-
 
 def __getattr__(name: str) -> Any:
     """Loads a name when it is asked for: pytest imports this package in every project."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'scripted')}"), name)
+    # Import statements, since freezers do not see names that are put together.
+    if name == "Sandbox":
+        from sunra_integrations.sandbox import server  # noqa: PLC0415
+
+        return server.Sandbox
+    if name == "Received":
+        from sunra_integrations.sandbox import ledger  # noqa: PLC0415
+
+        return ledger.Received
+    if name == "stand_in":
+        from sunra_integrations.sandbox import standing_in  # noqa: PLC0415
+
+        return standing_in.stand_in
+    from sunra_integrations.sandbox import scripted  # noqa: PLC0415
+
+    return getattr(scripted, name)
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,12 @@
 """``python -m sunra_integrations.sandbox``: serves the sandbox until Ctrl-C."""
 
 import argparse
+import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Sequence
+from typing import TextIO
 
 from sunra_integrations.sandbox.server import Sandbox
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
         program: The command's name in its help.
     """
     options = _parser(program).parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_like_ctrl_c("SIGTERM", "SIGBREAK")
     sandbox = Sandbox(
         options.port,
         host=options.host,
@@ -47,20 +49,24 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
         keep=0,  # nobody looks at them here, and a server may run for weeks
     )
     try:
-        sandbox.start()
-    except OSError as error:
-        sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {error.strerror}\n")
-        return 1
-    try:
-        _say(sandbox.base_url)
-        _say(f"export SUNRA_BASE_URL={sandbox.base_url} SUNRA_KEY={sandbox.api_key}")
-        _say("Serving the sandbox (no model behind it) until Ctrl-C")
-        threading.Event().wait()
+        return _serve(sandbox, f"{options.host}:{options.port}")
     except KeyboardInterrupt:
-        pass
+        return 0
     finally:
         sandbox.stop()
-    return 0
+
+
+def _serve(sandbox: Sandbox, address: str) -> int:
+    try:
+        sandbox.start()
+    except OSError as error:
+        _say(f"Cannot listen on {address}: {error.strerror or error}", sys.stderr)
+        return 1
+    _say(sandbox.base_url)
+    _say(_settings(SUNRA_BASE_URL=sandbox.base_url, SUNRA_KEY=sandbox.api_key))
+    _say("Serving the sandbox (no model behind it) until Ctrl-C")
+    while True:  # on Windows, Ctrl-C interrupts a sleep, but not a wait for a lock
+        time.sleep(1)
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -79,9 +85,30 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _end_like_ctrl_c(*names: str) -> None:
+    """Lets these signals end the server, as far as the platform has them (SIGBREAK: Windows)."""
+    for name in names:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def _settings(**variables: str) -> str:
+    """The command that sets environment variables, for the shell of this platform."""
+    if sys.platform == "win32":
+        return "; ".join(f"$env:{name} = '{value}'" for name, value in variables.items())
+    return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
+
+
+def _say(line: str, stream: TextIO | None = None) -> None:
+    """Writes a line. The server goes on if nobody reads its output, as behind `| head -1`."""
+    stream = stream or sys.stdout
+    if stream is None:  # without a console, as under pythonw.exe
+        return
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except OSError:  # Windows says EINVAL instead of EPIPE
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

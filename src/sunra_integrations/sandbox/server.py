@@ -25,6 +25,9 @@ from sunra_integrations.sandbox.scripted import Answer, End, Handler, Scripted
 
 _BACKLOG = 2048
 _KEEP_ALIVE = 75
+_INTERRUPTIBLE = 0.2
+"""Seconds to wait at a time: on Windows, Ctrl-C interrupts no wait for a lock or a thread before
+Python 3.14 (https://github.com/python/cpython/issues/80116)."""
 _DEFAULT_KEY = "sandbox-key"
 
 
@@ -207,16 +210,27 @@ class _Running:
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve()), name="sunra-sandbox", daemon=True
         )
-        self._thread.start()
-        self._ready.wait()
+        try:
+            self._thread.start()
+            self._wait_until_ready()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _wait_until_ready(self) -> None:
+        while not self._ready.wait(_INTERRUPTIBLE):
+            if not self._thread.is_alive():
+                raise RuntimeError("The sandbox's event loop did not start")
 
     def stop(self) -> None:
         """Stops the server and waits for its thread."""
         self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_INTERRUPTIBLE)
 
     async def _serve(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(_without_lost_connections)
         self._ready.set()
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         await self._stopped.wait()
@@ -229,6 +243,16 @@ class _Running:
         self._socket.close()
 
 
+def _without_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs what asyncio logs, except that a client hung up.
+
+    On Windows the proactor event loop reports a connection that a client has reset as an exception
+    in one of its own callbacks.
+    """
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
+
+
 def _listening(address: tuple[str, int]) -> socket.socket:
     """A socket that accepts connections, before anything runs that serves them."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -237,6 +261,8 @@ def _listening(address: tuple[str, int]) -> socket.socket:
     try:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows shares ports between programs
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError:

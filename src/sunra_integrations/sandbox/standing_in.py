@@ -37,4 +37,5 @@ def stand_in() -> Sandbox | None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - under pythonw.exe
+        sys.stdout.write(line + "\n")

@@ -12,7 +12,6 @@
         ...
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sunra_integrations.transport.retry import RetryPolicy
@@ -27,5 +26,7 @@ __all__ = ["AsyncSunraClient", "RetryPolicy", "Settings", "SunraClient", "Timeou
 def __getattr__(name: str) -> Any:
     """The clients, loaded when first asked for: an import of an adapter needs none of it."""
     if name in {"AsyncSunraClient", "SunraClient"}:
-        return getattr(import_module("sunra_integrations.transport.client"), name)
+        from sunra_integrations.transport import client  # noqa: PLC0415 - freezers see this form
+
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,9 +25,10 @@ def pieces(response: httpx.Response) -> Iterator[bytes]:
         UnreadableResponse: It has a Content-Encoding that was not requested.
     """
     _check_coding(response)
+    # A transport of the user's own may give other buffers: in Pyodide they are memoryviews.
     if isinstance(response.stream, httpx.SyncByteStream) and _comes_plain(response):
-        return iter(response.stream)
-    return response.iter_bytes()
+        return map(bytes, response.stream)
+    return map(bytes, response.iter_bytes())
 
 
 class AsyncPieces:
@@ -51,7 +52,7 @@ class AsyncPieces:
 
     async def __anext__(self) -> bytes:
         with self._bounded:
-            return await anext(self._pieces)
+            return bytes(await anext(self._pieces))  # see `pieces`
 
     async def aclose(self) -> None:
         """Ends the reading; a generator that is left open would end late."""

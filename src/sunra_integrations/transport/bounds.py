@@ -91,4 +91,6 @@ class Bounded:
 
 
 def _cancelling(task: asyncio.Task[Any]) -> int:
-    return task.cancelling() if sys.version_info >= (3, 11) else 0
+    if sys.version_info >= (3, 11):
+        return task.cancelling()
+    return 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import ssl
 from functools import lru_cache
 from pathlib import Path
-
-import certifi
+from typing import TYPE_CHECKING
 
 from sunra_integrations.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+_logger = logging.getLogger("sunra_integrations")
 
 _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -18,12 +22,16 @@ _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 def tls_context() -> ssl.SSLContext:
     """The TLS context of this process, made once: reading the root certificates takes a while.
 
-    It trusts the roots of the system's store and certifi's, or, where `SSL_CERT_FILE` or
-    `SSL_CERT_DIR` are set, the ones that they name and no others.
+    It trusts the roots of the system's store, if it can be read, and certifi's, or, where
+    `SSL_CERT_FILE` or `SSL_CERT_DIR` are set, the ones that they name and no others.
 
     Raises:
         ConfigurationError: One of the two variables cannot be used.
     """
+    import ssl  # noqa: PLC0415 - Pyodide may lack both, and needs neither
+
+    import certifi  # noqa: PLC0415
+
     file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
     # OpenSSL takes several folders, and passes over those that are not there.
     if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
@@ -34,7 +42,11 @@ def tls_context() -> ssl.SSLContext:
         except (OSError, ValueError) as error:  # SSLError, for a file without certificates, too
             why = getattr(error, "strerror", None) or str(error)
             raise _unusable(_FILE, file or "", why) from error
-    context = ssl.create_default_context()
+    try:
+        context = ssl.create_default_context()
+    except ssl.SSLError as error:  # one malformed certificate in Windows' store is enough
+        _logger.warning("Sunra: the system's root certificates cannot be read: %s", error)
+        return ssl.create_default_context(cafile=certifi.where())
     context.load_verify_locations(cafile=certifi.where())
     return context
 

@@ -19,8 +19,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -33,6 +32,10 @@ from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from sunra_integrations.transport.proxies import Proxy, proxy_for
 from sunra_integrations.transport.settings import AsyncTransport, Settings
 
+if TYPE_CHECKING:  # Pyodide before 314 has no ssl until it is loaded
+    from ssl import SSLContext
+
+_WITHOUT_SOCKETS = ("emscripten", "wasi")
 _KEEPALIVE_EXPIRY = 30.0
 _PLACES_PER_POOL = 4
 # Under a limit a pool that waits to be replaced must not hold places that others wait for.
@@ -73,7 +76,12 @@ _left_to_the_parent: list[_Shared] = []
 
 
 def sync_pools(settings: Settings) -> SyncPools:
-    """The process's pools for these settings."""
+    """The process's pools for these settings.
+
+    Raises:
+        ConfigurationError: This platform has no sockets.
+    """
+    _check_sockets("Client", "`http_client`")
     kind = _Kind(settings.api_key, settings.base_url, settings.max_connections)
     pools = _shared.sync.get(kind)
     if pools is None or pools.is_closed:
@@ -92,7 +100,15 @@ def give_up(holder: object) -> None:
 
 
 async def async_pools(settings: Settings) -> AsyncPools:
-    """The running event loop's pools for these settings."""
+    """The running event loop's pools for these settings.
+
+    Raises:
+        ConfigurationError: This platform has no sockets.
+    """
+    _check_sockets(
+        "AsyncClient",
+        "`http_client` (`http_async_client` in ChatSunra, `async_http_client` in LlamaIndex)",
+    )
     kind = _Kind(
         settings.api_key, settings.base_url, settings.max_connections, settings.async_transport
     )
@@ -113,6 +129,16 @@ async def async_pools(settings: Settings) -> AsyncPools:
         # From its first step on the loop knows the generator, and closes it at shutdown.
         await found.keeper.__anext__()
     return found.pools
+
+
+def _check_sockets(client: str, argument: str) -> None:
+    """Fails early on WebAssembly: httpcore and anyio would fail there with untyped errors."""
+    if sys.platform in _WITHOUT_SOCKETS:
+        raise ConfigurationError(
+            f"This Python runs on WebAssembly ({sys.platform}), which has no sockets. Pass an "
+            f"httpx.{client} as {argument}, with a transport that uses JavaScript's fetch. "
+            "The httpx package that is part of Pyodide has such a transport built in."
+        )
 
 
 def _make_sync(kind: _Kind) -> SyncPools:
@@ -247,7 +273,9 @@ def _forget_closed_loops() -> None:
 
 
 def _tls_for(kind: _Kind) -> SSLContext:
-    # Plain http needs none; what stands in its place trusts nobody, and takes no time to make.
+    from ssl import PROTOCOL_TLS_CLIENT, SSLContext  # noqa: PLC0415 - see above
+
+    # Plain http never uses TLS, so pass an empty context instead of loading the real one.
     return tls_context() if kind.is_https else SSLContext(PROTOCOL_TLS_CLIENT)
 
 

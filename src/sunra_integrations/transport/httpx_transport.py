@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import httpcore
 import httpx
 
+from sunra_integrations.transport import interrupts
 from sunra_integrations.transport.patience import TimeLeft
 
 
@@ -39,7 +41,13 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left_of(timeout, httpcore.ReadTimeout))
+        wait = _left_of(timeout, httpcore.ReadTimeout)
+        if interrupts.STEP is None:
+            return self._stream.read(max_bytes, wait)
+        for step in interrupts.steps(wait):
+            with suppress(httpcore.ReadTimeout):
+                return self._stream.read(max_bytes, step)
+        raise httpcore.ReadTimeout("timed out")
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, _left_of(timeout, httpcore.WriteTimeout))

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 
 from sunra_integrations.transport.allocation import Allocation, Pool
+from sunra_integrations.transport.interrupts import steps
 
 SyncPool = Pool[httpx.BaseTransport]
 AsyncPool = Pool[httpx.AsyncBaseTransport]
@@ -102,7 +103,7 @@ class SyncPools:
         return self._wait(waiter, timeout)
 
     def _wait(self, waiter: _Waiter, timeout: float | None) -> SyncPool:
-        waiter.served.wait(timeout)
+        any(waiter.served.wait(step) for step in steps(timeout))
         with self._lock, suppress(ValueError):  # not in it once it is served
             self._waiting.remove(waiter)
         if waiter.fault is not None:

@@ -7,11 +7,17 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies
 
+from sunra_integrations.cli.advice import setting
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
 from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.proxies import proxy_for
-from sunra_integrations.transport.settings import DEFAULT_BASE_URL, KEY_VARIABLE, Settings
+from sunra_integrations.transport.settings import (
+    BASE_URL_VARIABLE,
+    DEFAULT_BASE_URL,
+    KEY_VARIABLE,
+    Settings,
+)
 
 _KEYS_ARE_MADE = "https://sunra.ai/dashboard/api-tokens"
 _PORTS = {"http": 80, "https": 443}
@@ -56,7 +62,7 @@ def key(session: Session) -> Finding:
         # Another address, so that what is found is about the key.
         settings = session.settings(DEFAULT_BASE_URL, None)
     except ConfigurationError as error:
-        return fail("key", error.message, f"export {KEY_VARIABLE}=…   # from {_KEYS_ARE_MADE}")
+        return fail("key", error.message, f"{setting(KEY_VARIABLE, '…')}   # from {_KEYS_ARE_MADE}")
     value = settings.api_key.get_secret_value()
     if value[0] in "'\"" or value[-1] in "'\"":
         return warn(
@@ -73,7 +79,7 @@ def address(session: Session, base_url: str | None) -> tuple[Finding, Route | No
         # A key of no worth, so that what is found is about the address.
         settings = Settings.resolve("none", base_url, allow_http=session.allow_http)
     except ConfigurationError as error:
-        mend = f"export SUNRA_BASE_URL={DEFAULT_BASE_URL}   # or unset it"
+        mend = f"{setting(BASE_URL_VARIABLE, DEFAULT_BASE_URL)}   # or unset it"
         if "allow_http" in error.message:
             mend = "Use https, or pass --allow-http if others may read the key."
         return fail("base URL", error.message, mend), None
@@ -98,7 +104,7 @@ def proxies(route: Route) -> Finding:
         return ok("proxy", f"none{aside}")
     where = f"calls go through {route.proxy.scheme}://{route.proxy.host}:{route.proxy.port}"
     if route.target.is_here:
-        mend = f"export NO_PROXY={route.target.host}"
+        mend = setting("NO_PROXY", route.target.host)
         return warn("proxy", f"{where}, though the gateway is on this machine", mend)
     return ok("proxy", where)
 

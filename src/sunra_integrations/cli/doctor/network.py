@@ -9,6 +9,7 @@ import base64
 import http.client
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -25,7 +26,8 @@ _FEW_DAYS = 7
 _SKEW_TO_TELL, _SKEW_TO_MEND = 30, 300
 _OFFLINE = "Check that this machine is online, and that the host of the base URL is spelt right."
 _BLOCKED = "Check the port, and whether a firewall or a VPN is in the way."
-_CLOCK = "Set this machine's clock, as with `timedatectl set-ntp true`."
+_SETS_THE_CLOCK = "w32tm /resync" if sys.platform == "win32" else "timedatectl set-ntp true"
+_CLOCK = f"Set this machine's clock, as with `{_SETS_THE_CLOCK}`."
 _CERTIFICATES = "Set SSL_CERT_FILE to a file of certificates in PEM form, or unset it."
 _RESIGNED = (
     "If a proxy or a virus scanner opens the traffic here, point SSL_CERT_FILE at its root "

@@ -130,13 +130,13 @@ class UseTests(LLMSuite):
 
 async def _run(agent: Any) -> tuple[AgentOutput, str]:
     """What an agent answers, and the text that it streamed."""
-    handler = agent.run("Go on.")
+    handler = agent.run(user_msg="Go on.")
     events = [event async for event in handler.stream_events() if isinstance(event, AgentStream)]
     return await handler, "".join(event.delta for event in events)
 
 
 async def _run_twice(agent: Any, memory: ChatMemoryBuffer) -> list[Any]:
-    return [await agent.run(words, memory=memory) for words in ("Add.", "And then?")]
+    return [await agent.run(user_msg=words, memory=memory) for words in ("Add.", "And then?")]
 
 
 async def _queried(engine: Any) -> str:

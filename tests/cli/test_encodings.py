@@ -1,0 +1,143 @@
+"""Input and output that is not UTF-8, as on Windows in a pipe, or where the locale is C."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+
+import pytest
+
+from sunra_integrations.cli import main
+from tests.cli.conftest import KEY, Typed
+
+ASK = ("chat", "-q", "-m", "sandbox/echo")
+MIXED = "café → 日 😀 “…”"
+NOTE = "Some characters were replaced by `?` because this output is not UTF-8."
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def ended(process, piped=None):
+    out, err = process.communicate(piped, timeout=60)
+    return process.returncode, out.replace(b"\r\n", b"\n"), err.decode("ascii")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-16", "latin-1"])
+def test_json_is_ascii_where_the_output_is_not_utf_8_and_nothing_is_lost(
+    start, sunra_sandbox, encoding
+):
+    sunra_sandbox.next(MIXED)
+    env = {"PYTHONIOENCODING": encoding}
+    status, out, err = ended(start(*ASK, "--json", "Hi", env=env))
+    text = out.decode(encoding)
+    assert (status, err) == (0, "")
+    assert text.isascii()
+    assert json.loads(text)["choices"][0]["message"]["content"] == MIXED
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", "caf? -> ? ? ?...?"),
+        ("cp1252", "café -> ? ? “…”"),
+        ("cp437", "café -> ? ? ?...?"),
+        ("latin-1", "café -> ? ? ?...?"),
+    ],
+)
+def test_what_an_encoding_lacks_is_replaced_in_an_answer_and_told_once(
+    start, sunra_sandbox, encoding, shown
+):
+    sunra_sandbox.next(MIXED)
+    status, out, err = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": encoding}))
+    assert (status, out.decode(encoding)) == (0, f"{shown}\n")
+    assert err.count(NOTE) == 1
+
+
+def test_in_utf_8_nothing_is_replaced_and_nothing_told(start, sunra_sandbox):
+    sunra_sandbox.next(MIXED)
+    status, out, err = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": "utf-8"}))
+    assert (status, out.decode(), err) == (0, f"{MIXED}\n", "")
+
+
+def test_ornaments_of_a_report_are_written_in_ascii_without_a_word(start):
+    env = {"PYTHONIOENCODING": "ascii", "SUNRA_KEY": f"'{KEY}'"}
+    status, out, err = ended(start("doctor", env=env))
+    assert status == 0
+    assert b"-> Set SUNRA_KEY without the quotation marks." in out
+    assert NOTE not in err
+
+
+def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_sandbox, capfd):
+    sunra_sandbox.next("日", "本")
+    out = io.TextIOWrapper(io.BytesIO(), "ascii", newline="\n")
+    environment.setattr("sys.stdout", out)
+    environment.setattr("sys.stdin", Typed("one\ntwo\n"))
+    assert main(["chat", "-q", "-m", "sandbox/echo"]) == 0
+    assert out.buffer.getvalue() == b"?\n?\n"
+    err = capfd.readouterr().err
+    assert err.count(NOTE) == 1
+    assert err.index(NOTE) < err.rindex("> ")  # behind the first answer, not at the end
+
+
+@pytest.mark.parametrize(
+    ("piped", "env", "asked", "told"),
+    [
+        ("café\r\n日".encode(), {"PYTHONIOENCODING": "cp1252"}, "café\n日", ""),
+        ("café".encode("utf-8-sig"), {"PYTHONIOENCODING": "cp1252"}, "café", ""),
+        ("café\r\n日".encode("utf-16"), {"PYTHONIOENCODING": "cp1252"}, "café\n日", ""),
+        (
+            "café".encode("cp1252"),
+            {"PYTHONIOENCODING": "cp1252"},
+            "café",
+            "What was piped in is not UTF-8 and was read as cp1252.\n",
+        ),
+        ("café".encode(), C_LOCALE, "café", ""),
+    ],
+    ids=["UTF-8", "UTF-8 with a mark", "UTF-16", "the locale's", "UTF-8 in the C locale"],
+)
+def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, env, asked, told):
+    sunra_sandbox.next("Fine.")
+    status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
+    assert (status, out, err) == (0, b"Fine.\n", told)
+    assert sunra_sandbox.requests[0].json["messages"][-1]["content"] == asked
+
+
+@pytest.mark.parametrize(
+    ("piped", "env"),
+    [
+        ("café".encode("latin-1"), {"PYTHONIOENCODING": "utf-8"}),
+        ("café".encode("latin-1"), C_LOCALE),
+        (b"\x89PNG\r\n\x1a\n\x81\x8d", {"PYTHONIOENCODING": "cp1252"}),
+    ],
+)
+def test_what_is_in_no_known_encoding_is_not_sent(start, sunra_sandbox, piped, env):
+    status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
+    assert (status, out) == (2, b"")
+    assert "What was piped in is no text" in err
+    assert sunra_sandbox.requests == []
+
+
+def test_a_prompt_that_the_locale_could_not_decode_is_read_as_utf_8(start, sunra_sandbox):
+    sunra_sandbox.next("Fine.")
+    status, out, _ = ended(start(*ASK, "café 日", env=C_LOCALE))
+    assert (status, out) == (0, b"Fine.\n")
+    assert sunra_sandbox.requests[0].json["messages"][-1]["content"] == "café 日"
+
+
+class Undecodable(Typed):
+    """A terminal at which the first line is not in its encoding."""
+
+    was_read = False
+
+    def readline(self, *size):
+        if not self.was_read:
+            self.was_read = True
+            raise UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid start byte")
+        return super().readline(*size)
+
+
+def test_a_line_that_cannot_be_decoded_is_told_and_the_conversation_goes_on(sunra, sunra_sandbox):
+    sunra_sandbox.next("Fine.")
+    ended = sunra("chat", "-q", "-m", "sandbox/echo", stdin=Undecodable("Hi\n"))
+    assert (ended.status, ended.out) == (0, "Fine.\n")
+    assert "Error: This line is not utf-8 text: invalid start byte.\n" in ended.err
