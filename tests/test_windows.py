@@ -219,12 +219,10 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
     next(first)
     second = threading.Thread(target=client.create, args=(REQUEST,), daemon=True)
     second.start()
-    while len(waits) < 3:
-        assert second.is_alive()
-        time.sleep(0.01)
+    until(lambda: len(waits) >= 3 or not second.is_alive())
     assert set(waits) == {0.01}
     first.close()
-    second.join(60)
+    second.join(DEADLINE)
     assert not second.is_alive()
 
 
