@@ -17,8 +17,7 @@ PYTHON=$VENV/bin/python
 PARTS=("$@")
 WORK=$(mktemp -d)
 chmod 755 "$WORK"
-HOGS=()
-trap 'kill "${HOGS[@]}" 2>/dev/null; chmod -R u+w "$WORK"; rm -rf "$WORK"' EXIT
+trap 'chmod -R u+w "$WORK"; rm -rf "$WORK"' EXIT
 
 suite() { # one run, in as many processes as there are cores unless the arguments differ
     "$PYTHON" -m pytest -q -n auto --dist worksteal "$@" "${PARTS[@]}"
@@ -86,16 +85,14 @@ few_files_at_first() (ulimit -S -n 256 && suite)
 
 slow() { # one core, shared with four programs that never rest
     needs taskset 1 true
+    local hogs=()
     for _ in 1 2 3 4; do
         taskset 1 sh -c 'while :; do :; done' &
-        HOGS+=($!)
+        hogs+=($!)
     done
+    # shellcheck disable=SC2064 # the condition has a shell of its own, which may be interrupted
+    trap "kill ${hogs[*]}" EXIT
     taskset 1 "$PYTHON" -m pytest -q -n 2 "${PARTS[@]}"
-    local status=$?
-    kill "${HOGS[@]}"
-    wait "${HOGS[@]}" 2>/dev/null
-    HOGS=()
-    return $status
 }
 
 without_ipv6() {
