@@ -17,7 +17,7 @@ OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
-	bench docs compare picture package first-answer pyodide other-pythons frozen clean
+	bench docs compare picture package first-answer pyodide other-pythons frozen types clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -46,6 +46,9 @@ check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known v
 audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; asks an advisory service
 	$(BIN)/python -m pip install --quiet --group audit
 	$(BIN)/pip-audit --skip-editable
+
+types: $(VENV)/.dev $(VENV)-types/.types  ## users' code and the documents' Python, by five type checkers
+	TYPE_CHECKERS=$(VENV)-types/bin $(BIN)/python -m pytest tests/typing $(TEST_ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -122,6 +125,12 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+$(VENV)-types/.types: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-types
+	$(VENV)-types/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-types/bin/python -m pip install --quiet --group types
 	@touch $@
 
 $(VENV_RAY)/.ray: pyproject.toml

@@ -134,7 +134,7 @@ class SunraError(Exception):
         self.reason = reason
         self.details = details
         self.request_id = request_id
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
         self.attempts = attempts
         self.response = response

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import copy
 import gc
 import importlib.util
-import inspect
 import pickle
 import runpy
 from typing import Any
@@ -16,7 +14,6 @@ import httpx
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
@@ -151,19 +148,6 @@ def test_every_parameter_that_is_set_is_sent_and_no_other():
 def test_every_documented_parameter_is_an_argument():
     of_a_call = {"messages", "tools", "tool_choice", "model"}
     assert parameter_rules().keys() - of_a_call <= ChatSunra.model_fields.keys()
-
-
-def test_type_checkers_are_told_of_every_argument():
-    """Pydantic makes the constructor; the one that stands in the source is for type checkers."""
-    [told] = [
-        one
-        for one in ast.walk(ast.parse(inspect.getsource(ChatSunra)))
-        if isinstance(one, ast.FunctionDef) and one.name == "__init__"
-    ]
-    names = {one.arg for one in told.args.kwonlyargs}
-    own = ChatSunra.model_fields.keys() - BaseChatModel.model_fields.keys()
-    aliases = {field.alias for field in ChatSunra.model_fields.values() if field.alias}
-    assert names == {*own, *aliases, "profile"} - {"model_name"}
 
 
 @pytest.mark.parametrize(

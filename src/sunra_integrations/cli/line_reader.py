@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 _PASTED_WITHIN = 0.05
@@ -97,8 +96,10 @@ def _more_is_there() -> bool:
 
 
 def _key_is_waiting() -> bool:
+    import msvcrt  # noqa: PLC0415 - only on Windows
+
     time.sleep(_PASTED_WITHIN)
-    console: Any = import_module("msvcrt")
+    console: Any = msvcrt  # elsewhere type checkers find no functions in it
     return bool(console.kbhit())
 
 

@@ -28,8 +28,8 @@ class Terminal:
     def __init__(self) -> None:
         self._replaced = _Replaced()
         codecs.register_error(_REPLACED, self._replaced)
-        self.out = _console(sys.stdout)
-        self.err = _console(sys.stderr, is_err=True)
+        self.out: Console = _console(sys.stdout)
+        self.err: Console = _console(sys.stderr, is_err=True)
         self._secret: SecretStr | None = None
 
     def hide(self, secret: SecretStr) -> None:

@@ -9,8 +9,8 @@ from importlib import import_module
 try:
     # Before anything of ours, because core's own imports take a fifth longer from deep within.
     import_module("langchain_core.runnables.base")
-except ModuleNotFoundError as missing:
-    if missing.name != "langchain_core":
+except ModuleNotFoundError as _missing:
+    if _missing.name != "langchain_core":
         raise
     raise ImportError(
         "ChatSunra needs langchain-core, which is not installed here: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from langchain_core.language_models.model_profile import ModelProfile
@@ -11,6 +11,16 @@ from pydantic import SecretStr
 from sunra_integrations.langchain.bindings import Bindings
 from sunra_integrations.langchain.configuration import Configuration
 from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+
+    from langchain_core.caches import BaseCache
+    from langchain_core.callbacks import Callbacks
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage, AIMessageChunk
+    from langchain_core.rate_limiters import BaseRateLimiter
+    from langchain_core.runnables import RunnableConfig
 
 
 class ChatSunra(Bindings, Configuration):
@@ -144,7 +154,9 @@ class ChatSunra(Bindings, Configuration):
         ConfigurationError: There is no usable key or base URL.
     """
 
-    if TYPE_CHECKING:  # else made by pydantic; here so that a key may be given as text
+    # For type checkers: they read pydantic's fields each in a way of its own, which leaves out that
+    # a key may be text and `stop` has two names.
+    if TYPE_CHECKING:
 
         def __init__(
             self,
@@ -176,6 +188,7 @@ class ChatSunra(Bindings, Configuration):
             streaming: bool = False,
             stream_usage: bool = True,
             timeout: AnyTimeout | None = None,
+            request_timeout: AnyTimeout | None = None,
             stall_timeout: float | None = None,
             total_timeout: float | None = None,
             max_retries: int = 2,
@@ -187,5 +200,61 @@ class ChatSunra(Bindings, Configuration):
             http_client: httpx.Client | None = None,
             http_async_client: httpx.AsyncClient | None = None,
             profile: ModelProfile | None = None,
-            **langchain: Any,
+            name: str | None = None,
+            cache: BaseCache | bool | None = None,
+            verbose: bool = ...,
+            callbacks: Callbacks = None,
+            tags: list[str] | None = None,
+            metadata: dict[str, Any] | None = None,
+            custom_get_token_ids: Callable[[str], list[int]] | None = None,
+            rate_limiter: BaseRateLimiter | None = None,
+            disable_streaming: bool | Literal["tool_calling"] = False,
+            output_version: str | None = ...,
         ) -> None: ...
+
+        # langchain-core's own methods, whose annotations are narrower than what they do: a stream
+        # can be closed, and a batch may be any sequence (`list[str]` is not `list[str | …]`).
+
+        def stream(
+            self,
+            input: LanguageModelInput,  # noqa: A002 - langchain-core's own name
+            config: RunnableConfig | None = None,
+            *,
+            stop: list[str] | None = None,
+            **kwargs: Any,
+        ) -> Generator[AIMessageChunk, None, None]:
+            """The answer in chunks, which add up with `+`; closing it closes the connection."""
+            ...
+
+        def astream(
+            self,
+            input: LanguageModelInput,  # noqa: A002 - langchain-core's own name
+            config: RunnableConfig | None = None,
+            *,
+            stop: list[str] | None = None,
+            **kwargs: Any,
+        ) -> AsyncGenerator[AIMessageChunk, None]:
+            """As `stream`."""
+            ...
+
+        def batch(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> list[AIMessage]:
+            """The answers to several inputs, in their order."""
+            ...
+
+        async def abatch(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> list[AIMessage]:
+            """As `batch`."""
+            ...

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -46,7 +46,7 @@ _OWN_NAMES = {"model": "model_name", "stop_sequences": "stop"}
 class Configuration(BaseChatModel):
     """The fields of `ChatSunra`, checked when it is made; `ChatSunra` documents them."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         populate_by_name=True,
         arbitrary_types_allowed=True,
         protected_namespaces=(),
@@ -189,7 +189,7 @@ class Configuration(BaseChatModel):
         super().__setattr__(name, value)
         vars(self).pop(_SERIALIZED, None)
         if follows:
-            self.profile = self._resolve_model_profile()
+            super().__setattr__("profile", self._resolve_model_profile())
 
     def _has_profile_of_its_model(self) -> bool:
         """Whether the profile is what is known of the model, not one of the user's."""

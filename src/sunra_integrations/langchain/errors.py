@@ -70,7 +70,7 @@ class ChatSunraError(errors.SunraError, model_errors.ModelError):
 
     def __init__(self, message: str, **known: Any) -> None:
         super().__init__(message, **known)
-        self.is_retryable = self.retryable
+        self.is_retryable: bool = self.retryable
 
 
 class ConfigurationError(errors.ConfigurationError, ChatSunraError):

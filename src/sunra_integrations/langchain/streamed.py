@@ -22,7 +22,7 @@ class StreamedMessage:
     """
 
     def __init__(self) -> None:
-        self.so_far = Fold()
+        self.so_far: Fold = Fold()
         """To be filled by whoever reads the stream."""
         self._others: list[ChoiceDelta] = []  # what came of other choices before choice 0 began
         self._begun: set[int] = set()

@@ -10,13 +10,13 @@
 
 try:
     from sunra_integrations.llama_index.llm import Sunra
-except ModuleNotFoundError as error:
-    if not (error.name or "").startswith("llama_index"):
+except ModuleNotFoundError as _error:
+    if not (_error.name or "").startswith("llama_index"):
         raise
     raise ImportError(
         "Sunra for LlamaIndex needs llama-index-core: "
         "pip install 'sunra-integrations[llama-index]'",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 __all__ = ["Sunra"]

@@ -30,10 +30,10 @@ class AnswerSoFar(Fold):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answer = 0
+        self.answer: int = 0
         self.entries: dict[int, CalledTool] = {}
         self.calls: SharedBlocks[ToolCallBlock] = SharedBlocks()
-        self.media = MediaBlocks()
+        self.media: MediaBlocks = MediaBlocks()
         self.logprobs: LogProbs = []
 
     @property

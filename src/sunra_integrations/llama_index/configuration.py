@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import httpx
 from llama_index.core.base.llms.types import LLMMetadata
@@ -78,7 +78,7 @@ class SunraConfiguration(FunctionCallingLLM):
 
     # A wrong value's error would otherwise show what was passed, a key among it. The validator is
     # built by the first instance, not on import, and not for the classes that `Sunra` is made of.
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -36,6 +36,17 @@ from sunra_integrations.llama_index.tool_calling import ToolCalling
 from sunra_integrations.protocol.arguments import split_call
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+    from llama_index.core.callbacks import CallbackManager
+    from llama_index.core.rate_limiter import BaseRateLimiter
+    from llama_index.core.types import BaseOutputParser, PydanticProgramMode
+    from pydantic import SecretStr
+
+    from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
 
 
 class Sunra(ToolCalling, StructuredPrediction):
@@ -122,6 +133,65 @@ class Sunra(ToolCalling, StructuredPrediction):
         InvalidParameter: A value breaks its rule, or a name is unknown; it names the closest.
         ConfigurationError: There is no usable key, base URL or timeout.
     """
+
+    # For type checkers: they read pydantic's fields each in a way of its own, which leaves out that
+    # a key may be text and `timeout` has two names.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            model: str,
+            api_key: str | SecretStr | None = None,
+            api_base: str | None = None,
+            max_tokens: int | None = None,
+            max_completion_tokens: int | None = None,
+            temperature: float | None = None,
+            top_p: float | None = None,
+            frequency_penalty: float | None = None,
+            presence_penalty: float | None = None,
+            stop: str | list[str] | None = None,
+            n: int | None = None,
+            logprobs: bool | None = None,
+            top_logprobs: int | None = None,
+            response_format: dict[str, Any] | None = None,
+            seed: int | None = None,
+            tools: list[dict[str, Any]] | None = None,
+            tool_choice: str | dict[str, Any] | None = None,
+            parallel_tool_calls: bool | None = None,
+            user: str | None = None,
+            provider: dict[str, Any] | None = None,
+            reasoning: dict[str, Any] | None = None,
+            reasoning_effort: str | None = None,
+            stream_options: dict[str, Any] | None = None,
+            extra_body: dict[str, Any] = ...,
+            additional_kwargs: dict[str, Any] = ...,
+            strict: bool | None = None,
+            context_window: int | None = None,
+            num_output: int | None = None,
+            is_function_calling_model: bool = True,
+            tokenizer: Callable[[str], list[Any]] | None = None,
+            timeout: AnyTimeout | None = None,
+            request_timeout: AnyTimeout | None = None,
+            stall_timeout: float | None = None,
+            total_timeout: float | None = None,
+            max_retries: int = 2,
+            default_headers: dict[str, str] | None = None,
+            max_connections: int | None = None,
+            max_response_bytes: int | None = None,
+            async_transport: AsyncTransport = "auto",
+            allow_http: bool = False,
+            http_client: httpx.Client | None = None,
+            async_http_client: httpx.AsyncClient | None = None,
+            callback_manager: CallbackManager = ...,
+            rate_limiter: BaseRateLimiter | None = None,
+            system_prompt: str | None = None,
+            messages_to_prompt: Callable[[Sequence[ChatMessage]], str] | None = None,
+            completion_to_prompt: Callable[[str], str] | None = None,
+            pydantic_program_mode: PydanticProgramMode = ...,
+            output_parser: BaseOutputParser | None = None,
+            query_wrapper_prompt: BasePromptTemplate | None = None,
+        ) -> None: ...
 
     # ── the eight methods ────────────────────────────────────────────────────
 

@@ -12,13 +12,14 @@ from typing import Any, TypeVar, cast
 
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import Dispatcher
 
 from sunra_integrations.llama_index.hidden_headers import hides_headers
 from sunra_integrations.llama_index.stream_spans import span_of_stream
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
-dispatcher = get_dispatcher("sunra_integrations.llama_index")
+dispatcher: Dispatcher = get_dispatcher("sunra_integrations.llama_index")
 
 
 def observed(method: _Method) -> _Method:

@@ -7,7 +7,7 @@ prediction, token counting), from `additional_kwargs["tool_calls"]`, by attribut
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
@@ -42,7 +42,7 @@ _ARGUMENTS = ("arguments", "input", "args", "tool_kwargs", "parameters")
 class CalledFunction(BaseModel):
     """The function of a tool call: its name, and its arguments as the model wrote them."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
 
     name: str
     arguments: str
@@ -51,7 +51,7 @@ class CalledFunction(BaseModel):
 class CalledTool(BaseModel):
     """A tool call with the wire's field names, to be read by attribute (`call.function.name`)."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
 
     id: str
     function: CalledFunction

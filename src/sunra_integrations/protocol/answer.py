@@ -48,7 +48,7 @@ class AnswerReader:
         self._request_id = request_id
         self._tool_names = tool_names
         self._tool_calls: dict[int, ToolCallOrder] = {}
-        self.so_far = Fold(whole=message_field == "message") if so_far is None else so_far
+        self.so_far: Fold = Fold(whole=message_field == "message") if so_far is None else so_far
         self.so_far.model_asked = model_asked
 
     def read(self, body: Json) -> Chunk:

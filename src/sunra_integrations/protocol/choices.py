@@ -80,8 +80,8 @@ class ToolCallFold:
     __slots__ = ("_arguments", "_pieces", "extra", "id", "name")
 
     def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
+        self.id: str = ""
+        self.name: str = ""
         self.extra: dict[str, Any] = {}
         self._arguments = ""
         self._pieces: list[str] = []
@@ -145,10 +145,10 @@ class ChoiceFold:
 
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = whole
-        self.text = ""
-        self.reasoning = ""
+        self.text: str = ""
+        self.reasoning: str = ""
         self.reasoning_field: str | None = None
-        self.refusal = ""
+        self.refusal: str = ""
         self.finish_reason: str | None = None
         self.tool_calls: dict[int, ToolCallFold] = {}
         self.logprobs: dict[str, Any] | None = None

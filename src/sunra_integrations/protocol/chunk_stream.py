@@ -74,7 +74,7 @@ class ChunkStream:
             None  # a line in place of which an event may be missing
         )
         self._bare_error: Json | None = None
-        self.done = False
+        self.done: bool = False
         """`[DONE]` came: nothing more is worth waiting for."""
 
     @property

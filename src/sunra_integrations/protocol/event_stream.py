@@ -54,7 +54,7 @@ class EventStream:
         self._stray: list[bytes] = []
         self._stray_size = 0
         self._refusal: UnreadableResponse | None = None
-        self.data_received = 0
+        self.data_received: int = 0
         """Bytes of lines that carry data: comments and blank lines are no sign of progress."""
 
     @property

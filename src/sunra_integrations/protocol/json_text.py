@@ -124,7 +124,7 @@ class StreamedJson:
     def __init__(self) -> None:
         self.halves: dict[Path, str] = {}
         """What is held back: the next event may complete it."""
-        self.read_strictly = False
+        self.read_strictly: bool = False
         """Whether the last event was valid as it came, so that nothing in it was changed."""
 
     def read(self, data: bytes) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import (
@@ -70,7 +70,7 @@ def tool_name(tool: Mapping[str, Any]) -> str:
 
 def tool_choice(
     choice: str | bool | Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]]
-) -> str | dict[str, Any] | None:
+) -> Literal["auto", "none", "required"] | dict[str, Any] | None:
     """A tool choice, however a framework spells it, as the wire wants it.
 
     Args:

@@ -61,27 +61,28 @@ __all__ = [
     "stand_in",
 ]
 
+if not TYPE_CHECKING:  # it would make every name of this module an `Any` to a type checker
 
-def __getattr__(name: str) -> Any:
-    """Loads a name when it is asked for: pytest imports this package in every project."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Import statements, since freezers do not see names that are put together.
-    if name == "Sandbox":
-        from sunra_integrations.sandbox import server  # noqa: PLC0415
+    def __getattr__(name: str) -> Any:
+        """Loads a name when it is asked for: pytest imports this package in every project."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Import statements, since freezers do not see names that are put together.
+        if name == "Sandbox":
+            from sunra_integrations.sandbox import server  # noqa: PLC0415
 
-        return server.Sandbox
-    if name == "Received":
-        from sunra_integrations.sandbox import ledger  # noqa: PLC0415
+            return server.Sandbox
+        if name == "Received":
+            from sunra_integrations.sandbox import ledger  # noqa: PLC0415
 
-        return ledger.Received
-    if name == "stand_in":
-        from sunra_integrations.sandbox import standing_in  # noqa: PLC0415
+            return ledger.Received
+        if name == "stand_in":
+            from sunra_integrations.sandbox import standing_in  # noqa: PLC0415
 
-        return standing_in.stand_in
-    from sunra_integrations.sandbox import scripted  # noqa: PLC0415
+            return standing_in.stand_in
+        from sunra_integrations.sandbox import scripted  # noqa: PLC0415
 
-    return getattr(scripted, name)
+        return getattr(scripted, name)
 
 
 def __dir__() -> list[str]:

@@ -15,10 +15,10 @@ try:
     import jsonschema.validators  # type: ignore[import-untyped,unused-ignore]
     import referencing
     import referencing.exceptions
-except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment
+except ImportError as _missing:  # pragma: no cover - the message is tested in a bare environment
     raise ImportError(
         "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
-    ) from missing
+    ) from _missing
 
 from sunra_integrations.sandbox import strict_rules
 from sunra_integrations.sandbox.checks import Problem, breaks_rule, wrong_type

@@ -13,10 +13,10 @@ from typing_extensions import Self
 try:
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
-except ImportError as missing:  # pragma: no cover - the message is tested in a bare environment
+except ImportError as _missing:  # pragma: no cover - the message is tested in a bare environment
     raise ImportError(
         "The sandbox needs its extra: pip install 'sunra-integrations[sandbox]'"
-    ) from missing
+    ) from _missing
 
 from sunra_integrations.sandbox import openapi
 from sunra_integrations.sandbox.app import App

@@ -61,7 +61,7 @@ class Supply:
     """
 
     def __init__(self, text: str, known: Iterable[str] = (), prose: Sequence[str] = ()) -> None:
-        self.text = text[-MOST_TEXT:]
+        self.text: str = text[-MOST_TEXT:]
         self._known = frozenset(known)
         self._prose = list(prose)
         self._used: set[Mention] = set()

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSunraClient", "RetryPolicy", "Settings", "SunraClient", "Timeouts"]
 
+if not TYPE_CHECKING:  # it would make every name of this module an `Any` to a type checker
 
-def __getattr__(name: str) -> Any:
-    """The clients, loaded when first asked for: an import of an adapter needs none of it."""
-    if name in {"AsyncSunraClient", "SunraClient"}:
-        from sunra_integrations.transport import client  # noqa: PLC0415 - freezers see this form
+    def __getattr__(name: str) -> Any:
+        """The clients, loaded when first asked for: an import of an adapter needs none of it."""
+        if name in {"AsyncSunraClient", "SunraClient"}:
+            from sunra_integrations.transport import client  # noqa: PLC0415 - freezers see this form
 
-        return getattr(client, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(client, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,10 +25,10 @@ class Pool(Generic[Carrier]):
     __slots__ = ("carrier", "holders", "idle_since", "is_spoiled", "places")
 
     def __init__(self, places: float, holder: object) -> None:
-        self.places = places
-        self.holders = {holder}
-        self.idle_since = 0.0
-        self.is_spoiled = False
+        self.places: float = places
+        self.holders: set[object] = {holder}
+        self.idle_since: float = 0.0
+        self.is_spoiled: bool = False
 
     @property
     def in_flight(self) -> int:

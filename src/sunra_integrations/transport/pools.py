@@ -41,7 +41,7 @@ class SyncPools:
 
     def __init__(self, allocation: Allocation[httpx.BaseTransport]) -> None:
         self.allocation = allocation
-        self.is_closed = False
+        self.is_closed: bool = False
         self._waiting: deque[_Waiter] = deque()
         # A stream that is dropped gives its place back whenever the garbage collector says so,
         # and that may be while its thread is in here.
@@ -152,7 +152,7 @@ class AsyncPools:
     ) -> None:
         self.allocation = allocation
         self._spoiled_by_cancelling = spoiled_by_cancelling
-        self.is_closed = False
+        self.is_closed: bool = False
         self._waiting: deque[tuple[asyncio.Future[AsyncPool], object]] = deque()
         self._closings: set[asyncio.Task[None]] = set()
 

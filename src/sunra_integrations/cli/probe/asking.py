@@ -17,8 +17,8 @@ class Spending:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.prompt_tokens: int = 0
+        self.completion_tokens: int = 0
         self.cost: float | None = None
 
     def add(self, usage: Usage | None) -> None:

@@ -8,9 +8,9 @@ Subclass `FunctionCallingLLMTests` in a test module and say how the LLM is made:
     class TestMyLLM(FunctionCallingLLMTests):
         takes_video = False
 
-        def make_llm(self, endpoint, **fields):
-            given = {"model": "vendor/name", "api_key": endpoint.api_key, **fields}
-            return MyLLM(api_base=endpoint.base_url, **given)
+        def make_llm(self, endpoint: Sandbox, **fields: Any) -> MyLLM:
+            given: dict[str, Any] = {"model": "vendor/name", **fields}
+            return MyLLM(api_base=endpoint.base_url, api_key=endpoint.api_key, **given)
 
 The endpoint is a `Sandbox`: it refuses requests that break the chat-completions contract and
 answers as each test tells it to. The tests go through the LLM's public methods only, and look at
