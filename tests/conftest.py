@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.examples import examples
+from tests.platforms import raise_limit_of_open_files
 
 # How long an example takes says more of the machine than of the code. On a CI server the examples
 # are the same at each run; elsewhere they are new ones, so that every developer's run explores.
@@ -21,29 +23,42 @@ settings.register_profile(
     print_blob=True,
     derandomize=bool(os.environ.get("CI")),
 )
+if not os.access(Path(__file__).parent.parent, os.W_OK):
+    # In a checkout that cannot be written there is no place to keep examples in.
+    settings.register_profile("suite", settings.get_profile("suite"), database=None)
 settings.load_profile("suite")
 
-_VARIABLES = (
-    "SUNRA_KEY",
-    "SUNRA_BASE_URL",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
+# For a recording these are read when a conftest is imported: see tests/cassettes.
+_FOR_RECORDINGS = ("SUNRA_KEY", "SUNRA_BASE_URL")
+_PREFIXES = ("SUNRA_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_", "OTEL_", "SSL_CERT_", "TTY_")
+_NAMES = {
     "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "LANGCHAIN_TRACING_V2",
-    "LANGSMITH_TRACING",
-)
+    "COLUMNS",
+    "FORCE_COLOR",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LINES",
+    "NO_COLOR",
+    "NO_PROXY",
+    "PYTHONWARNINGS",
+    "REQUESTS_CA_BUNDLE",
+}
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in _VARIABLES:
+    for name in _FOR_RECORDINGS:
         monkeypatch.delenv(name, raising=False)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # A checkout that cannot be written has no place for pytest's cache.
+    config.addinivalue_line("filterwarnings", "default::pytest.PytestCacheWarning")
+    raise_limit_of_open_files()
+    # Once and for all: LangSmith remembers what it has read of its own.
+    for name in set(os.environ) - set(_FOR_RECORDINGS):
+        if name.upper().startswith(_PREFIXES) or name.upper() in _NAMES:
+            del os.environ[name]
     # A shell script that runs `make test &` starts it with SIGINT ignored, and the programs that
     # tests start and interrupt would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

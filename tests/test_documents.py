@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests import children
 from tests.documents import BLOCK, DOCS, PAGES, ROOT, documents, python_of
 
 COOKBOOK = ROOT / "cookbook"
+BARE = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+"""What a program needs to start at all: on Windows this, elsewhere nothing."""
 FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<(https?://[^>\s]+)>")
 
@@ -84,15 +87,8 @@ def test_the_readme_names_the_packages_that_its_snippets_import():
 
 def run_by(arguments, sandbox, folder, **variables):
     known = {"SUNRA_KEY": sandbox.api_key, "SUNRA_BASE_URL": sandbox.base_url}
-    return subprocess.run(  # noqa: S603 - our own document
-        [sys.executable, SHOW_DEPRECATIONS, *arguments],
-        cwd=folder,
-        env={**known, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = {**BARE, **known, **variables}
+    return children.python(SHOW_DEPRECATIONS, *arguments, cwd=folder, env=environment)
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -197,15 +193,8 @@ def test_the_cookbook_page_names_every_notebook():
 
 
 def test_the_demo_answers_through_all_four_parts_and_says_where_from():
-    ran = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, SHOW_DEPRECATIONS, "-m", "cookbook.demo"],
-        cwd=ROOT,
-        env={"COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    environment = {**BARE, "COLUMNS": "120"}
+    ran = children.python(SHOW_DEPRECATIONS, "-m", "cookbook.demo", cwd=ROOT, env=environment)
     assert ran.returncode == 0, ran.stderr
     assert not OF_AN_EXAMPLE.findall(ran.stderr)
     assert ran.stdout.splitlines()[0].startswith("Answers come from the local sandbox")

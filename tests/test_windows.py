@@ -42,6 +42,8 @@ from sunra_integrations.transport import (
 )
 from sunra_integrations.transport.bounds import Bounded
 from sunra_integrations.transport.patience import Patience
+from tests import children, platforms
+from tests.waiting import DEADLINE, until
 
 SOURCES = sorted(Path(sunra_integrations.__file__).parent.rglob("*.py"))
 REQUEST = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
@@ -217,12 +219,10 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
     next(first)
     second = threading.Thread(target=client.create, args=(REQUEST,), daemon=True)
     second.start()
-    while len(waits) < 3:
-        assert second.is_alive()
-        time.sleep(0.01)
+    until(lambda: len(waits) >= 3 or not second.is_alive())
     assert set(waits) == {0.01}
     first.close()
-    second.join(60)
+    second.join(DEADLINE)
     assert not second.is_alive()
 
 
@@ -262,27 +262,21 @@ def test_without_a_console_nothing_is_printed_and_nothing_fails(monkeypatch):
     assert stand_in() is None
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
+@platforms.signals
 def test_the_sandbox_goes_on_if_nobody_reads_its_output(free_port):
-    with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "sunra_integrations.sandbox", "--port", str(free_port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            process.stdout.close()
-            answer = None
-            for _ in range(600):
-                with suppress(httpx.ConnectError):
-                    answer = httpx.get(f"http://127.0.0.1:{free_port}/openapi.json")
-                if answer is not None or process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            process.send_signal(signal.SIGINT)
-            assert (process.wait(60), process.stderr.read()) == (0, b"")
-            assert answer.status_code == 200
-        finally:
-            process.kill()
+    command = [sys.executable, "-m", "sunra_integrations.sandbox", "--port", str(free_port)]
+    with children.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        until(lambda: is_served(free_port) or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(DEADLINE), process.stderr.read()) == (0, b"")
+
+
+def is_served(port):
+    with suppress(httpx.ConnectError):
+        url = f"http://127.0.0.1:{port}/openapi.json"
+        return httpx.get(url, timeout=DEADLINE).status_code == 200
+    return False
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sunra_integrations.sandbox import Http, Sandbox
 playwright = pytest.importorskip("playwright.sync_api", reason="make browser installs it")
 expect = playwright.expect
 
-PATIENCE = 20
+PATIENCE = 120
 """Seconds after which a test that waits has failed."""
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (

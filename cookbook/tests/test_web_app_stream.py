@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
 from cookbook.web_app.app import EventStream
 from sunra_integrations.sandbox import HangUp, Http, sse
+from tests.waiting import until
 
-PATIENCE = 20
+PATIENCE = 120
 """Seconds after which a test that waits has failed."""
+
+
+READS_SOON = httpx.Timeout(PATIENCE, read=0.5)
+
+
+def streamed(address: str) -> AbstractContextManager[httpx.Response]:
+    return httpx.stream("POST", f"{address}/ask", json={"text": "Hello"}, timeout=PATIENCE)
 
 
 def events(lines: Iterable[str]) -> Iterator[tuple[str, object]]:
@@ -69,7 +78,7 @@ def test_an_answer_that_breaks_off_ends_with_an_error_and_never_with_done(web_ap
 
 def test_an_error_shows_neither_the_key_nor_the_gateways_own_words(web_app, sunra_sandbox):
     sunra_sandbox.next(Http(401, {"error": {"message": "the key sk-123 of account 9 is void"}}))
-    response = httpx.post(f"{web_app}/ask", json={"text": "Hello"})
+    response = httpx.post(f"{web_app}/ask", json={"text": "Hello"}, timeout=PATIENCE)
     assert sunra_sandbox.api_key not in response.text
     assert "account 9" not in response.text
 
@@ -78,13 +87,14 @@ def test_an_error_shows_neither_the_key_nor_the_gateways_own_words(web_app, sunr
 def test_a_question_that_cannot_be_asked_is_refused_before_anything_is_sent(
     web_app, sunra_sandbox, text
 ):
-    assert httpx.post(f"{web_app}/ask", json={"text": text}).status_code == 422
+    refused = httpx.post(f"{web_app}/ask", json={"text": text}, timeout=PATIENCE)
+    assert refused.status_code == 422
     assert not sunra_sandbox.requests
 
 
 def test_a_reader_who_leaves_ends_the_call_to_the_model(web_app, sunra_sandbox):
     sunra_sandbox.next("word " * 5_000, pause=0.02)
-    with httpx.stream("POST", f"{web_app}/ask", json={"text": "Hello"}) as response:
+    with streamed(web_app) as response:
         pieces = events(response.iter_lines())
         assert next(pieces) == ("text", "word")
     assert sunra_sandbox.requests[-1].disconnected.wait(PATIENCE)
@@ -93,13 +103,14 @@ def test_a_reader_who_leaves_ends_the_call_to_the_model(web_app, sunra_sandbox):
 def test_a_reader_who_leaves_while_the_model_is_silent_ends_the_call_too(web_app, sunra_sandbox):
     sunra_sandbox.next("Too late.", wait=600)
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{web_app}/ask", json={"text": "Hello"}, timeout=0.5)
+        httpx.post(f"{web_app}/ask", json={"text": "Hello"}, timeout=READS_SOON)
+    until(lambda: sunra_sandbox.requests)
     assert sunra_sandbox.requests[-1].disconnected.wait(PATIENCE)
 
 
 def test_a_slow_reader_slows_the_model_down_and_ends_the_call_by_leaving(web_app, sunra_sandbox):
     sunra_sandbox.next(sse(*[piece_of(16_000)] * 4_000))  # more than the buffers of sockets hold
-    with httpx.stream("POST", f"{web_app}/ask", json={"text": "Hello"}) as response:
+    with streamed(web_app) as response:
         pieces = response.iter_raw()
         next(pieces)  # and no more, though the connection stays open
         assert not sunra_sandbox.requests[-1].disconnected.wait(1)

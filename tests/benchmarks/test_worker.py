@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.contestants import NAMED
 from benchmarks.measures import Measure, Question
 from benchmarks.rounds import Crew, measured, server
+from tests import platforms
 
-pytestmark = pytest.mark.network
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+pytestmark = [pytest.mark.network, platforms.pipes]
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="memory is read from /proc"
+)
 
 OURS_AND_FLOORS = ("ChatSunra", "LangChain alone", "Sunra", "LlamaIndex alone", "httpx")
 STREAM = {"scenario": "text-20-4"}

@@ -7,7 +7,9 @@ import pytest
 
 from sunra_integrations.catalogue import model_facts, model_names
 
-CATALOGUE = json.loads(files("sunra_integrations.catalogue").joinpath("models.json").read_text())
+CATALOGUE = json.loads(
+    files("sunra_integrations.catalogue").joinpath("models.json").read_text("utf-8")
+)
 
 
 def test_the_catalogue_names_its_source_and_licence():

@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import pytest
 
 from sunra_integrations.cli import main
 from sunra_integrations.sandbox import Http
+from tests import children
 
 KEY = "sk-look-for-me-0123456789"
 PROGRAM = [sys.executable, "-m", "sunra_integrations.cli"]
@@ -52,8 +54,6 @@ def environment(sunra_sandbox, monkeypatch):
     """The environment of a user whose gateway is the sandbox."""
     monkeypatch.setenv("SUNRA_KEY", KEY)
     monkeypatch.setenv("SUNRA_BASE_URL", sunra_sandbox.base_url)
-    for name in ("SUNRA_MODEL", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
 
@@ -79,21 +79,17 @@ def sunra(environment, capfd):
 @pytest.fixture
 def start(environment):
     """Starts `sunra` in a process of its own."""
-    started = []
 
     def start(*arguments, **more):
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        child = children.started(
             [*PROGRAM, *arguments],
             env={**os.environ, "PYTHONUNBUFFERED": "1", **more.pop("env", {})},
             **{"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1, **more},
         )
-        started.append(process)
-        return process
+        return running.enter_context(child)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with ExitStack() as running:
+        yield start
 
 
 @pytest.fixture

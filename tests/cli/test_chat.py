@@ -10,8 +10,10 @@ import subprocess
 import pytest
 
 from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say, sse
+from tests import children, platforms
 from tests.cli.conftest import KEY, PROGRAM
 from tests.module_stand_in import without_waits
+from tests.waiting import DEADLINE
 
 ASK = ("chat", "-m", "sandbox/echo")
 
@@ -90,19 +92,18 @@ def test_what_is_piped_in_is_asked_behind_the_prompt_or_in_its_place(
 
 def test_what_is_no_text_is_not_sent(start, sunra_sandbox):
     process = start(*ASK, stdin=subprocess.PIPE, env={"LC_ALL": "C"})
-    out, err = process.communicate(b"\xff\xf0", timeout=20)
+    out, err = process.communicate(b"\xff\xf0", timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
     assert b"What was piped in is no text" in err
     assert sunra_sandbox.requests == []
 
 
+@platforms.shells
 @pytest.mark.parametrize(("closed", "out"), [(">&- <&-", b""), ("2>&- <&-", b"Hello\n")])
 def test_closed_streams_are_borne(environment, sunra_sandbox, closed, out):
     sunra_sandbox.next("Hello")
     command = f"{shlex.join(PROGRAM)} {shlex.join(ASK)} Hi {closed}"
-    ended = subprocess.run(  # noqa: S602 - our own program
-        command, shell=True, capture_output=True, check=False
-    )
+    ended = children.run(["sh", "-c", command], encoding=None)
     assert (ended.returncode, ended.stdout) == (0, out)
     assert b"Error" not in ended.stderr
 
@@ -198,20 +199,21 @@ def test_an_answer_without_text_is_shown_as_none(sunra, sunra_sandbox):
     assert sunra(*ASK, "-q", "Hi") == (0, "", "")
 
 
+@platforms.signals
 def test_ctrl_c_in_the_midst_of_an_answer_keeps_what_had_arrived_and_ends_with_130(
     start, sunra_sandbox
 ):
-    sunra_sandbox.next("one two" + " more" * 200 + " last", pause=0.1)
+    sunra_sandbox.next("one two" + " more" * 2000 + " last", pause=0.1)
     process = start(*ASK, "Hi")
     begun = process.stdout.read(len("one two"))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert begun == b"one two"
     assert out.endswith(b"\n")
     assert b"last" not in out
     assert err == b"\n"  # behind the ^C that a terminal shows
-    assert sunra_sandbox.requests[0].disconnected.wait(10)
+    assert sunra_sandbox.requests[0].disconnected.wait(DEADLINE)
 
 
 def test_a_server_that_hangs_up_is_asked_again_before_it_is_told(sunra, sunra_sandbox, monkeypatch):

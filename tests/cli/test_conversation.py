@@ -6,7 +6,6 @@ import os
 import re
 import select
 import signal
-import sys
 import time
 
 import pytest
@@ -17,9 +16,18 @@ except ImportError:
     readline = None
 
 from sunra_integrations.sandbox import Http, Say
+from tests import platforms
 from tests.cli.conftest import KEY, Typed
+from tests.waiting import DEADLINE
 
 CHAT = ("chat", "-m", "sandbox/echo")
+
+
+@pytest.fixture
+def terminal():
+    screen = Screen()
+    yield screen
+    screen.close()
 
 
 def said(request):
@@ -101,14 +109,13 @@ def test_json_needs_something_to_ask(sunra, sunra_sandbox):
     assert sunra_sandbox.requests == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@platforms.terminals
 def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the_program(
-    start, sunra_sandbox
+    start, sunra_sandbox, terminal
 ):
     sunra_sandbox.next(Say("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
-    sunra_sandbox.next("one two three" + " more" * 200 + " last", pause=0.1)
+    sunra_sandbox.next("one two three" + " more" * 2000 + " last", pause=0.1)
     sunra_sandbox.next("Third.")
-    terminal = Screen()
     process = start(*CHAT, env={"TERM": "xterm"}, **terminal.streams())
     terminal.type_behind("> ", "one\n")
     terminal.see("cost 0.0")
@@ -119,7 +126,7 @@ def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the
     terminal.type_behind("> ", "three\n")
     terminal.see("Third.")
     terminal.type_behind("> ", "\x04")
-    assert process.wait(20) == 0
+    assert process.wait(DEADLINE) == 0
     seen = terminal.seen
     assert "Let me think." in re.sub(r"\x1b\[[\d;]*m", "", seen)
     assert "\x1b[1mbold\x1b[0m ]0;titleword." in seen
@@ -146,26 +153,24 @@ if "GNU" not in (getattr(readline, "__doc__", None) or ""):
     del WAYS_TO_PASTE["on a terminal that marks it"]  # only GNU readline asks for it
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@platforms.terminals
 @pytest.mark.parametrize("way", WAYS_TO_PASTE)
-def test_several_lines_that_are_pasted_are_one_message(start, sunra_sandbox, way):
+def test_several_lines_that_are_pasted_are_one_message(start, sunra_sandbox, terminal, way):
     environment, streams, keys = WAYS_TO_PASTE[way]
-    terminal = Screen()
     process = start(*CHAT, "-q", env=environment, **{**terminal.streams(), **streams})
     terminal.type_behind("> ", keys)
     terminal.see("done")  # the last line is not ended yet: the user presses return
     terminal.type("\n")
     terminal.type_behind("> ", "/exit\n")
-    assert process.wait(20) == 0
+    assert process.wait(DEADLINE) == 0
     assert [said(request) for request in sunra_sandbox.requests] == [[("user", PASTED)]]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_command_typed_ahead_is_still_a_command(start, sunra_sandbox):
-    terminal = Screen()
+@platforms.terminals
+def test_a_command_typed_ahead_is_still_a_command(start, sunra_sandbox, terminal):
     process = start(*CHAT, "-q", env={"TERM": "dumb"}, **terminal.streams())
     terminal.type_behind("> ", "one\n/exit\n")
-    assert process.wait(20) == 0
+    assert process.wait(DEADLINE) == 0
     assert [said(request) for request in sunra_sandbox.requests] == [[("user", "one")]]
 
 
@@ -177,12 +182,16 @@ class Screen:
         self.seen = ""
         self._behind = 0
 
+    def close(self):
+        os.close(self._ours)
+        os.close(self._theirs)
+
     def streams(self):
         return dict.fromkeys(("stdin", "stdout", "stderr"), self._theirs)
 
     def see(self, text):
         """Waits until this is seen behind what was waited for before."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + DEADLINE
         while text not in self.seen[self._behind :]:
             assert time.monotonic() < end, self.seen
             if select.select([self._ours], [], [], 0.1)[0]:

@@ -13,6 +13,7 @@ import trustme
 from sunra_integrations.cli.doctor import network
 from sunra_integrations.transport.certificates import tls_context
 from tests.cli.conftest import found, statuses
+from tests.listening import stop_listening
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -45,11 +46,13 @@ def https(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         server.handle_error = lambda *_: None
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        yield f"https://localhost:{server.server_port}", root
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"https://localhost:{server.server_port}", root
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_trusted_certificate_is_told_with_its_issuer_and_its_days(sunra, environment, https):
@@ -105,12 +108,14 @@ def test_what_answers_without_speaking_http_fails(sunra):
                     connection.sendall(b"SSH-2.0-OpenSSH\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer, args=(listening,))
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        ended = sunra("doctor", "--base-url", url, "--json")
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            ended = sunra("doctor", "--base-url", url, "--json")
+        finally:
+            stop_listening(listening)
+            thread.join()
     assert ended.status == 1
     assert list(statuses(ended).items())[-1] == ("HTTP", "fail")
 

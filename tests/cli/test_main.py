@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from sunra_integrations import __version__, cli, errors, requirements
 from sunra_integrations.cli import application
 from sunra_integrations.cli.advice import advice
 from sunra_integrations.sandbox import Http
+from tests import children, platforms
 from tests.cli.conftest import KEY, found
+from tests.waiting import DEADLINE, until
 
 MODEL = ("-m", "sandbox/echo")
 
@@ -105,22 +106,22 @@ def test_commands_options_and_models_are_completed(sunra, monkeypatch, words, of
 
 
 def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
-    sunra_sandbox.next("A long answer. " * 200, pause=0.01)
+    sunra_sandbox.next("A long answer. " * 2000, pause=0.01)
     process = start("chat", *MODEL, "-q", "Hi")
     process.stdout.read(1)
     process.stdout.close()
-    assert process.wait(20) == 1
+    assert process.wait(DEADLINE) == 1
     assert process.stderr.read() == b""
 
 
+@platforms.signals
 def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, sunra_sandbox):
-    sunra_sandbox.next("Hello", wait=30)
+    sunra_sandbox.next("Hello", wait=600)
     process = start("probe", "a/b")
     assert process.stderr.readline().startswith(b"Asking 1 model")
-    while not sunra_sandbox.requests:
-        time.sleep(0.01)
+    until(lambda: sunra_sandbox.requests)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, out, err) == (130, b"", b"\n")
 
 
@@ -134,11 +135,12 @@ def test_the_key_is_not_even_in_a_traceback(environment, capfd, sunra_sandbox):
     assert KEY not in told
 
 
+@platforms.signals
 def test_the_sandbox_serves_until_it_is_interrupted(start):
     process = start("sandbox", "--port", "0", stdin=None)
     assert process.stdout.readline().startswith(b"http://127.0.0.1:")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(DEADLINE) == 0
 
 
 def test_the_sandbox_tells_its_own_options(sunra):
@@ -160,10 +162,8 @@ def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatc
 
 
 def test_the_installed_command_is_this_one():
-    installed = Path(sys.executable).parent / "sunra"
-    shown = subprocess.run(  # noqa: S603 - our own program
-        [installed, "-V"], capture_output=True, text=True, check=True
-    )
+    installed = shutil.which("sunra", path=Path(sys.executable).parent)
+    shown = children.run([installed, "-V"])
     assert shown.stdout == f"sunra, version {__version__}\n"
 
 

@@ -13,6 +13,9 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from tests.listening import stop_listening
+from tests.waiting import until
+
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -46,16 +49,12 @@ class Connection:
         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.keep = False
 
-    def hold(self, seconds: float = 10.0) -> None:
-        """Says nothing until the client leaves, or the time is up."""
-        self._raw.settimeout(seconds)
-        try:
-            if not self._raw.recv(1):
-                self.request.left.set()
-        except TimeoutError:
-            pass
-        except OSError:
-            self.request.left.set()
+    def hold(self) -> None:
+        """Says nothing until the client leaves, or the server stops."""
+        with suppress(OSError):
+            while self._raw.recv(65536):
+                pass
+        self.request.left.set()
         self.keep = False
 
 
@@ -75,7 +74,7 @@ class FaultServer:
         self._acts = list(acts)
         self._lock = threading.Lock()
         self.requests: list[Request] = []
-        self.connections = 0
+        self.connections = self.closed = 0
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
@@ -92,8 +91,7 @@ class FaultServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        stop_listening(self._listener)
         with self._lock:
             for raw in self._open:
                 with suppress(OSError):  # gone already
@@ -112,7 +110,6 @@ class FaultServer:
                 raw, _ = self._listener.accept()
             except OSError:
                 return
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.connections += 1
                 self._open.add(raw)
@@ -121,6 +118,8 @@ class FaultServer:
     def _serve(self, raw: socket.socket) -> None:
         try:
             with raw, raw.makefile("rb") as incoming:
+                # An error on macOS if the client has left already.
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 while (request := _read(incoming)) is not None:
                     with self._lock:
                         if self._keep_requests:
@@ -135,6 +134,11 @@ class FaultServer:
         finally:
             with self._lock:
                 self._open.discard(raw)
+                self.closed += 1
+
+    def wait_until_closed(self, connections: int) -> None:
+        """Returns once the server has closed so many connections."""
+        until(lambda: self.closed >= connections)
 
 
 def _read(incoming: Iterable[bytes]) -> Request | None:
@@ -188,6 +192,10 @@ def raw(data: bytes, then: str = "close") -> Act:
     return act
 
 
+def in_chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
+
+
 def chunks(
     *pieces: bytes,
     pause: float = 0.0,
@@ -202,7 +210,7 @@ def chunks(
         start = {"content-type": content_type, **named, "transfer-encoding": "chunked"}
         connection.send(head(200, start))
         for piece in pieces:
-            connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            connection.send(in_chunk(piece))
             if pause:
                 time.sleep(pause)
         if then == "end":
@@ -219,7 +227,7 @@ def drip(begin: bytes, again: bytes, gap: float = 0.05) -> Act:
     def act(connection: Connection) -> None:
         connection.keep = False
         connection.send(begin)
-        for _ in range(200):
+        while True:  # until it fails, because the client has left or the server stops
             connection.send(again)
             time.sleep(gap)
 

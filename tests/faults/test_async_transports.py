@@ -6,8 +6,6 @@ import asyncio
 import re
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -36,8 +34,10 @@ from sunra_integrations.transport import (
     connections,
 )
 from sunra_integrations.transport.aiohttp_transport import AiohttpTransport
+from tests import children, platforms
 from tests.faults.cases import BEGUN, EVENTS, GOOD, PLAIN
 from tests.faults.server import FaultServer, answer, chunks, drip, raw
+from tests.waiting import DEADLINE, growing_limits
 
 ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 LARGE = ChatRequest(model="a/b", messages=[{"role": "user", "content": "x" * 20_000_000}])
@@ -96,6 +96,7 @@ def nobody_there():
         yield listener
 
 
+@platforms.linux
 def test_a_connection_that_is_not_made_in_time_is_a_connect_timeout(client):
     with nobody_there() as listener, pytest.raises(TimedOut) as caught:
         create(client(listener, timeout=Timeouts(connect=0.2)))
@@ -123,18 +124,20 @@ def test_a_large_request_arrives_whole(client):
 
 
 def test_an_answer_may_pause_longer_than_it_may_take_to_begin(client):
-    with FaultServer(chunks(*EVENTS, pause=0.4)) as server:
-        chunks_read = stream(client(server, timeout=Timeouts(read=0.2, stall=10)))
-    assert fold(chunks_read).text == "Hello"
+    for attempt in growing_limits():
+        with attempt as scale, FaultServer(chunks(*EVENTS, pause=0.4 * scale)) as server:
+            limits = Timeouts(read=0.2 * scale, stall=DEADLINE)
+            assert fold(stream(client(server, timeout=limits))).text == "Hello"
 
 
 def test_and_no_longer_than_stall_though_it_may_take_longer_to_begin(client):
-    with FaultServer(chunks(BEGUN, then="hold")) as server:
-        reading = client(server, timeout=Timeouts(read=60, stall=0.2))
-        with pytest.raises(StreamInterrupted) as caught:
-            stream(reading)
-    assert isinstance(caught.value.__cause__, TimedOut)
-    assert caught.value.partial.text == "Hel"
+    for attempt in growing_limits():
+        with attempt as scale, FaultServer(chunks(BEGUN, then="hold")) as server:
+            reading = client(server, timeout=Timeouts(read=DEADLINE, stall=0.2 * scale))
+            with pytest.raises(StreamInterrupted) as caught:
+                stream(reading)
+            assert isinstance(caught.value.__cause__, TimedOut)
+            assert caught.value.partial.text == "Hel"
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
@@ -150,7 +153,8 @@ def test_and_so_it_is_when_both_were_there_before_the_reader_looked(client):
     async def read_late():
         reading = client(server).stream(ASKED)
         first = await anext(reading)
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(server.wait_until_closed, 1)
+        await asyncio.sleep(0.05)  # so that the event loop sees it before the reader does
         return [first] + [chunk async for chunk in reading]
 
     act = chunks(*EVENTS[:2], pause=0.05, then="close")
@@ -254,7 +258,7 @@ def test_a_call_that_is_cancelled_before_its_answer_closes_its_connection(client
 
 
 def read_to_the_end(connection):
-    connection.settimeout(5)
+    connection.settimeout(DEADLINE)
     with connection, suppress(ConnectionError):
         while connection.recv(1_000_000):
             pass
@@ -374,7 +378,7 @@ def test_nor_are_those_that_come_while_a_connection_is_idle(client):
     async def twice():
         calling = client(server)
         first = await calling.create(ASKED)
-        await asyncio.to_thread(sent.wait, 5)
+        await asyncio.to_thread(sent.wait, DEADLINE)
         await asyncio.sleep(0.1)
         return first.text, (await calling.create(ASKED)).text
 
@@ -412,20 +416,20 @@ def test_an_event_loop_that_ends_with_a_stream_open_says_nothing(library, adapte
     with FaultServer(chunks(BEGUN, then="hold")) as server:
         for _ in range(5):  # which generator is closed first is a matter of chance
             asyncio.run(leave())
-        assert server.requests[0].left.wait(5)
+        assert server.requests[0].left.wait(DEADLINE)
     assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
 
 def test_a_total_time_is_the_call_s_and_a_cancellation_the_caller_s(client):
     async def cancel():
-        call = asyncio.create_task(client(listener, total_timeout=60).create(ASKED))
+        call = asyncio.create_task(client(listener, total_timeout=DEADLINE).create(ASKED))
         connection, _ = await asyncio.to_thread(listener.socket.accept)
         call.cancel()
         with connection:
             await call
 
     async def time_out():
-        await asyncio.wait_for(client(listener, total_timeout=60).create(ASKED), 0.1)
+        await asyncio.wait_for(client(listener, total_timeout=DEADLINE).create(ASKED), 0.1)
 
     listener = Listener()
     with listener.socket:
@@ -471,15 +475,9 @@ asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 print(asyncio.run(AsyncSunraClient(Settings.resolve("k", sys.argv[1])).create(asked)).text)
 """
     with FaultServer(GOOD) as server:
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program, server.base_url, case],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        ran = children.python("-c", program, server.base_url, case)
     imported = [f"{name} False" for name in IMPORTED_IN_A_THREAD[case]]
-    assert ran.stdout.splitlines() == [*imported, "Hello"]
+    assert ran.stdout.splitlines() == [*imported, "Hello"], ran.stderr
 
 
 def test_an_event_loop_that_is_never_closed_leaves_no_trace_at_the_program_s_end(library):
@@ -493,11 +491,5 @@ client = AsyncSunraClient(Settings.resolve("k", sys.argv[1], async_transport=sys
 print(loop.run_until_complete(client.create(asked)).text)
 """
     with FaultServer(GOOD) as server:
-        ran = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program, server.base_url, library],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        ran = children.python("-c", program, server.base_url, library)
     assert (ran.stdout.strip(), ran.stderr) == ("Hello", "")

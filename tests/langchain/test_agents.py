@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import CallTools, Message, Sandbox
+from tests.waiting import growing_limits
 
 pytestmark = pytest.mark.network
 
@@ -111,25 +112,27 @@ def test_an_agent_does_not_run_a_call_that_was_cut_off(
     assert ran == []
 
 
-PAUSE = 0.05
-
-
 @NEEDS_ASYNC_CONTEXT
 async def test_tokens_arrive_while_the_answer_is_still_on_its_way(
     model: ChatSunra, sandbox: Sandbox
 ):
-    sandbox.next("One two three four five six.", pause=PAUSE)
-    arrived = []
-    for part, _ in create_agent(model, []).stream(ASKED, STEPS, stream_mode="messages"):
-        arrived.append((part.text, time.monotonic()))
-    sandbox.next("One two three four five six.", pause=PAUSE)
-    arrived_async = []
-    async for part, _ in create_agent(model, []).astream(ASKED, STEPS, stream_mode="messages"):
-        arrived_async.append((part.text, time.monotonic()))
-    for seen in (arrived, arrived_async):
-        spoken = [at for text, at in seen if text]
-        assert len(spoken) > 3
-        assert spoken[-1] - spoken[0] > PAUSE
+    for attempt in growing_limits():
+        with attempt as scale:
+            pause = 0.05 * scale
+            sandbox.next(*["One two three four five six."] * 2, pause=pause)
+            agent = create_agent(model, [])
+            arrived = [
+                (part.text, time.monotonic())
+                for part, _ in agent.stream(ASKED, STEPS, stream_mode="messages")
+            ]
+            arrived_async = [
+                (part.text, time.monotonic())
+                async for part, _ in agent.astream(ASKED, STEPS, stream_mode="messages")
+            ]
+            for seen in (arrived, arrived_async):
+                spoken = [at for text, at in seen if text]
+                assert len(spoken) > 3
+                assert spoken[-1] - spoken[0] > pause
 
 
 @NEEDS_ASYNC_CONTEXT

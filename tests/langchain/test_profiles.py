@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from pydantic import BaseModel
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import CallTools, Sandbox
+from tests import children
 
 KNOWN = "openai/gpt-4o"
 WITHOUT_STRUCTURED_OUTPUT = "anthropic/claude-3-haiku"
@@ -92,7 +91,8 @@ def test_importing_reads_no_catalogue_and_no_framework_beyond_the_core():
         "heavy = {'langchain', 'langgraph', 'openai', 'llama_index', 'uvicorn'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - its own
+    ran = children.python("-c", program)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.network

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.langchain import ChatSunra, register
 from sunra_integrations.sandbox import Sandbox
+from tests import children
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,8 @@ def test_importing_registers_nothing():
         "from langchain.chat_models import base\n"
         "assert 'sunra' not in base._BUILTIN_PROVIDERS\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - its own
+    ran = children.python("-c", program)
+    assert ran.returncode == 0, ran.stderr
     with pytest.raises(ValueError, match="provider"):
         init_chat_model("sunra:openai/gpt-4o")
 

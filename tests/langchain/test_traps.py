@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,7 +35,10 @@ from sunra_integrations.langchain.model_errors import (
     ModelRefusalError,
 )
 from sunra_integrations.sandbox import CallTools, Http, Message, Sandbox, sse
+from tests import platforms
+from tests.platforms import open_descriptors
 from tests.recorded_transport import Answer, Recorded, completion, stream
+from tests.waiting import DEADLINE, until_async
 from tests.wire_cases import completion_bytes, stream_bytes
 
 pytestmark = [
@@ -88,7 +90,8 @@ def by_async_events(model: ChatSunra) -> AIMessage:
     async def output() -> AIMessage:
         events = await model.astream_events("Hi", version="v3")
         message = await events.output
-        await asyncio.sleep(0.01)  # core tells its callbacks of the end just after
+        # core tells its callbacks of the end just after
+        await until_async(lambda: len(asyncio.all_tasks()) == 1)
         return message
 
     return asyncio.run(output())
@@ -333,7 +336,7 @@ def test_trap_event_loops_at_once(sunra_sandbox: Sandbox):
 
     async def at_once() -> None:
         await model.ainvoke("Hi")
-        together.wait(10)
+        together.wait(DEADLINE)
         await asked_and_streamed(model)
 
     def run() -> None:
@@ -367,10 +370,7 @@ def test_trap_async_calls_run_in_threads(sunra_sandbox: Sandbox, monkeypatch: py
     asyncio.run(calls())
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
+@platforms.descriptors
 def test_trap_something_leaks_when_a_thousand_models_come_and_go(sunra_sandbox: Sandbox):
     kinds = {ChatSunra, httpx.Client, httpx.AsyncClient, httpx.Response}  # of no other library
 
@@ -387,11 +387,11 @@ def test_trap_something_leaks_when_a_thousand_models_come_and_go(sunra_sandbox: 
 
     come_and_go(5)
     asyncio.run(one_async())
-    before, files = living(), open_files()
+    before, files = living(), open_descriptors()
     come_and_go(1000)
     asyncio.run(one_async())
     assert living() - before == Counter()
-    assert open_files() <= files + 2
+    assert open_descriptors() <= files + 2
     assert len(sunra_sandbox.requests) == 1007
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,10 +19,12 @@ from sunra_integrations import errors
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import Timeouts
+from tests import children
 from tests.llama_index.answers import said
 from tests.llama_index.conftest import KEY
 from tests.llama_index.ways import WAYS
 from tests.recorded_transport import Recorded
+from tests.waiting import DEADLINE
 
 SECRETS = (KEY, "header-secret")
 FULL = {
@@ -294,14 +294,10 @@ def test_workers_of_a_pool_report_that_the_key_is_missing(sandbox, tmp_path) -> 
     program.write_text(POOL)
     environment = {name: value for name, value in os.environ.items() if name != "SUNRA_KEY"}
     command = [sys.executable, str(program), sandbox.api_key, sandbox.base_url]
-    with subprocess.Popen(  # noqa: S603 - the program above
-        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    with children.started(  # and its workers
+        command, env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     ) as running:
-        try:
-            printed, _ = running.communicate(timeout=200)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)  # the workers too
+        printed, _ = running.communicate(timeout=DEADLINE)
     told = ["pipeline: True", "executor: True", "pipeline: 2", "executor: You said: Hi"]
     assert printed.splitlines() == told
 

@@ -16,7 +16,7 @@ from tests.llama_index.judged import SunraTests
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _left_behind() -> Iterator[None]:
     """Broken LLMs leave broken things behind; collected in a later test, they would fail it."""
     yield

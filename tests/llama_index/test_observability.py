@@ -23,23 +23,25 @@ from tests.recorded_transport import stream
 from tests.wire_cases import stream_bytes
 
 
-@pytest.fixture(scope="module")
-def exporter():
-    """What LlamaIndex's package exports; OpenTelemetry takes one provider per process."""
-    kept = InMemorySpanExporter()
+@pytest.fixture(scope="session")
+def registered():
+    """LlamaIndex's package and its exporter: OpenTelemetry takes one provider per process."""
+    exporter = InMemorySpanExporter()
     LlamaIndexOpenTelemetry(
-        span_exporter=kept, span_processor="simple", tracer_provider=TracerProvider()
+        span_exporter=exporter, span_processor="simple", tracer_provider=TracerProvider()
     ).start_registering()
-    handlers = root_dispatcher.event_handlers[-1], root_dispatcher.span_handlers[-1]
-    yield kept
-    root_dispatcher.event_handlers.remove(handlers[0])
-    root_dispatcher.span_handlers.remove(handlers[1])
+    return root_dispatcher.event_handlers.pop(), root_dispatcher.span_handlers.pop(), exporter
 
 
 @pytest.fixture
-def spans(exporter):
+def spans(registered):
+    events, traces, exporter = registered
     exporter.clear()
-    return exporter.get_finished_spans
+    root_dispatcher.event_handlers.append(events)
+    root_dispatcher.span_handlers.append(traces)
+    yield exporter.get_finished_spans
+    root_dispatcher.event_handlers.remove(events)
+    root_dispatcher.span_handlers.remove(traces)
 
 
 def answer(way: str):

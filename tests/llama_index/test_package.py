@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import sunra_integrations.llama_index
-
-
-def run(script: str) -> subprocess.CompletedProcess[str]:
-    # The script is this test's own.
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+from tests import children
 
 
 def test_the_package_exports_the_llm() -> None:
@@ -25,5 +16,5 @@ def test_langchain_is_not_needed() -> None:
         "from sunra_integrations.llama_index import Sunra\n"
         "print(Sunra.class_name())"
     )
-    done = run(script)
+    done = children.python("-c", script)
     assert done.stdout.strip() == "Sunra_LLM"

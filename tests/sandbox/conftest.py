@@ -4,6 +4,8 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from tests.waiting import DEADLINE
+
 
 @pytest.fixture
 def sandbox(sunra_sandbox):
@@ -13,7 +15,7 @@ def sandbox(sunra_sandbox):
 @pytest.fixture
 def http(sandbox):
     headers = {"authorization": f"Bearer {sandbox.api_key}"}
-    with httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=20) as client:
+    with httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=DEADLINE) as client:
         yield client
 
 

@@ -8,6 +8,7 @@ from sunra_integrations.sandbox import Sandbox
 from sunra_integrations.sandbox.hosts import is_served
 from sunra_integrations.sandbox.json_schema import fits
 from sunra_integrations.sandbox.patterns import is_found, is_readable
+from tests.waiting import DEADLINE
 
 # Over this text, backtracking engines take longer than the world is old.
 CATASTROPHE = r"^(\w+\s?)*$"
@@ -233,7 +234,7 @@ def test_a_request_with_two_lengths_is_refused_and_its_connection_closed():
     )
     with Sandbox() as sandbox:
         port = int(sandbox.base_url.split(":")[2].split("/")[0])
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as connection:
             connection.sendall(head.encode() + b"2\r\n{}\r\n0\r\n\r\n")
             received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 400 ")

@@ -31,6 +31,7 @@ from tests.sandbox.test_contract import (
     named_schema,
     tool,
 )
+from tests.waiting import DEADLINE
 
 EXAMPLES = examples(60)
 KEY = "fuzz-key"
@@ -163,13 +164,14 @@ def test_document_and_contract_agree_on_any_request(parameters, messages):
 
 
 def test_the_document_is_served_without_a_key(sandbox):
-    response = httpx.get(f"{sandbox.base_url.removesuffix('/v1')}/openapi.json")
+    response = httpx.get(f"{sandbox.base_url.removesuffix('/v1')}/openapi.json", timeout=DEADLINE)
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert response.json() == sandbox.openapi == DOCUMENT
 
 
 def test_the_document_can_only_be_got(sandbox):
-    response = httpx.post(f"{sandbox.base_url.removesuffix('/v1')}/openapi.json", json={})
+    url = f"{sandbox.base_url.removesuffix('/v1')}/openapi.json"
+    response = httpx.post(url, json={}, timeout=DEADLINE)
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
     assert response.json()["error"]["message"] == "POST is not served here; use GET"
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 
+from tests.listening import stop_listening
 from tests.wire_cases import completion_bytes, stream_bytes
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -25,7 +26,7 @@ class Server:
         self.closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     def _accept(self) -> None:
@@ -35,7 +36,7 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(connection,))
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -43,9 +44,9 @@ class Server:
         with self._lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A client that has left is no fault.
-        with suppress(ConnectionError), connection, connection.makefile("rb") as incoming:
+        # A client that has left is no fault; on macOS setting an option fails then.
+        with suppress(OSError), connection, connection.makefile("rb") as incoming:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while head := self._request(incoming):
                 streamed = b"text/event-stream" in head
                 kind = b"text/event-stream" if streamed else b"application/json"
@@ -69,8 +70,7 @@ class Server:
         return head
 
     def stop(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        stop_listening(self._listener)
         self._threads[0].join()
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import subprocess
-import sys
 import threading
 import warnings
 
@@ -15,11 +12,16 @@ import pytest
 from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.requests import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
+from tests import children, platforms
 from tests.transport.counting_server import serving
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.usefixtures("loop_pools")
 
 ASKED = ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+
+
+LONG = {"timeout": 10 * DEADLINE, "stall_timeout": 10 * DEADLINE}
 
 
 def settings(server, **more):
@@ -67,17 +69,17 @@ async def test_and_so_do_async_streams(in_one_write, library):
 
 def test_a_server_that_leaves_the_connection_open_after_done_is_not_waited_for():
     with serving(ends_bodies=False) as server:
-        client = SunraClient(settings(server, timeout=30, stall_timeout=30))
+        client = SunraClient(settings(server, **LONG))
         assert fold(client.stream(ASKED)).text == "Hello"
-        assert server.closed.wait(5)
+        assert server.closed.wait(DEADLINE)
 
 
 async def test_nor_is_it_in_async(library):
     with serving(ends_bodies=False) as server:
-        asked = settings(server, timeout=30, stall_timeout=30, async_transport=library)
+        asked = settings(server, **LONG, async_transport=library)
         client = AsyncSunraClient(asked)
         assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
-        assert await asyncio.to_thread(server.closed.wait, 5)
+        assert await asyncio.to_thread(server.closed.wait, DEADLINE)
 
 
 def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(library):
@@ -149,7 +151,7 @@ def test_threads_share_one_client():
         assert len(connections._shared.sync) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@platforms.forks
 def test_after_a_fork_parent_and_child_have_connections_of_their_own():
     program = """
 import os, sys
@@ -165,9 +167,8 @@ if child:
     assert client.create(asked).text == "Hello"
 """
     with serving() as server:
-        subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program, server.base_url], check=True, timeout=60
-        )
+        ran = children.python("-c", program, server.base_url)
+        assert ran.returncode == 0, ran.stderr
         assert server.connections == 2
 
 
@@ -195,7 +196,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
         assert [pools.is_closed for pools in (*unused, *loop_pools())] == [True] * 3 + [False]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@platforms.forks
 def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
@@ -214,7 +215,7 @@ threading.Thread(target=hold, daemon=True).start()
 held.wait()
 child = os.fork()
 if not child:
-    signal.alarm(20)  # ends it if it hangs
+    signal.alarm(100)  # ends it if it hangs
     stream.close()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
@@ -222,7 +223,6 @@ done.set()
 assert len(list(stream)) > 0
 """
     with serving() as server:
-        subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-c", program, server.base_url], check=True, timeout=60
-        )
+        ran = children.python("-c", program, server.base_url)
+        assert ran.returncode == 0, ran.stderr
         assert server.connections == 1

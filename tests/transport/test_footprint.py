@@ -111,7 +111,9 @@ def test_what_stands_for_it_trusts_nobody():
 def test_a_limit_of_connections_is_kept_to_by_threads(limit):
     with serving() as server:
         client = SunraClient(settings(server, max_connections=limit))
-        threads = [threading.Thread(target=client.create, args=(ASKED,)) for _ in range(40)]
+        threads = [
+            threading.Thread(target=client.create, args=(ASKED,), daemon=True) for _ in range(40)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -16,6 +16,7 @@ from sunra_integrations.transport import Settings, SunraClient, connections
 from sunra_integrations.transport.allocation import Allocation
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from tests.recorded_transport import Body
+from tests.waiting import growing_limits, until
 from tests.wire_cases import completion_bytes, stream_bytes
 
 
@@ -132,14 +133,6 @@ async def test_who_waits_too_long_for_a_place_is_told_so_and_no_longer_stands_in
     await held.aclose()
     await (await sending_async.send(request(0.01))).aclose()
     assert (in_flight(sending), in_flight(sending_async)) == (0, 0)
-
-
-def until(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it never came true")
 
 
 def test_threads_are_served_in_the_order_they_came():
@@ -334,16 +327,23 @@ def test_and_so_is_a_thread_that_waits_for_one():
 
 
 def test_a_thread_that_gives_up_in_line_leaves_it():
+    for attempt in growing_limits():
+        with attempt as scale:
+            gives_up_in_line(0.1 * scale)
+
+
+def gives_up_in_line(seconds):
     sending = pools(SyncPools)
     held, holder = sending.send(request()), object()
 
     def wait():
         with pytest.raises(httpx.PoolTimeout):
-            sending._take(holder, 0.1)
+            sending._take(holder, seconds)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    until(lambda: sending._waiting)
+    until(lambda: sending._waiting or not thread.is_alive())
+    assert sending._waiting
     sending.give_up(holder)
     assert not sending._waiting
     held.close()

@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 KEY = "sk-of-the-sandbox"
 CHUNK = 10
 ROOT = Path(__file__).parents[3]
+LONGEST = 240.0
+"""Seconds for a run of the batch, Ray's own start included."""
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,10 @@ class Batch:
     @property
     def answers(self) -> Path:
         return self.folder / "answers"
+
+    def parts(self) -> int:
+        """How many files of answers are there so far."""
+        return len(list(self.answers.glob("part-*")))
 
     def of(self, *prompts: str | None) -> Batch:
         self.prompts = list(prompts)

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 from ray.cluster_utils import Cluster
 
 from cookbook.ray_batch.__main__ import COMPLETE
-from cookbook.ray_batch.tests.conftest import ROOT, Batch, command
+from cookbook.ray_batch.tests.conftest import LONGEST, ROOT, Batch, command
 from sunra_integrations.sandbox import Scripted
+from tests import children
+from tests.waiting import until
 
 pytestmark = pytest.mark.network
 
@@ -29,12 +29,13 @@ def test_a_lost_machine_loses_no_answer_and_doubles_none(prompts: Batch, machine
     prompts.of(*[f"Say {number}" for number in range(300)])
     prompts.sandbox.answer_with(lambda _: Scripted(None, wait=0.1))
     options = ["--ray-address", machines.address, "--workers", "4"]
-    with subprocess.Popen([*command(prompts), *options], cwd=ROOT) as driver:  # noqa: S603
-        while len(list(prompts.answers.glob("part-*"))) < 5:
-            assert driver.poll() is None
-            time.sleep(0.05)
+    asked = [*command(prompts), *options]
+    with children.started(asked, cwd=ROOT, deadline=LONGEST) as driver:
+        until(lambda: prompts.parts() >= 5 or driver.poll() is not None)
+        assert driver.poll() is None
         [lost] = machines.worker_nodes
         machines.remove_node(lost, allow_graceful=False)
+        driver.wait(LONGEST)
 
     assert driver.returncode == COMPLETE
     prompts.assert_all_answered_once()
