@@ -180,6 +180,15 @@ def tells_apart(error: SunraError) -> str:
             return error.message
 
 
+def lacks_a_package() -> str:
+    try:
+        import sunra_integrations.sandbox
+    except errors.RequirementNotMet as missing:
+        assert_type(missing.name, str | None)
+        return missing.message
+    return sunra_integrations.sandbox.__name__
+
+
 def raises() -> Sequence[SunraError]:
     return [RateLimited("slow down", retry_after=1.5), errors.TimedOut("late", phase="read")]
 
