@@ -164,6 +164,7 @@ def test_a_missing_key_is_told_and_where_keys_are_made(sunra, environment):
     ended = sunra(*ASK, "Hi")
     assert ended.status == 1
     assert "https://sunra.ai/dashboard/api-tokens" in ended.err
+    assert "Run `export SUNRA_KEY=…`, or `sunra sandbox` to try without a key." in ended.err
 
 
 def test_where_nobody_listens_doctor_is_recommended(sunra, monkeypatch):
