@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TextIO
 
 import click
 from click.shell_completion import get_completion_class
@@ -81,7 +82,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         session.terminal.tell_what_was_replaced()
     except OSError:  # standard error cannot be written to
         status = FAILED
-    return status if _is_written() else status or FAILED
+    written = [_is_flushed(stream) for stream in (sys.stdout, sys.stderr) if stream]
+    return status if all(written) else status or FAILED
 
 
 def _status(session: Session, arguments: list[str]) -> int:
@@ -133,13 +135,11 @@ def _is_closed_pipe(error: OSError) -> bool:
     return error.errno == errno.EPIPE or (is_invalid and error.filename is None)
 
 
-def _is_written() -> bool:
+def _is_flushed(stream: TextIO) -> bool:
     """Whether the output is written. If not, the interpreter must not fail at flushing it again."""
-    is_written = True
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            is_written = False
-    return is_written
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
