@@ -17,9 +17,7 @@ OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
 .PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
-	bench docs compare picture package first-answer pyodide other-pythons frozen types clean
-
-	bench docs compare picture package first-answer pyodide other-pythons frozen lowest newest clean
+	bench docs compare picture package first-answer pyodide other-pythons frozen types lowest newest clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
