@@ -16,10 +16,9 @@ WORKERS ?= auto
 OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 
-.PHONY: demo test check audit format record sandbox fuzz properties cookbook notebooks browser ray \
-	bench docs compare picture package first-answer pyodide other-pythons frozen types clean
-
-	bench docs compare picture package first-answer pyodide other-pythons frozen lowest newest clean
+.PHONY: demo test other-pythons lowest newest check types audit format record sandbox fuzz \
+	properties cookbook notebooks browser ray bench docs compare picture package first-answer \
+	frozen pyodide clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)

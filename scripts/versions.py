@@ -86,9 +86,10 @@ LOWEST: dict[str, Suite] = {
             "tests/llama_index",
             "--ignore=tests/llama_index/test_parity.py",  # needs LangChain too
             "--ignore=tests/llama_index/test_conformance.py",  # below, with the oldest pytest
+            # LlamaIndex's exporter needs an older llama-index-instrumentation than the newest.
+            "--ignore=tests/llama_index/test_observability.py",
         ),
         ("sandbox",),
-        ("llama-index-observability-otel", "opentelemetry-sdk"),
     ),
     "conformance": Suite(("tests/llama_index/test_conformance.py",)),
     "all": Suite(
