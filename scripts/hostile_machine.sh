@@ -137,7 +137,7 @@ END
 without_posix() { # as far as that can be had here: what Windows lacks is gone before the tests are
     mkdir -p "$WORK/windows"
     cat >"$WORK/windows/no_posix.py" <<'END'
-import os, signal, sys
+import os, signal, subprocess, sys
 import pytest
 
 GONE = {os: "fork openpty killpg geteuid", signal: "pthread_kill alarm SIGKILL SIGALRM"}
@@ -147,6 +147,7 @@ def pytest_load_initial_conftests():  # before the tests' own modules, after pyt
     for module, names in GONE.items():
         for name in names.split():
             delattr(module, name)
+    subprocess.Popen.kill = subprocess.Popen.terminate  # as on Windows
     for name in ("resource", "pty", "fcntl", "termios", "readline"):
         sys.modules[name] = None
 END
