@@ -121,9 +121,15 @@ picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
 clean:
 	rm -rf $(VENV) $(VENV)-* site
 
+# With an older Python, pip lists hundreds of versions and does not name the cause.
+define new_environment
+@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, and $(PYTHON) is %d.%d: add PYTHON=/path/to/a/newer/python3" % sys.version_info[:2])'
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+endef
+
 $(VENV)/.pip:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV))
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.pip pyproject.toml
@@ -135,20 +141,18 @@ $(VENV)/.dev: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV)-types/.types: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-types
-	$(VENV)-types/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV)-types)
 	$(VENV)-types/bin/python -m pip install --quiet --group types
 	@touch $@
 
 $(VENV_RAY)/.ray: pyproject.toml
-	$(PYTHON) -m venv $(VENV_RAY)
-	$(VENV_RAY)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV_RAY))
 	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
 	@touch $@
 
 # pip cannot resolve to the lowest versions.
 $(VENV)-versions/.uv:
-	$(PYTHON) -m venv $(VENV)-versions
+	$(call new_environment,$(VENV)-versions)
 	$(VENV)-versions/bin/python -m pip install --quiet uv
 	@touch $@
 
@@ -157,14 +161,12 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV_BENCH)/.bench: pyproject.toml
-	$(PYTHON) -m venv $(VENV_BENCH)
-	$(VENV_BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV_BENCH))
 	$(VENV_BENCH)/bin/python -m pip install --quiet --editable . --group bench
 	@touch $@
 
 $(VENV_COOKBOOK)/.cookbook: pyproject.toml
-	$(PYTHON) -m venv $(VENV_COOKBOOK)
-	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV_COOKBOOK))
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --editable . --group cookbook
 	@touch $@
 
@@ -174,19 +176,16 @@ $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 
 # Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
 $(VENV)-frozen/.frozen: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-frozen
-	$(VENV)-frozen/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV)-frozen)
 	$(VENV)-frozen/bin/python -m pip install --quiet . --group frozen
 	@touch $@
 
 $(VENV)-docs/.docs: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-docs
-	$(VENV)-docs/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV)-docs)
 	$(VENV)-docs/bin/python -m pip install --quiet --group docs
 	@touch $@
 
 $(VENV)-compare/.compare: pyproject.toml
-	$(PYTHON) -m venv $(VENV)-compare
-	$(VENV)-compare/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(call new_environment,$(VENV)-compare)
 	$(VENV)-compare/bin/python -m pip install --quiet --editable . --group compare
 	@touch $@

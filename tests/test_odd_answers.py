@@ -110,6 +110,8 @@ def odd_parts() -> Iterator[list[Body]]:
         for field in ("text", "reasoning", "thinking", "image_url", "value", "args", "name", "url"):
             # text in a part of another type would be text in some ways and not in others
             yield [{"type": kind, field: odd} for odd in ODD if not is_text(kind, field, odd)]
+    # Beside other fields core takes a text without a type for a string.
+    yield [{"type": None, "text": odd, "index": 0} for odd in ODD if not isinstance(odd, str)]
     for odd in ODD:
         yield [{"type": "text", "text": "", "annotations": odd}]
         yield [{"type": "text", "text": "", "annotations": [odd]}]

@@ -130,14 +130,23 @@ def test_freezers_see_every_module_behind_a_public_one():
     }
 
 
-def test_the_extra_of_the_command_brings_what_its_sandbox_needs():
-    brought = {
-        extra: {
-            requirement.partition(";")[0].strip()
-            for requirement in requires("sunra-integrations")
-            if requirement.endswith((f"extra == '{extra}'", f'extra == "{extra}"'))
-        }
-        for extra in ("sandbox", "cli")
+def brought_by(extra: str) -> set[str]:
+    return {
+        requirement.partition(";")[0].strip()
+        for requirement in requires("sunra-integrations")
+        if requirement.endswith((f"extra == '{extra}'", f'extra == "{extra}"'))
     }
-    assert brought["sandbox"]
-    assert brought["sandbox"] < brought["cli"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "others"),
+    [
+        ("cli", ["sandbox"]),  # for `sunra sandbox`
+        ("all", ["langchain", "llama-index", "aiohttp", "sandbox", "cli"]),
+        ("conformance", ["llama-index", "sandbox"]),
+    ],
+)
+def test_an_extra_brings_what_others_bring(extra, others):
+    for other in others:
+        assert brought_by(other)
+        assert brought_by(other) <= brought_by(extra)

@@ -119,7 +119,7 @@ def test_a_package_that_is_too_old_or_missing_is_named_with_the_version_and_the_
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(requirements, "_version", lambda _: version)
+    monkeypatch.setattr(requirements, "installed_version", lambda _: version)
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.10.0", "3.10.1", "4.0a1", "3.10rc1", ""])
@@ -144,8 +144,8 @@ def test_a_module_without_metadata_counts_as_installed(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    requirements._version.cache_clear()
-    assert requirements._version("httpx") == ""
-    assert requirements._version("llama-index-core") == ""
-    assert requirements._version("not-there.at-all") is None
-    requirements._version.cache_clear()
+    requirements.installed_version.cache_clear()
+    assert requirements.installed_version("httpx") == ""
+    assert requirements.installed_version("llama-index-core") == ""
+    assert requirements.installed_version("not-there.at-all") is None
+    requirements.installed_version.cache_clear()

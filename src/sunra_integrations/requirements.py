@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 from sunra_integrations.errors import RequirementNotMet
 
-__all__ = ["LOWEST", "check", "release", "requiring"]
+__all__ = ["LOWEST", "check", "installed_version", "release", "requiring"]
 
 LOWEST = {
     "httpx": "0.27.1",
@@ -53,7 +53,7 @@ def check(what: str, *names: str, extra: str = "") -> None:
         RequirementNotMet: One is not installed, or older than in `LOWEST`.
     """
     for name in names:
-        found = _version(name)
+        found = installed_version(name)
         if found is None:
             raise _not_met(what, name, "which is not installed", extra)
         if found and release(found) < release(LOWEST[name]):
@@ -70,7 +70,7 @@ def release(version: str) -> tuple[int, ...]:
 
 
 @lru_cache
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
     """The installed version; None if it is not installed, "" if its version is not recorded."""
     try:
         # Some damaged installations record a package without a version.

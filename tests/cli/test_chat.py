@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -94,7 +95,7 @@ def test_what_is_no_text_is_not_sent(start, sunra_sandbox):
     process = start(*ASK, stdin=subprocess.PIPE, env={"LC_ALL": "C"})
     out, err = process.communicate(b"\xff\xf0", timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
-    assert b"What was piped in is no text" in err
+    assert b"What was piped in is not text" in err
     assert sunra_sandbox.requests == []
 
 
@@ -106,6 +107,33 @@ def test_closed_streams_are_borne(environment, sunra_sandbox, closed, out):
     ended = children.run(["sh", "-c", command], encoding=None)
     assert (ended.returncode, ended.stdout) == (0, out)
     assert b"Error" not in ended.stderr
+
+
+@platforms.linux  # which imitates a full disk by /dev/full
+@pytest.mark.parametrize(
+    ("full", "told"),
+    [
+        (">/dev/full", b"Error: No space left on device. Run it with --debug to see where it "),
+        ("2>/dev/full", b""),
+        (">/dev/full 2>&1", b""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_and_fails(environment, sunra_sandbox, full, told):
+    sunra_sandbox.next("Hello")
+    command = f"{shlex.join(PROGRAM)} chat -m sandbox/echo Hi {full}"
+    ended = children.run(["sh", "-c", command], encoding=None)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(told)
+    assert len(ended.stderr.splitlines()) == bool(told)
+
+
+@platforms.shells
+def test_an_error_that_nobody_reads_ends_the_command_like_any(start):
+    nobody_reads, written = os.pipe()
+    os.close(nobody_reads)
+    process = start("chat", "--unknown", stderr=written, env={"PYTHONUNBUFFERED": ""})
+    os.close(written)
+    assert process.wait(DEADLINE) == 1
 
 
 def test_the_model_may_be_named_by_the_environment(sunra, sunra_sandbox, environment):
@@ -164,6 +192,7 @@ def test_a_missing_key_is_told_and_where_keys_are_made(sunra, environment):
     ended = sunra(*ASK, "Hi")
     assert ended.status == 1
     assert "https://sunra.ai/dashboard/api-tokens" in ended.err
+    assert "Run `export SUNRA_KEY=…`, or `sunra sandbox` to try without a key." in ended.err
 
 
 def test_where_nobody_listens_doctor_is_recommended(sunra, monkeypatch):

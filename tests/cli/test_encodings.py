@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import subprocess
@@ -42,6 +43,7 @@ def test_json_is_ascii_where_the_output_is_not_utf_8_and_nothing_is_lost(
         ("cp1252", "café -> ? ? “…”"),
         ("cp437", "café -> ? ? ?...?"),
         ("latin-1", "café -> ? ? ?...?"),
+        ("ascii:surrogateescape", "caf? -> ? ? ?...?"),
     ],
 )
 def test_what_an_encoding_lacks_is_replaced_in_an_answer_and_told_once(
@@ -49,8 +51,20 @@ def test_what_an_encoding_lacks_is_replaced_in_an_answer_and_told_once(
 ):
     sunra_sandbox.next(MIXED)
     status, out, err = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": encoding}))
-    assert (status, out.decode(encoding)) == (0, f"{shown}\n")
+    assert (status, out.decode(encoding.partition(":")[0])) == (0, f"{shown}\n")
     assert err.count(NOTE) == 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "shown"),
+    [("backslashreplace", b"caf\\xe9 \\u65e5\n"), ("xmlcharrefreplace", b"caf&#233; &#26085;\n")],
+)
+def test_what_the_user_chose_for_characters_that_an_encoding_lacks_is_done(
+    start, sunra_sandbox, handler, shown
+):
+    sunra_sandbox.next("café 日")
+    ended_so = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": f"ascii:{handler}"}))
+    assert ended_so == (0, shown, "")
 
 
 def test_in_utf_8_nothing_is_replaced_and_nothing_told(start, sunra_sandbox):
@@ -92,13 +106,14 @@ def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_san
             "What was piped in is not UTF-8 and was read as cp1252.\n",
         ),
         ("café".encode(), C_LOCALE, "café", ""),
+        ("café".encode(), {"PYTHONIOENCODING": "utf-8-sig"}, "café", ""),
     ],
-    ids=["UTF-8", "UTF-8 with a mark", "UTF-16", "the locale's", "UTF-8 in the C locale"],
+    ids=["UTF-8", "with a mark", "UTF-16", "the locale's", "in the C locale", "the locale's mark"],
 )
 def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, env, asked, told):
     sunra_sandbox.next("Fine.")
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
-    assert (status, out, err) == (0, b"Fine.\n", told)
+    assert (status, out.removeprefix(codecs.BOM_UTF8), err) == (0, b"Fine.\n", told)
     assert sunra_sandbox.requests[0].json["messages"][-1]["content"] == asked
 
 
@@ -108,12 +123,15 @@ def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, 
         ("café".encode("latin-1"), {"PYTHONIOENCODING": "utf-8"}),
         ("café".encode("latin-1"), C_LOCALE),
         (b"\x89PNG\r\n\x1a\n\x81\x8d", {"PYTHONIOENCODING": "cp1252"}),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", {"PYTHONIOENCODING": "latin-1"}),
+        ("UTF-16 without a mark".encode("utf-16-le"), {"PYTHONIOENCODING": "utf-8"}),
+        ("UTF-32".encode("utf-32"), {"PYTHONIOENCODING": "utf-8"}),
     ],
 )
 def test_what_is_in_no_known_encoding_is_not_sent(start, sunra_sandbox, piped, env):
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
     assert (status, out) == (2, b"")
-    assert "What was piped in is no text" in err
+    assert "What was piped in is not text" in err
     assert sunra_sandbox.requests == []
 
 

@@ -89,7 +89,7 @@ def test_misuse_is_told_by_the_parameters_name(case: str):
 
 
 def test_a_missing_model_is_told():
-    with pytest.raises(InvalidParameter, match="model"):
+    with pytest.raises(InvalidParameter, match=r"`model` is required: .* 'openai/gpt-4o'"):
         ChatSunra(api_key=KEY)
 
 

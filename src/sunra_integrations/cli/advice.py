@@ -29,6 +29,8 @@ def advice(error: errors.SunraError) -> str:
             return "Ask again for the whole answer."
         case errors.ConfigurationError() if "allow_http" in error.message:
             return "On the command line that is --allow-http."
+        case errors.ConfigurationError() if error.message.startswith("No Sunra key"):
+            return f"Run `{setting('SUNRA_KEY', '…')}`, or `sunra sandbox` to try without a key."
         case errors.PermissionDenied():
             return "Check what the key's account may use, or ask another model."
         case _:

@@ -77,10 +77,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     session = Session()
     # Passed on as a list: on Windows click would expand `*`, `~` and `$NAME` in a prompt otherwise.
     given = [_as_text(one) for one in (sys.argv[1:] if arguments is None else arguments)]
-    status = _status(session, given)
-    with suppress(OSError):  # standard error is closed
+    try:
+        status = _status(session, given)
         session.terminal.tell_what_was_replaced()
-    return status
+    except OSError:  # standard error cannot be written to
+        status = FAILED
+    written = [_is_flushed(stream) for stream in (sys.stdout, sys.stderr) if stream]
+    return status if all(written) else status or FAILED
 
 
 def _status(session: Session, arguments: list[str]) -> int:
@@ -99,10 +102,7 @@ def _status(session: Session, arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        if not _is_closed_pipe(error):
-            return _failed(session, error)
-        _forget_output()
-        return FAILED
+        return FAILED if _is_closed_pipe(error) else _failed(session, error)
     except Exception as error:  # noqa: BLE001 - the last resort: no user is left with a traceback
         return _failed(session, error)
     return status if isinstance(status, int) else OK
@@ -135,16 +135,11 @@ def _is_closed_pipe(error: OSError) -> bool:
     return error.errno == errno.EPIPE or (is_invalid and error.filename is None)
 
 
-def _forget_output() -> None:
-    """Whoever read the output is gone: the interpreter must not fail at flushing it again."""
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        if not _is_flushed(stream):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def _is_flushed(stream: TextIO) -> bool:
+    """Whether the output is written. If not, the interpreter must not fail at flushing it again."""
     try:
         stream.flush()
     except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True

@@ -17,6 +17,8 @@ from sunra_integrations.protocol.reply import Fold
 from sunra_integrations.protocol.requests import check_parameters
 from sunra_integrations.transport import SunraClient
 
+_UTF8, _UTF16 = "utf-8-sig", "utf-16"  # both leave out a byte order mark
+
 _EPILOG = """\b
 Examples:
   sunra chat -m openai/gpt-4o "Why is the sky blue?"
@@ -99,8 +101,10 @@ def _piped(session: Session, stream: TextIO) -> str:
     try:
         text = io.TextIOWrapper(io.BytesIO(content), encoding).read()
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"What was piped in is no text: {error}.") from error
-    if encoding == stream.encoding:
+        raise click.UsageError(f"What was piped in is not text: {error}.") from error
+    if "\0" in text:
+        raise click.UsageError(f"What was piped in is not text: read as {encoding}, it has NULs.")
+    if encoding not in (_UTF8, _UTF16):
         session.terminal.note(f"What was piped in is not UTF-8 and was read as {encoding}.")
     return text
 
@@ -108,15 +112,16 @@ def _piped(session: Session, stream: TextIO) -> str:
 def _encoding_of(content: bytes, otherwise: str) -> str:
     """UTF-16 by its mark, UTF-8 if it is that, or the other encoding.
 
-    UTF-8 goes first because Windows names another encoding, whatever is piped in.
+    UTF-8 goes first because Windows names another encoding, whatever is piped in. NULs are valid
+    in it, but stand for UTF-16 without a mark or for a file that is not text.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+        return _UTF16
     try:
         content.decode()
     except UnicodeDecodeError:
         return otherwise
-    return "utf-8-sig"
+    return otherwise if b"\0" in content else _UTF8
 
 
 def _not_blank(prompt: str | None) -> str:

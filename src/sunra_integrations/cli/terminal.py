@@ -121,13 +121,17 @@ class _Replaced:
 
 
 _REPLACED = "sunra_replaced"
+_STRICT = ("strict", "surrogateescape")
+"""Python's own handlers for standard output. The second is for the C locale."""
 _ORNAMENTS = {"→": "->", "·": "-", "…": "...", "•": "*", "─": "-", "━": "=", "│": "|", "▌": "|"}
 """What reports and rendered Markdown are decorated with, and ASCII that means the same."""
 
 
 def _console(stream: TextIO | None, *, is_err: bool = False) -> Console:
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors=_REPLACED)  # a letter the terminal lacks must not end a program
+    # A letter the terminal lacks must not end a program. The user may have chosen another handler
+    # for standard output; the one of standard error is always Python's own.
+    if isinstance(stream, io.TextIOWrapper) and (is_err or stream.errors in _STRICT):
+        stream.reconfigure(errors=_REPLACED)
     return Console(file=stream, stderr=is_err, markup=False, highlight=False, emoji=False)
 
 

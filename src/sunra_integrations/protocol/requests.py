@@ -191,6 +191,8 @@ def invalid_argument(error: ValidationError) -> InvalidParameter:
     """The first finding of a failed construction, without the value, which may be a secret."""
     finding = error.errors(include_url=False, include_input=False)[0]
     name = str(finding["loc"][0]) if finding["loc"] else ""
+    if finding["type"] == "missing":
+        return _required(name, _rule(name, finding))
     return InvalidParameter(
         f"`{name}` cannot be used: {finding['msg']}.", parameter=name, rule=finding["msg"]
     )
@@ -269,15 +271,23 @@ def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidP
         return unknown
     error = findings[0]
     name = str(error["loc"][0]) if error["loc"] else "request"
-    field: FieldInfo | None = ChatRequest.model_fields.get(name)
-    rule = field.description if field is not None and field.description else error["msg"]
+    rule = _rule(name, error)
     if error["type"] == "missing":
-        return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
+        return _required(name, rule)
     if name == "extra_body":
         return not_a_dict(name, given.get(name))
     place = "".join(f"[{step}]" for step in error["loc"][1:] if isinstance(step, int))
     value = error.get("input") if place else given.get(name)
     return _broken(f"{name}{place}", value, rule)
+
+
+def _rule(name: str, error: ErrorDetails) -> str:
+    field: FieldInfo | None = ChatRequest.model_fields.get(name)
+    return field.description if field is not None and field.description else error["msg"]
+
+
+def _required(name: str, rule: str) -> InvalidParameter:
+    return InvalidParameter(f"`{name}` is required: {rule}.", parameter=name, rule=rule)
 
 
 def _broken(parameter: str, value: Any, rule: str) -> InvalidParameter:

@@ -6,15 +6,13 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 
 from sunra_integrations import __version__
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok
-from sunra_integrations.requirements import release
+from sunra_integrations.requirements import installed_version, release
 
 _PACKAGE = "sunra-integrations"
 _NEEDED = ("httpx", "pydantic")
-_MODULES = {"langchain-core": "langchain_core", "llama-index-core": "llama_index.core"}
 _BY_EXTRA = {
     "langchain-core": "langchain",
     "llama-index-core": "llama-index",
@@ -36,12 +34,11 @@ def versions() -> Iterator[Finding]:
 
 def _version(name: str, bounds: str) -> Finding:
     extra = f"[{_BY_EXTRA[name]}]" if name in _BY_EXTRA else ""
-    try:
-        version = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        if _is_there(_MODULES.get(name, name)):  # in a program that was frozen without metadata
-            return ok(name, "part of this program, which does not record its version")
+    version = installed_version(name)
+    if version is None:
         return ok(name, f"not installed (the extra {extra} brings it)")
+    if not version:  # in a program that was frozen without metadata
+        return ok(name, "part of this program, which does not record its version")
     if is_within(version, bounds):
         return ok(name, version)
     return fail(
@@ -49,13 +46,6 @@ def _version(name: str, bounds: str) -> Finding:
         f"{version}, where {bounds} is needed",
         f"pip install --upgrade '{_PACKAGE}{extra}'",
     )
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
-        return False
 
 
 def is_within(version: str, bounds: str) -> bool:
