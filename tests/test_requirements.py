@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -12,10 +15,15 @@ from packaging.requirements import Requirement
 from sunra_integrations import requirements
 from sunra_integrations.errors import ConfigurationError, RequirementNotMet, SunraError
 
+ROOT = Path(__file__).parents[1]
 DECLARED = [Requirement(line) for line in metadata.requires("sunra-integrations") or ()]
 
 
-INSTALLED_BY_HTTPX = {"httpcore", "certifi"}  # WebAssembly may have neither
+NOT_CHECKED = {"certifi"}  # its versions differ in the certificates only
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_the_versions_checked_at_run_time_are_the_declared_ones():
@@ -23,9 +31,44 @@ def test_the_versions_checked_at_run_time_are_the_declared_ones():
         (one.name, bound.version)
         for one in DECLARED
         for bound in one.specifier
-        if bound.operator == ">=" and one.name not in INSTALLED_BY_HTTPX
+        if bound.operator == ">=" and one.name not in NOT_CHECKED
     }
     assert declared == set(requirements.LOWEST.items())
+
+
+def test_the_versions_in_the_documents_are_the_declared_ones():
+    """A row of the table may be of several packages, with their versions in the same order."""
+    rows = re.findall(
+        r"^\| ([a-z][\w, -]*) \| ([\d., ]+) \|", text_of("docs/index.md"), re.MULTILINE
+    )
+    documented = {
+        pair
+        for names, versions in rows
+        for pair in zip(names.split(", "), versions.split(", "), strict=True)
+    }
+    assert documented == {*requirements.LOWEST.items(), ("certifi", "2024.2.2")}
+
+
+def test_the_documents_install_extras_that_there_are_and_name_them_alike():
+    extras = set(metadata.metadata("sunra-integrations").get_all("Provides-Extra") or ())
+    documents = ["README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
+    for document in documents:
+        for names in re.findall(r"sunra-integrations\[([^]]*)\]", text_of(document)):
+            assert set(names.split(",")) <= extras, document
+    install = re.search(r"(pip install .*# .*\n)+", text_of("README.md"))[0]
+    assert install in text_of("docs/index.md")
+    assert set(re.findall(r"\[(.*?)\]", install)) == extras - {"conformance"}
+
+
+def test_the_pythons_that_are_declared_are_those_that_are_tested():
+    about = metadata.metadata("sunra-integrations")
+    lines = [
+        one.rpartition(" ")[2] for one in about.get_all("Classifier") or () if "Python :: 3." in one
+    ]
+    assert about["Requires-Python"] == f">={lines[0]}"
+    assert lines == [f"3.{minor}" for minor in range(10, 10 + len(lines))]
+    assert f"OTHERS ?= {lines[0]} {lines[-1]}\n" in text_of("Makefile")
+    assert f"| Python | {lines[0]} |" in text_of("docs/index.md")
 
 
 # What is imported, the packages that it checks, its extra, and the first words of the message.
@@ -43,6 +86,7 @@ ENTRANCES: list[tuple[str, list[str], str, str]] = [
         "Sunra for LlamaIndex needs",
     ),
     ("sunra_integrations.transport", ["pydantic", "httpx"], "", "The client needs"),
+    ("sunra_integrations.transport.httpx_transport", ["httpcore"], "", "The client needs"),
     ("sunra_integrations.protocol.requests", ["pydantic"], "", "The client needs"),
     (
         "sunra_integrations.sandbox.server",
@@ -67,24 +111,15 @@ ENTRANCES: list[tuple[str, list[str], str, str]] = [
 
 TOO_OLD = """
 import sys
-from importlib import metadata
+from sunra_integrations import requirements
 
-real = metadata.version
-metadata.version = lambda name: "0.0.9" if name == sys.argv[1] else real(name)
+real = requirements.version
+requirements.version = lambda name: "0.0.9" if name == sys.argv[1] else real(name)
 __import__(sys.argv[3])
 """
 MISSING = """
 import sys
-from importlib import metadata
 
-real = metadata.version
-
-def version(name):
-    if name == sys.argv[1]:
-        raise metadata.PackageNotFoundError(name)
-    return real(name)
-
-metadata.version = version
 sys.modules[sys.argv[2]] = None
 __import__(sys.argv[3])
 """
@@ -119,16 +154,20 @@ def test_a_package_that_is_too_old_or_missing_is_named_with_the_version_and_the_
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(requirements, "installed_version", lambda _: version)
+    monkeypatch.setattr(requirements, "version", lambda _: version)
+    monkeypatch.setattr(requirements, "_met", set())
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.10.0", "3.10.1", "4.0a1", "3.10rc1", ""])
+PASS = ["3.10", "3.10.0", "3.10.1", "4.0a1", "3.10rc1", "3.10.post1", "4.dev0+cu12", "v3.10"]
+
+
+@pytest.mark.parametrize("version", [*PASS, "", "unknown", "0.0.0"])
 def test_other_versions_pass_and_so_does_one_that_is_not_recorded(monkeypatch, version):
     installed(monkeypatch, version)
     requirements.check("It", "aiohttp")
 
 
-@pytest.mark.parametrize("version", ["3.9.99", "3", "0", None])
+@pytest.mark.parametrize("version", ["3.9.99", "3", "0.1.dev1+g0a1b2c3", "3.9.post1", "v3.9", None])
 def test_the_error_is_typed_and_an_import_error(monkeypatch, version):
     installed(monkeypatch, version)
     with pytest.raises(ImportError) as failed:
@@ -139,13 +178,72 @@ def test_the_error_is_typed_and_an_import_error(monkeypatch, version):
     assert failed.value.retryable is False
 
 
-def test_a_module_without_metadata_counts_as_installed(monkeypatch):
-    def version(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
+def test_a_package_that_was_installed_since_the_error_passes(monkeypatch):
+    """As in a notebook, where the process goes on."""
+    installed(monkeypatch, None)
+    with pytest.raises(RequirementNotMet):
+        requirements.check("It", "aiohttp")
+    monkeypatch.setattr(requirements, "version", lambda _: "3.10")
+    requirements.check("It", "aiohttp")
 
-    monkeypatch.setattr(metadata, "version", version)
-    requirements.installed_version.cache_clear()
-    assert requirements.installed_version("httpx") == ""
-    assert requirements.installed_version("llama-index-core") == ""
-    assert requirements.installed_version("not-there.at-all") is None
-    requirements.installed_version.cache_clear()
+
+PACKAGE = "some_package/__init__.py"
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        pytest.param(
+            {PACKAGE: "", "some_package-1.2rc1.dist-info/METADATA": ""}, "1.2rc1", id="pip"
+        ),
+        pytest.param(
+            {PACKAGE: "", "some_package-1.2.dist-info/x": "", "some_package-1.10.dist-info/x": ""},
+            "1.10",
+            id="a broken update",
+        ),
+        pytest.param(
+            {PACKAGE: "", "some_package-1.2.egg-info": "Name: some-package\nVersion: 1.2\n"},
+            "1.2",
+            id="an old installer",
+        ),
+        pytest.param({PACKAGE: ""}, "", id="frozen or vendored"),
+        pytest.param(
+            {PACKAGE: "", "some_package.egg-info/PKG-INFO": "Name: some-package\n"},
+            "",
+            id="metadata without a version",
+        ),
+        pytest.param(
+            {PACKAGE: "", "some_package.egg-info/PKG-INFO": "Name: M\xfcller\n"},
+            "",
+            id="metadata that is not UTF-8",
+        ),
+        pytest.param({"some_package/notes.txt": ""}, None, id="a folder of the same name"),
+        pytest.param({"some_package-1.2.dist-info/METADATA": ""}, None, id="metadata alone"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Implicit None on return values:DeprecationWarning")
+def test_the_version_is_that_of_the_module(tmp_path, monkeypatch, files, version):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="latin-1")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert requirements.version("some-package") == version
+
+
+def test_the_version_of_a_module_is_not_that_of_metadata_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "httpx-0.1.dist-info").mkdir()
+    (tmp_path / "httpx-0.1.dist-info" / "METADATA").write_text("Name: httpx\nVersion: 0.1\n")
+    installed = metadata.version("httpx")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert (metadata.version("httpx"), requirements.version("httpx")) == ("0.1", installed)
+
+
+def test_a_module_that_a_test_put_in_place_passes(monkeypatch):
+    monkeypatch.setitem(sys.modules, "some_package", ModuleType("some_package"))
+    assert requirements.version("some-package") == ""
+
+
+@pytest.mark.parametrize("name", requirements.LOWEST)
+def test_installed_versions_are_found(name):
+    assert requirements.version(name) == metadata.version(name)

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from sunra_integrations import requirements
 from sunra_integrations.cli.doctor import installation
 from sunra_integrations.sandbox import Http
 from tests.cli.conftest import KEY, found, statuses
@@ -168,6 +169,7 @@ def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_s
         ("2.0.0", ">=1.4,<2", False),
         ("0.14.25", "<0.15,>=0.14", True),
         ("7", "", True),
+        ("unknown", ">=1.4,<2", True),
     ],
 )
 def test_a_version_is_held_against_the_bounds(version, bounds, within):
@@ -175,9 +177,13 @@ def test_a_version_is_held_against_the_bounds(version, bounds, within):
 
 
 def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
-    seen = {"langchain-core": "0.3.1", "aiohttp": None, "llama-index-core": None}
-    seen |= {"httpx": "", "uvicorn": ""}
-    monkeypatch.setattr(installation, "installed_version", lambda name: seen.get(name, "2.99"))
+    versions = {"langchain-core": "0.3.1", "aiohttp": None, "llama-index-core": None}
+    frozen = dict.fromkeys(("httpx", "uvicorn"), "")
+    known = versions | frozen
+    real = requirements.version
+    monkeypatch.setattr(
+        requirements, "version", lambda name: known[name] if name in known else real(name)
+    )
     ended = sunra("doctor", "--json")
     assert ended.status == 1
     old = found(ended)["langchain-core"]
@@ -186,5 +192,5 @@ def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
     assert found(ended)["aiohttp"]["found"] == "not installed (the extra [aiohttp] brings it)"
     missing = found(ended)["llama-index-core"]["found"]
     assert missing == "not installed (the extra [llama-index] brings it)"
-    for frozen in ("httpx", "uvicorn"):
-        assert found(ended)[frozen]["found"].startswith("part of this program, which does not rec")
+    for name in frozen:
+        assert found(ended)[name]["found"].startswith("part of this program, which does not rec")

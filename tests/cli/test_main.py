@@ -59,9 +59,8 @@ def test_a_command_that_is_not_understood_ends_with_2_and_says_why(
 
 
 def test_without_the_extra_it_says_in_one_line_what_to_install(sunra, monkeypatch):
-    monkeypatch.setattr(
-        requirements, "installed_version", lambda name: "8.1.8" if name == "click" else "99"
-    )
+    monkeypatch.setattr(requirements, "_met", set())
+    monkeypatch.setattr(requirements, "version", lambda name: "8.1.8" if name == "click" else "99")
     told = "sunra needs click >= 8.2, but 8.1.8 is installed: pip install 'sunra-integrations[cli]'"
     assert sunra("chat", "Hi") == (1, "", f"{told}\n")
 
@@ -155,9 +154,8 @@ def test_the_sandbox_tells_its_own_options(sunra):
 def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("sunra_integrations.sandbox.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(
-        requirements, "installed_version", lambda name: None if name == "uvicorn" else "99"
-    )
+    monkeypatch.setattr(requirements, "_met", set())
+    monkeypatch.setattr(requirements, "version", lambda name: None if name == "uvicorn" else "99")
     told = (
         "Error: The sandbox needs uvicorn >= 0.34, which is not installed: "
         "pip install 'sunra-integrations[sandbox]'\n"

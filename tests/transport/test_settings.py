@@ -326,7 +326,8 @@ def test_an_unknown_carrier_of_async_calls_is_refused():
 
 
 def test_aiohttp_that_is_asked_for_and_not_installed_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(requirements, "installed_version", lambda _: None)
+    monkeypatch.setattr(requirements, "_met", set())
+    monkeypatch.setattr(requirements, "version", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"sunra-integrations\[aiohttp\]"):
         Settings.resolve("k", async_transport="aiohttp")
     assert Settings.resolve("k").async_transport == "auto"

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-import httpcore
 import httpx
 
+from sunra_integrations.requirements import requiring
 from sunra_integrations.transport import interrupts
 from sunra_integrations.transport.patience import TimeLeft
+
+with requiring("The client", "httpcore"):  # pools of older ones are not safe across threads
+    import httpcore
 
 
 class BoundedTransport(httpx.HTTPTransport):

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
-from sunra_integrations import __version__
+from sunra_integrations import __version__, requirements
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok
-from sunra_integrations.requirements import installed_version, release
 
 _PACKAGE = "sunra-integrations"
 _NEEDED = ("httpx", "pydantic")
@@ -34,7 +33,7 @@ def versions() -> Iterator[Finding]:
 
 def _version(name: str, bounds: str) -> Finding:
     extra = f"[{_BY_EXTRA[name]}]" if name in _BY_EXTRA else ""
-    version = installed_version(name)
+    version = requirements.version(name)
     if version is None:
         return ok(name, f"not installed (the extra {extra} brings it)")
     if not version:  # in a program that was frozen without metadata
@@ -50,8 +49,9 @@ def _version(name: str, bounds: str) -> Finding:
 
 def is_within(version: str, bounds: str) -> bool:
     """Whether a version keeps to bounds such as `>=1.4,<2`; others are not judged."""
-    for bound in _BOUND.finditer(bounds):
-        own, other = release(version), release(bound["version"])
+    own = requirements.release(version)
+    for bound in _BOUND.finditer(bounds) if own else ():
+        other = requirements.release(bound["version"])
         if own < other if bound["operator"] == ">=" else own >= other:
             return False
     return True
