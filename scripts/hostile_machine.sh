@@ -38,8 +38,9 @@ copy() { # the files of the checkout, as git has them, in another folder
         xargs -0 cp --parents --target-directory="$1"
 }
 
-plugins() { # prints a folder with these packages alone, for PYTHONPATH
-    "$PYTHON" -m pip install --quiet --no-deps --target "$WORK/plugins" "$@" && echo "$WORK/plugins"
+with_plugins() { # the suite, with these packages beside what the environment has
+    "$PYTHON" -m pip install --quiet --no-deps --target "$WORK/plugins" "$@" &&
+        PYTHONPATH=$WORK/plugins suite
 }
 
 # ── how the suite is started ─────────────────────────────────────────────────
@@ -70,12 +71,12 @@ two_processes() { suite -n 2; }
 eight_processes() { suite -n 8; }
 
 random_order() {
-    PYTHONPATH=$(plugins pytest-randomly) suite
+    with_plugins pytest-randomly
 }
 
 other_plugins() {
-    PYTHONPATH=$(plugins pytest-mock pytest-rerunfailures pytest-sugar pytest-httpx pytest-cov \
-        coverage pytest-repeat respx) suite
+    with_plugins pytest-mock pytest-rerunfailures pytest-sugar pytest-httpx pytest-cov coverage \
+        pytest-repeat respx
 }
 
 # ── what the machine lacks ───────────────────────────────────────────────────
@@ -136,14 +137,17 @@ END
 without_posix() { # as far as that can be had here: what Windows lacks is gone before the tests are
     mkdir -p "$WORK/windows"
     cat >"$WORK/windows/no_posix.py" <<'END'
-import os, signal, sys
+import os, signal, subprocess, sys
+import pytest
 
 GONE = {os: "fork openpty killpg geteuid", signal: "pthread_kill alarm SIGKILL SIGALRM"}
 
-def pytest_configure():  # what pytest and its plugins need they have by now
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests():  # before the tests' own modules, after pytest's plugins
     for module, names in GONE.items():
         for name in names.split():
             delattr(module, name)
+    subprocess.Popen.kill = subprocess.Popen.terminate  # as on Windows
     for name in ("resource", "pty", "fcntl", "termios", "readline"):
         sys.modules[name] = None
 END
@@ -154,8 +158,9 @@ END
 
 read_only() { # another user's checkout and environment, and no home
     needs setpriv --reuid=65534 --regid=65534 --clear-groups true
-    local checkout=$WORK/read-only run=(setpriv --reuid=65534 --regid=65534 --clear-groups
-        env -i "PATH=$PATH" "PYTHONPATH=$WORK/read-only/src")
+    local checkout=$WORK/read-only
+    local run=(setpriv --reuid=65534 --regid=65534 --clear-groups
+        env -i "PATH=$PATH" "PYTHONPATH=$checkout/src" "HOSTILE_MACHINE=$HOSTILE_MACHINE")
     copy "$checkout"
     "${READABLE_PYTHON:-python3}" -m venv "$WORK/readable" &&
         "$WORK/readable/bin/python" -m pip install --quiet --upgrade pip &&

@@ -52,8 +52,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A checkout that cannot be written has no place for pytest's cache.
+    # A checkout that cannot be written has no place for pytest's cache, nor for the examples of
+    # schemathesis, which looks at hypothesis' own profile too.
     config.addinivalue_line("filterwarnings", "default::pytest.PytestCacheWarning")
+    config.addinivalue_line("filterwarnings", "ignore:The database setting is not configured")
     raise_limit_of_open_files()
     # Once and for all: LangSmith remembers what it has read of its own.
     for name in set(os.environ) - set(_FOR_RECORDINGS):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Callable
+from contextlib import suppress
 
 DEADLINE = 120.0
 """Seconds to wait for what must happen. A slow machine stays well below it."""
@@ -29,38 +29,14 @@ async def until_async(condition: Callable[[], object]) -> None:
         await asyncio.sleep(_PAUSE)
 
 
-class Attempt:
-    """One run of a check. A failure counts only if it is the last."""
+def growing_limits(check: Callable[[float], None], ran_out: type[Exception]) -> None:
+    """For a check of a short limit, which a slow machine reaches before the check begins.
 
-    def __init__(self, scale: float, *, is_last: bool) -> None:
-        self._scale, self._is_last = scale, is_last
-        self.passed = False
-
-    def __enter__(self) -> float:
-        return self._scale
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        self.passed = error is None
-        return isinstance(error, Exception) and not self._is_last
-
-
-def growing_limits() -> Iterator[Attempt]:
-    """For a check of short limits: if this machine is too slow for them, they grow.
-
-    ```python
-    for attempt in growing_limits():
-        with attempt as scale:
-            …  # limits of seconds, each multiplied by `scale`
-    ```
+    Args:
+        check: It multiplies its limits by the number that it is given.
+        ran_out: What it raises then, and then alone: only after this it runs again.
     """
-    scales = (1, 5, 25)
-    for scale in scales:
-        attempt = Attempt(scale, is_last=scale == scales[-1])
-        yield attempt
-        if attempt.passed:
-            return
+    for scale in (1, 5):
+        with suppress(ran_out):
+            return check(scale)
+    return check(25)

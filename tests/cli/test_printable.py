@@ -15,7 +15,14 @@ OBEYED = "\x00\x07\x08\x0d\x1b\x7f\x9b\u2028\u202e\u2066\ud800"
 
 
 def screen(height=24):
-    return Console(file=io.StringIO(), force_terminal=True, width=60, height=height, markup=False)
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=60,
+        height=height,
+        markup=False,
+        _environ={"TERM": "xterm"},
+    )
 
 
 def test_what_a_terminal_obeys_is_left_out_and_all_else_stays():

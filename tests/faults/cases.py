@@ -11,7 +11,11 @@ from tests.faults.server import Act, answer, by_kind, chunks, cut, drip, in_chun
 from tests.wire_cases import completion_bytes, stream_bytes
 
 READ, STALL, TOTAL = 0.5, 0.3, 1.0
-"""The timeouts of these tests, in seconds, on a machine that is fast enough for them."""
+"""The timeouts of these tests, in seconds.
+
+What comes before a silence is sent in one piece with the headers, so that `STALL` measures that
+silence alone, on a slow machine too.
+"""
 
 UNKNOWN_HOST = "nowhere.invalid"
 
@@ -312,7 +316,7 @@ STREAMS: dict[str, Fault] = {
     "a stream ended without finish_reason": streamed(chunks(BEGUN), partial="Hel"),
     "[DONE] without finish_reason": streamed(chunks(BEGUN, b"data: [DONE]\n\n"), partial="Hel"),
     "a stream that stalls": streamed(
-        chunks(BEGUN, then="hold"), partial="Hel", bound="`stall_timeout`"
+        raw(IN_CHUNKS % (len(BEGUN), BEGUN), "hold"), partial="Hel", bound="`stall_timeout`"
     ),
     "pings and no data": streamed(
         drip(IN_CHUNKS % (len(BEGUN), BEGUN), in_chunk(b": ping\n\n")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +19,9 @@ from pydantic import BaseModel
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import CallTools, Message, Sandbox
-from tests.waiting import growing_limits
+from tests.faults.cases import BEGUN, EVENTS, IN_CHUNKS
+from tests.faults.server import FaultServer, in_chunk
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.network
 
@@ -113,26 +115,27 @@ def test_an_agent_does_not_run_a_call_that_was_cut_off(
 
 
 @NEEDS_ASYNC_CONTEXT
-async def test_tokens_arrive_while_the_answer_is_still_on_its_way(
-    model: ChatSunra, sandbox: Sandbox
-):
-    for attempt in growing_limits():
-        with attempt as scale:
-            pause = 0.05 * scale
-            sandbox.next(*["One two three four five six."] * 2, pause=pause)
-            agent = create_agent(model, [])
-            arrived = [
-                (part.text, time.monotonic())
-                for part, _ in agent.stream(ASKED, STEPS, stream_mode="messages")
-            ]
-            arrived_async = [
-                (part.text, time.monotonic())
-                async for part, _ in agent.astream(ASKED, STEPS, stream_mode="messages")
-            ]
-            for seen in (arrived, arrived_async):
-                spoken = [at for text, at in seen if text]
-                assert len(spoken) > 3
-                assert spoken[-1] - spoken[0] > pause
+async def test_tokens_arrive_while_the_answer_is_still_on_its_way():
+    first_token, in_time = threading.Event(), []
+
+    def wait_for_the_reader(connection):
+        connection.send(IN_CHUNKS % (len(BEGUN), BEGUN))
+        in_time.append(first_token.wait(DEADLINE))
+        first_token.clear()
+        connection.send(in_chunk(b"".join(EVENTS[2:])) + b"0\r\n\r\n")
+
+    def read(part):
+        if part.text == "Hel":
+            first_token.set()
+        return part.text
+
+    with FaultServer(wait_for_the_reader) as server:
+        agent = create_agent(ChatSunra(model="a/b", api_key="k", base_url=server.base_url), [])
+        seen = [read(part) for part, _ in agent.stream(ASKED, STEPS, stream_mode="messages")]
+        streaming = agent.astream(ASKED, STEPS, stream_mode="messages")
+        seen_async = [read(part) async for part, _ in streaming]
+    assert ("".join(seen), "".join(seen_async)) == ("Hello", "Hello")
+    assert in_time == [True, True]
 
 
 @NEEDS_ASYNC_CONTEXT

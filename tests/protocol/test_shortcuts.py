@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
@@ -198,6 +198,7 @@ MESSAGE = st.dictionaries(
 
 
 @given(choice=CHOICE, message=MESSAGE)
+@example(choice={"index": 0}, message={"reasoning": "", "content": "text"})
 def test_a_plain_choice_is_read_as_a_rich_one_would_be(choice, message):
     read_in_short = responses.read_choice(choice, 0, message, ())
     assert read_in_short == responses.read_rich_choice(choice, 0, message, ())

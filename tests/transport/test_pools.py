@@ -16,7 +16,7 @@ from sunra_integrations.transport import Settings, SunraClient, connections
 from sunra_integrations.transport.allocation import Allocation
 from sunra_integrations.transport.pools import AsyncPools, SyncPools
 from tests.recorded_transport import Body
-from tests.waiting import growing_limits, until
+from tests.waiting import until
 from tests.wire_cases import completion_bytes, stream_bytes
 
 
@@ -327,26 +327,22 @@ def test_and_so_is_a_thread_that_waits_for_one():
 
 
 def test_a_thread_that_gives_up_in_line_leaves_it():
-    for attempt in growing_limits():
-        with attempt as scale:
-            gives_up_in_line(0.1 * scale)
-
-
-def gives_up_in_line(seconds):
     sending = pools(SyncPools)
     held, holder = sending.send(request()), object()
 
     def wait():
         with pytest.raises(httpx.PoolTimeout):
-            sending._take(holder, seconds)
+            sending._take(holder, None)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    until(lambda: sending._waiting or not thread.is_alive())
-    assert sending._waiting
+    until(lambda: sending._waiting)
+    (waiter,) = sending._waiting
     sending.give_up(holder)
     assert not sending._waiting
     held.close()
+    assert waiter.pool is None
+    waiter.served.set()  # ends the thread
     thread.join()
     assert in_flight(sending) == 0
 

@@ -225,7 +225,7 @@ def read_choice(
         and extra is NOTHING
         and _MESSAGE_FIELDS.issuperset(message)
         and not any(map(message.get, _RARE_FIELDS))
-        and (content or not _has_empty_reasoning(message))
+        and not _has_empty_reasoning(message)
     ):
         finish_reason, logprobs = text(choice.get("finish_reason")), _logprobs(choice)
         return ChoiceDelta(index, content or "", "", tool_calls, finish_reason, logprobs)
