@@ -97,6 +97,7 @@ LOWEST: dict[str, Suite] = {
             "tests/test_requirements.py",
             "tests/test_both_adapters_settings.py",
             "tests/test_request_bodies.py",
+            *("-k", "not httpcore-missing"),  # httpx before 0.28 imports httpcore before we can
         ),
         ("conformance", "aiohttp"),
         ("openai",),
