@@ -24,7 +24,7 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 if not os.access(Path(__file__).parent.parent, os.W_OK):
-    # In a checkout that cannot be written there is no place to keep examples in.
+    # A read-only checkout cannot keep examples.
     settings.register_profile("suite", settings.get_profile("suite"), database=None)
 settings.load_profile("suite")
 
