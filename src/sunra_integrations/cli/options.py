@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from sunra_integrations.catalogue import model_names
 from sunra_integrations.cli.session import Session
+from sunra_integrations.data import model_names
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
