@@ -18,10 +18,10 @@ from sunra_integrations.cli.hints import hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import LineReader, LiveMarkdown, Terminal
 from sunra_integrations.errors import Refused, SunraError
-from sunra_integrations.protocol.replay import reasoning_fields
-from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, Message, check_parameters
-from sunra_integrations.protocol.responses import ChoiceDelta, Usage
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.history import reasoning_fields
+from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
+from sunra_integrations.protocol.request import ChatRequest, Message, check_parameters
 from sunra_integrations.transport import SunraClient
 
 _EPILOG = """\b
@@ -85,7 +85,7 @@ def chat(
     if as_json:
         session.terminal.json(client.create(request).raw)
     else:
-        _show_reply(session.terminal, client, request, Fold(), quiet=quiet)
+        _show_reply(session.terminal, client, request, ReplyAccumulator(), quiet=quiet)
     return 0
 
 
@@ -167,7 +167,12 @@ class _Requests:
 
 
 def _show_reply(
-    terminal: Terminal, client: SunraClient, request: ChatRequest, so_far: Fold, *, quiet: bool
+    terminal: Terminal,
+    client: SunraClient,
+    request: ChatRequest,
+    so_far: ReplyAccumulator,
+    *,
+    quiet: bool,
 ) -> None:
     """Send a request and show the reply while it is received.
 
@@ -341,7 +346,7 @@ class _Conversation:
     def _send(self, prompt: str) -> None:
         """Show the reply, and remember the exchange if it has any text."""
         question: Message = {"role": "user", "content": prompt}
-        so_far = Fold()
+        so_far = ReplyAccumulator()
         try:
             request = self._requests.with_messages([*self._messages, question])
             _show_reply(self._terminal, self._client, request, so_far, quiet=self._quiet)

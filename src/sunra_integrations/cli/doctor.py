@@ -32,7 +32,7 @@ from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal, one_line
 from sunra_integrations.data import last_updated
 from sunra_integrations.errors import ConfigurationError
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 from sunra_integrations.transport.certificates import tls_context
 from sunra_integrations.transport.proxies import proxy_for

@@ -19,10 +19,10 @@ from sunra_integrations.cli.chat import format_cost
 from sunra_integrations.cli.hints import hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import image_part, text_part
-from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest
-from sunra_integrations.protocol.responses import Usage
+from sunra_integrations.protocol.reply import Reply, Usage
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tools import function_tool, json_schema_format
 from sunra_integrations.transport import AsyncSunraClient, Settings
 
@@ -76,7 +76,7 @@ class Model:
 
     async def stream(self, content: str, **parameters: Any) -> tuple[Reply, int]:
         """Return the streamed reply to one user message, and its number of chunks with text."""
-        so_far = Fold()
+        so_far = ReplyAccumulator()
         count = 0
         async with self._limit:
             self._totals.calls += 1
