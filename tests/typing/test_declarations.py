@@ -22,8 +22,8 @@ IN_NEWER_FRAMEWORKS = {"output_version", "profile", "rate_limiter"}
 """Fields that an older framework lacks."""
 
 MODULES = (
-    "catalogue",
     "conformance.llama_index",
+    "data",
     "errors",
     "langchain",
     "llama_index",
