@@ -12,6 +12,9 @@ import pytest
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.arguments import CONNECTION_SETTINGS
+from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
+from sunra_integrations.transport.settings import ConnectionArguments
 from tests.documents import DOCS
 
 USERS = Path(__file__).parent / "users"
@@ -19,8 +22,8 @@ IN_NEWER_FRAMEWORKS = {"output_version", "profile", "rate_limiter"}
 """Fields that an older framework lacks."""
 
 MODULES = (
-    "catalogue",
     "conformance.llama_index",
+    "data",
     "errors",
     "langchain",
     "llama_index",
@@ -49,10 +52,16 @@ def declared_constructor(cls: type) -> ast.arguments:
 def test_a_constructor_is_declared_with_each_of_its_fields(cls, more, less):
     fields = {*cls.model_fields, *more} - less
     arguments = declared_constructor(cls)
-    declared = {one.arg for one in arguments.kwonlyargs}
-    assert arguments.kwarg is None
+    assert ast.unparse(arguments.kwarg.annotation) == "Unpack[ModelArguments]"
+    declared = {one.arg for one in arguments.kwonlyargs} | ModelArguments.__annotations__.keys()
     assert fields - declared == set()
     assert declared - fields <= IN_NEWER_FRAMEWORKS
+
+
+def test_connection_arguments_are_the_fields_of_both_adapters():
+    assert ConnectionParameters.model_fields.keys() - {"http_client"} == (
+        ConnectionArguments.__annotations__.keys()
+    )
 
 
 @pytest.mark.parametrize("cls", [ChatSunra, Sunra])
@@ -84,3 +93,7 @@ def test_users_code_uses_every_documented_name():
             elif isinstance(node, ast.Attribute):
                 used.add(node.attr)
     assert documented_names() - used == set()
+
+
+def test_each_connection_setting_is_known_to_the_suggestions_for_unknown_arguments():
+    assert ConnectionArguments.__annotations__.keys() <= CONNECTION_SETTINGS

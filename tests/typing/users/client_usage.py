@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from typing_extensions import assert_type
 
 from sunra_integrations import __version__, errors
-from sunra_integrations.catalogue import model_facts, model_names
+from sunra_integrations.data import last_updated, model_facts, model_names
 from sunra_integrations.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -35,7 +36,7 @@ from sunra_integrations.errors import (
     UnreadableResponse,
     UnsupportedContent,
 )
-from sunra_integrations.protocol.choices import Choice, ToolCall
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import (
     audio_part,
     data_url,
@@ -44,9 +45,16 @@ from sunra_integrations.protocol.content import (
     text_part,
     video_part,
 )
-from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, check_parameters, parameter_rules
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
+from sunra_integrations.protocol.reply import (
+    Choice,
+    ChoiceDelta,
+    Chunk,
+    Reply,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from sunra_integrations.protocol.request import ChatRequest, check_parameters, parameter_rules
 from sunra_integrations.protocol.tools import function_tool, json_schema_format, tool_choice
 from sunra_integrations.transport import (
     AsyncSunraClient,
@@ -113,7 +121,7 @@ def asks(client: SunraClient, request: ChatRequest) -> None:
 
 
 def streams(client: SunraClient, request: ChatRequest) -> Reply:
-    so_far = Fold()
+    so_far = ReplyAccumulator()
     chunks = client.stream(request, so_far=so_far)
     assert_type(chunks, Generator[Chunk, None, None])
     for chunk in chunks:
@@ -196,5 +204,6 @@ def raises() -> Sequence[SunraError]:
 def looks_up() -> None:
     assert_type(model_facts("openai/gpt-4o"), dict[str, Any] | None)
     assert_type(model_names(), list[str])
+    assert_type(last_updated(), date)
     version: str = __version__
     print(version)

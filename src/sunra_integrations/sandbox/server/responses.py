@@ -11,6 +11,9 @@ from typing import Any
 
 from sunra_integrations.sandbox.contract.http_rules import JSON_TYPE, rate_limit_headers
 from sunra_integrations.sandbox.contract.parameters import unknown_parameters
+from sunra_integrations.sandbox.rule_based import replies
+from sunra_integrations.sandbox.rule_based.replies import Choice, Reply
+from sunra_integrations.sandbox.rule_based.text import split_tokens
 from sunra_integrations.sandbox.server.scripting import (
     CallTools,
     CutMode,
@@ -20,9 +23,6 @@ from sunra_integrations.sandbox.server.scripting import (
     Scripted,
     TextReply,
 )
-from sunra_integrations.sandbox.rule_based import replies
-from sunra_integrations.sandbox.rule_based.replies import Choice, Reply
-from sunra_integrations.sandbox.rule_based.text import split_tokens
 
 DONE = b"data: [DONE]\n\n"
 
