@@ -119,7 +119,7 @@ class ErrorResponse:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
     def body(self, path: str, request_id: str) -> bytes:
-        """Sunra's error body. Only its timestamp depends on the clock."""
+        """Sunra's error body. Only its timestamp differs between equal requests."""
         details = [
             {"path": problem.path, "rule": problem.rule, "message": problem.message}
             for problem in self.problems[:MAX_DETAILS]

@@ -1,7 +1,7 @@
 """Every request parameter, in one table. To add a parameter, add a row.
 
 The checks and the request schema of the OpenAPI document are both built from the table. A wrong
-type is answered with 400, a broken rule with 422, and an unknown model with 404.
+type gives status 400, a broken rule 422, an unknown model 404.
 """
 
 import difflib
@@ -78,7 +78,7 @@ _PROVIDER = object_of(
 PARAMETERS: dict[str, Parameter] = {
     # Sunra's reference documents these.
     #
-    # The schema also demands vendor/name. The check does not: such a model is answered with 404.
+    # The schema also demands vendor/name. The check does not, because such a model gives a 404.
     "model": Parameter(Check(TEXT.find, _MODEL_NAME.schema), required=True),
     "messages": Parameter(MESSAGES, required=True),
     "stream": Parameter(BOOLEAN),
