@@ -229,12 +229,12 @@ def check(limits, fault: Fault, kind, reader, waits):
 HEADING = """\
 # Fault table
 
-This page lists the exception raised for each failure. It is generated from tests (`tests/faults/`) that run
-on a socket server: with `ChatSunra` and `Sunra`, sync and async, streamed or not.
+This page lists the exception raised for each failure. It is generated from tests (`tests/faults/`)
+that run on a socket server: with `ChatSunra` and `Sunra`, sync and async, streamed or not.
 
-*Requests* is the number of requests sent with the default `max_retries=2`. *Time limit* is the longest time a
-call takes in addition to the server's own time. To change it, set `timeout`, `stall_timeout` and
-`total_timeout`; see [Timeouts, retries, errors](guides/errors.md).
+*Requests* is the number of requests sent with the default `max_retries=2`. *Time limit* is the
+longest time a call takes in addition to the server's own time. To change it, set `timeout`,
+`stall_timeout` and `total_timeout`; see [Timeouts, retries, errors](guides/errors.md).
 """
 
 
