@@ -247,7 +247,7 @@ CLAIMS = (
     Claim(
         "`temperature=3` is rejected before the request is sent",
         _range,
-        "tests/protocol/test_requests.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
+        "tests/protocol/test_request.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
     ),
     Claim(
         "Can be pickled after a call",
