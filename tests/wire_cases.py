@@ -216,7 +216,9 @@ COMPLETIONS: dict[str, Seen | Fails] = {
     "no_object": Fails(errors.UnreadableResponse, says="JSON list"),
     "cut_short": Fails(errors.UnreadableResponse, says="invalid JSON"),
     "page": Fails(errors.UnreadableResponse, says="invalid JSON"),
-    "stream_in_place_of_an_answer": Fails(errors.UnreadableResponse, says="stream instead of a completion"),
+    "stream_in_place_of_an_answer": Fails(
+        errors.UnreadableResponse, says="stream instead of a completion"
+    ),
     "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),
 }
 
