@@ -32,16 +32,9 @@ from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedCon
 from sunra_integrations.langchain import to_sunra as langchain_to_sunra
 from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
 from sunra_integrations.sandbox import Sandbox, __main__, server, stand_in
-from sunra_integrations.transport import (
-    AsyncSunraClient,
-    SunraClient,
-    Timeouts,
-    certificates,
-    httpx_transport,
-    interrupts,
-)
-from sunra_integrations.transport.bounds import Bounded
-from sunra_integrations.transport.patience import Patience
+from sunra_integrations.transport import AsyncSunraClient, SunraClient, Timeouts
+from sunra_integrations.transport.connections import certificates, httpx_transport, interrupts
+from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from tests import children, platforms
 from tests.waiting import DEADLINE, until
 
@@ -212,7 +205,7 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
             yield step
 
     monkeypatch.setattr(interrupts, "STEP", 0.01)
-    monkeypatch.setattr("sunra_integrations.transport.pools.steps", seen)
+    monkeypatch.setattr("sunra_integrations.transport.connections.pool.steps", seen)
     client = SunraClient(api_key="k" * 20, base_url=sunra_sandbox.base_url, max_connections=1)
     sunra_sandbox.next("One", "Two", pause=0.1)
     first = client.stream(REQUEST)
@@ -228,9 +221,9 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
 
 async def test_a_clock_that_ticks_every_16_ms_ends_a_wait_in_time():
     """`time.monotonic` of Windows before Python 3.13."""
-    patience = Patience(Timeouts(read=0.05), lambda: time.monotonic() // 0.0156 * 0.0156)
-    patience.request_is_sent()
-    with pytest.raises(TimedOut), Bounded(patience):
+    deadline = Deadline(Timeouts(read=0.05), lambda: time.monotonic() // 0.0156 * 0.0156)
+    deadline.request_sent()
+    with pytest.raises(TimedOut), AsyncTimeout(deadline):
         await asyncio.sleep(600)
 
 

@@ -11,7 +11,7 @@ from sunra_integrations.cli.advice import setting
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
 from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import ConfigurationError
-from sunra_integrations.transport.proxies import proxy_for
+from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.settings import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,

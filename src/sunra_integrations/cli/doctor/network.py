@@ -19,7 +19,7 @@ from typing import Any
 from sunra_integrations.cli.doctor.configuration import Hop, Route
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok, warn
 from sunra_integrations.errors import ConfigurationError
-from sunra_integrations.transport.certificates import tls_context
+from sunra_integrations.transport.connections.certificates import tls_context
 
 _DAY = 86_400
 _FEW_DAYS = 7
