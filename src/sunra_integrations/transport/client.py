@@ -20,20 +20,20 @@ import httpx
 from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
-from sunra_integrations.protocol.answer import read_completion
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import unknown_arguments
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.failures import clean
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.completion import parse_completion
+from sunra_integrations.protocol.error_parsing import sanitize
+from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.requests import ChatRequest, as_request
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.stream import ChunkStream
 from sunra_integrations.transport import body
 from sunra_integrations.transport.connections import registry
 from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
-from sunra_integrations.transport.hidden_key import HiddenKey
+from sunra_integrations.transport.key_redaction import KeyRedactor
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.prepared_request import BearerAuth, PreparedRequest
 from sunra_integrations.transport.settings import Options, Settings
@@ -77,7 +77,7 @@ class _Client:
     def _use(self, settings: Settings) -> None:
         self.settings = settings
         self._auth = BearerAuth(settings.api_key)
-        self._key_hidden = HiddenKey(settings.api_key)
+        self._key_redactor = KeyRedactor(settings.api_key)
 
     def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
@@ -106,27 +106,27 @@ class _Client:
         return typed_fault(error, url, deadline, proxy)
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
-        self._key_hidden.hide_in(attempt.cause)
+        self._key_redactor.redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
             attempt.number,
-            clean(prepared.model),
+            sanitize(prepared.model),
             type(attempt.cause).__name__,
             attempt.cause,
         )
         return attempt
 
     def _chunks(
-        self, request: ChatRequest, response: httpx.Response, so_far: Fold | None
+        self, request: ChatRequest, response: httpx.Response, so_far: ReplyAccumulator | None
     ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
-            choices_asked=request.n or 1,
-            model_asked=request.model,
+            requested_choices=request.n or 1,
+            requested_model=request.model,
             max_event_bytes=self.settings.max_response_bytes,
-            so_far=so_far,
-            answer_id=_answer_id(),
+            accumulator=so_far,
+            fallback_id=_answer_id(),
             tool_names=request.own_tool_names,
         )
 
@@ -177,7 +177,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 return self._create(request, prepared, deadline)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -199,7 +199,7 @@ class SunraClient(_Client):
         request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        so_far: Fold | None = None,
+        so_far: ReplyAccumulator | None = None,
     ) -> Generator[Chunk, None, None]:
         """Yields chunks of the reply as they arrive.
 
@@ -219,7 +219,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 yield from self._stream(request, prepared, deadline, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -230,7 +230,7 @@ class SunraClient(_Client):
         request: ChatRequest,
         prepared: PreparedRequest,
         deadline: Deadline,
-        so_far: Fold | None,
+        so_far: ReplyAccumulator | None,
     ) -> Iterator[Chunk]:
         with closing(self._open(prepared, deadline)) as response:
             chunks = self._chunks(request, response, so_far)
@@ -328,7 +328,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        async with self._key_hidden:
+        with self._key_redactor:
             return await self._create(request, prepared, self._deadline())
 
     async def _create(
@@ -351,13 +351,13 @@ class AsyncSunraClient(_Client):
         request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        so_far: Fold | None = None,
+        so_far: ReplyAccumulator | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """Yields chunks of the reply as they arrive; see `SunraClient.stream`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        async with self._key_hidden, aclosing(await self._open(prepared, deadline)) as response:
+        async with self._key_redactor, aclosing(await self._open(prepared, deadline)) as response:
             chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
             async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
@@ -467,11 +467,11 @@ def _request_id(response: httpx.Response) -> str | None:
 
 
 def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Reply:
-    return read_completion(
+    return parse_completion(
         content,
         request_id=_request_id(response),
-        model_asked=request.model,
-        answer_id=_answer_id(),
+        requested_model=request.model,
+        fallback_id=_answer_id(),
         tool_names=request.own_tool_names,
     )
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
-from sunra_integrations.protocol.failures import clean, failure
+from sunra_integrations.protocol.error_parsing import error_from_response, sanitize
 from sunra_integrations.transport.connections.proxies import Proxy
 from sunra_integrations.transport.deadline import Deadline
 from sunra_integrations.transport.settings import is_loopback
@@ -97,7 +97,7 @@ def _of_status(response: httpx.Response) -> SunraError:
     body = b""
     with suppress(httpx.ResponseNotRead):
         body = response.content
-    return failure(response.status_code, dict(response.headers), body, now=time.time())
+    return error_from_response(response.status_code, dict(response.headers), body, now=time.time())
 
 
 def _no_proxy_advice(url: str) -> str:
@@ -110,7 +110,7 @@ def _no_proxy_advice(url: str) -> str:
 
 def _message(error: BaseException) -> str:
     # It may quote a line of the head, such as a cookie.
-    message = clean(_QUOTED_BYTES.sub("", str(error)))
+    message = sanitize(_QUOTED_BYTES.sub("", str(error)))
     return message.rstrip(".") or type(error).__name__  # the sentence around it has a full stop
 
 
