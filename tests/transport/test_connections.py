@@ -8,9 +8,9 @@ import threading
 import warnings
 
 import pytest
-from sunra_integrations.protocol.accumulator import accumulate
 
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from sunra_integrations.transport.connections import registry
 from tests import children, platforms
@@ -156,7 +156,7 @@ def test_threads_share_one_client():
 def test_after_a_fork_parent_and_child_have_connections_of_their_own():
     program = """
 import os, sys
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 client = SunraClient(Settings.resolve("k", sys.argv[1]))
@@ -201,7 +201,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
 def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 from sunra_integrations.transport.connections import registry
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 from sunra_integrations.transport.connections import registry
 from sunra_integrations.transport.connections.pool import AsyncPool, Pool, SyncPool

@@ -12,7 +12,7 @@ from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.errors import Refused
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import SunraClient
 
 _ENDINGS = {

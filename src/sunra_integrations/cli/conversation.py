@@ -14,7 +14,7 @@ from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.history import reasoning_fields
 from sunra_integrations.protocol.reply import Reply
-from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.transport import SunraClient
 
 _PROMPT = "> "

@@ -26,7 +26,7 @@ from sunra_integrations.protocol.history import (
 )
 from sunra_integrations.protocol.json_text import dicts_in, parse_arguments
 from sunra_integrations.protocol.reply import IN_CONTENT
-from sunra_integrations.protocol.requests import Message
+from sunra_integrations.protocol.request import Message
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""

@@ -36,7 +36,7 @@ from sunra_integrations.protocol.history import (
     signed_detail,
     vendor_fields,
 )
-from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.protocol.tools import function_tool, normalize_tool, split_schema
 
 _ROLES: Mapping[MessageRole, str] = {

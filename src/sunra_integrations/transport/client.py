@@ -25,7 +25,7 @@ from sunra_integrations.protocol.arguments import unknown_arguments
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import sanitize
 from sunra_integrations.protocol.reply import Chunk, Reply
-from sunra_integrations.protocol.requests import ChatRequest, as_request
+from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
 from sunra_integrations.transport import body
 from sunra_integrations.transport.connections import registry
@@ -33,10 +33,9 @@ from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
-from sunra_integrations.transport.key_redaction import KeyRedactor
-from sunra_integrations.transport.http_client import check_http_client
+from sunra_integrations.transport.hidden_key import HiddenKey
 from sunra_integrations.transport.prepared_request import BearerAuth, PreparedRequest
-from sunra_integrations.transport.settings import Options, Settings
+from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
 _logger = logging.getLogger("sunra_integrations")
 
@@ -77,7 +76,7 @@ class _Client:
     def _use(self, settings: Settings) -> None:
         self.settings = settings
         self._auth = BearerAuth(settings.api_key)
-        self._key_redactor = KeyRedactor(settings.api_key)
+        self._key_hidden = HiddenKey(settings.api_key)
 
     def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
@@ -106,7 +105,7 @@ class _Client:
         return typed_fault(error, url, deadline, proxy)
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
-        self._key_redactor.redact(attempt.cause)
+        self._key_hidden.hide_in(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
@@ -177,7 +176,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor:
+            with self._key_hidden:
                 return self._create(request, prepared, deadline)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -219,7 +218,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor:
+            with self._key_hidden:
                 yield from self._stream(request, prepared, deadline, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -328,7 +327,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with self._key_redactor:
+        with self._key_hidden:
             return await self._create(request, prepared, self._deadline())
 
     async def _create(
@@ -357,7 +356,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        async with self._key_redactor, aclosing(await self._open(prepared, deadline)) as response:
+        async with self._key_hidden, aclosing(await self._open(prepared, deadline)) as response:
             chunks = self._chunks(request, response, so_far)
             broken_by: SunraError | None = None
             async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:

@@ -15,7 +15,7 @@ _MAY_QUOTE = ("args", "code", "type", "reason", "details", "request_id", "respon
 _SHORTEST = 8  # anything shorter is not a real key, and is part of other words
 
 
-class KeyRedactor:
+class HiddenKey:
     """A context out of which no `SunraError` comes that quotes the key.
 
     The frames of one that did, or that is about an answer that cannot be read, are forgotten:

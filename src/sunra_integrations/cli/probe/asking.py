@@ -8,7 +8,7 @@ from typing import Any
 
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.reply import Reply, Usage
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient
 
 
