@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from sunra_integrations import errors
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Timeouts
 from tests import children
 from tests.llama_index.answers import said

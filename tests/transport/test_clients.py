@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__, errors
 from sunra_integrations.protocol.reply import Reply, fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
 from tests.module_stand_in import with_clock, without_waits
 from tests.recorded_transport import Body, Recorded, completion, status, stream

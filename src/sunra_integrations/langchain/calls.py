@@ -21,7 +21,7 @@ from sunra_integrations.langchain.message_events import MessageEvents, keep_refu
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.langchain.token_usage import added, without_cost
 from sunra_integrations.protocol.arguments import split_call
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_model_stream import (

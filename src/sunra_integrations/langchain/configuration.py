@@ -18,7 +18,8 @@ from sunra_integrations import __version__
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, unknown_arguments, with_timeout
-from sunra_integrations.protocol.requests import invalid_argument
+from sunra_integrations.protocol.parameters import RequestParameters
+from sunra_integrations.protocol.request import invalid_argument
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.settings import (
     AsyncTransport,
@@ -36,7 +37,7 @@ _SERVICES = ("http_client", "http_async_client", "cache", "callbacks", "rate_lim
 _OWN_NAMES = {"model": "model_name", "stop_sequences": "stop"}
 
 
-class Configuration(BaseChatModel):
+class Configuration(RequestParameters, BaseChatModel):
     """The fields of `ChatSunra`, checked when it is made; `ChatSunra` documents them."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -47,25 +48,7 @@ class Configuration(BaseChatModel):
     )
 
     model_name: str = Field(alias="model")
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
     stop: str | list[str] | None = Field(default=None, alias="stop_sequences")
-    n: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    response_format: dict[str, Any] | None = None
-    seed: int | None = None
-    parallel_tool_calls: bool | None = None
-    user: str | None = None
-    provider: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-    stream_options: dict[str, Any] | None = None
-    extra_body: dict[str, Any] = Field(default_factory=dict)
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the request body that have no field here; sent as they are."""
 

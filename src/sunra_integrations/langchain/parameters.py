@@ -9,7 +9,7 @@ import httpx
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
-from sunra_integrations.protocol.requests import (
+from sunra_integrations.protocol.request import (
     check_extra_body,
     check_parameters,
     not_a_dict,

@@ -33,7 +33,7 @@ from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unk
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.replay import vendor_fields
-from sunra_integrations.protocol.requests import ChatRequest, Message, parameter_rules
+from sunra_integrations.protocol.request import ChatRequest, Message, parameter_rules
 
 __all__ = ["build", "call_parameters", "content", "content_part", "message", "messages", "tool"]
 

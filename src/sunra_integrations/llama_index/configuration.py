@@ -30,7 +30,8 @@ from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
 from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
-from sunra_integrations.protocol.requests import check_parameters, invalid_argument, not_a_dict
+from sunra_integrations.protocol.parameters import RequestParameters
+from sunra_integrations.protocol.request import check_parameters, invalid_argument, not_a_dict
 from sunra_integrations.transport import Settings
 from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.settings import (
@@ -73,7 +74,7 @@ def _loaded() -> Generator[None, None, None]:
         _loading.reset(token)
 
 
-class SunraConfiguration(FunctionCallingLLM):
+class SunraConfiguration(RequestParameters, FunctionCallingLLM):
     """What a `Sunra` is set to; see there for each field."""
 
     # A wrong value's error would otherwise show what was passed, a key among it. The validator is
@@ -89,40 +90,11 @@ class SunraConfiguration(FunctionCallingLLM):
     api_base: str | None = Field(
         default=None, description="Base URL; else from SUNRA_BASE_URL, else Sunra's own."
     )
-    max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
-    max_completion_tokens: int | None = Field(
-        default=None, description="Most tokens to generate, in place of max_tokens."
-    )
-    temperature: float | None = Field(default=None, description="Randomness, 0 to 2.")
-    top_p: float | None = Field(default=None, description="Nucleus sampling, 0 to 1.")
-    frequency_penalty: float | None = Field(default=None, description="-2 to 2.")
-    presence_penalty: float | None = Field(default=None, description="-2 to 2.")
-    stop: str | list[str] | None = Field(default=None, description="At most 4 stop sequences.")
-    n: int | None = Field(default=None, description="Choices per request; the first answers.")
-    logprobs: bool | None = Field(default=None, description="Return log probabilities.")
-    top_logprobs: int | None = Field(default=None, description="0 to 20, with logprobs=True.")
-    response_format: dict[str, Any] | None = Field(
-        default=None, description="The format the model must answer in."
-    )
-    seed: int | None = Field(default=None, description="For answers as alike as can be.")
     tools: list[dict[str, Any]] | None = Field(
         default=None, description="Tools of every call, in the wire's form."
     )
     tool_choice: str | dict[str, Any] | None = Field(
         default=None, description="none, auto, required, or an object naming a function."
-    )
-    parallel_tool_calls: bool | None = Field(
-        default=None, description="Whether one answer may call several tools."
-    )
-    user: str | None = Field(default=None, description="The end user's id.")
-    provider: dict[str, Any] | None = Field(default=None, description="Routing rules.")
-    reasoning: dict[str, Any] | None = Field(default=None, description="Passed on as given.")
-    reasoning_effort: str | None = Field(default=None, description="Passed on as given.")
-    stream_options: dict[str, Any] | None = Field(
-        default=None, description="Streams ask for usage unless it is given; {} asks for nothing."
-    )
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Keys to put into the request body untouched."
     )
     additional_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="More parameters, by name; the fields above win."

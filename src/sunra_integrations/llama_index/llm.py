@@ -34,7 +34,7 @@ from sunra_integrations.llama_index.prediction import StructuredPrediction
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 from sunra_integrations.llama_index.tool_calling import ToolCalling
 from sunra_integrations.protocol.arguments import split_call
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from sunra_integrations.llama_index.tool_calls import legacy_call, place_of_call
 from sunra_integrations.protocol.content import Part, resource_text, text_part
 from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.replay import reasoning_fields, signed_detail, vendor_fields
-from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.protocol.responses import text_of_part
 from sunra_integrations.protocol.tools import completed_tool, described_schema, function_tool
 

@@ -2,7 +2,7 @@
 
 `SunraClient` and `AsyncSunraClient` can be used on their own::
 
-    from sunra_integrations.protocol.requests import ChatRequest
+    from sunra_integrations.protocol.request import ChatRequest
     from sunra_integrations.transport import SunraClient
 
     client = SunraClient()  # the key comes from SUNRA_KEY, or SunraClient(api_key=…)

@@ -25,7 +25,7 @@ from sunra_integrations.protocol.arguments import unknown_arguments
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.failures import clean
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, as_request
+from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange

@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from sunra_integrations import __version__
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport.patience import Patience, TimeLeft
 from sunra_integrations.transport.settings import Settings, Timeouts, checked_headers
 
