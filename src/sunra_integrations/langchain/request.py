@@ -35,7 +35,17 @@ from sunra_integrations.protocol.history import finished
 from sunra_integrations.protocol.replay import vendor_fields
 from sunra_integrations.protocol.request import ChatRequest, Message, parameter_rules
 
-__all__ = ["build", "call_parameters", "content", "content_part", "message", "messages", "tool"]
+__all__ = [
+    "build",
+    "call_parameters",
+    "content",
+    "content_part",
+    "message",
+    "messages",
+    "response_format",
+    "tool",
+    "tool_choice",
+]
 
 _TEXT_ROLES: Mapping[type, str] = {
     SystemMessage: "system",
