@@ -255,9 +255,7 @@ def _api_annotations(block: Block) -> list[Any]:
     ]
 
 
-def _add_block(
-    block: Block, where: str, content: _Content, call_ids: Sequence[str | None]
-) -> None:
+def _add_block(block: Block, where: str, content: _Content, call_ids: Sequence[str | None]) -> None:
     """Adds a block of any class; calls with one of `call_ids` are in the message's `tool_calls`."""
     if block.get("type") == "text" and isinstance(block.get("reasoning"), str):
         # langchain-core merges streamed text and reasoning blocks of langchain-anthropic

@@ -248,7 +248,9 @@ def _url(block: Block, position: str, what_to_give: str) -> str:
         raise unsupported(block, position, "whose URL is a local file; give its `base64`")
     if isinstance(url, str) and url:
         return url
-    raise unsupported(block, position, f"which the Sunra API does not accept in this form: {what_to_give}")
+    raise unsupported(
+        block, position, f"which the Sunra API does not accept in this form: {what_to_give}"
+    )
 
 
 def _file_id(block: Block) -> str | None:
