@@ -18,7 +18,8 @@ from sunra_integrations.requirements import requiring
 
 with requiring("The client", "pydantic", "httpx"):
     from sunra_integrations.transport.retry import RetryPolicy
-    from sunra_integrations.transport.settings import Settings, Timeouts
+    from sunra_integrations.transport.settings import Settings
+    from sunra_integrations.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from sunra_integrations.transport.client import AsyncSunraClient, SunraClient
