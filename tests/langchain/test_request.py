@@ -1,4 +1,4 @@
-"""LangChain's messages in the wire's form."""
+"""LangChain's messages in the API's form."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from sunra_integrations.langchain.content_blocks import register as _register_co
 from sunra_integrations.langchain.messages import split_invalid_tool_calls
 from sunra_integrations.langchain.registration import register
 
-__all__ = ["ChatSunra", "register", "split_invalid_tool_calls", "with_broken_calls"]
+__all__ = ["ChatSunra", "register", "split_invalid_tool_calls"]
 
 with_broken_calls = split_invalid_tool_calls
-"""Former name of `split_invalid_tool_calls`."""
+"""Former name of `split_invalid_tool_calls`, kept for existing programs."""
 
 _register_content_blocks()

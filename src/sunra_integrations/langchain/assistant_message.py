@@ -80,31 +80,25 @@ def assistant_message(message: AIMessage, position: str) -> Message:
     content = _sorted_content(message, position)
     extra = message.additional_kwargs
     calls = [*_tool_calls(message, position), *content.calls]
-    made: Message = {"role": "assistant", "content": content.parts or ""}
-    if isinstance(message.content, str):
-        made["content"] = message.content
-    if message.name:
-        made["name"] = message.name
-    refusal = extra.get("refusal") or "".join(content.refusal)
-    if refusal:
-        made["refusal"] = refusal
-    if calls:
-        made["tool_calls"] = calls
-    elif function := _legacy_call(extra):
-        made["function_call"] = function
+    fields = {
+        "name": message.name,
+        "refusal": extra.get("refusal") or "".join(content.refusal),
+        "tool_calls": calls,
+        "function_call": None if calls else _legacy_call(extra),
+    }
+    is_text = isinstance(message.content, str)
+    made: Message = {"role": "assistant", "content": message.content if is_text else content.parts}
+    made.update({name: value for name, value in fields.items() if value})
     text, field = _reasoning(message, content)
     details = extra.get("reasoning_details") or content.reasoning_details
     made.update(reasoning_fields(text, field, details, beside_calls=True))
-    for name in ("images", "annotations"):
-        if extra.get(name):
-            made[name] = extra[name]
+    made.update({name: extra[name] for name in ("images", "annotations") if extra.get(name)})
     made.update(vendor_fields(extra, "assistant"))
     if audio := _audio_reference(extra, position):
         made["audio"] = audio
-    if not made["content"] and any(
-        name in made for name in ("tool_calls", "function_call", "audio")
-    ):
-        made["content"] = None
+    if not made["content"]:
+        needs_none = not made.keys().isdisjoint(("tool_calls", "function_call", "audio"))
+        made["content"] = None if needs_none else ""
     return made
 
 
@@ -143,7 +137,7 @@ def _audio_reference(extra: Mapping[str, Any], position: str) -> Message | None:
             where = f"{position}.additional_kwargs['audio']"
             raise UnsupportedContent(
                 f"{where} is audio that the model made, without an id; Sunra accepts it back only "
-                "by its id. To send the rest, remove it.",
+                "by its id. To send the rest, leave it out.",
                 kind="audio",
                 position=where,
             )
@@ -402,7 +396,7 @@ def _as_json(arguments: object, where: str) -> str:
         return to_json(arguments).decode()
     except ValueError as error:
         raise UnsupportedContent(
-            f"The arguments of {where} cannot be encoded as JSON: {error}.",
+            f"The arguments of {where} cannot be written as JSON: {error}.",
             kind="tool_call",
             position=where,
         ) from error

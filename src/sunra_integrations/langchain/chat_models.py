@@ -29,7 +29,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import ConfigDict, Field, model_validator
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from sunra_integrations import __version__
 from sunra_integrations.catalogue import model_facts
@@ -54,7 +54,7 @@ from sunra_integrations.protocol.request import (
 )
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import Settings, Timeouts
-from sunra_integrations.transport.parameters import ConnectionParameters
+from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import (
     check_loaded,
     headers_digest,
@@ -73,35 +73,6 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
     from langchain_core.runnables import RunnableConfig
     from langchain_protocol.protocol import MessagesData
-    from typing_extensions import Unpack
-
-    from sunra_integrations.protocol.parameters import RequestArguments
-    from sunra_integrations.transport.settings import ConnectionArguments
-    from sunra_integrations.transport.timeouts import AnyTimeout
-
-    class _Arguments(RequestArguments, ConnectionArguments, total=False):
-        """The keyword arguments of `ChatSunra`, for type checkers."""
-
-        stop_sequences: str | list[str] | None
-        model_kwargs: dict[str, Any]
-        streaming: bool
-        stream_usage: bool
-        base_url: str | None
-        request_timeout: AnyTimeout | None
-        http_client: httpx.Client | None
-        http_async_client: httpx.AsyncClient | None
-        profile: ModelProfile | None
-        name: str | None
-        cache: BaseCache | bool | None
-        verbose: bool
-        callbacks: Callbacks
-        tags: list[str] | None
-        metadata: dict[str, Any] | None
-        custom_get_token_ids: Callable[[str], list[int]] | None
-        rate_limiter: BaseRateLimiter | None
-        disable_streaming: bool | Literal["tool_calling"]
-        output_version: str | None
-
 
 Output = TypeVar("Output")
 
@@ -280,7 +251,29 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     if TYPE_CHECKING:
         # Type checkers derive different signatures from pydantic's fields, and none of them knows
         # that a key can be a string or that `stop` has an alias.
-        def __init__(self, *, model: str, **arguments: Unpack[_Arguments]) -> None: ...
+        def __init__(
+            self,
+            *,
+            model: str,
+            base_url: str | None = None,
+            stop_sequences: str | list[str] | None = None,
+            model_kwargs: dict[str, Any] = ...,
+            streaming: bool = False,
+            stream_usage: bool = True,
+            http_async_client: httpx.AsyncClient | None = None,
+            profile: ModelProfile | None = None,
+            name: str | None = None,
+            cache: BaseCache | bool | None = None,
+            verbose: bool = ...,
+            callbacks: Callbacks = None,
+            tags: list[str] | None = None,
+            metadata: dict[str, Any] | None = None,
+            custom_get_token_ids: Callable[[str], list[int]] | None = None,
+            rate_limiter: BaseRateLimiter | None = None,
+            disable_streaming: bool | Literal["tool_calling"] = False,
+            output_version: str | None = ...,
+            **arguments: Unpack[ModelArguments],
+        ) -> None: ...
 
     @classmethod
     def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:

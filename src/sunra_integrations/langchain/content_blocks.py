@@ -1,7 +1,8 @@
 """Translate ChatSunra's messages to LangChain's standard content blocks (`content_blocks`).
 
 Blocks of a streamed chunk get an `index` with their type (`lc_text`, `lc_tool_call_0`, …). With
-plain numbers, langchain-core would merge text block 0 and tool call 0 (langchain-ai/langchain#35984).
+plain numbers, langchain-core would merge text block 0 and tool call 0; see
+langchain-ai/langchain#35984.
 """
 
 from __future__ import annotations

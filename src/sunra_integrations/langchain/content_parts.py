@@ -73,7 +73,7 @@ def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
     """The error for a block that cannot be sent."""
     kind = str(block.get("type", "untyped"))
     return UnsupportedContent(
-        f"{position} is a block of type {kind!r}, {why}. To send the rest, remove it from the "
+        f"{position} is a block of type {kind!r}, {why}. To send the rest, leave it out of the "
         "message's `content`.",
         kind=kind,
         position=position,
@@ -248,9 +248,7 @@ def _url(block: Block, position: str, what_to_give: str) -> str:
         raise unsupported(block, position, "whose URL is a local file; give its `base64`")
     if isinstance(url, str) and url:
         return url
-    raise unsupported(
-        block, position, f"which the Sunra API does not accept in this form: {what_to_give}"
-    )
+    raise unsupported(block, position, f"without content that Sunra accepts; {what_to_give}")
 
 
 def _file_id(block: Block) -> str | None:
@@ -263,7 +261,7 @@ def _file_id(block: Block) -> str | None:
 
 
 def _named_file(url: str, name: str | None) -> Part:
-    """A file part with a `data:` URL. The API requires a name, so the default comes from the type."""
+    """A file part with a `data:` URL. The API requires a name, which defaults to one by type."""
     mime_type = url.removeprefix("data:").partition(";")[0]
     ending = _ENDINGS.get(mime_type, mime_type.partition("/")[2])
     return file_part(data=url, filename=name or f"file.{ending}")

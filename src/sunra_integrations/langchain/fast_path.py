@@ -45,16 +45,13 @@ class FastConstructors(Constructors):
         """A chunk of a stream; empty arguments count as not set."""
         calls: list[ToolCall] = []
         invalid: list[InvalidToolCall] = []
-        is_simple = isinstance(content, str)
         for part in tool_call_chunks:
-            arguments = part["args"]
-            if not arguments:
+            if not part["args"]:
                 calls.append(_call(part))
-            elif arguments.lstrip()[:1] != "{":  # core cannot parse it, not even partially
+            elif part["args"].lstrip()[:1] != "{":  # core cannot parse it, not even partially
                 invalid.append(_invalid_call(part))
-            else:
-                is_simple = False
-        if not is_simple:
+        is_parsed = len(calls) + len(invalid) == len(tool_call_chunks)
+        if not is_parsed or not isinstance(content, str):
             return super().chunk(content, additional_kwargs, response_metadata, tool_call_chunks)
         given: dict[str, Any] = {"content": content, "response_metadata": response_metadata}
         defaults: dict[str, Any] = {}

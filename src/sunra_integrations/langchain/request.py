@@ -247,7 +247,7 @@ def _message(given: BaseMessage, position: str) -> Message:
 
 
 def _as_specific_class(given: BaseMessage) -> BaseMessage:
-    """A `ChatMessage` of an assistant or tool as an `AIMessage` or `ToolMessage`, with its calls."""
+    """A `ChatMessage` of an assistant or tool as an `AIMessage` or `ToolMessage`."""
     if not isinstance(given, ChatMessage):
         return given
     extra, role = given.additional_kwargs, given.role.lower()

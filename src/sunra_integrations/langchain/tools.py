@@ -133,7 +133,7 @@ def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str,
 def _named_schema(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
     """A named schema, unchanged unless it must be adapted to the strict rules.
 
-    LangChain's `ProviderStrategy(strict=True)` sets `strict` on schemas that allow other properties.
+    LangChain's `ProviderStrategy(strict=True)` sets `strict` without closing the schema.
     """
     strict = named.get("strict") if strict is None else strict
     is_closed = named["schema"].get("additionalProperties") is False
