@@ -26,16 +26,16 @@ from sunra_integrations.langchain.messages import (
     REASONING_KEYS,
     split_invalid_tool_calls,
 )
-from sunra_integrations.protocol.json_values import objects
-from sunra_integrations.protocol.replay import (
+from sunra_integrations.protocol.content import is_plain_thinking, thinking_text
+from sunra_integrations.protocol.history import (
+    encode_tool_call,
     reasoning_fields,
     signed_detail,
     vendor_fields,
-    wire_call,
 )
+from sunra_integrations.protocol.json_text import dicts_in, parse_arguments
+from sunra_integrations.protocol.reply import IN_CONTENT
 from sunra_integrations.protocol.request import Message
-from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
-from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """The key of the id that a tool result refers to; in OpenAI's Responses API `id` is the item's."""
@@ -124,7 +124,7 @@ def _legacy_call(extra: Mapping[str, Any]) -> Message | None:
         case {"name": str() as name, **rest}:
             given = rest.get("arguments")
             arguments = given if isinstance(given, str) else to_json(given).decode()
-            function: Message = wire_call(None, name, arguments, {})["function"]
+            function: Message = encode_tool_call(None, name, arguments, {})["function"]
             return function
         case _:
             return None
@@ -169,7 +169,7 @@ def _sorted_content(message: AIMessage, position: str) -> _Content:
         return content
     call_ids = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
     # langchain-openai stores the images of the Responses API here (output_version "v0").
-    for output in objects(message.additional_kwargs.get("tool_outputs")):
+    for output in dicts_in(message.additional_kwargs.get("tool_outputs")):
         if output.get("type") == "image_generation_call":
             where = f"{position}.additional_kwargs['tool_outputs']"
             content.parts.append(content_part(output, where))
@@ -244,7 +244,7 @@ def _api_annotations(block: Block) -> list[Any]:
     """A text's annotations in the API's form, without LangChain's (output_version "v1")."""
     return [
         one
-        for one in objects(block.get("annotations"))
+        for one in dicts_in(block.get("annotations"))
         if one.get("type") not in {"citation", "non_standard_annotation"}
     ]
 
@@ -305,7 +305,7 @@ def _text_and_signature(block: Block) -> tuple[str, Block]:
         case {"reasoning": str() as text}:
             return text, _without_block_id(block)
         case _:  # OpenAI's Responses API
-            texts = (*objects(block.get("summary")), *objects(block.get("content")))
+            texts = (*dicts_in(block.get("summary")), *dicts_in(block.get("content")))
             text = "".join(str(one.get("text") or "") for one in texts)
             is_encrypted = isinstance(block.get("encrypted_content"), str)
             return text, block if is_encrypted else _without_block_id(block)
@@ -363,7 +363,7 @@ def _extras_of_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
 
 def _extras_of_raw_calls(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
     """Gemini's signatures, from the raw calls that other classes for this API store."""
-    raw = objects(message.additional_kwargs.get("tool_calls"))
+    raw = dicts_in(message.additional_kwargs.get("tool_calls"))
     return {
         call.get("id"): {"extra_content": call["extra_content"]}
         for call in raw
@@ -388,7 +388,7 @@ def _api_call(
     for name in ("id", "name"):
         if not isinstance(call.get(name) or "", str):
             raise unsupported({"type": "tool_call"}, where, f"whose `{name}` is not a string")
-    return wire_call(call.get("id") or None, call.get("name") or "", arguments, extra)
+    return encode_tool_call(call.get("id") or None, call.get("name") or "", arguments, extra)
 
 
 def _as_json(arguments: object, where: str) -> str:

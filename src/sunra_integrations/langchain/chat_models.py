@@ -42,9 +42,10 @@ from sunra_integrations.langchain.stream_events import MessageEvents, keep_refus
 from sunra_integrations.langchain.structured_output import Method, WithRaw
 from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.langchain.tools import Tool, ToolChoice
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_call, split_call, with_timeout
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
-from sunra_integrations.protocol.reply import Fold
+from sunra_integrations.protocol.reply import Chunk
 from sunra_integrations.protocol.request import (
     ChatRequest,
     check_extra_body,
@@ -52,7 +53,6 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import (
@@ -473,7 +473,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        so_far: Fold,
+        so_far: ReplyAccumulator,
     ) -> Generator[Chunk, None, None]:
         chat_request = self._streamed_request(messages, stop, kwargs)
         client = self._client(_client_settings(kwargs))
@@ -484,7 +484,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        so_far: Fold,
+        so_far: ReplyAccumulator,
     ) -> AsyncGenerator[Chunk, None]:
         chat_request = self._streamed_request(messages, stop, kwargs)
         client = self._async_client(_client_settings(kwargs))

@@ -14,7 +14,7 @@ from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
 from sunra_integrations.langchain.messages import Constructors, Content, MessageChunk
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 
 class FastConstructors(Constructors):
@@ -103,26 +103,26 @@ _NO_CALLS: dict[str, Any] = {name: [] for name in _CALLS}
 
 # For text content, the only work of these validators is to parse tool call chunks, which
 # `FastConstructors.chunk` does itself, and to add a `type` to tool calls, which ours have.
-_message = unvalidated.maker(
-    AIMessage, _MESSAGE, harmless=("__init__", "_backwards_compat_tool_calls")
+_message = fast_path.constructor(
+    AIMessage, _MESSAGE, known_validators=("__init__", "_backwards_compat_tool_calls")
 )
-_generation = unvalidated.maker(
+_generation = fast_path.constructor(
     ChatGeneration,
     {
         "text": TextAccessor("Hi"),
         "generation_info": {"finish_reason": "stop"},
         "message": AIMessage("Hi"),
     },
-    harmless=("__init__", "set_text"),
+    known_validators=("__init__", "set_text"),
 )
 
 
 def _chunk_constructor(*, kwargs: bool, calls: bool) -> Callable[..., MessageChunk]:
-    return unvalidated.maker(
+    return fast_path.constructor(
         MessageChunk,
         {**_TEXT, **(_KWARGS if kwargs else {}), **(_CALLS if calls else {})},
-        empty={**({} if kwargs else _NO_KWARGS), **({} if calls else _NO_CALLS)},
-        harmless=(
+        defaults={**({} if kwargs else _NO_KWARGS), **({} if calls else _NO_CALLS)},
+        known_validators=(
             "__init__",
             "_backwards_compat_tool_calls",
             "init_tool_calls",
@@ -136,11 +136,11 @@ _chunk = {
     for kwargs in (False, True)
     for calls in (False, True)
 }
-_generation_chunk = unvalidated.maker(
+_generation_chunk = fast_path.constructor(
     ChatGenerationChunk,
     {
         "text": _NO_TEXT,
         "message": _chunk[False, False](dict(_TEXT), {**_NO_KWARGS, **_NO_CALLS}),
     },
-    harmless=("__init__", "set_text"),
+    known_validators=("__init__", "set_text"),
 )

@@ -31,8 +31,7 @@ from sunra_integrations.langchain.content_parts import (
 from sunra_integrations.langchain.tools import response_format, tool, tool_choice
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
 from sunra_integrations.protocol.content import Part
-from sunra_integrations.protocol.history import finished
-from sunra_integrations.protocol.replay import vendor_fields
+from sunra_integrations.protocol.history import prepare_messages, vendor_fields
 from sunra_integrations.protocol.request import ChatRequest, Message, parameter_rules
 
 __all__ = [
@@ -146,7 +145,7 @@ def messages(conversation: Sequence[BaseMessage]) -> list[Message]:
         source = sources[index]
         return _unpaired(conversation[source], f"messages[{source}]", call)
 
-    return finished(made, unpaired)
+    return prepare_messages(made, unpaired)
 
 
 def message(given: BaseMessage, position: str = "messages[0]") -> Message:
@@ -159,7 +158,9 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
     Raises:
         UnsupportedContent: It has content that the API cannot carry, or an unknown role.
     """
-    (made,) = finished([_message(given, position)], lambda _, c: _unpaired(given, position, c))
+    (made,) = prepare_messages(
+        [_message(given, position)], lambda _, c: _unpaired(given, position, c)
+    )
     return made
 
 

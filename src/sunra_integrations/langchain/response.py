@@ -32,12 +32,18 @@ from sunra_integrations.langchain.messages import (
     Constructors,
     MessageChunk,
 )
-from sunra_integrations.protocol.json_values import Json, copied, count
-from sunra_integrations.protocol.replay import VENDOR_FIELDS, replayed_names
-from sunra_integrations.protocol.reply import Choice, Fold, Reply
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.history import VENDOR_FIELDS, replayed_names
+from sunra_integrations.protocol.json_text import NO_ARGUMENTS, Json, as_int, copy_json
+from sunra_integrations.protocol.reply import (
+    Choice,
+    ChoiceDelta,
+    Chunk,
+    Reply,
+    ToolCallDelta,
+    Usage,
+)
 from sunra_integrations.protocol.reply import ToolCall as ReplyToolCall
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
-from sunra_integrations.protocol.tool_call_order import NO_ARGUMENTS
 
 _create: Constructors = FastConstructors()  # `Constructors()` creates equal objects, more slowly
 
@@ -91,7 +97,7 @@ def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
         known["finish_reason"] = choice.finish_reason
     if _is_first(choice, reply):
         known.update(_usage_metadata(reply))
-    unknown = {**copied(reply.extra), **copied(choice.extra)}
+    unknown = {**copy_json(reply.extra), **copy_json(choice.extra)}
     if not unknown:
         return known
     unknown = {name: value for name, value in unknown.items() if value is not None}
@@ -196,7 +202,7 @@ class StreamState:
     """
 
     def __init__(self) -> None:
-        self.so_far: Fold = Fold()
+        self.so_far: ReplyAccumulator = ReplyAccumulator()
         """The accumulated reply; the client adds each chunk before it yields it."""
         self._held_back: list[ChoiceDelta] = []
         self._calls_with_arguments: set[int] = set()
@@ -215,7 +221,7 @@ class StreamState:
         for delta in event.choices:
             if delta.choice_index == 0:
                 yield self._without_null_arguments(delta)
-            elif 0 not in self.so_far.begun_choices:
+            elif 0 not in self.so_far.started_choices:
                 self._held_back.append(delta)
 
     def remaining_deltas(self) -> Iterator[ChoiceDelta]:
@@ -248,7 +254,7 @@ class StreamState:
 
 def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
     """The chunk for one delta, or None if it adds nothing to show."""
-    if delta.adds_text_only:
+    if delta.has_text_only:
         if not delta.text:
             return None
         return _create.chunk(delta.text, {}, {"model_provider": MODEL_PROVIDER}, [])
@@ -355,7 +361,7 @@ def usage(counted: Usage | None) -> UsageMetadata | None:
 
 def _details(given: Json, names: Mapping[str, str]) -> dict[str, int]:
     """Token details under LangChain's names, without values that are not integers."""
-    counts = ((names.get(name, name), count(value)) for name, value in given.items())
+    counts = ((names.get(name, name), as_int(value)) for name, value in given.items())
     return {name: number for name, number in counts if number is not None}
 
 

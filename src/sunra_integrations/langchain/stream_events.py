@@ -20,8 +20,9 @@ from sunra_integrations.langchain.content_blocks import (
 )
 from sunra_integrations.langchain.messages import MODEL_PROVIDER, REASONING_FIELD
 from sunra_integrations.langchain.response import StreamState
-from sunra_integrations.protocol.reply import Choice, Fold, ToolCall
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, thinking_text
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.content import thinking_text
+from sunra_integrations.protocol.reply import Choice, ChoiceDelta, Chunk, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -44,7 +45,7 @@ class MessageEvents:
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
         self._state = StreamState()
-        self.so_far: Fold = self._state.so_far
+        self.so_far: ReplyAccumulator = self._state.so_far
         """The accumulated reply; the client adds each chunk before it yields it."""
         self._started = False
         self._indices: dict[str | int, int] = {}

@@ -38,11 +38,10 @@ from sunra_integrations.langchain.tools import (
     tool_choice,
     traced_schema,
 )
-from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.json_text import well_formed_value
 from sunra_integrations.protocol.reply import ToolCall as ReplyToolCall
 from sunra_integrations.protocol.tools import tool_name
-from sunra_integrations.protocol.truncation import truncated
+from sunra_integrations.protocol.truncation import is_truncated, truncation_error
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -327,7 +326,7 @@ class _CompletenessCheck:
         return True
 
     def _truncated(self, message: AIMessage) -> Exception:
-        error = truncated(
+        error = truncation_error(
             self._name,
             _metadata(message, "finish_reason"),
             text=str(message.text),
