@@ -17,12 +17,12 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
-from sunra_integrations.protocol.completion import CompletionParser, parse_completion
-from sunra_integrations.protocol.stream import ChunkStream
 
 from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.protocol.completion import CompletionParser, parse_completion
 from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.llama_index.seen import seen
 from tests.wire_cases import (
     COMPLETIONS,

@@ -18,11 +18,11 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
-from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments, from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.protocol.accumulator import accumulate
 from tests.pieces import chunks
 
 
