@@ -23,8 +23,7 @@ from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, SunraError
-from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain import split_invalid_tool_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
