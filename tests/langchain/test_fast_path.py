@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from sunra_integrations.langchain import fast_path
 from sunra_integrations.langchain.messages import Constructors, MessageChunk
-from sunra_integrations.protocol import fast_path
+from sunra_integrations.protocol.fast_path import validating_constructor
 
 FAST, REFERENCE = fast_path.FastConstructors(), Constructors()
 
@@ -167,7 +167,7 @@ def test_a_generation_is_copied_pickled_and_changed_like_any_other(values, info)
 
 
 def test_the_fast_path_is_taken_with_the_installed_langchain_core():
-    validating = fast_path.validating_constructor(AIMessage).__qualname__
+    validating = validating_constructor(AIMessage).__qualname__
     constructors = [
         *fast_path._chunk.values(),
         fast_path._generation_chunk,
@@ -179,11 +179,11 @@ def test_the_fast_path_is_taken_with_the_installed_langchain_core():
 
 @given(CHUNK)
 def test_where_langchain_core_is_not_as_known_validation_makes_the_same(values):
-    slow = fast_path.validating_constructor(MessageChunk)
+    slow = validating_constructor(MessageChunk)
     with (
         patch.dict(fast_path._chunk, dict.fromkeys(fast_path._chunk, slow)),
         patch.object(
-            fast_path, "_generation_chunk", fast_path.validating_constructor(ChatGenerationChunk)
+            fast_path, "_generation_chunk", validating_constructor(ChatGenerationChunk)
         ),
     ):
         made = FAST.chunk(**copy.deepcopy(values))

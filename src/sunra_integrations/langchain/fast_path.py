@@ -14,7 +14,7 @@ from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
 from sunra_integrations.langchain.messages import Constructors, Content, MessageChunk
-from sunra_integrations.protocol import fast_path
+from sunra_integrations.protocol.fast_path import constructor
 
 
 class FastConstructors(Constructors):
@@ -103,10 +103,10 @@ _NO_CALLS: dict[str, Any] = {name: [] for name in _CALLS}
 
 # For text content, the only work of these validators is to parse tool call chunks, which
 # `FastConstructors.chunk` does itself, and to add a `type` to tool calls, which ours have.
-_message = fast_path.constructor(
+_message = constructor(
     AIMessage, _MESSAGE, known_validators=("__init__", "_backwards_compat_tool_calls")
 )
-_generation = fast_path.constructor(
+_generation = constructor(
     ChatGeneration,
     {
         "text": TextAccessor("Hi"),
@@ -118,7 +118,7 @@ _generation = fast_path.constructor(
 
 
 def _chunk_constructor(*, kwargs: bool, calls: bool) -> Callable[..., MessageChunk]:
-    return fast_path.constructor(
+    return constructor(
         MessageChunk,
         {**_TEXT, **(_KWARGS if kwargs else {}), **(_CALLS if calls else {})},
         defaults={**({} if kwargs else _NO_KWARGS), **({} if calls else _NO_CALLS)},
@@ -136,7 +136,7 @@ _chunk = {
     for kwargs in (False, True)
     for calls in (False, True)
 }
-_generation_chunk = fast_path.constructor(
+_generation_chunk = constructor(
     ChatGenerationChunk,
     {
         "text": _NO_TEXT,
