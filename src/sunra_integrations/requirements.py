@@ -86,7 +86,7 @@ def version(name: str) -> str | None:
         return None
     if not spec.has_location:  # built into the program
         return _recorded(name)
-    # Read the name of the .dist-info folder beside the module: importlib.metadata is slow to import,
+    # Read the name of the .dist-info folder beside the module: importlib.metadata imports slowly,
     # and its first match on the path may belong to another copy of the package. A failed update can
     # leave several folders.
     packages = Path(spec.origin).parents[module.count(".") + 1]
