@@ -1,9 +1,9 @@
-"""A content block of any spelling LangChain users have, to the wire's content part.
+"""Convert a LangChain content block to a content part of the API.
 
-Understood are OpenAI's parts (`image_url`, `input_audio`, …), LangChain's standard blocks (`image`,
-`audio`, `video`, `file`, `text-plain`, `non_standard`), the older ones with a `source_type`, and
-Anthropic's (`image` and `document` with a `source`), Google's (`media`) and those of OpenAI's
-Responses API (`input_text`, …). Everything else is refused by name.
+Supported are OpenAI's parts (`image_url`, `input_audio`, …), LangChain's standard blocks (`image`,
+`audio`, `video`, `file`, `text-plain`, `non_standard`), older blocks with a `source_type`,
+Anthropic's `image` and `document` with a `source`, Google's `media`, and the parts of OpenAI's
+Responses API (`input_text`, …). Any other block raises `UnsupportedContent`.
 """
 
 from __future__ import annotations
@@ -29,48 +29,48 @@ from sunra_integrations.protocol.content import (
 
 Block = Mapping[str, Any]
 
-_WIRE_TYPES = frozenset(("image_url", "input_audio", "video_url", "file"))
+_API_TYPES = frozenset(("image_url", "input_audio", "video_url", "file"))
 _FOREIGN_TYPES = frozenset(
     ("input_image", "input_file", "media", "image_generation_call", "resource")
 )
 _ENDINGS = {"text/plain": "txt", "text/markdown": "md", "application/msword": "doc"}
 _RIFF = "UklGR"
-"""The base64 of `RIFF`."""
-_FRAMEWORK_KEYS = frozenset(("id", "index", "annotations", "extras"))
-"""Keys LangChain adds to a block for itself; they are no content."""
+"""Base64 of `RIFF`, with which a WAV file begins."""
+LANGCHAIN_KEYS = frozenset(("id", "index", "annotations", "extras"))
+"""Keys that LangChain adds to a block; the API has no such fields."""
 
 
-def part(block: object, position: str) -> Part:
-    """The wire's content part for one block; `cache_control` on the block is kept.
+def content_part(block: object, position: str) -> Part:
+    """The content part for one block; a `cache_control` of the block is kept.
 
     Args:
-        block: A string, or a block of any of the spellings above.
-        position: Where it stands, as in `messages[2].content[0]`, for the error.
+        block: A string, or a block of a supported form.
+        position: Its position, such as `messages[2].content[0]`, for errors.
 
     Raises:
-        UnsupportedContent: Sunra's wire has no part for it.
+        UnsupportedContent: The API has no part for it.
     """
     if isinstance(block, str):
         return text_part(block)
     if not isinstance(block, Mapping):
-        raise not_content(block, position, "a block is a string or a dict")
-    made = _part(block, position)
+        raise not_content(block, position, "a block must be a string or a dict")
+    made = _converted(block, position)
     cache_control = block.get("cache_control") or _extras(block).get("cache_control")
     return {**made, "cache_control": cache_control} if cache_control else made
 
 
-def result_part(block: object, position: str) -> Part:
-    """As `part`, for a block of a tool's result.
+def tool_result_part(block: object, position: str) -> Part:
+    """Like `content_part`, for a block of a tool result.
 
-    A link to a resource that the wire cannot carry becomes text that names the resource:
-    refusing it would end every agent that uses an MCP server with links.
+    A link that the API cannot carry becomes text that names the resource. MCP servers return such
+    links, and an error would end the agent's run.
     """
     link = _linked_resource(block) if isinstance(block, Mapping) else None
-    return part(block, position) if link is None else text_part(link)
+    return content_part(block, position) if link is None else text_part(link)
 
 
 def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
-    """The error for a block that cannot be sent, naming its kind and its place."""
+    """The error for a block that cannot be sent."""
     kind = str(block.get("type", "untyped"))
     return UnsupportedContent(
         f"{position} is a block of type {kind!r}, {why}. To send the rest, leave it out of the "
@@ -81,24 +81,22 @@ def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
 
 
 def not_content(given: object, position: str, rule: str) -> UnsupportedContent:
-    """The error for something that is no content at all."""
+    """The error for a value that is not content."""
     kind = type(given).__name__
     return UnsupportedContent(
-        f"{position} is of Python's type {kind!r}; {rule}. Nothing was sent.",
-        kind=kind,
-        position=position,
+        f"{position} is a Python {kind!r}; {rule}.", kind=kind, position=position
     )
 
 
-def _part(block: Block, position: str) -> Part:
+def _converted(block: Block, position: str) -> Part:
     kind = block.get("type")
     match kind:
         case "text" | "output_text" | "input_text":
             return _text(block, position)
         case str() if kind in _FOREIGN_TYPES:
-            return _part(_standard(block, position), position)
-        case str() if kind in _WIRE_TYPES and isinstance(block.get(kind), (str, Mapping)):
-            return _as_it_is(block, kind, position)
+            return _converted(_standard(block, position), position)
+        case str() if kind in _API_TYPES and isinstance(block.get(kind), (str, Mapping)):
+            return _unchanged(block, kind, position)
         case "image":
             url = _url(block, position, "give its `url` or `base64`")
             return image_part(url, detail=block.get("detail") or _extras(block).get("detail"))
@@ -113,7 +111,7 @@ def _part(block: Block, position: str) -> Part:
         case "non_standard" if isinstance(block.get("value"), Mapping):
             return dict(block["value"])
         case _:
-            raise unsupported(block, position, "which Sunra's wire cannot carry")
+            raise unsupported(block, position, "which the Sunra API does not support")
 
 
 def _linked_resource(block: Block) -> str | None:
@@ -155,32 +153,32 @@ def _text(block: Block, position: str) -> Part:
     return text_part(text)
 
 
-def _as_it_is(block: Block, kind: str, position: str) -> Part:
-    """A part that is in the wire's form already; a bare URL is put into its object."""
-    made = {name: value for name, value in block.items() if name not in _FRAMEWORK_KEYS}
+def _unchanged(block: Block, kind: str, position: str) -> Part:
+    """A part that is in the API's form already; a bare URL is wrapped in its object."""
+    made = {name: value for name, value in block.items() if name not in LANGCHAIN_KEYS}
     if isinstance(block[kind], str):
-        made = {"type": kind, kind: _object_of(kind, block, position)}
+        made = {"type": kind, kind: _wrapped(kind, block, position)}
     return made
 
 
-def _object_of(kind: str, block: Block, position: str) -> Any:
-    """A part's value, made from a bare string in its place."""
+def _wrapped(kind: str, block: Block, position: str) -> Any:
+    """A part's value, made from a bare string."""
     bare = block[kind]
     if kind not in {"input_audio", "file"}:
         return {"url": bare}
     named = {name: value for name, value in block.items() if name != kind}
     named |= {"url": bare} if "://" in bare else {"base64": bare}
     if kind == "file":
-        return _part({**named, "type": "file"}, position)["file"]
+        return _converted({**named, "type": "file"}, position)["file"]
     if isinstance(block.get("format"), str):
         named["mime_type"] = f"audio/{block['format']}"
-    elif bare.startswith(_RIFF):  # of sounds, only WAV begins so
+    elif bare.startswith(_RIFF):
         named["mime_type"] = "audio/wav"
-    return _part({**named, "type": "audio"}, position)["input_audio"]
+    return _converted({**named, "type": "audio"}, position)["input_audio"]
 
 
 def _standard(block: Block, position: str) -> Block:
-    """Google's `media`, MCP's `resource` and parts of the Responses API as standard blocks."""
+    """Google's `media`, MCP's `resource` and Responses API parts as standard blocks."""
     match block:
         case {"type": "input_image", "image_url": str() as url}:
             return {"type": "image", "url": url, "detail": block.get("detail")}
@@ -196,15 +194,15 @@ def _standard(block: Block, position: str) -> Block:
             kind = family if family in {"image", "audio", "video"} else "file"
             return {**block, "type": kind, "url": block.get("file_uri")}
         case _:
-            raise unsupported(block, position, "which Sunra's wire cannot carry")
+            raise unsupported(block, position, "which the Sunra API does not support")
 
 
 def _audio(block: Block, position: str) -> Part:
     url = _url(block, position, "give its `base64`")
     if not url.startswith("data:"):
         raise unsupported(
-            block, position, "given by URL; the wire takes sound only as `base64`, and nothing is "
-            "downloaded"
+            block, position, "given by URL, which is not downloaded; Sunra accepts audio only as "
+            "`base64`"
         )  # fmt: skip
     mime_type = url.removeprefix("data:").partition(";")[0]
     return audio_part(as_base64(url), format=audio_format(mime_type))
@@ -222,8 +220,8 @@ def _file(block: Block, position: str) -> Part:
     url = _url(block, position, "give its `base64` or `file_id`")
     if not url.startswith("data:"):
         raise unsupported(
-            block, position, "given by URL; the wire takes files only as `base64` or `file_id`, "
-            "and nothing is downloaded"
+            block, position, "given by URL, which is not downloaded; Sunra accepts files only as "
+            "`base64` or `file_id`"
         )  # fmt: skip
     return _named_file(url, name)
 
@@ -235,9 +233,9 @@ def _plain_text(block: Block, position: str) -> Part:
 
 
 def _url(block: Block, position: str, what_to_give: str) -> str:
-    """Where the content is: its URL, or a `data:` URL of the bytes that came with it."""
+    """The content's URL, or a `data:` URL of its bytes."""
     source = block.get("source")
-    if isinstance(source, Mapping):  # Anthropic's form
+    if isinstance(source, Mapping):  # Anthropic
         data, url, mime_type = source.get("data"), source.get("url"), source.get("media_type")
     else:
         data, url = block.get("base64", block.get("data")), block.get("url")
@@ -247,10 +245,10 @@ def _url(block: Block, position: str, what_to_give: str) -> str:
             return data
         return data_url(data, mime_type or sniff_mime_type(data, position=position))
     if isinstance(url, str) and is_local_file(url):
-        raise unsupported(block, position, "whose URL is a file of this machine: give its `base64`")
+        raise unsupported(block, position, "whose URL is a local file; give its `base64`")
     if isinstance(url, str) and url:
         return url
-    raise unsupported(block, position, f"which Sunra's wire cannot carry as it is: {what_to_give}")
+    raise unsupported(block, position, f"without content that Sunra accepts; {what_to_give}")
 
 
 def _file_id(block: Block) -> str | None:
@@ -263,14 +261,14 @@ def _file_id(block: Block) -> str | None:
 
 
 def _named_file(url: str, name: str | None) -> Part:
-    """A file part by `data:` URL; the wire wants a name, so one is made from its type."""
+    """A file part with a `data:` URL. The API requires a name, which defaults to one by type."""
     mime_type = url.removeprefix("data:").partition(";")[0]
     ending = _ENDINGS.get(mime_type, mime_type.partition("/")[2])
     return file_part(data=url, filename=name or f"file.{ending}")
 
 
 def _filename(block: Block) -> str | None:
-    """The file's name, under whichever key it came."""
+    """The file's name, from any of the keys that hold it."""
     extras = _extras(block)
     metadata = block.get("metadata")
     named = metadata if isinstance(metadata, Mapping) else {}
@@ -278,7 +276,7 @@ def _filename(block: Block) -> str | None:
         block.get("filename")
         or block.get("title")
         or extras.get("filename")
-        or extras.get("file_filename")  # where langchain-core puts an OpenAI part's own name
+        or extras.get("file_filename")  # langchain-core moves an OpenAI part's own name here
         or named.get("filename")
     )
 
