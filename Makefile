@@ -132,7 +132,7 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 	$(BIN)/python scripts/pyodide_check.py $(VENV)-pyodide
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
-	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
 
 compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
