@@ -17,7 +17,7 @@ from sunra_integrations.sandbox import Http, Message, Sandbox, sse
 Make = Callable[..., Any]
 """Makes a model; takes fields of its own over those that point it at the sandbox."""
 
-_RECORDINGS = Path(__file__).parents[2] / "tests" / "wire"
+_FIXTURES = Path(__file__).parents[2] / "tests" / "wire"
 _LOOPS = 3
 _MODEL = "openai/gpt-4o"
 
@@ -133,20 +133,20 @@ def raises_when_cut_off(ask: Callable[[], object], sandbox: Sandbox) -> Seen:
     return Seen(seen.held and sandbox.requests[-1].status == 200, seen.what)  # noqa: PLR2004
 
 
-def recorded_stream(name: str) -> Http:
-    """A wire recording of the suite, as a stream; what is not its point is as in the reference."""
-    lines = (_RECORDINGS / f"{name}.sse").read_text(encoding="utf-8").splitlines()
+def fixture_stream(name: str) -> Http:
+    """A wire fixture, as a stream. Fields that it leaves out are as in the reference."""
+    lines = (_FIXTURES / f"{name}.sse").read_text(encoding="utf-8").splitlines()
     return sse("".join(f"{_whole(line)}\n" for line in lines).encode())
 
 
-def recorded_answer(name: str) -> Http:
-    """A wire recording of the suite, as a plain answer."""
-    body = (_RECORDINGS / f"{name}.json").read_bytes()
+def fixture_completion(name: str) -> Http:
+    """A wire fixture, as a plain response."""
+    body = (_FIXTURES / f"{name}.json").read_bytes()
     return Http(200, body, {"content-type": "application/json"})
 
 
 def _whole(line: str) -> str:
-    """An event with the fields that recordings leave out, so that only its oddity is odd."""
+    """An event with the fields that fixtures leave out."""
     if not line.startswith("data: {"):
         return line
     known = {"object": "chat.completion.chunk", "created": 7, "model": "openai/gpt-4o"}

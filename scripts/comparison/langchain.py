@@ -16,12 +16,12 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
+    fixture_completion,
+    fixture_stream,
     in_loops,
     maker,
     raises,
     raises_when_cut_off,
-    recorded_answer,
-    recorded_stream,
 )
 from sunra_integrations.sandbox import Http, Sandbox
 
@@ -51,7 +51,7 @@ def _streamed(model: Any) -> AIMessage:
 
 
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("ended_without_finish_reason"))
+    sandbox.next(fixture_stream("ended_without_finish_reason"))
     return raises(lambda: _streamed(make()).content)
 
 
@@ -60,12 +60,12 @@ def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_answer("error_with_status_200"))
+    sandbox.next(fixture_completion("error_with_status_200"))
     return raises(lambda: make().invoke("Hi").content, saying="The provider went away")
 
 
 def _one_index(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("two_ids_under_one_index"))
+    sandbox.next(fixture_stream("two_ids_under_one_index"))
     message = _streamed(make())
     calls = [(call["name"], call["args"]) for call in message.tool_calls]
     seen = f"calls {calls}, invalid {len(message.invalid_tool_calls)}"
@@ -73,7 +73,7 @@ def _one_index(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _cumulative_usage(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("usage_cumulative_on_every_chunk"))
+    sandbox.next(fixture_stream("usage_cumulative_on_every_chunk"))
     usage = _streamed(make()).usage_metadata
     total = usage and usage["total_tokens"]
     return Seen(total == 5, f"{total} tokens of 5")  # noqa: PLR2004 - as recorded
@@ -85,14 +85,14 @@ def _usage_unasked(make: Make, _: Sandbox) -> Seen:
 
 
 def _reasoning(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("reasoning"))
+    sandbox.next(fixture_stream("reasoning"))
     blocks = _streamed(make()).content_blocks
     thought = "".join(str(b.get("reasoning")) for b in blocks if b["type"] == "reasoning")
     return Seen(thought == "Let me think.", f"reasoning {thought!r}")
 
 
 def _logprobs_in_events(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("logprobs"))
+    sandbox.next(fixture_stream("logprobs"))
     message = make(logprobs=True).stream_events("Hi", version="v3").output
     known = message.response_metadata.get("logprobs") or {}
     tokens = [one["token"] for one in known.get("content") or ()]

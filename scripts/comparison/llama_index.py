@@ -15,12 +15,12 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
+    fixture_completion,
+    fixture_stream,
     in_loops,
     maker,
     raises,
     raises_when_cut_off,
-    recorded_answer,
-    recorded_stream,
 )
 from sunra_integrations.sandbox import Http, Sandbox, sse
 
@@ -63,7 +63,7 @@ def _tools() -> list[FunctionTool]:
 
 
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("ended_without_finish_reason"))
+    sandbox.next(fixture_stream("ended_without_finish_reason"))
     return raises(lambda: list(make().stream_chat(_ASKED))[-1].message.content)
 
 
@@ -74,7 +74,7 @@ def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_answer("error_with_status_200"))
+    sandbox.next(fixture_completion("error_with_status_200"))
     return raises(lambda: make().chat(_ASKED).message.content, saying="The provider went away")
 
 
@@ -86,7 +86,7 @@ def _retries(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _two_in_one_event(make: Make, sandbox: Sandbox) -> Seen:
-    both = recorded_stream("two_whole_calls_in_one_event").pieces()[0]
+    both = fixture_stream("two_whole_calls_in_one_event").pieces()[0]
     sandbox.next(sse(both.replace(b'"index": 0, "id": "c2"', b'"index": 1, "id": "c2"')))
     llm = make()
     stream = llm.stream_chat_with_tools(_tools(), "Hi", allow_parallel_tool_calls=True)
@@ -105,7 +105,7 @@ def _unset(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _responses_change(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("call_by_index"))
+    sandbox.next(fixture_stream("call_by_index"))
     responses, before = [], []
     for response in make().stream_chat(_ASKED):
         responses.append(response)
@@ -118,7 +118,7 @@ def _responses_change(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _thinking(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(recorded_stream("reasoning"))
+    sandbox.next(fixture_stream("reasoning"))
     responses = list(make().stream_chat(_ASKED))
     thought = "".join(r.additional_kwargs.get("thinking_delta") or "" for r in responses)
     return Seen(thought == "Let me think.", f"thinking {thought!r}")
