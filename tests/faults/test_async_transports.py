@@ -24,8 +24,8 @@ from sunra_integrations.errors import (
 )
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
     Settings,
@@ -127,7 +127,7 @@ def test_an_answer_may_pause_longer_than_it_may_take_to_begin(client):
     def check(scale):
         with FaultServer(chunks(*EVENTS, pause=0.4 * scale)) as server:
             limits = Timeouts(read=0.2 * scale, stall=DEADLINE)
-            assert fold(stream(client(server, timeout=limits))).text == "Hello"
+            assert accumulate(stream(client(server, timeout=limits))).text == "Hello"
 
     growing_limits(check, ran_out=TimedOut)  # a pause that is too long interrupts the stream
 
@@ -461,7 +461,7 @@ IMPORTED_IN_A_THREAD: dict[str, list[str]] = {
 def test_http_libraries_are_imported_in_a_thread_and_not_in_the_event_loop(case):
     program = """
 import asyncio, sys, threading
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings
 
 class Watch:
@@ -484,7 +484,7 @@ print(asyncio.run(AsyncSunraClient(Settings.resolve("k", sys.argv[1])).create(as
 def test_an_event_loop_that_is_never_closed_leaves_no_trace_at_the_program_s_end(library):
     program = """
 import asyncio, sys
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 loop = asyncio.new_event_loop()

@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments, from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
-from sunra_integrations.protocol.reply import fold
+from sunra_integrations.protocol.accumulator import accumulate
 from tests.pieces import chunks
 
 
@@ -32,7 +32,7 @@ def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
         response = from_sunra.chunk(piece, so_far)
-        whole = from_sunra.response(fold(pieces[:number]))
+        whole = from_sunra.response(accumulate(pieces[:number]))
         assert response.message == whole.message
         assert response.message.model_dump() == whole.message.model_dump()
         known = {n: v for n, v in response.additional_kwargs.items() if n != "thinking_delta"}
@@ -47,7 +47,7 @@ def test_what_is_made_into_responses_adds_up_to_the_reply_of_all_chunks(pieces) 
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
         from_sunra.chunk(piece, so_far)
-        assert so_far.reply() == fold(pieces[:number])
+        assert so_far.reply() == accumulate(pieces[:number])
 
 
 @given(st.lists(chunks(highest_choice=0), max_size=8))

@@ -29,7 +29,7 @@ from sunra_integrations.errors import UnreadableResponse as NoAnswer
 from sunra_integrations.llama_index import Sunra, from_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.tool_calls import BrokenCall, first_call_only
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.reply import Chunk
 
 NOTHING_SAID = ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=""))
 

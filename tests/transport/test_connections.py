@@ -9,8 +9,8 @@ import warnings
 
 import pytest
 
-from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
 from tests import children, platforms
 from tests.transport.counting_server import serving
@@ -54,7 +54,7 @@ def test_streams_that_end_in_the_ordinary_way_reuse_their_connection(in_one_writ
     with serving(in_one_write=in_one_write) as server:
         client = SunraClient(settings(server))
         for _ in range(5):
-            assert fold(client.stream(ASKED)).text == "Hello"
+            assert accumulate(client.stream(ASKED)).text == "Hello"
         assert server.connections == 1
 
 
@@ -63,14 +63,14 @@ async def test_and_so_do_async_streams(in_one_write, library):
     with serving(in_one_write=in_one_write) as server:
         client = AsyncSunraClient(settings(server, async_transport=library))
         for _ in range(5):
-            assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
+            assert accumulate([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert server.connections == 1
 
 
 def test_a_server_that_leaves_the_connection_open_after_done_is_not_waited_for():
     with serving(ends_bodies=False) as server:
         client = SunraClient(settings(server, **LONG))
-        assert fold(client.stream(ASKED)).text == "Hello"
+        assert accumulate(client.stream(ASKED)).text == "Hello"
         assert server.closed.wait(DEADLINE)
 
 
@@ -78,7 +78,7 @@ async def test_nor_is_it_in_async(library):
     with serving(ends_bodies=False) as server:
         asked = settings(server, **LONG, async_transport=library)
         client = AsyncSunraClient(asked)
-        assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
+        assert accumulate([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert await asyncio.to_thread(server.closed.wait, DEADLINE)
 
 
@@ -155,7 +155,7 @@ def test_threads_share_one_client():
 def test_after_a_fork_parent_and_child_have_connections_of_their_own():
     program = """
 import os, sys
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 client = SunraClient(Settings.resolve("k", sys.argv[1]))
@@ -200,7 +200,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
 def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient, connections
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 stream = SunraClient(Settings.resolve("k", sys.argv[1])).stream(asked)

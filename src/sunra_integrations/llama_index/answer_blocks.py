@@ -9,9 +9,10 @@ from typing import NamedTuple
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 
 from sunra_integrations.llama_index.shared_blocks import SharedBlocks
-from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import Json, count, objects
-from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, text_of_part
+from sunra_integrations.protocol.accumulator import ChoiceAccumulator
+from sunra_integrations.protocol.content import is_plain_thinking, text_of_part
+from sunra_integrations.protocol.json_text import Json, as_int, dicts_in
+from sunra_integrations.protocol.reply import IN_CONTENT, Choice
 
 
 class MediaBlocks:
@@ -46,7 +47,7 @@ class MediaBlocks:
                 return None
 
     def images_and_others(
-        self, choice: Choice | ChoiceFold
+        self, choice: Choice | ChoiceAccumulator
     ) -> tuple[list[ImageBlock], list[Json], list[int]]:
         """Images from either place where servers put them, and the parts that have no block.
 
@@ -60,10 +61,10 @@ class MediaBlocks:
         places = kept.places + [len(choice.text)] * len(images.others.parts)
         return parts.blocks.given() + images.blocks.given(), others, places
 
-    def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
+    def citations(self, choice: Choice | ChoiceAccumulator) -> list[CitationBlock]:
         """The URL citations, each with the cited text if its place is known."""
         for part in choice.parts[self._parts_seen :]:
-            self._in_text += objects(part.get("annotations"))
+            self._in_text += dicts_in(part.get("annotations"))
         self._parts_seen = len(choice.parts)
         beside = self._citations.of(choice.annotations, choice.text)
         return beside + self._citations_in_text.of(self._in_text, choice.text)
@@ -142,7 +143,7 @@ class _Citations:
         numbers = {
             name: number
             for name in ("start_index", "end_index")
-            if (number := count(citation.get(name))) is not None
+            if (number := as_int(citation.get(name))) is not None
         }
         cited = citation.get("content")
         if not isinstance(cited, str):

@@ -8,12 +8,15 @@ from sunra_integrations.llama_index.answer_blocks import MediaBlocks
 from sunra_integrations.llama_index.shared_blocks import SharedBlocks
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool, block, entry
-from sunra_integrations.protocol.choices import Choice, ChoiceFold, ToolCallFold
-from sunra_integrations.protocol.reply import Fold
-from sunra_integrations.protocol.responses import ChoiceDelta
+from sunra_integrations.protocol.accumulator import (
+    ChoiceAccumulator,
+    ReplyAccumulator,
+    ToolCallAccumulator,
+)
+from sunra_integrations.protocol.reply import Choice, ChoiceDelta
 
 
-class AnswerSoFar(Fold):
+class AnswerSoFar(ReplyAccumulator):
     """The sum of a stream, with what is kept of it in LlamaIndex's form.
 
     Handed to the client, which adds each chunk before it gives it out: so there is one sum, of
@@ -37,10 +40,10 @@ class AnswerSoFar(Fold):
         self.logprobs: LogProbs = []
 
     @property
-    def choice(self) -> ChoiceFold:
+    def choice(self) -> ChoiceAccumulator:
         """The answer, to be read until the next chunk is added."""
         begun = self._choices.get(self.answer)
-        return ChoiceFold() if begun is None else begun.settled()
+        return ChoiceAccumulator() if begun is None else begun.joined()
 
     @property
     def others(self) -> list[Choice]:
@@ -54,7 +57,11 @@ class AnswerSoFar(Fold):
 
     def takes_for_the_answer(self, index: int) -> bool:
         """Whether this choice, just finished, is the answer of a server that counts from 1."""
-        if self.answer in self._choices or self.begun < self.choices_asked or self.unfinished:
+        if (
+            self.answer in self._choices
+            or len(self.started_choices) < self.requested_choices
+            or self.unfinished
+        ):
             return False
         if index != min(self._choices):
             return False
@@ -76,6 +83,6 @@ class AnswerSoFar(Fold):
             if len(self.entries) > begun:
                 self.entries = dict(sorted(self.entries.items()))
 
-    def _convert_call(self, place: int, call: ToolCallFold) -> None:
+    def _convert_call(self, place: int, call: ToolCallAccumulator) -> None:
         self.entries[place] = entry(call)
         self.calls.put(place, block(self.entries[place]))

@@ -6,57 +6,33 @@ import copy
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import httpx
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import (
-    ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
-from sunra_integrations import transport
-from sunra_integrations.errors import InvalidParameter, SunraError
+from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
 from sunra_integrations.llama_index.metadata import metadata
 from sunra_integrations.llama_index.parameters import PARAMETERS, check_known, merged
-from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
-from sunra_integrations.protocol.requests import check_parameters, invalid_argument, not_a_dict
-from sunra_integrations.transport import Settings
-from sunra_integrations.transport.http_client import check_http_client
+from sunra_integrations.protocol.parameters import RequestParameters
+from sunra_integrations.protocol.request import check_parameters, not_a_dict, parameter_rules
+from sunra_integrations.transport.parameters import ConnectionParameters
 from sunra_integrations.transport.settings import (
-    AsyncTransport,
-    Timeout,
-    as_kept,
     check_loaded,
-    checked_headers,
     resolved_base_url,
 )
 
-_CONNECTION = (
-    "api_key",
-    "api_base",
-    "timeout",
-    "stall_timeout",
-    "total_timeout",
-    "max_retries",
-    "default_headers",
-    "allow_http",
-    "max_connections",
-    "max_response_bytes",
-    "async_transport",
-)
 _SERVICES = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
-_rest = attrgetter(*(name for name in _CONNECTION if name not in {"api_key", "default_headers"}))
 _NOT_SHOWN = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
 _NO_FIELD = "class_name"  # written by to_dict, read by nobody
 
@@ -73,14 +49,11 @@ def _loaded() -> Generator[None, None, None]:
         _loading.reset(token)
 
 
-class SunraConfiguration(FunctionCallingLLM):
+class SunraConfiguration(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     """What a `Sunra` is set to; see there for each field."""
 
-    # A wrong value's error would otherwise show what was passed, a key among it. The validator is
-    # built by the first instance, not on import, and not for the classes that `Sunra` is made of.
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
-    )
+    _base_url_field: ClassVar[str] = "api_base"
+    _async_client_field: ClassVar[str] = "async_http_client"
 
     model: str = Field(description="Model to ask, as 'vendor/name'.")
     api_key: SecretStr | None = Field(
@@ -89,40 +62,11 @@ class SunraConfiguration(FunctionCallingLLM):
     api_base: str | None = Field(
         default=None, description="Base URL; else from SUNRA_BASE_URL, else Sunra's own."
     )
-    max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
-    max_completion_tokens: int | None = Field(
-        default=None, description="Most tokens to generate, in place of max_tokens."
-    )
-    temperature: float | None = Field(default=None, description="Randomness, 0 to 2.")
-    top_p: float | None = Field(default=None, description="Nucleus sampling, 0 to 1.")
-    frequency_penalty: float | None = Field(default=None, description="-2 to 2.")
-    presence_penalty: float | None = Field(default=None, description="-2 to 2.")
-    stop: str | list[str] | None = Field(default=None, description="At most 4 stop sequences.")
-    n: int | None = Field(default=None, description="Choices per request; the first answers.")
-    logprobs: bool | None = Field(default=None, description="Return log probabilities.")
-    top_logprobs: int | None = Field(default=None, description="0 to 20, with logprobs=True.")
-    response_format: dict[str, Any] | None = Field(
-        default=None, description="The format the model must answer in."
-    )
-    seed: int | None = Field(default=None, description="For answers as alike as can be.")
     tools: list[dict[str, Any]] | None = Field(
         default=None, description="Tools of every call, in the wire's form."
     )
     tool_choice: str | dict[str, Any] | None = Field(
         default=None, description="none, auto, required, or an object naming a function."
-    )
-    parallel_tool_calls: bool | None = Field(
-        default=None, description="Whether one answer may call several tools."
-    )
-    user: str | None = Field(default=None, description="The end user's id.")
-    provider: dict[str, Any] | None = Field(default=None, description="Routing rules.")
-    reasoning: dict[str, Any] | None = Field(default=None, description="Passed on as given.")
-    reasoning_effort: str | None = Field(default=None, description="Passed on as given.")
-    stream_options: dict[str, Any] | None = Field(
-        default=None, description="Streams ask for usage unless it is given; {} asks for nothing."
-    )
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Keys to put into the request body untouched."
     )
     additional_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="More parameters, by name; the fields above win."
@@ -148,66 +92,19 @@ class SunraConfiguration(FunctionCallingLLM):
             description="Counts tokens, for those who ask the LLM for one; not used here.",
         )
     )
-    timeout: Timeout = Field(
-        default=None,
-        description="Seconds for the answer to begin, per attempt, and for each silence within it.",
-    )
-    stall_timeout: float | None = Field(
-        default=None, description="Seconds for each silence within an answer, if not `timeout`."
-    )
-    total_timeout: float | None = Field(
-        default=None, description="Seconds for a call as a whole, retries included."
-    )
-    max_retries: int = Field(default=2, description="Tries after the first one.")
-    default_headers: dict[str, str] | None = Field(
-        default=None, exclude=True, repr=False, description="Sent with every request."
-    )
-    max_connections: int | None = Field(
-        default=None, description="Connections open at once; no limit unless set."
-    )
-    max_response_bytes: int | None = Field(
-        default=None, description="The longest answer, streamed or not, that is taken in."
-    )
-    async_transport: AsyncTransport = Field(
-        default="auto", description="What carries async calls; auto: aiohttp if it is installed."
-    )
-    allow_http: bool = Field(
-        default=False, description="Permit plain http to another machine; the key is readable."
-    )
-    http_client: SkipJsonSchema[httpx.Client | None] = Field(
-        default=None, exclude=True, repr=False, description="Your own, in place of the shared one."
-    )
     async_http_client: SkipJsonSchema[httpx.AsyncClient | None] = Field(
         default=None, exclude=True, repr=False, description="Your own, in place of the shared one."
     )
 
-    _clients: tuple[tuple[Any, ...], transport.SunraClient, transport.AsyncSunraClient] | None = (
-        PrivateAttr(default=None)
-    )
-
-    def __init__(self, **given: Any) -> None:
-        try:
-            super().__init__(**given)
-        except SunraError as error:
-            failure = error.with_traceback(None)
-        except ValidationError as error:
-            failure = invalid_argument(error)
-        else:
-            return
-        del given  # so that no frame of the traceback holds what was passed, a key among it
-        raise failure
-
-    @model_validator(mode="before")
     @classmethod
-    def _check_names_and_values(cls, data: Any) -> Any:
-        """Runs before pydantic's own checks, so that errors are the core's and name the rule."""
-        if not isinstance(data, Mapping):
-            return data
-        data = with_timeout(data)
-        check_known(data, (*cls.model_fields, _NO_FIELD), of=cls.__name__)
-        data = {name: value for name, value in data.items() if value is not None}
-        _check_connection_arguments(data)
-        more = data.get("additional_kwargs") or {}
+    def _argument_names(cls) -> frozenset[str]:
+        return super()._argument_names() | {_NO_FIELD}
+
+    @classmethod
+    def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = super()._check_arguments(given)
+        arguments.pop(_NO_FIELD, None)
+        more = arguments.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
             raise not_a_dict("additional_kwargs", more)
         if EXTRA_HEADERS in more:
@@ -218,16 +115,12 @@ class SunraConfiguration(FunctionCallingLLM):
                 rule="headers go into default_headers, or extra_headers of a call",
             )
         check_known(more, PARAMETERS, of="additional_kwargs")
-        given = {name: data[name] for name in PARAMETERS if name in data}
-        check_parameters(merged(more, given) | {"model": given.get("model")})
-        if not given.get("model"):
-            raise InvalidParameter(
-                "`model` is required: the model to ask, such as 'openai/gpt-4o'.",
-                parameter="model",
-                rule="a non-empty string such as 'openai/gpt-4o'",
-            )
-        known = {name: value for name, value in data.items() if name != _NO_FIELD}
-        return known | {"additional_kwargs": dict(more)}
+        own = {name: arguments[name] for name in PARAMETERS if name in arguments}
+        check_parameters(merged(more, own) | {"model": own.get("model")})
+        if not own.get("model"):
+            rule = parameter_rules()["model"]
+            raise InvalidParameter(f"`model` is required: {rule}.", parameter="model", rule=rule)
+        return arguments | {"additional_kwargs": dict(more)}
 
     @model_validator(mode="after")
     def _check_connection(self) -> Self:
@@ -285,75 +178,6 @@ class SunraConfiguration(FunctionCallingLLM):
         given = {name: value for name, value in fields.items() if value is not None}
         return merged(self.additional_kwargs, given)
 
-    def _settings(self, of_call: Mapping[str, Any] | None = None) -> Settings:
-        given = {name: getattr(self, name) for name in _CONNECTION} | dict(of_call or {})
-        return Settings.resolve(base_url=given.pop("api_base"), **given)
-
-    def _connection(self) -> tuple[Any, ...]:
-        key = self.api_key
-        shown = key.get_secret_value() if isinstance(key, SecretStr) else key
-        headers = tuple((self.default_headers or {}).items())
-        return (shown, headers, self.http_client, self.async_http_client, *_rest(self))
-
-    def _both_clients(self) -> tuple[transport.SunraClient, transport.AsyncSunraClient]:
-        """The clients for what the fields say now, so a changed key takes effect at once."""
-        connection = self._connection()
-        kept = self._clients
-        if kept is None or kept[0] != connection:
-            settings = self._settings()
-            kept = self._clients = (
-                connection,
-                transport.SunraClient(settings, http_client=self.http_client),
-                transport.AsyncSunraClient(settings, http_client=self.async_http_client),
-            )
-        return kept[1:]
-
-    @property
-    def _client(self) -> transport.SunraClient:
-        return self._both_clients()[0]
-
-    @property
-    def _async_client(self) -> transport.AsyncSunraClient:
-        return self._both_clients()[1]
-
-    def _client_for(self, changed: Mapping[str, Any]) -> transport.SunraClient:
-        """The client, for a call that changes these settings."""
-        if not changed:
-            return self._client
-        return transport.SunraClient(self._settings(changed), http_client=self.http_client)
-
-    def _async_client_for(self, changed: Mapping[str, Any]) -> transport.AsyncSunraClient:
-        """As `_client_for`."""
-        if not changed:
-            return self._async_client
-        settings = self._settings(changed)
-        return transport.AsyncSunraClient(settings, http_client=self.async_http_client)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, changed where asked.
-
-        Raises:
-            InvalidParameter: A name is unknown; it names the closest.
-        """
-        if deep:  # pydantic's own way to copy and change at once leaves `__deepcopy__` out
-            return copy.deepcopy(self).model_copy(update=update)
-        given = with_timeout(update or {})
-        unknown = unknown_arguments(given, type(self).model_fields, of=type(self).__name__)
-        if unknown is not None:
-            del update, given  # so that no frame of the traceback holds a key
-            raise unknown
-        return super().model_copy(update={name: as_kept(name, one) for name, one in given.items()})
-
-    if not TYPE_CHECKING:
-
-        def copy(self, *, update: Any = None, deep: bool = False, **fields: Any) -> Any:
-            """As `model_copy`; pydantic's older way, which can also leave fields out."""
-            copied = self.model_copy(update=update, deep=deep)
-            return super(SunraConfiguration, copied).copy(**fields) if fields else copied
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, as_kept(name, value))
-
     def __getstate__(self) -> dict[str, Any]:
         """All but the key, and what belongs to this process: clients, callbacks, limiter."""
         left_out = (*_SERVICES, "api_key")
@@ -381,10 +205,3 @@ class SunraConfiguration(FunctionCallingLLM):
         }
         with _loaded():
             return type(self)(**fields, **services)
-
-
-def _check_connection_arguments(data: Mapping[str, Any]) -> None:
-    sync_name, async_name = "http_client", "async_http_client"
-    check_http_client(data.get(sync_name), httpx.Client, sync_name, other_name=async_name)
-    check_http_client(data.get(async_name), httpx.AsyncClient, async_name, other_name=sync_name)
-    checked_headers(data.get("default_headers") or {})

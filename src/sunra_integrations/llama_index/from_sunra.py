@@ -26,23 +26,23 @@ from sunra_integrations.llama_index.answer_blocks import MediaBlocks
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.token_logprobs import LogProbs, logprobs
 from sunra_integrations.llama_index.tool_calls import CalledTool
-from sunra_integrations.protocol import responses, unvalidated
-from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import NOTHING, Json, copied, count
-from sunra_integrations.protocol.replay import VENDOR_FIELDS, replayed_names
-from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol import fast_path
+from sunra_integrations.protocol.accumulator import ChoiceAccumulator
+from sunra_integrations.protocol.history import VENDOR_FIELDS, replayed_names
+from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, copy_json
+from sunra_integrations.protocol.reply import Choice, Chunk, Reply, Usage
 
-_text_block = unvalidated.maker(TextBlock, {"text": "Hi"})
-_thinking_block = unvalidated.maker(
+_text_block = fast_path.constructor(TextBlock, {"text": "Hi"})
+_thinking_block = fast_path.constructor(
     ThinkingBlock, {"content": "Hm", "num_tokens": 1, "additional_information": {}}
 )
 # Both concern what no message made here has: `content`, and image documents of the framework's.
-_chat_message = unvalidated.maker(
+_chat_message = fast_path.constructor(
     ChatMessage,
     {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="Hi")], "additional_kwargs": {}},
-    harmless=("__init__", "legacy_additional_kwargs_image"),
+    known_validators=("__init__", "legacy_additional_kwargs_image"),
 )
-_chat_response = unvalidated.maker(
+_chat_response = fast_path.constructor(
     ChatResponse,
     {
         "message": ChatMessage("Hi", role=MessageRole.ASSISTANT),
@@ -52,7 +52,7 @@ _chat_response = unvalidated.maker(
         "additional_kwargs": {},
     },
 )
-_completion_response = unvalidated.maker(
+_completion_response = fast_path.constructor(
     CompletionResponse,
     {
         "text": "Hi",
@@ -77,7 +77,7 @@ def response(reply: Reply) -> ChatResponse:
     )
 
 
-def chunk(piece: responses.Chunk, so_far: AnswerSoFar) -> ChatResponse:
+def chunk(piece: Chunk, so_far: AnswerSoFar) -> ChatResponse:
     """One event of a stream, as the answer up to and including it; `delta` is the new text.
 
     Args:
@@ -127,9 +127,9 @@ def completion(given: ChatResponse) -> CompletionResponse:
 
 
 def message(
-    choice: Choice | ChoiceFold,
+    choice: Choice | ChoiceAccumulator,
     entries: list[CalledTool],
-    counted: responses.Usage | None,
+    counted: Usage | None,
     *,
     calls: Sequence[ToolCallBlock] | None = None,
     media: MediaBlocks | None = None,
@@ -182,7 +182,7 @@ def message(
     )
 
 
-def usage(counted: responses.Usage | None) -> dict[str, Any]:
+def usage(counted: Usage | None) -> dict[str, Any]:
     """The counts and the cost of a call, by the names that LlamaIndex's tools look for."""
     if counted is None:
         return {}
@@ -197,7 +197,7 @@ def usage(counted: responses.Usage | None) -> dict[str, Any]:
 
 def _response(
     reply: Reply | AnswerSoFar,
-    choice: Choice | ChoiceFold,
+    choice: Choice | ChoiceAccumulator,
     entries: list[CalledTool],
     *,
     others: Sequence[Choice],
@@ -209,7 +209,7 @@ def _response(
 ) -> ChatResponse:
     known: dict[str, Any] = {}
     if reply.extra or choice.extra:
-        known = {**copied(reply.extra), **copied(choice.extra)}
+        known = {**copy_json(reply.extra), **copy_json(choice.extra)}
     if reply.usage is not None:
         known |= usage(reply.usage)
     if choice.finish_reason is not None:
@@ -233,7 +233,7 @@ def _entries(choice: Choice) -> list[CalledTool]:
     return [tool_calls.entry(call) for call in choice.tool_calls]
 
 
-def _other_choice(choice: Choice, counted: responses.Usage | None) -> dict[str, Any]:
+def _other_choice(choice: Choice, counted: Usage | None) -> dict[str, Any]:
     return {
         "index": choice.index,
         "message": message(choice, _entries(choice), counted),
@@ -242,7 +242,7 @@ def _other_choice(choice: Choice, counted: responses.Usage | None) -> dict[str, 
     }
 
 
-def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
+def _raw(event: Json, counted: Usage | None) -> dict[str, Any]:
     """The event as a plain dict, with the usage known by now where token counters look for it."""
     raw = dict(event)
     if counted is not None:
@@ -255,8 +255,8 @@ def _raw(event: Json, counted: responses.Usage | None) -> dict[str, Any]:
     return raw
 
 
-def _thinking(choice: Choice | ChoiceFold, counted: responses.Usage | None) -> ThinkingBlock:
-    details = counted.completion_details if counted is not None else NOTHING
+def _thinking(choice: Choice | ChoiceAccumulator, counted: Usage | None) -> ThinkingBlock:
+    details = counted.completion_details if counted is not None else EMPTY
     information: dict[str, Any] = {}
     if choice.reasoning_field is not None:
         information["reasoning_field"] = choice.reasoning_field
@@ -265,7 +265,7 @@ def _thinking(choice: Choice | ChoiceFold, counted: responses.Usage | None) -> T
     return _thinking_block(
         {
             "content": choice.reasoning or None,
-            "num_tokens": count(details.get("reasoning_tokens")),
+            "num_tokens": as_int(details.get("reasoning_tokens")),
             "additional_information": information,
         }
     )

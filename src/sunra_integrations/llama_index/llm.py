@@ -34,7 +34,7 @@ from sunra_integrations.llama_index.prediction import StructuredPrediction
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 from sunra_integrations.llama_index.tool_calling import ToolCalling
 from sunra_integrations.protocol.arguments import split_call
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
     from llama_index.core.rate_limiter import BaseRateLimiter
     from llama_index.core.types import BaseOutputParser, PydanticProgramMode
-    from pydantic import SecretStr
+    from typing_extensions import Unpack
 
-    from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
+    from sunra_integrations.transport.parameters import ModelArguments
 
 
 class Sunra(ToolCalling, StructuredPrediction):
@@ -142,46 +142,15 @@ class Sunra(ToolCalling, StructuredPrediction):
             self,
             *,
             model: str,
-            api_key: str | SecretStr | None = None,
             api_base: str | None = None,
-            max_tokens: int | None = None,
-            max_completion_tokens: int | None = None,
-            temperature: float | None = None,
-            top_p: float | None = None,
-            frequency_penalty: float | None = None,
-            presence_penalty: float | None = None,
-            stop: str | list[str] | None = None,
-            n: int | None = None,
-            logprobs: bool | None = None,
-            top_logprobs: int | None = None,
-            response_format: dict[str, Any] | None = None,
-            seed: int | None = None,
             tools: list[dict[str, Any]] | None = None,
             tool_choice: str | dict[str, Any] | None = None,
-            parallel_tool_calls: bool | None = None,
-            user: str | None = None,
-            provider: dict[str, Any] | None = None,
-            reasoning: dict[str, Any] | None = None,
-            reasoning_effort: str | None = None,
-            stream_options: dict[str, Any] | None = None,
-            extra_body: dict[str, Any] = ...,
             additional_kwargs: dict[str, Any] = ...,
             strict: bool | None = None,
             context_window: int | None = None,
             num_output: int | None = None,
             is_function_calling_model: bool = True,
             tokenizer: Callable[[str], list[Any]] | None = None,
-            timeout: AnyTimeout | None = None,
-            request_timeout: AnyTimeout | None = None,
-            stall_timeout: float | None = None,
-            total_timeout: float | None = None,
-            max_retries: int = 2,
-            default_headers: dict[str, str] | None = None,
-            max_connections: int | None = None,
-            max_response_bytes: int | None = None,
-            async_transport: AsyncTransport = "auto",
-            allow_http: bool = False,
-            http_client: httpx.Client | None = None,
             async_http_client: httpx.AsyncClient | None = None,
             callback_manager: CallbackManager = ...,
             rate_limiter: BaseRateLimiter | None = None,
@@ -191,6 +160,7 @@ class Sunra(ToolCalling, StructuredPrediction):
             pydantic_program_mode: PydanticProgramMode = ...,
             output_parser: BaseOutputParser | None = None,
             query_wrapper_prompt: BasePromptTemplate | None = None,
+            **arguments: Unpack[ModelArguments],
         ) -> None: ...
 
     # ── the eight methods ────────────────────────────────────────────────────
@@ -310,12 +280,12 @@ class Sunra(ToolCalling, StructuredPrediction):
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         kwargs, changed = split_call(kwargs)
         request, headers = self._request(messages, kwargs)
-        return from_sunra.response(self._client_for(changed).create(request, headers=headers))
+        return from_sunra.response(self._client(changed).create(request, headers=headers))
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         kwargs, changed = split_call(kwargs)
         request, headers = self._request(messages, kwargs)
-        client = self._async_client_for(changed)
+        client = self._async_client(changed)
         return from_sunra.response(await client.create(request, headers=headers))
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -342,7 +312,7 @@ class Sunra(ToolCalling, StructuredPrediction):
         self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
     ) -> Generator[ChatResponse, None, None]:
         so_far = AnswerSoFar()
-        stream = self._client_for(changed).stream(request, headers=headers, so_far=so_far)
+        stream = self._client(changed).stream(request, headers=headers, so_far=so_far)
         with closing(stream) as chunks:
             for chunk in chunks:
                 yield from_sunra.chunk(chunk, so_far)
@@ -351,7 +321,7 @@ class Sunra(ToolCalling, StructuredPrediction):
         self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
     ) -> AsyncGenerator[ChatResponse, None]:
         so_far = AnswerSoFar()
-        client = self._async_client_for(changed)
+        client = self._async_client(changed)
         stream = client.stream(request, headers=headers, so_far=so_far)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:

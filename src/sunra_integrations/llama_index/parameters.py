@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS
-from sunra_integrations.protocol import parameters
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, unknown_arguments
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.parameters import merge_parameters
+from sunra_integrations.protocol.request import ChatRequest
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 """What can be set for all calls and per call; `messages` come with each call."""
@@ -27,7 +27,7 @@ def check_known(names: Collection[str], known: Collection[str], *, of: str) -> N
 
 
 def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of one call, as `protocol.parameters` merges them.
+    """The parameters of one call, as `merge_parameters` merges them.
 
     Headers and settings of the client are not among them.
 
@@ -36,4 +36,4 @@ def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, An
     """
     check_known(call, _OF_A_CALL, of="a call")
     own = {name: value for name, value in call.items() if name in PARAMETERS}
-    return parameters.merged(settings, own)
+    return merge_parameters(settings, own)

@@ -18,8 +18,8 @@ from pydantic import BaseModel, RootModel
 from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.llama_index import tool_calls
 from sunra_integrations.llama_index.structured import check_refusal
-from sunra_integrations.protocol.finish_reasons import is_truncated
-from sunra_integrations.protocol.tool_call_order import parse_arguments
+from sunra_integrations.protocol.json_text import parse_arguments
+from sunra_integrations.protocol.truncation import is_truncated
 
 _MODULE = "llama_index.core.program.function_program"
 

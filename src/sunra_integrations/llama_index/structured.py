@@ -22,10 +22,10 @@ from pydantic_core import to_json
 
 from sunra_integrations.errors import Refused, ResponseTruncated
 from sunra_integrations.llama_index.tool_calls import truncation
-from sunra_integrations.protocol.finish_reasons import is_truncated
-from sunra_integrations.protocol.json_schema import inlined_root, strict_schema_if_expressible
-from sunra_integrations.protocol.json_text import finished_fields, read_json
-from sunra_integrations.protocol.tools import described_schema, function_tool, json_schema_format
+from sunra_integrations.protocol.json_schema import inline_root, try_strict_schema
+from sunra_integrations.protocol.json_text import parse_partial_object, read_json
+from sunra_integrations.protocol.tools import function_tool, json_schema_format, split_schema
+from sunra_integrations.protocol.truncation import is_truncated
 
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -47,7 +47,7 @@ def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[s
         InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
     """
     name, description, schema = _named_schema(output_cls)
-    expressed = strict_schema_if_expressible(schema) if strict is None else None
+    expressed = try_strict_schema(schema) if strict is None else None
     if expressed is not None:
         return json_schema_format(name, expressed, description=description, strict=True)
     return json_schema_format(name, schema, description=description, strict=strict)
@@ -71,7 +71,7 @@ def with_schema_told(
     messages: Sequence[ChatMessage], output_cls: type[BaseModel]
 ) -> list[ChatMessage]:
     """The conversation, its last user message asking for JSON of this class in words."""
-    schema = to_json(inlined_root(output_cls.model_json_schema())).decode()
+    schema = to_json(inline_root(output_cls.model_json_schema())).decode()
     asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
     if not messages or messages[-1].role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
@@ -161,7 +161,7 @@ class PartialObjects(Generic[Model]):
             except ResponseTruncated as error:  # raised at the end, when token counts are known
                 self._cut_off = error
                 return None
-        fields = finished_fields(_FENCE.sub("", _written(response), count=1))
+        fields = parse_partial_object(_FENCE.sub("", _written(response), count=1))
         try:
             return self._output_cls.model_validate(fields)
         except ValidationError:
@@ -174,7 +174,7 @@ class PartialObjects(Generic[Model]):
 
 def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
     """The name, the description, and the schema without them: each is said once."""
-    title, description, schema = described_schema(output_cls.model_json_schema())
+    title, description, schema = split_schema(output_cls.model_json_schema())
     return title or output_cls.__name__, description, schema
 
 

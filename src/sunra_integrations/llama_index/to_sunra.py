@@ -29,12 +29,15 @@ from llama_index.core.tools.types import BaseTool
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import attachments
 from sunra_integrations.llama_index.tool_calls import legacy_call, place_of_call, wire_calls
-from sunra_integrations.protocol.content import Part, resource_text, text_part
-from sunra_integrations.protocol.history import finished
-from sunra_integrations.protocol.replay import reasoning_fields, signed_detail, vendor_fields
-from sunra_integrations.protocol.requests import ChatRequest, Message
-from sunra_integrations.protocol.responses import text_of_part
-from sunra_integrations.protocol.tools import completed_tool, described_schema, function_tool
+from sunra_integrations.protocol.content import Part, resource_text, text_of_part, text_part
+from sunra_integrations.protocol.history import (
+    prepare_messages,
+    reasoning_fields,
+    signed_detail,
+    vendor_fields,
+)
+from sunra_integrations.protocol.request import ChatRequest, Message
+from sunra_integrations.protocol.tools import function_tool, normalize_tool, split_schema
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",
@@ -70,7 +73,7 @@ def request(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any])
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
     """The conversation as the wire has it, message by message."""
-    return finished(
+    return prepare_messages(
         [
             _plain(one) or _message(one, f"messages[{place}]")
             for place, one in enumerate(chat_messages)
@@ -87,7 +90,7 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     `annotations`, what vendors want replayed and, where no block has them, `tool_calls`. The rest
     is LlamaIndex's own bookkeeping.
     """
-    (made,) = finished(
+    (made,) = prepare_messages(
         [_message(chat_message, position)],
         lambda _, call: _unpaired(chat_message, position, call),
     )
@@ -160,12 +163,12 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
         strict: Ask that arguments keep to the schema, which is made strict-valid for it.
     """
     if isinstance(given, Mapping):
-        return completed_tool(given)
+        return normalize_tool(given)
     metadata = given.metadata
     if metadata.fn_schema is None:
         parameters = metadata.get_parameters_dict()
     else:  # the framework's own form drops the `$ref` that a recursive class consists of
-        _, _, parameters = described_schema(metadata.fn_schema.model_json_schema())
+        _, _, parameters = split_schema(metadata.fn_schema.model_json_schema())
     return function_tool(
         metadata.get_name(),
         description=metadata.description,
@@ -314,7 +317,7 @@ def _mark_cached(parts: list[Part], point: CachePoint, where: str) -> None:
 
 
 def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str, Any]:
-    """Thinking as it goes back, signed by whichever class; see `protocol.replay`."""
+    """Thinking as it goes back, signed by whichever class; see `protocol.history`."""
     words: list[str] = []
     details: list[Any] = []
     for block in thinking:

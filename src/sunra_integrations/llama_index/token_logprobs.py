@@ -7,8 +7,8 @@ from typing import TypeVar
 from llama_index.core.base.llms.types import LogProb
 from pydantic import TypeAdapter, ValidationError
 
-from sunra_integrations.protocol import unvalidated
-from sunra_integrations.protocol.json_values import Json
+from sunra_integrations.protocol import fast_path
+from sunra_integrations.protocol.json_text import Json
 
 LogProbs = list[list[LogProb]]
 
@@ -16,7 +16,7 @@ _INTEGER = frozenset((int,))
 _T = TypeVar("_T")
 _number = TypeAdapter(float)
 _codes = TypeAdapter(list[int])
-_logprob_of = unvalidated.maker(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
+_logprob_of = fast_path.constructor(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 
 
 def logprobs(given: Json | None) -> LogProbs | None:

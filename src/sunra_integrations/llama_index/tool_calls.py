@@ -21,13 +21,17 @@ from sunra_integrations.errors import (
     UnreadableResponse,
     UnsupportedContent,
 )
-from sunra_integrations.protocol import unvalidated
-from sunra_integrations.protocol.choices import ToolCall, ToolCallFold
-from sunra_integrations.protocol.finish_reasons import cause_of, is_cut_before, is_truncated
-from sunra_integrations.protocol.json_text import finished_fields
-from sunra_integrations.protocol.replay import NOT_JSON, wire_call
-from sunra_integrations.protocol.tool_call_order import parse_arguments
-from sunra_integrations.protocol.truncation import truncated
+from sunra_integrations.protocol import fast_path
+from sunra_integrations.protocol.accumulator import ToolCallAccumulator
+from sunra_integrations.protocol.history import INVALID_JSON, encode_tool_call
+from sunra_integrations.protocol.json_text import parse_arguments, parse_partial_object
+from sunra_integrations.protocol.reply import ToolCall
+from sunra_integrations.protocol.truncation import (
+    is_cut_before_arguments,
+    is_truncated,
+    truncation_cause,
+    truncation_error,
+)
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "index"))
 _CUT = {"limit": "max_tokens", "filter": "the content filter", "interruption": "the server"}
@@ -58,16 +62,16 @@ class CalledTool(BaseModel):
     type: str = "function"
 
 
-_block = unvalidated.maker(
+_block = fast_path.constructor(
     ToolCallBlock, {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"}
 )
-_function = unvalidated.maker(CalledFunction, {"name": "add", "arguments": "{}"})
-_entry = unvalidated.maker(
+_function = fast_path.constructor(CalledFunction, {"name": "add", "arguments": "{}"})
+_entry = fast_path.constructor(
     CalledTool, {"id": "call_1", "function": CalledFunction(name="add", arguments="{}")}
 )
 
 
-def entry(call: ToolCall | ToolCallFold) -> CalledTool:
+def entry(call: ToolCall | ToolCallAccumulator) -> CalledTool:
     """The call as an entry of `additional_kwargs["tool_calls"]`, vendors' extra fields included."""
     function = _function({"name": call.name, "arguments": call.arguments})
     if call.extra:
@@ -128,7 +132,7 @@ def legacy_call(known: Mapping[str, Any]) -> dict[str, Any] | None:
     """The legacy `function_call`; its result has the role `function`."""
     match _as_mapping(known.get("function_call")):
         case {"name": str() as name, **rest}:
-            function: dict[str, Any] = wire_call(
+            function: dict[str, Any] = encode_tool_call(
                 None, name, _text_of(rest, "additional_kwargs['function_call']"), {}
             )["function"]
             return function
@@ -146,7 +150,7 @@ def _of_block(
             unused.remove(entry)
             break
     arguments = _text_of({"arguments": block.tool_kwargs}, position)
-    return wire_call(block.tool_call_id or None, block.tool_name, arguments, extra)
+    return encode_tool_call(block.tool_call_id or None, block.tool_name, arguments, extra)
 
 
 def _of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def _of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
         )
     call_id = next((call[key] for key in _IDS if isinstance(call.get(key), str)), None)
     extra = _extra(entry) if isinstance(entry.get("function"), Mapping) else {}
-    return wire_call(call_id or None, name, _text_of(call, position), extra)
+    return encode_tool_call(call_id or None, name, _text_of(call, position), extra)
 
 
 def _text_of(call: Mapping[str, Any], position: str) -> str:
@@ -249,7 +253,7 @@ def truncation(response: ChatResponse, what: str) -> ResponseTruncated:
     """
     known = response.additional_kwargs
     raw = _as_mapping(response.raw)
-    return truncated(
+    return truncation_error(
         what,
         known.get("finish_reason"),
         text=response.message.content or "",
@@ -295,14 +299,14 @@ def _selection(
 ) -> ToolSelection:
     """A call of a finished answer; `finished` is its finish_reason if the call is the last one."""
     whole = parse_arguments(given) if isinstance(given, str) else dict(given)
-    cut = _CUT.get(cause_of(finished) or "")
+    cut = _CUT.get(truncation_cause(finished) or "")
     fix = "Call it again with a whole JSON object."
     if not name:
         flaw, fix = "the call has no name", "Name the tool to call."
     elif whole is None:
         ended = f"were cut off by {cut}" if cut else "are not a JSON object"
         flaw = f"its arguments {ended}: {str(given)[:_LONGEST_EXCERPT]!r}"
-    elif isinstance(given, str) and is_cut_before(given, finished):
+    elif isinstance(given, str) and is_cut_before_arguments(given, finished):
         flaw = f"it was cut off by {cut} before its arguments"
     else:
         return ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=whole)
@@ -310,7 +314,7 @@ def _selection(
         f"The model called {name!r}, but {flaw}.",
         tool_id=call_id,
         tool_name=f"{name or 'without a name'} (not run: {flaw}. {fix})",
-        tool_kwargs={NOT_JSON: given} if whole is None else whole,
+        tool_kwargs={INVALID_JSON: given} if whole is None else whole,
     )
 
 
@@ -318,7 +322,7 @@ def _so_far(given: Mapping[str, Any] | str) -> dict[str, Any]:
     if not isinstance(given, str):
         return dict(given)
     whole = parse_arguments(given)
-    return finished_fields(given) if whole is None else whole
+    return parse_partial_object(given) if whole is None else whole
 
 
 def _text(given: Mapping[str, Any] | str) -> str:
@@ -337,7 +341,7 @@ def _written(arguments: Any, position: str) -> str:
 
 
 def _extra(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What is beside a call's common fields, as `protocol.replay.wire_call` takes it."""
+    """What is beside a call's common fields, as `protocol.history.wire_call` takes it."""
     extra = {name: value for name, value in entry.items() if name not in _CALL_FIELDS}
     within = {
         name: value for name, value in entry["function"].items() if name not in _FUNCTION_FIELDS
