@@ -27,8 +27,8 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations import langchain, llama_index
 from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.langchain import to_sunra as langchain_to_sunra
-from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.llama_index import request as llama_index_to_sunra
+from sunra_integrations.protocol.request import ChatRequest
 
 assert langchain.ChatSunra
 assert llama_index.Sunra

@@ -42,7 +42,7 @@ SAID = {
     "README.md": [
         "It is sunny in Oslo.",
         "name='Ada' age=36",
-        "`temperature` was 3; the rule is: a number from 0 to 2. Nothing was sent.",
+        "`temperature` must be a number between 0 and 2, got 3.",
         "Second time lucky.\n2\n",
     ],
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],

@@ -26,7 +26,7 @@ from sunra_integrations.errors import InvalidParameter, SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain.from_sunra import with_broken_calls
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 from tests.recorded_transport import Recorded, completion, stream
 

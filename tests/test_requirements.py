@@ -87,7 +87,7 @@ ENTRANCES: list[tuple[str, list[str], str, str]] = [
     ),
     ("sunra_integrations.transport", ["pydantic", "httpx"], "", "The client needs"),
     ("sunra_integrations.transport.httpx_transport", ["httpcore"], "", "The client needs"),
-    ("sunra_integrations.protocol.requests", ["pydantic"], "", "The client needs"),
+    ("sunra_integrations.protocol.request", ["pydantic"], "", "The client needs"),
     (
         "sunra_integrations.sandbox.server",
         ["pydantic", "uvicorn", "jsonschema", "referencing"],

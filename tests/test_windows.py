@@ -30,7 +30,7 @@ from sunra_integrations import cli
 from sunra_integrations.cli import advice, application, conversation, line_reader
 from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedContent
 from sunra_integrations.langchain import to_sunra as langchain_to_sunra
-from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
+from sunra_integrations.llama_index import request as llama_index_to_sunra
 from sunra_integrations.sandbox import Sandbox, __main__, server, stand_in
 from sunra_integrations.transport import (
     AsyncSunraClient,

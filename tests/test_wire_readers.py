@@ -21,7 +21,7 @@ from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain.from_sunra import with_broken_calls
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from tests.recorded_transport import JSON, SSE, Body

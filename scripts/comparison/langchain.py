@@ -216,7 +216,7 @@ CLAIMS = (
     Claim(
         "A temperature of 3 is found before anything is sent",
         _range,
-        "tests/protocol/test_requests.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
+        "tests/protocol/test_request.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
     ),
     Claim(
         "Pickles after calls",

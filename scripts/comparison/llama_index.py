@@ -232,7 +232,7 @@ CLAIMS = (
     Claim(
         "The cost of an answer is in `additional_kwargs`",
         _cost,
-        "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+        "tests/llama_index/test_response.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
     ),
     Claim(
         "An image in a tool's result is sent",
@@ -247,7 +247,7 @@ CLAIMS = (
     Claim(
         "A temperature of 3 is found before anything is sent",
         _range,
-        "tests/protocol/test_requests.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
+        "tests/protocol/test_request.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
     ),
     Claim(
         "Pickles after calls",

@@ -13,7 +13,7 @@ from benchmarks.rounds import server
 from benchmarks.scenarios import CLOCK_DIGITS, MANY, WORDS, Scenario, word, writes
 from benchmarks.server import read_head
 from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 
 REQUEST = ChatRequest(model="m", messages=[{"role": "user", "content": "Hello"}])

@@ -25,7 +25,7 @@ from sunra_integrations.errors import (
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
     Settings,
@@ -461,7 +461,7 @@ IMPORTED_IN_A_THREAD: dict[str, list[str]] = {
 def test_http_libraries_are_imported_in_a_thread_and_not_in_the_event_loop(case):
     program = """
 import asyncio, sys, threading
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings
 
 class Watch:
@@ -484,7 +484,7 @@ print(asyncio.run(AsyncSunraClient(Settings.resolve("k", sys.argv[1])).create(as
 def test_an_event_loop_that_is_never_closed_leaves_no_trace_at_the_program_s_end(library):
     program = """
 import asyncio, sys
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 loop = asyncio.new_event_loop()

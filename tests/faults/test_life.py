@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from sunra_integrations.errors import TimedOut
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from tests import children, platforms
 from tests.faults.cases import BEGUN, GOOD

@@ -19,7 +19,7 @@ import pytest
 from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient, Timeouts
 from tests import children, platforms
 from tests.recorded_transport import SSE, Body, Recorded

@@ -20,7 +20,7 @@ from typing_extensions import Self
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
     Settings,

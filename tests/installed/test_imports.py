@@ -45,7 +45,7 @@ def test_the_client_works_with_no_framework_at_all():
     loaded = modules_after(
         """
 import httpx
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 answer = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
 http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer)))
@@ -104,7 +104,7 @@ CALLS = """
 import httpx, sys
 import sunra_integrations
 from sunra_integrations.catalogue import model_facts
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 
 with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=

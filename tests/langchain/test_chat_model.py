@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.protocol.requests import parameter_rules
+from sunra_integrations.protocol.request import parameter_rules
 from tests.recorded_transport import Body, Recorded, completion, status, stream
 from tests.wire_cases import completion_bytes, stream_bytes
 

@@ -145,7 +145,7 @@ def test_a_misspelt_parameter_of_a_call_names_the_closest(line, name) -> None:
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_value_out_of_range_is_refused_before_sending(line, way) -> None:
     told = line()
-    with pytest.raises(errors.InvalidParameter, match="0 to 2"):
+    with pytest.raises(errors.InvalidParameter, match="between 0 and 2"):
         await WAYS[way](told.llm, temperature=3)
     assert told.wire.sent == []
 

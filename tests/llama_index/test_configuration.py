@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from sunra_integrations import errors
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Timeouts
 from tests import children
 from tests.llama_index.answers import said
@@ -45,11 +45,11 @@ WRONG = {
     "a misspelt field": ({"temprature": 1}, "`temperature`"),
     "a misspelt name of the key": ({"apikey": "k"}, "`api_key`"),
     "another name of the base URL": ({"base_url": "https://a.b"}, "`api_base`"),
-    "a temperature out of range": ({"temperature": 3}, "0 to 2"),
-    "a temperature of the wrong type": ({"temperature": "hot"}, "0 to 2"),
+    "a temperature out of range": ({"temperature": 3}, "between 0 and 2"),
+    "a temperature of the wrong type": ({"temperature": "hot"}, "between 0 and 2"),
     "five stop sequences": ({"stop": list("abcde")}, "at most 4"),
     "top_logprobs without logprobs": ({"top_logprobs": 1}, "logprobs=True"),
-    "both names of a limit": ({"max_tokens": 1, "max_completion_tokens": 1}, "never together"),
+    "both names of a limit": ({"max_tokens": 1, "max_completion_tokens": 1}, "cannot be combined"),
     "a body that is none": ({"extra_body": [1]}, "extra_body"),
     "no model": ({"model": None}, "`model` is required"),
     "a misspelt parameter within additional_kwargs": (
@@ -99,7 +99,7 @@ def test_a_key_of_the_wrong_type_does_not_appear_in_the_error() -> None:
 
 
 def test_another_value_of_the_wrong_type_is_an_error_whose_frames_do_not_hold_the_key() -> None:
-    with pytest.raises(errors.InvalidParameter, match="`max_retries` cannot be used") as wrong:
+    with pytest.raises(errors.InvalidParameter, match="`max_retries` is invalid") as wrong:
         Sunra(model="a/b", api_key=KEY, max_retries="many")
     ours = [one for one in wrong.traceback if "sunra_integrations" in str(one.path)]
     assert ours

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from sunra_integrations.protocol import json_bytes as module
-from sunra_integrations.protocol import requests
+from sunra_integrations.protocol import request as module_of_request
 from sunra_integrations.protocol.json_bytes import LONG, json_bytes
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 
 TEXT = st.text(st.sampled_from(["a", '"', "\\", "\n", "\0", "é", "水", "🙂"]), max_size=12)
 VALUES = st.recursive(
@@ -82,7 +82,7 @@ NO_FILES = {
 def encoded(content: object) -> tuple[bytes, bool]:
     """The body of a request, and whether it was written in parts."""
     request = ChatRequest(model="m", messages=[{"role": "user", "content": content}])
-    with patch.object(requests, "json_bytes", wraps=json_bytes) as in_parts:
+    with patch.object(module_of_request, "json_bytes", wraps=json_bytes) as in_parts:
         return request.encode(stream=False), in_parts.called
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__, errors
 from sunra_integrations.protocol.reply import Reply, fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
 from tests.module_stand_in import with_clock, without_waits
 from tests.recorded_transport import Body, Recorded, completion, status, stream
@@ -390,7 +390,7 @@ def test_a_client_takes_the_settings_by_name(kind):
         (((), {"openai_api_key": KEY}), "Did you mean `api_key`?"),
         (((), {"apikey": KEY}), "Did you mean `api_key`?"),
         (((Settings.resolve("k"),), {"api_key": KEY}), "cannot be combined with `api_key`"),
-        (((), {"api_key": KEY, "timeout": 0}), "`timeout` was 0"),
+        (((), {"api_key": KEY, "timeout": 0}), "`timeout` must be a positive number"),
     ],
 )
 def test_a_client_that_cannot_be_made_says_why_and_shows_no_key(kind, given, says):
@@ -431,7 +431,7 @@ def test_a_dict_is_a_request(make):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"temperature": 3}, "`temperature` was 3"),
+        ({"temperature": 3}, "`temperature` must be a number"),
         ({"temprature": 1}, "Did you mean `temperature`?"),
         ({"stream": True}, r"Call `stream\(…\)`"),
         ({"timeout": 1}, "`timeout` is a setting of the model or client"),

@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
 from tests import children, platforms
 from tests.transport.counting_server import serving
@@ -155,7 +155,7 @@ def test_threads_share_one_client():
 def test_after_a_fork_parent_and_child_have_connections_of_their_own():
     program = """
 import os, sys
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 client = SunraClient(Settings.resolve("k", sys.argv[1]))
@@ -200,7 +200,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
 def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient, connections
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 stream = SunraClient(Settings.resolve("k", sys.argv[1])).stream(asked)

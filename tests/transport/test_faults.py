@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from sunra_integrations import errors
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from tests.recorded_transport import Body, Recorded, completion, stream
 from tests.wire_cases import completion_bytes, stream_bytes

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, TimedOut
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
     Settings,

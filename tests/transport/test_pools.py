@@ -11,7 +11,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient, connections
 from sunra_integrations.transport.allocation import Allocation
 from sunra_integrations.transport.pools import AsyncPools, SyncPools

@@ -7,7 +7,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import Post
 from sunra_integrations.transport.settings import Settings, Timeouts

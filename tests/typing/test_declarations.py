@@ -12,6 +12,8 @@ import pytest
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
+from sunra_integrations.transport.settings import ConnectionArguments
 from tests.documents import DOCS
 
 USERS = Path(__file__).parent / "users"
@@ -49,10 +51,16 @@ def declared_constructor(cls: type) -> ast.arguments:
 def test_a_constructor_is_declared_with_each_of_its_fields(cls, more, less):
     fields = {*cls.model_fields, *more} - less
     arguments = declared_constructor(cls)
-    declared = {one.arg for one in arguments.kwonlyargs}
-    assert arguments.kwarg is None
+    assert ast.unparse(arguments.kwarg.annotation) == "Unpack[ModelArguments]"
+    declared = {one.arg for one in arguments.kwonlyargs} | ModelArguments.__annotations__.keys()
     assert fields - declared == set()
     assert declared - fields <= IN_NEWER_FRAMEWORKS
+
+
+def test_connection_arguments_are_the_fields_of_both_adapters():
+    assert ConnectionParameters.model_fields.keys() - {"http_client"} == (
+        ConnectionArguments.__annotations__.keys()
+    )
 
 
 @pytest.mark.parametrize("cls", [ChatSunra, Sunra])

@@ -11,7 +11,7 @@ from sunra_integrations.cli.markdown import LiveMarkdown
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.errors import Refused
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.responses import ChoiceDelta, Usage
 from sunra_integrations.transport import SunraClient
 

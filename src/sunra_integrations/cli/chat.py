@@ -14,7 +14,7 @@ from sunra_integrations.cli.answering import show_answer
 from sunra_integrations.cli.conversation import Conversation, Question
 from sunra_integrations.cli.session import Session
 from sunra_integrations.protocol.reply import Fold
-from sunra_integrations.protocol.requests import check_parameters
+from sunra_integrations.protocol.request import check_parameters
 from sunra_integrations.transport import SunraClient
 
 _UTF8, _UTF16 = "utf-8-sig", "utf-16"  # both leave out a byte order mark

@@ -13,7 +13,7 @@ from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.replay import reasoning_fields
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.transport import SunraClient
 
 _PROMPT = "> "

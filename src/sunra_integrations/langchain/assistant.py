@@ -24,7 +24,7 @@ from sunra_integrations.protocol.replay import (
     vendor_fields,
     wire_call,
 )
-from sunra_integrations.protocol.requests import Message
+from sunra_integrations.protocol.request import Message
 from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
 from sunra_integrations.protocol.tool_call_order import parse_arguments
 

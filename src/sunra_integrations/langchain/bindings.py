@@ -22,7 +22,7 @@ from sunra_integrations.langchain.structured_output import (
 )
 from sunra_integrations.langchain.tools import Tool, ToolChoice, answer_format, tool, tool_choice
 from sunra_integrations.protocol.arguments import check_call, with_timeout
-from sunra_integrations.transport.settings import Timeouts, read_timeout
+from sunra_integrations.transport.timeouts import Timeouts, read_timeout
 
 Answer = TypeVar("Answer")
 

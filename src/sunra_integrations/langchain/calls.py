@@ -12,7 +12,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.utils.utils import LC_ID_PREFIX
 
-from sunra_integrations import transport
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.description import Description
@@ -21,7 +20,7 @@ from sunra_integrations.langchain.message_events import MessageEvents, keep_refu
 from sunra_integrations.langchain.streamed import StreamedMessage
 from sunra_integrations.langchain.token_usage import added, without_cost
 from sunra_integrations.protocol.arguments import split_call
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_model_stream import (
@@ -119,7 +118,9 @@ class Calls(Description):
     ) -> ChatResult:
         with raised_as_model_errors():
             request = self._request(messages, stop, kwargs)
-            return from_sunra.result(self._client(kwargs).create(request, headers=_headers(kwargs)))
+            return from_sunra.result(
+                self._client(_changes(kwargs)).create(request, headers=_headers(kwargs))
+            )
 
     @_with_its_signature
     async def _agenerate(
@@ -131,7 +132,9 @@ class Calls(Description):
     ) -> ChatResult:
         with raised_as_model_errors():
             request = self._request(messages, stop, kwargs)
-            reply = await self._async_client(kwargs).create(request, headers=_headers(kwargs))
+            reply = await self._async_client(_changes(kwargs)).create(
+                request, headers=_headers(kwargs)
+            )
             return from_sunra.result(reply)
 
     def _stream(
@@ -144,7 +147,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
-            events = self._client(kwargs).stream(
+            events = self._client(_changes(kwargs)).stream(
                 request, headers=_headers(kwargs), so_far=streamed.so_far
             )
             with closing(events):
@@ -168,7 +171,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             streamed = StreamedMessage()
-            client = self._async_client(kwargs)
+            client = self._async_client(_changes(kwargs))
             events = client.stream(request, headers=_headers(kwargs), so_far=streamed.so_far)
             async with aclosing(events):
                 async for event in events:
@@ -191,7 +194,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
-            events = self._client(kwargs).stream(
+            events = self._client(_changes(kwargs)).stream(
                 request, headers=_headers(kwargs), so_far=message.so_far
             )
             with closing(events):
@@ -209,7 +212,7 @@ class Calls(Description):
         with raised_as_model_errors():
             request = self._streamed_request(messages, stop, kwargs)
             message = MessageEvents(_message_id(run_manager))
-            client = self._async_client(kwargs)
+            client = self._async_client(_changes(kwargs))
             events = client.stream(request, headers=_headers(kwargs), so_far=message.so_far)
             async with aclosing(events):
                 async for event in events:
@@ -237,15 +240,10 @@ class Calls(Description):
             )
         return self._request(messages, stop, kwargs)
 
-    def _client(self, call: Mapping[str, Any]) -> transport.SunraClient:
-        # Made per call: it is cheap, holds no connections, and so copies and pickles carry none.
-        _, changed = split_call(call)
-        return transport.SunraClient(self._settings(changed), http_client=self.http_client)
 
-    def _async_client(self, call: Mapping[str, Any]) -> transport.AsyncSunraClient:
-        _, changed = split_call(call)
-        settings = self._settings(changed)
-        return transport.AsyncSunraClient(settings, http_client=self.http_async_client)
+def _changes(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The client settings that a call changes."""
+    return split_call(kwargs)[1]
 
 
 def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 from langchain_core.language_models.model_profile import ModelProfile
-from pydantic import SecretStr
+from typing_extensions import Unpack
 
 from sunra_integrations.langchain.bindings import Bindings
 from sunra_integrations.langchain.configuration import Configuration
-from sunra_integrations.transport.settings import AnyTimeout, AsyncTransport
+from sunra_integrations.transport.parameters import ModelArguments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -162,42 +162,11 @@ class ChatSunra(Bindings, Configuration):
             self,
             *,
             model: str,
-            api_key: str | SecretStr | None = None,
             base_url: str | None = None,
-            temperature: float | None = None,
-            top_p: float | None = None,
-            max_tokens: int | None = None,
-            max_completion_tokens: int | None = None,
-            stop: str | list[str] | None = None,
             stop_sequences: str | list[str] | None = None,
-            n: int | None = None,
-            seed: int | None = None,
-            user: str | None = None,
-            frequency_penalty: float | None = None,
-            presence_penalty: float | None = None,
-            logprobs: bool | None = None,
-            top_logprobs: int | None = None,
-            response_format: dict[str, Any] | None = None,
-            parallel_tool_calls: bool | None = None,
-            provider: dict[str, Any] | None = None,
-            reasoning: dict[str, Any] | None = None,
-            reasoning_effort: str | None = None,
-            stream_options: dict[str, Any] | None = None,
-            extra_body: dict[str, Any] = ...,
             model_kwargs: dict[str, Any] = ...,
             streaming: bool = False,
             stream_usage: bool = True,
-            timeout: AnyTimeout | None = None,
-            request_timeout: AnyTimeout | None = None,
-            stall_timeout: float | None = None,
-            total_timeout: float | None = None,
-            max_retries: int = 2,
-            max_connections: int | None = None,
-            max_response_bytes: int | None = None,
-            async_transport: AsyncTransport = "auto",
-            allow_http: bool = False,
-            default_headers: dict[str, str] | None = None,
-            http_client: httpx.Client | None = None,
             http_async_client: httpx.AsyncClient | None = None,
             profile: ModelProfile | None = None,
             name: str | None = None,
@@ -210,6 +179,7 @@ class ChatSunra(Bindings, Configuration):
             rate_limiter: BaseRateLimiter | None = None,
             disable_streaming: bool | Literal["tool_calling"] = False,
             output_version: str | None = ...,
+            **arguments: Unpack[ModelArguments],
         ) -> None: ...
 
         # langchain-core's own methods, whose annotations are narrower than what they do: a stream

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import httpx
 from langchain_core.language_models.chat_models import BaseChatModel
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic.functional_validators import ModelWrapValidatorHandler  # in `pydantic` from 2.10.4
+from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from sunra_integrations import __version__
-from sunra_integrations.errors import SunraError
-from sunra_integrations.langchain.parameters import REQUEST_FIELDS, checked
-from sunra_integrations.protocol.arguments import CALL_SETTINGS, unknown_arguments, with_timeout
-from sunra_integrations.protocol.requests import invalid_argument
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.parameters import RequestParameters
+from sunra_integrations.protocol.request import (
+    check_extra_body,
+    check_parameters,
+    not_a_dict,
+    parameter_rules,
+)
 from sunra_integrations.transport import Settings, Timeouts
+from sunra_integrations.transport.parameters import ConnectionParameters
 from sunra_integrations.transport.settings import (
-    AsyncTransport,
-    Timeout,
-    as_kept,
     check_loaded,
 )
 
@@ -33,10 +33,16 @@ _SERIALIZED = "_serialized"
 _SERVICES = ("http_client", "http_async_client", "cache", "callbacks", "rate_limiter")
 """Fields that copies share."""
 
-_OWN_NAMES = {"model": "model_name", "stop_sequences": "stop"}
+
+_WIRE_NAMES = {"model_name": "model", "stop_sequences": "stop"}
+
+_FIELDS = tuple(name for name in RequestParameters.model_fields if name != "extra_body")
+
+CALL_ONLY = frozenset(("messages", "tools", "tool_choice"))
+"""Parameters that belong to a conversation, not to a model object."""
 
 
-class Configuration(BaseChatModel):
+class Configuration(ConnectionParameters, RequestParameters, BaseChatModel):
     """The fields of `ChatSunra`, checked when it is made; `ChatSunra` documents them."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -46,26 +52,11 @@ class Configuration(BaseChatModel):
         defer_build=True,  # built with the first instance, so that an import costs little
     )
 
+    _base_url_field: ClassVar[str] = "base_url"
+    _async_client_field: ClassVar[str] = "http_async_client"
+
     model_name: str = Field(alias="model")
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
     stop: str | list[str] | None = Field(default=None, alias="stop_sequences")
-    n: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    response_format: dict[str, Any] | None = None
-    seed: int | None = None
-    parallel_tool_calls: bool | None = None
-    user: str | None = None
-    provider: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-    stream_options: dict[str, Any] | None = None
-    extra_body: dict[str, Any] = Field(default_factory=dict)
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the request body that have no field here; sent as they are."""
 
@@ -74,48 +65,25 @@ class Configuration(BaseChatModel):
     stream_usage: bool = True
     """Ask for token counts while streaming."""
 
-    api_key: SecretStr | None = None
     base_url: str | None = None
-    timeout: Timeout = None
-    stall_timeout: float | None = None
-    total_timeout: float | None = None
-    max_retries: int = 2
-    max_connections: int | None = None
-    """Connections open at once, per process (sync) or event loop (async)."""
-    max_response_bytes: int | None = None
-    """The longest answer, or event of a stream, that is taken in."""
-    async_transport: AsyncTransport = "auto"
-    """What carries async calls, `httpx` or `aiohttp`; `auto`: aiohttp where it is installed."""
-    allow_http: bool = False
-    """Permit a `base_url` of plain http to another machine."""
-    default_headers: dict[str, str] | None = Field(default=None, exclude=True, repr=False)
-    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
 
-    # -- construction ------------------------------------------------------
-
-    def __init__(self, **given: Any) -> None:
-        try:
-            super().__init__(**given)
-            if given.get("api_key") is None and _comes_from_load():
-                check_loaded(self._settings().base_url)
-        except SunraError as error:
-            failure = error.with_traceback(None)
-        else:
-            return
-        del given  # so that no frame of the traceback holds what was passed, a key among it
-        raise failure
-
-    @model_validator(mode="wrap")
     @classmethod
-    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, Mapping):
-            data = checked(data, _argument_names(cls))
-        try:
-            return handler(data)
-        except ValidationError as error:
-            failure = invalid_argument(error)
-        raise failure  # out here, so that it does not carry the other one, which holds the value
+    def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        for name in given:
+            if name in CALL_ONLY:
+                raise InvalidParameter(
+                    f"`{name}` belongs to a call, not to the model object: use `bind_tools`, or "
+                    f"pass `{name}` when calling.",
+                    parameter=name,
+                    rule="passed per call",
+                )
+        arguments = super()._check_arguments(given)
+        _check_model_kwargs(arguments.get("model_kwargs"), cls._argument_names())
+        named = {_WIRE_NAMES.get(name, name): value for name, value in arguments.items()}
+        rules = parameter_rules().keys() - {"messages"}
+        check_parameters({name: value for name, value in named.items() if name in rules})
+        return arguments
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
@@ -127,6 +95,8 @@ class Configuration(BaseChatModel):
     def _keep_resolved_settings(self) -> Self:
         """Fails early where nothing could be sent, and keeps what the environment said."""
         settings = self._settings()
+        if self.api_key is None and _comes_from_load():
+            check_loaded(settings.base_url)
         self.api_key = settings.api_key
         if self.base_url is None and settings.base_url != Settings.base_url:
             self.base_url = settings.base_url
@@ -140,44 +110,19 @@ class Configuration(BaseChatModel):
             add_version("sunra-integrations", __version__)
         return self
 
-    if not TYPE_CHECKING:  # mypy's pydantic plugin makes a signature of all fields
-
-        @classmethod
-        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-            """An instance that is not checked; a key that is text is hidden all the same."""
-            kept = {name: as_kept(name, value) for name, value in values.items()}
-            return super().model_construct(_fields_set, **kept)
-
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, changed where asked; a cached answer of this model does not pass for its own.
 
         Raises:
             InvalidParameter: A name is unknown; it names the closest.
         """
-        if deep:  # pydantic's own way to copy and change at once leaves `__deepcopy__` out
-            return deepcopy(self).model_copy(update=update)
-        given = with_timeout(update or {})
-        unknown = unknown_arguments(given, _argument_names(type(self)), of="ChatSunra")
-        if unknown is not None:
-            del update, given  # so that no frame of the traceback holds a key
-            raise unknown
-        changes = {_OWN_NAMES.get(name, name): value for name, value in given.items()}
-        changes = {name: as_kept(name, value) for name, value in changes.items()}
-        copied = super().model_copy(update=changes)
+        copied = super().model_copy(update=update, deep=deep)
         vars(copied).pop(_SERIALIZED, None)
-        if "profile" not in changes and self._has_profile_of_its_model():
+        if "profile" not in (update or {}) and self._has_profile_of_its_model():
             copied.profile = copied._resolve_model_profile()  # noqa: SLF001 - of another self
         return copied
 
-    if not TYPE_CHECKING:
-
-        def copy(self, *, update: Any = None, deep: bool = False, **fields: Any) -> Any:
-            """As `model_copy`; pydantic's older way, which can also leave fields out."""
-            copied = self.model_copy(update=update, deep=deep)
-            return super(Configuration, copied).copy(**fields) if fields else copied
-
     def __setattr__(self, name: str, value: Any) -> None:
-        value = as_kept(name, value)
         follows = name == "model_name" and self._has_profile_of_its_model()
         super().__setattr__(name, value)
         vars(self).pop(_SERIALIZED, None)
@@ -203,29 +148,15 @@ class Configuration(BaseChatModel):
 
     def _defaults(self) -> dict[str, Any]:
         """The request parameters this model is set to, by the wire's names."""
-        made = {name: getattr(self, name) for name in REQUEST_FIELDS}
+        made = {
+            name: getattr(self, name)
+            for name in RequestParameters.model_fields
+            if name != "extra_body"
+        }
         if not self.stream_usage and self.stream_options is None:
             made["stream_options"] = {}
         extra_body = {**self.model_kwargs, **self.extra_body}
         return {"model": self.model_name, **made, "extra_body": extra_body}
-
-    def _settings(self, of_call: Mapping[str, Any] | None = None) -> Settings:
-        """The settings of the client.
-
-        Args:
-            of_call: Those that a call changes, of `CALL_SETTINGS`.
-        """
-        changed = {name: getattr(self, name) for name in CALL_SETTINGS} | dict(of_call or {})
-        return Settings.resolve(
-            self.api_key,
-            self.base_url,
-            default_headers=self.default_headers,
-            allow_http=self.allow_http,
-            max_connections=self.max_connections,
-            max_response_bytes=self.max_response_bytes,
-            async_transport=self.async_transport,
-            **changed,
-        )
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
@@ -236,11 +167,24 @@ class Configuration(BaseChatModel):
 def _comes_from_load() -> bool:
     """Whether `langchain_core.load` makes the object; it gives the class no other sign of it."""
     frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_name in {"_comes_from_load", "__init__"}:
+    while frame is not None and (
+        frame.f_code.co_name == "__init__"
+        or frame.f_globals.get("__name__", "").startswith("sunra_integrations.")
+    ):
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") == "langchain_core.load.load"
 
 
-def _argument_names(cls: type[BaseModel]) -> set[str]:
-    aliases = {field.alias for field in cls.model_fields.values() if field.alias is not None}
-    return {*cls.model_fields, *aliases}
+def _check_model_kwargs(model_kwargs: Any, known: frozenset[str]) -> None:
+    if model_kwargs is None:
+        return
+    if not isinstance(model_kwargs, Mapping):
+        raise not_a_dict("model_kwargs", model_kwargs)
+    check_extra_body(model_kwargs, "model_kwargs")
+    for name in model_kwargs:
+        if name in known:
+            raise InvalidParameter(
+                f"`{name}` is in `model_kwargs`; pass it to ChatSunra itself.",
+                parameter=name,
+                rule="an argument of ChatSunra",
+            )

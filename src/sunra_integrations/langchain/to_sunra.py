@@ -27,9 +27,9 @@ from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.history import finished
-from sunra_integrations.protocol.parameters import merged
+from sunra_integrations.protocol.parameters import merge_parameters
 from sunra_integrations.protocol.replay import vendor_fields
-from sunra_integrations.protocol.requests import (
+from sunra_integrations.protocol.request import (
     ChatRequest,
     Message,
     parameter_rules,
@@ -72,7 +72,9 @@ def request(
         UnsupportedContent: A message holds something the wire cannot carry.
     """
     own = call_parameters(call or {})
-    parameters = {n: value for n, value in merged(defaults, own).items() if value is not None}
+    parameters = {
+        n: value for n, value in merge_parameters(defaults, own).items() if value is not None
+    }
     return ChatRequest.model_validate({**_prepared(parameters), "messages": messages(conversation)})
 
 

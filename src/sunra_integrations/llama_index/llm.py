@@ -86,11 +86,7 @@ from sunra_integrations.llama_index.tools import (
     tool_selections,
 )
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
-from sunra_integrations.protocol.parameters import (
-    RequestArguments,
-    RequestParameters,
-    merge_parameters,
-)
+from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
 from sunra_integrations.protocol.request import (
     ChatRequest,
     check_parameters,
@@ -98,22 +94,13 @@ from sunra_integrations.protocol.request import (
     parameter_rules,
 )
 from sunra_integrations.protocol.tools import tool_choice as api_tool_choice
-from sunra_integrations.transport.parameters import ConnectionParameters
-from sunra_integrations.transport.settings import (
-    ConnectionArguments,
-    check_loaded,
-    resolved_base_url,
-)
+from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
+from sunra_integrations.transport.settings import check_loaded, resolved_base_url
 
 if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
     from llama_index.core.rate_limiter import BaseRateLimiter
     from llama_index.core.types import BaseOutputParser
-
-    from sunra_integrations.transport.timeouts import AnyTimeout
-
-    class _Arguments(RequestArguments, ConnectionArguments, total=False):
-        pass
 
 DEFAULT_CONTEXT_WINDOW = 128_000
 """Tokens. Assumed for models that are not in the bundled catalogue; any name works on Sunra."""
@@ -149,36 +136,16 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     instance's, and None leaves a parameter out. A call also accepts `extra_headers`, `timeout`,
     `stall_timeout`, `total_timeout` and `max_retries`.
 
+    The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
+    …), those of `ConnectionParameters` (`api_key`, `timeout`, `max_retries`, …) and these:
+
     Args:
         model: Model name, as `vendor/name`. Any name is allowed.
-        api_key: API key. Defaults to `SUNRA_KEY`. It is never displayed or serialized.
         api_base: Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to Sunra's.
-        max_tokens: Maximum number of tokens to generate.
-        max_completion_tokens: Newer name of `max_tokens`. The two cannot be combined.
-        temperature: Sampling temperature, 0 to 2.
-        top_p: Nucleus sampling probability mass, 0 to 1.
-        frequency_penalty: Penalty for tokens by how often they occur already, -2 to 2.
-        presence_penalty: Penalty for tokens that occur already, -2 to 2.
-        stop: Up to 4 sequences at which the model stops.
-        n: Number of choices to generate. The first is the response. The others are in its
-            `additional_kwargs["choices"]`.
-        logprobs: Return the log probability of each token, in the response's `logprobs`.
-        top_logprobs: Alternatives to return per token, 0 to 20. Requires `logprobs=True`.
-        response_format: Format of the reply, such as a JSON schema.
-        seed: Seed for best-effort deterministic sampling.
         tools: Tools for every call, in the API's format. Agents and programs pass their own.
         tool_choice: `none`, `auto`, `required`, or a dict that names a function.
-        parallel_tool_calls: Allow several tool calls in one reply.
-        user: Id of your end user, for abuse monitoring.
-        provider: Routing rules, such as `{"only": ["google-vertexai"]}`. Sent unchanged.
-        reasoning: Reasoning options, such as `{"effort": "low"}`. Sent unchanged.
-        reasoning_effort: Reasoning effort, such as `"low"`. Sent unchanged.
-        stream_options: Options of streams. Token usage is requested by default; `{}` disables
-            that.
-        extra_body: More keys for the request body, sent unchanged. Messages, `stream` and
-            credentials are not allowed.
         additional_kwargs: More request parameters by name, as in LlamaIndex's OpenAI class. The
-            fields above override them.
+            fields override them.
         strict: Enforce the schemas of tool arguments and structured output. Defaults to None:
             structured output is strict if its schema can be, and tools are not.
         context_window: Context window in tokens, prompt and reply. Defaults to the bundled
@@ -187,34 +154,20 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             sent. Defaults to `max_tokens`, then to 256.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
         tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
-        timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
-            Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`; also as `request_timeout`.
-            Defaults to 600, then 300.
-        stall_timeout: Seconds for each silence within a response. Defaults to `timeout`.
-        total_timeout: Seconds for the whole call, retries included. Defaults to no limit.
-        max_retries: Retries after the first attempt. This is the only retry layer. Defaults to 2.
-        default_headers: Headers for every request. Not displayed; serialized only in pickles.
-        max_connections: Maximum number of open connections per key, for each process (sync) or
-            event loop (async). Defaults to no limit.
-        max_response_bytes: Maximum size of a response, streamed or not. Defaults to 256 MiB.
-        async_transport: HTTP library for async calls, `httpx` or `aiohttp`. Defaults to `auto`:
-            aiohttp if it is installed and the environment sets no proxy for it.
-        allow_http: Permit plain http to another machine. The key is then readable on the network.
-            Defaults to `SUNRA_ALLOW_HTTP`.
-        http_client: Your own `httpx.Client`, which is never closed here. Without one, proxies and
-            certificates come from the usual variables, such as `HTTPS_PROXY` and `SSL_CERT_FILE`.
+        request_timeout: Another name of `timeout`.
         async_http_client: Your own `httpx.AsyncClient`, which is never closed here.
         callback_manager: LlamaIndex's callbacks.
         rate_limiter: LlamaIndex's rate limiter.
         system_prompt: Put before the conversation by `predict`, `structured_predict` and the
             methods built on them.
-        messages_to_prompt: As in every LlamaIndex LLM.
         completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`.
         pydantic_program_mode: How `structured_predict` requests an object: `DEFAULT` by JSON
             schema, `FUNCTION` by a required tool call, `LLM` by JSON mode with the schema in the
             prompt.
-        output_parser: As in every LlamaIndex LLM.
-        query_wrapper_prompt: As in every LlamaIndex LLM.
+        messages_to_prompt, output_parser, query_wrapper_prompt: As in every LlamaIndex LLM.
+
+    With `n` above 1, the first choice is the response. The others are in its
+    `additional_kwargs["choices"]`.
 
     Raises:
         InvalidParameter: A value is not valid, or a name is unknown. The error suggests the
@@ -287,8 +240,6 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             num_output: int | None = None,
             is_function_calling_model: bool = True,
             tokenizer: Callable[[str], list[Any]] | None = None,
-            request_timeout: AnyTimeout | None = None,
-            http_client: httpx.Client | None = None,
             async_http_client: httpx.AsyncClient | None = None,
             callback_manager: CallbackManager = ...,
             rate_limiter: BaseRateLimiter | None = None,
@@ -298,7 +249,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             pydantic_program_mode: PydanticProgramMode = ...,
             output_parser: BaseOutputParser | None = None,
             query_wrapper_prompt: BasePromptTemplate | None = None,
-            **arguments: Unpack[_Arguments],
+            **arguments: Unpack[ModelArguments],
         ) -> None: ...
 
     @classmethod

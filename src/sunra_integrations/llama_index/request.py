@@ -40,7 +40,7 @@ from sunra_integrations.protocol.replay import (
     vendor_fields,
     wire_call,
 )
-from sunra_integrations.protocol.requests import ChatRequest, Message
+from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.protocol.responses import text_of_part
 from sunra_integrations.protocol.tools import completed_tool, described_schema, function_tool
 
@@ -204,11 +204,9 @@ def _assistant_message(chat_message: ChatMessage, position: str) -> Message:
                 _check_sent_by_id(block, audio, where)
     calls = _tool_calls(chat_message, position)
     parts = _with_received_parts(parts, extra)
-    if any(part.get("annotations") for part in parts):
-        annotations = []  # the citations go back within their parts
     fields = {
         "images": images,
-        "annotations": extra.get("annotations") or annotations,
+        "annotations": extra.get("annotations") or ([] if _cites(parts) else annotations),
         "tool_calls": calls,
         "function_call": None if calls else _function_call(extra),
         "refusal": extra.get("refusal"),
@@ -273,6 +271,11 @@ def _with_received_parts(parts: list[Part], extra: Mapping[str, Any]) -> list[Pa
         begun = place + len(words)
     rest = [text_part(text[begun:])] if begun < len(text) else []
     return [*merged, *rest] if is_plain else [*merged, *parts]
+
+
+def _cites(parts: Sequence[Part]) -> bool:
+    """Whether the parts contain their citations."""
+    return any(part.get("annotations") for part in parts)
 
 
 def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str, Any]:

@@ -1,37 +1,168 @@
-"""Which value wins where an instance and a call both set a parameter."""
+"""Every request parameter, once: its name, type, rule and description.
+
+`ChatRequest` and both adapters inherit `RequestParameters`. To add a parameter, add a field there
+and its type to `RequestArguments`; a test compares the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-_RIVALS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 
-def merged(settings: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of one call: its own over the instance's, `extra_body` joined from both.
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be, as the end of the sentence "`name` must be …"."""
 
-    None in a call means that the parameter is not sent. A call's `max_tokens` takes the place of an
-    instance's `max_completion_tokens` and the other way round, since only one may be sent, and a
-    call that turns `logprobs` off drops the `top_logprobs` that needed them.
+    text: str
+
+
+_INTEGER = Rule("an integer of at least 1")
+_PENALTY = Rule("a number between -2 and 2")
+_FLAG = Rule("True or False")
+_STRING = Rule("a string")
+_MAX_STOPS = 4
+
+Stop = str | Annotated[list[str], Field(max_length=_MAX_STOPS)]
+
+
+class RequestParameters(BaseModel):
+    """The request parameters that a model object and a call can both set.
+
+    A parameter that is None is not sent, so the server's default applies. The rules are those of
+    Sunra's API reference. The reference does not specify the contents of `provider`, `reasoning`
+    and `reasoning_effort`, so they are passed to the API unchanged.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=True)  # keeps the import fast
+
+    max_tokens: Annotated[int | None, _INTEGER] = Field(
+        default=None, ge=1, description="Maximum number of tokens to generate."
+    )
+    max_completion_tokens: Annotated[int | None, _INTEGER] = Field(
+        default=None,
+        ge=1,
+        description="Newer name of `max_tokens`. The two cannot be combined.",
+    )
+    temperature: Annotated[float | None, Rule("a number between 0 and 2")] = Field(
+        default=None, ge=0, le=2, description="Sampling temperature, 0 to 2."
+    )
+    top_p: Annotated[float | None, Rule("a number between 0 and 1")] = Field(
+        default=None, ge=0, le=1, description="Nucleus sampling probability mass, 0 to 1."
+    )
+    frequency_penalty: Annotated[float | None, _PENALTY] = Field(
+        default=None,
+        ge=-2,
+        le=2,
+        description="Penalty for tokens by how often they occur already, -2 to 2.",
+    )
+    presence_penalty: Annotated[float | None, _PENALTY] = Field(
+        default=None, ge=-2, le=2, description="Penalty for tokens that occur already, -2 to 2."
+    )
+    stop: Annotated[Stop | None, Rule("a non-empty string or a list of at most 4 of them")] = Field(
+        default=None, description="Up to 4 sequences at which the model stops."
+    )
+    n: Annotated[int | None, _INTEGER] = Field(
+        default=None, ge=1, description="Number of choices to generate."
+    )
+    logprobs: Annotated[bool | None, _FLAG] = Field(
+        default=None, description="Return the log probability of each token."
+    )
+    top_logprobs: Annotated[int | None, Rule("an integer between 0 and 20")] = Field(
+        default=None,
+        ge=0,
+        le=20,
+        description="Alternatives to return per token, 0 to 20. Requires `logprobs=True`.",
+    )
+    response_format: Annotated[
+        dict[str, Any] | None, Rule("a dict with a 'type', such as {'type': 'json_object'}")
+    ] = Field(default=None, description="Format of the reply, such as a JSON schema.")
+    seed: Annotated[int | None, Rule("an integer")] = Field(
+        default=None, description="Seed for best-effort deterministic sampling."
+    )
+    parallel_tool_calls: Annotated[bool | None, _FLAG] = Field(
+        default=None, description="Allow several tool calls in one reply."
+    )
+    user: Annotated[str | None, _STRING] = Field(
+        default=None, description="Id of your end user, for abuse monitoring."
+    )
+    provider: Annotated[
+        dict[str, Any] | None, Rule("a dict of routing rules, such as {'only': ['openai']}")
+    ] = Field(
+        default=None, description='Routing rules, such as `{"only": ["openai"]}`. Sent unchanged.'
+    )
+    reasoning: Annotated[dict[str, Any] | None, Rule("a dict")] = Field(
+        default=None, description='Reasoning options, such as `{"effort": "low"}`. Sent unchanged.'
+    )
+    reasoning_effort: Annotated[str | None, Rule("a string such as 'low'")] = Field(
+        default=None, description='Reasoning effort, such as `"low"`. Sent unchanged.'
+    )
+    stream_options: Annotated[dict[str, Any] | None, Rule("a dict")] = Field(
+        default=None,
+        description="Options of streams. Token usage is requested by default; `{}` disables that.",
+    )
+    extra_body: Annotated[dict[str, Any], Rule("a dict of body parameters")] = Field(
+        default_factory=dict,
+        description="More keys for the request body, sent unchanged. Messages, `stream` and "
+        "credentials are not allowed.",
+    )
+
+
+class RequestArguments(TypedDict, total=False):
+    """The fields of `RequestParameters` as keyword arguments, for type checkers."""
+
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    stop: str | list[str] | None
+    n: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    response_format: dict[str, Any] | None
+    seed: int | None
+    parallel_tool_calls: bool | None
+    user: str | None
+    provider: dict[str, Any] | None
+    reasoning: dict[str, Any] | None
+    reasoning_effort: str | None
+    stream_options: dict[str, Any] | None
+    extra_body: dict[str, Any]
+
+
+_EXCLUSIVE = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+
+
+def merge_parameters(defaults: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of one call: the call's values override the defaults of the model object.
+
+    None in a call removes a default. A call's `max_tokens` replaces a default
+    `max_completion_tokens` and vice versa, because the API accepts only one of them. A call that
+    turns `logprobs` off removes `top_logprobs`, which requires it. `extra_body` is merged by key.
 
     Args:
-        settings: Parameters of the instance, by the wire's names, and `extra_body`.
-        call: Those of the call.
+        defaults: Parameters of the model object, by their names in the API, and `extra_body`.
+        call: Parameters of the call.
     """
-    parameters = {**settings, **call}
-    for given, rival in _RIVALS.items():
-        if call.get(given) is not None and rival not in call:
-            parameters[rival] = None
+    merged = {**defaults, **call}
+    for given, other in _EXCLUSIVE.items():
+        if call.get(given) is not None and other not in call:
+            merged[other] = None
     if "logprobs" in call and not call["logprobs"] and "top_logprobs" not in call:
-        parameters["top_logprobs"] = None
-    parameters["extra_body"] = _joined(settings.get("extra_body"), call.get("extra_body"))
-    return parameters
+        merged["top_logprobs"] = None
+    merged["extra_body"] = _merge_extra_body(defaults.get("extra_body"), call.get("extra_body"))
+    return merged
 
 
-def _joined(settings: Any, call: Any) -> Any:
-    """Both bodies in one; what is no mapping is given back, for the request to refuse."""
-    for body in (call, settings):
+def _merge_extra_body(defaults: Any, call: Any) -> Any:
+    """Both bodies in one. A value that is not a dict is returned for `ChatRequest` to reject."""
+    for body in (call, defaults):
         if body is not None and not isinstance(body, Mapping):
             return body
-    return {**(settings or {}), **(call or {})}
+    return {**(defaults or {}), **(call or {})}

@@ -2,7 +2,7 @@
 
 `SunraClient` and `AsyncSunraClient` can be used on their own::
 
-    from sunra_integrations.protocol.requests import ChatRequest
+    from sunra_integrations.protocol.request import ChatRequest
     from sunra_integrations.transport import SunraClient
 
     client = SunraClient()  # the key comes from SUNRA_KEY, or SunraClient(api_key=…)
@@ -18,7 +18,8 @@ from sunra_integrations.requirements import requiring
 
 with requiring("The client", "pydantic", "httpx"):
     from sunra_integrations.transport.retry import RetryPolicy
-    from sunra_integrations.transport.settings import Settings, Timeouts
+    from sunra_integrations.transport.settings import Settings
+    from sunra_integrations.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from sunra_integrations.transport.client import AsyncSunraClient, SunraClient

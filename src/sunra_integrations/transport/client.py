@@ -25,18 +25,17 @@ from sunra_integrations.protocol.arguments import unknown_arguments
 from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.failures import clean
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, as_request
+from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.responses import Chunk
 from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.hidden_key import HiddenKey
-from sunra_integrations.transport.http_client import check_http_client
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.post import BearerAuth, Post
 from sunra_integrations.transport.proxies import proxy_for
 from sunra_integrations.transport.sending import send, send_async
-from sunra_integrations.transport.settings import Options, Settings
+from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
 _logger = logging.getLogger("sunra_integrations")
 

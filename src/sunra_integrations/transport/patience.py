@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing_extensions import Self
 
 from sunra_integrations.errors import TimedOut
-from sunra_integrations.transport.settings import Timeouts
+from sunra_integrations.transport.timeouts import Timeouts
 
 _ROUNDING = 0.02  # timers may fire a little early
 

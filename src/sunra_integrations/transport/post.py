@@ -12,9 +12,10 @@ import httpx
 from pydantic import SecretStr
 
 from sunra_integrations import __version__
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport.patience import Patience, TimeLeft
-from sunra_integrations.transport.settings import Settings, Timeouts, checked_headers
+from sunra_integrations.transport.settings import Settings, checked_headers
+from sunra_integrations.transport.timeouts import Timeouts
 
 
 class BearerAuth(httpx.Auth):

@@ -45,7 +45,7 @@ from sunra_integrations.protocol.content import (
     video_part,
 )
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest, check_parameters, parameter_rules
+from sunra_integrations.protocol.request import ChatRequest, check_parameters, parameter_rules
 from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
 from sunra_integrations.protocol.tools import function_tool, json_schema_format, tool_choice
 from sunra_integrations.transport import (

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.sandbox import CallTools, Http, Sandbox
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
 

@@ -9,7 +9,7 @@ from sunra_integrations.cli.advice import advice
 from sunra_integrations.cli.answering import told
 from sunra_integrations.cli.doctor.findings import Finding, fail, ok
 from sunra_integrations.cli.printable import one_line
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 
 _QUESTION = "Answer with the one word: hello"

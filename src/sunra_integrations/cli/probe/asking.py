@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.requests import ChatRequest
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.responses import Usage
 from sunra_integrations.transport import AsyncSunraClient
 

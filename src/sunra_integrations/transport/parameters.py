@@ -1,0 +1,214 @@
+"""Connection parameters: the fields that both adapters' model classes inherit.
+
+To add a connection setting, add it to `ConnectionArguments` and `Settings` in `settings.py` and a
+field here; a test compares the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler  # in `pydantic` since 2.10.4
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Self
+
+from sunra_integrations import transport
+from sunra_integrations.errors import SunraError
+from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
+from sunra_integrations.protocol.parameters import RequestArguments
+from sunra_integrations.protocol.request import invalid_argument
+from sunra_integrations.transport.settings import (
+    AsyncTransport,
+    ConnectionArguments,
+    Settings,
+    check_http_client,
+    checked_headers,
+)
+from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
+
+
+class ModelArguments(RequestArguments, ConnectionArguments, total=False):
+    """The constructor arguments that both model classes accept, for type checkers."""
+
+    request_timeout: AnyTimeout | None
+    http_client: httpx.Client | None
+
+
+class ConnectionParameters(BaseModel):
+    """How a model object reaches Sunra, and how it keeps its key secret.
+
+    A subclass adds the base URL and the async HTTP client, because the two frameworks have
+    different names for them.
+    """
+
+    # A validation error must not show the input, which can be the key.
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
+    )
+
+    _base_url_field: ClassVar[str]
+    _async_client_field: ClassVar[str]
+
+    api_key: SecretStr | None = Field(default=None, description="API key. Defaults to `SUNRA_KEY`.")
+    timeout: Timeout = Field(
+        default=None,
+        description="Seconds for a response to begin, on each attempt, and for each silence "
+        "within it. Defaults to 600, then 300.",
+    )
+    stall_timeout: float | None = Field(
+        default=None,
+        description="Seconds for each silence within a response. Defaults to `timeout`.",
+    )
+    total_timeout: float | None = Field(
+        default=None,
+        description="Seconds for the whole call, retries included. Defaults to no limit.",
+    )
+    max_retries: int = Field(default=2, description="Retries after the first attempt.")
+    default_headers: dict[str, str] | None = Field(
+        default=None, exclude=True, repr=False, description="Headers for every request."
+    )
+    allow_http: bool = Field(
+        default=False,
+        description="Permit plain http to another machine. The key is then readable on the "
+        "network. Defaults to `SUNRA_ALLOW_HTTP`.",
+    )
+    max_connections: int | None = Field(
+        default=None,
+        description="Maximum number of open connections per key, for each process (sync) or "
+        "event loop (async). Defaults to no limit.",
+    )
+    max_response_bytes: int | None = Field(
+        default=None,
+        description="Maximum size of a response, streamed or not. Defaults to 256 MiB.",
+    )
+    async_transport: AsyncTransport = Field(
+        default="auto",
+        description="HTTP library for async calls, `httpx` or `aiohttp`. Defaults to aiohttp if "
+        "it is installed.",
+    )
+    http_client: SkipJsonSchema[httpx.Client | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Your own HTTP client for sync calls. It is never closed here.",
+    )
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except SunraError as error:
+            failure = error.with_traceback(None)
+        else:
+            return
+        del given  # no frame of the traceback may hold the arguments: the key is one of them
+        raise failure
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _raise_typed_errors(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, Mapping):
+            data = cls._check_arguments(data)
+        try:
+            return handler(data)
+        except ValidationError as error:
+            failure = invalid_argument(error)
+        raise failure  # outside of `except`: the ValidationError as its context shows the values
+
+    @classmethod
+    def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments without None, after the checks that pydantic cannot do.
+
+        Raises:
+            InvalidParameter: A name is unknown, or an HTTP client has the wrong class.
+            ConfigurationError: A header is not valid.
+        """
+        arguments = with_timeout(given)
+        unknown = unknown_arguments(
+            arguments, cls._argument_names(), of=cls.__name__, sendable=True
+        )
+        if unknown is not None:
+            raise unknown
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        sync_name, async_name = "http_client", cls._async_client_field
+        check_http_client(arguments.get(sync_name), httpx.Client, sync_name, other_name=async_name)
+        check_http_client(
+            arguments.get(async_name), httpx.AsyncClient, async_name, other_name=sync_name
+        )
+        checked_headers(arguments.get("default_headers") or {})
+        return arguments
+
+    @classmethod
+    def _argument_names(cls) -> frozenset[str]:
+        aliases = {field.alias for field in cls.model_fields.values() if field.alias is not None}
+        return frozenset({*cls.model_fields, *aliases})
+
+    def _settings(self, changes: Mapping[str, Any] | None = None) -> Settings:
+        """The settings of a client.
+
+        Args:
+            changes: Settings of one call, out of `CALL_SETTINGS`.
+        """
+        given = {name: getattr(self, name) for name in ConnectionArguments.__annotations__}
+        return Settings.resolve(
+            base_url=getattr(self, self._base_url_field), **given | dict(changes or {})
+        )
+
+    # A client is created for each call: it takes microseconds and holds no connection, so a
+    # changed key takes effect at once, and copies and pickles have no client to take along.
+
+    def _client(self, changes: Mapping[str, Any] | None = None) -> transport.SunraClient:
+        return transport.SunraClient(self._settings(changes), http_client=self.http_client)
+
+    def _async_client(self, changes: Mapping[str, Any] | None = None) -> transport.AsyncSunraClient:
+        http_client = getattr(self, self._async_client_field)
+        return transport.AsyncSunraClient(self._settings(changes), http_client=http_client)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed.
+
+        Args:
+            update: New values by field name or alias.
+            deep: Copy the values too. HTTP clients and callbacks are shared anyway.
+
+        Raises:
+            InvalidParameter: A name is unknown. The error suggests the closest one.
+        """
+        if deep:  # pydantic does not call `__deepcopy__` if it copies and changes in one step
+            return deepcopy(self).model_copy(update=update)
+        changes = with_timeout(update or {})
+        unknown = unknown_arguments(changes, self._argument_names(), of=type(self).__name__)
+        if unknown is not None:
+            del update, changes  # no frame of the traceback may hold a key
+            raise unknown
+        aliases = {field.alias: name for name, field in type(self).model_fields.items()}
+        named = {aliases.get(name, name): value for name, value in changes.items()}
+        return super().model_copy(
+            update={name: _storable(name, value) for name, value in named.items()}
+        )
+
+    if not TYPE_CHECKING:  # the pydantic plugin of mypy generates a signature from the fields
+
+        def copy(self, *, update: Any = None, deep: bool = False, **fields: Any) -> Any:
+            """As `model_copy`. Pydantic's older method, which can also exclude fields."""
+            copied = self.model_copy(update=update, deep=deep)
+            return super(ConnectionParameters, copied).copy(**fields) if fields else copied
+
+        @classmethod
+        def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
+            """An instance without validation. A key that is a plain string is wrapped anyway."""
+            stored = {name: _storable(name, value) for name, value in values.items()}
+            return super().model_construct(_fields_set, **stored)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _storable(name, value))
+
+
+def _storable(name: str, value: Any) -> Any:
+    """A field's value, converted as pydantic does on validation: assignments are not validated."""
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    return read_timeout(value) if name == "timeout" else value
