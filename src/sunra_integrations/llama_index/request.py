@@ -407,8 +407,8 @@ def _call_of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
     name = call.get("name", call.get("tool_name"))
     if not isinstance(name, str):
         raise UnsupportedContent(
-            f"`{position}` is not a tool call in a known format: it has no name. Remove it from "
-            "the message.",
+            f"`{position}` is not a tool call in a known format: it has no name. Leave it out "
+            "of the message.",
             kind=str(entry.get("type", "tool_call")),
             position=position,
         )
@@ -451,7 +451,7 @@ def _arguments(call: Mapping[str, Any], position: str) -> str:
         return to_json(arguments or {}).decode()
     except ValueError as error:
         raise InvalidParameter(
-            f"The arguments of `{position}` cannot be encoded as JSON: {error}.",
+            f"The arguments of `{position}` cannot be written as JSON: {error}.",
             parameter=position,
             rule="JSON values only",
         ) from error
@@ -476,15 +476,15 @@ def _unpaired(chat_message: ChatMessage, position: str, call: int | None) -> Inv
     if call is None:
         return InvalidParameter(
             f"`{position}` has the role {chat_message.role.value!r} but no tool call id, and "
-            "every earlier call has a result. Set additional_kwargs['tool_call_id'], or remove "
-            "the message.",
+            "every earlier call has a result. Set additional_kwargs['tool_call_id'], or leave the "
+            "message out.",
             parameter=position,
             rule="a tool message carries the id of the call it answers",
         )
     where = f"{position}{_position_of_call(chat_message, call)}"
     return InvalidParameter(
         f"`{where}` is a tool call without an id, and no tool message answers it. Give it an id "
-        "and a result, or remove it.",
+        "and a result, or leave it out.",
         parameter=where,
         rule="a tool call carries an id",
     )
