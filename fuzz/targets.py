@@ -7,14 +7,14 @@ corpus and what Hypothesis makes up, and by a coverage-guided fuzzer, over what 
 
 from collections.abc import Callable, Mapping
 
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.completion import parse_completion
+from sunra_integrations.protocol.error_parsing import error_from_response, parse_retry_after
+from sunra_integrations.protocol.sse import Event, SSEDecoder
+from sunra_integrations.protocol.stream import ChunkStream
+
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.answer import read_completion
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.event_stream import Event, EventStream
-from sunra_integrations.protocol.failures import failure
-from sunra_integrations.protocol.reply import Reply, fold
-from sunra_integrations.protocol.responses import Chunk
-from sunra_integrations.protocol.retry_after import retry_after
+from sunra_integrations.protocol.reply import Chunk, Reply
 
 SMALL_EVENT = 128
 """An event limit that short inputs reach."""
@@ -84,7 +84,7 @@ def event_stream(data: bytes) -> None:
 
 
 def _events(pieces: list[bytes], limit: int) -> Outcome:
-    stream = EventStream(max_event_bytes=limit)
+    stream = SSEDecoder(max_event_bytes=limit)
     events: list[Event] = []
     try:
         for piece in pieces:
@@ -103,7 +103,7 @@ def chunk_stream(data: bytes) -> None:
     assert (repr(again[0]), repr(again[1]), again[2]) == (repr(chunks), repr(reply), failed)
     _expect_bounded(reply, body)
     if failed is None:
-        assert repr(fold(chunks)) == repr(reply)
+        assert repr(accumulate(chunks)) == repr(reply)
 
 
 def _streamed(pieces: list[bytes]) -> tuple[list[Chunk], Reply, Outcome]:
@@ -125,7 +125,7 @@ def _streamed(pieces: list[bytes]) -> tuple[list[Chunk], Reply, Outcome]:
 def completion(data: bytes) -> None:
     """A whole answer is a reply of its size, or a SunraError."""
     try:
-        reply = read_completion(data)
+        reply = parse_completion(data)
     except SunraError as error:
         expect_fit_message(error)
         if error.partial is not None:
@@ -140,7 +140,7 @@ def error_answer(data: bytes) -> None:
     first, *lines = head.decode("latin-1").split("\n")
     status = 300 + sum(map(ord, first)) % 300
     headers = _headers(lines)
-    error = failure(status, headers, body, now=1_750_000_000.0)
+    error = error_from_response(status, headers, body, now=1_750_000_000.0)
     assert isinstance(error, SunraError)
     expect_fit_message(error)
     assert error.status == status
@@ -152,7 +152,7 @@ def error_answer(data: bytes) -> None:
 def waiting(data: bytes) -> None:
     """A server's wish to wait is a finite number of seconds, or None."""
     expect_sensible_wait(
-        retry_after(_headers(data.decode("latin-1").split("\n")), now=1_750_000_000.0)
+        parse_retry_after(_headers(data.decode("latin-1").split("\n")), now=1_750_000_000.0)
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sunra_integrations.protocol.json_values import NOTHING
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
+from sunra_integrations.protocol.json_text import EMPTY
+from sunra_integrations.protocol.reply import ChoiceDelta, Chunk, ToolCallDelta, Usage
 
 words = st.sampled_from(["", "a", "Hé", " b"])
 _values = st.recursive(
@@ -18,7 +18,7 @@ _values = st.recursive(
     ),
     max_leaves=4,
 )
-fields = st.just(NOTHING) | st.dictionaries(
+fields = st.just(EMPTY) | st.dictionaries(
     st.sampled_from(["signature", "vendor", "role"]), _values, min_size=1, max_size=2
 )
 _calls = st.builds(

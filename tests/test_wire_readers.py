@@ -15,14 +15,14 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock, ToolCallBlock
+from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain.from_sunra import with_broken_calls
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.reply import fold
+from sunra_integrations.protocol.json_text import parse_arguments
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.protocol.tool_call_order import parse_arguments
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from tests.recorded_transport import JSON, SSE, Body
 from tests.wire_cases import (
@@ -118,10 +118,10 @@ class Readers:
         )
 
     def client_stream(self) -> Seen:
-        return seen(fold(self.client.stream(ASKED)))
+        return seen(accumulate(self.client.stream(ASKED)))
 
     async def client_astream(self) -> Seen:
-        return seen(fold([chunk async for chunk in self.async_client.stream(ASKED)]))
+        return seen(accumulate([chunk async for chunk in self.async_client.stream(ASKED)]))
 
     def langchain_stream(self) -> Seen:
         return seen_by_langchain(summed(list(self.langchain.stream("Hi"))))

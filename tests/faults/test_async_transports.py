@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
+from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import (
     ConfigurationError,
@@ -24,7 +25,6 @@ from sunra_integrations.errors import (
 )
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,
@@ -127,7 +127,7 @@ def test_an_answer_may_pause_longer_than_it_may_take_to_begin(client):
     def check(scale):
         with FaultServer(chunks(*EVENTS, pause=0.4 * scale)) as server:
             limits = Timeouts(read=0.2 * scale, stall=DEADLINE)
-            assert fold(stream(client(server, timeout=limits))).text == "Hello"
+            assert accumulate(stream(client(server, timeout=limits))).text == "Hello"
 
     growing_limits(check, ran_out=TimedOut)  # a pause that is too long interrupts the stream
 

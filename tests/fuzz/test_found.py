@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from sunra_integrations.protocol.error_parsing import error_from_response
+from sunra_integrations.protocol.stream import ChunkStream
 
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.failures import failure
-from sunra_integrations.protocol.json_values import count
-from sunra_integrations.protocol.responses import read_usage
+from sunra_integrations.protocol.json_text import as_int
+from sunra_integrations.protocol.reply import parse_usage
 
 
 def replied(*deltas, **choice):
@@ -34,7 +34,7 @@ def named(arguments):
     ],
 )
 def test_a_cost_that_cannot_be_added_up_is_read_as_absent(cost, read):
-    assert read_usage({"cost": cost}).cost == read
+    assert parse_usage({"cost": cost}).cost == read
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_cost_that_cannot_be_added_up_is_read_as_absent(cost, read):
     ],
 )
 def test_a_count_beyond_64_bits_is_read_as_absent(value, read):
-    assert count(value) == read
+    assert as_int(value) == read
 
 
 def test_a_part_whose_type_is_a_list_holds_no_text_and_is_kept():
@@ -87,7 +87,7 @@ def test_calls_without_ids_are_told_apart_by_arguments_that_are_complete():
 
 def test_code_and_request_id_are_shown_cleaned_and_cut_and_kept_as_they_came():
     body = {"error": {"message": "no", "code": "a\x1b[31m" + "b" * 9000}}
-    error = failure(400, {"x-request-id": "r\n1"}, json.dumps(body).encode(), now=0.0)
+    error = error_from_response(400, {"x-request-id": "r\n1"}, json.dumps(body).encode(), now=0.0)
     assert error.message.startswith("no (HTTP 400, a [31mbbb")
     assert "request r 1)" in error.message
     assert len(error.message) < 400

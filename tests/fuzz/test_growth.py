@@ -9,13 +9,13 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
+from sunra_integrations.protocol.completion import parse_completion
+from sunra_integrations.protocol.error_parsing import error_from_response
+from sunra_integrations.protocol.sse import SSEDecoder
+from sunra_integrations.protocol.stream import ChunkStream
 
 from fuzz import nasty
 from sunra_integrations.errors import SunraError, UnreadableResponse
-from sunra_integrations.protocol.answer import read_completion
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.event_stream import EventStream
-from sunra_integrations.protocol.failures import failure
 
 SECONDS = 15.0
 PIECE = 4096
@@ -33,13 +33,13 @@ def read_stream(body):
 
 
 def read_error(body):
-    raise failure(500, {}, body, now=0.0)
+    raise error_from_response(500, {}, body, now=0.0)
 
 
 CASES = [
     *(pytest.param(read_stream, make, id=f"stream, {n}") for n, make in nasty.STREAMS.items()),
     *(
-        pytest.param(read_completion, make, id=f"completion, {name}")
+        pytest.param(parse_completion, make, id=f"completion, {name}")
         for name, make in nasty.COMPLETIONS.items()
     ),
     *(pytest.param(read_error, make, id=f"error, {name}") for name, make in nasty.ERRORS.items()),
@@ -57,13 +57,13 @@ def test_a_megabyte_of_any_kind_is_read_in_time(read, make):
 
 @pytest.mark.parametrize("line", [b"data\n", b"data:\n", b"data: \n", b"x", b"data: x", b":x"])
 def test_an_event_without_end_is_given_up_at_the_limit(line):
-    stream = EventStream(max_event_bytes=10_000)
+    stream = SSEDecoder(max_event_bytes=10_000)
     with pytest.raises(UnreadableResponse, match="10,000 bytes"):
         [stream.feed(line) for _ in range(10_001)]
 
 
 def test_what_belongs_to_no_event_takes_little_room():
-    stream = EventStream()
+    stream = SSEDecoder()
     tracemalloc.start()
     try:
         for _ in range(40):

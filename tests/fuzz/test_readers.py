@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sunra_integrations.protocol.error_parsing import error_from_body, error_from_response, sanitize
 
 from fuzz import targets
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.failures import clean, failure, failure_in_body
 from tests.examples import examples
 
 EXAMPLES = settings(max_examples=examples(150))
@@ -143,7 +143,7 @@ HEADERS = st.dictionaries(
 @EXAMPLES
 @given(st.integers(300, 599), HEADERS, (FAILED | VALUES).map(written) | st.binary())
 def test_an_error_of_any_bytes_can_be_shown_and_ends(status, headers, body):
-    error = failure(status, headers, body, now=1_750_000_000.0)
+    error = error_from_response(status, headers, body, now=1_750_000_000.0)
     targets.expect_fit_message(error)
     targets.expect_sensible_wait(error.retry_after)
     assert error.response.body == body
@@ -153,16 +153,16 @@ def test_an_error_of_any_bytes_can_be_shown_and_ends(status, headers, body):
 @EXAMPLES
 @given(FAILED | ERRORS | VALUES, st.text() | st.none(), st.booleans())
 def test_an_error_inside_an_answer_can_be_shown_and_ends(body, request_id, top_level):
-    error = failure_in_body(body, request_id=request_id, top_level=top_level)
+    error = error_from_body(body, request_id=request_id, top_level=top_level)
     assert isinstance(error, SunraError)
     targets.expect_fit_message(error)
 
 
 @given(st.text())
 def test_clean_text_is_one_line_and_keeps_what_can_be_read(text):
-    assert len(clean(text).splitlines()) <= 1
+    assert len(sanitize(text).splitlines()) <= 1
     readable = [character for character in text if character.isalnum()]
-    assert [character for character in clean(text) if character.isalnum()] == readable
+    assert [character for character in sanitize(text) if character.isalnum()] == readable
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_clean_text_is_one_line_and_keeps_what_can_be_read(text):
     ],
 )
 def test_upstream_text_cannot_begin_a_line_of_a_log(message, shown):
-    assert clean(message) == shown
+    assert sanitize(message) == shown

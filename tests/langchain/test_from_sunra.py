@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.messages import AIMessage
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.stream import ChunkStream
 
 from sunra_integrations.langchain import ChatSunra, from_sunra, to_sunra
 from sunra_integrations.langchain.content_blocks import image_block, refusal_block
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.reply import Reply, fold
-from sunra_integrations.protocol.responses import read_usage
+from sunra_integrations.protocol.reply import Reply, parse_usage
 from tests.recorded_transport import Recorded, stream
 from tests.wire_cases import stream_bytes
 
@@ -37,7 +37,7 @@ def chat(raw: bytes, **given: Any) -> ChatSunra:
 
 def folded(raw: bytes) -> Reply:
     events = ChunkStream(request_id="req-1")
-    return fold([*events.feed(raw), *events.close()])
+    return accumulate([*events.feed(raw), *events.close()])
 
 
 def unstreamed(raw: bytes) -> AIMessage:
@@ -223,7 +223,7 @@ USAGES: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
 
 @pytest.mark.parametrize(("given", "expected"), USAGES)
 def test_usage(given: dict[str, Any], expected: dict[str, Any] | None):
-    assert from_sunra.usage(read_usage(given)) == expected
+    assert from_sunra.usage(parse_usage(given)) == expected
 
 
 @pytest.mark.parametrize(

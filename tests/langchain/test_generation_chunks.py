@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from sunra_integrations.langchain import generation_chunks
 from sunra_integrations.langchain.broken_calls import MessageChunk
 from sunra_integrations.langchain.generation_chunks import generation_chunk, validated
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 NAME = st.one_of(st.none(), st.sampled_from(["", "f", "g"]))
 ARGUMENTS = st.one_of(
@@ -95,17 +95,19 @@ def test_no_chunk_shares_anything_that_could_change_with_another():
 
 
 def test_the_shortcut_is_taken_with_the_installed_langchain_core():
-    validating = unvalidated.validated(AIMessageChunk).__qualname__
+    validating = fast_path.validating_constructor(AIMessageChunk).__qualname__
     makers = [*generation_chunks._message.values(), generation_chunks._generation]
     assert validating not in {make.__qualname__ for make in makers}
 
 
 @given(VALUES)
 def test_where_langchain_core_is_not_as_known_validation_makes_the_same(values):
-    slow = unvalidated.validated(MessageChunk)
+    slow = fast_path.validating_constructor(MessageChunk)
     with (
         patch.dict(generation_chunks._message, dict.fromkeys(generation_chunks._message, slow)),
-        patch.object(generation_chunks, "_generation", unvalidated.validated(ChatGenerationChunk)),
+        patch.object(
+            generation_chunks, "_generation", fast_path.validating_constructor(ChatGenerationChunk)
+        ),
     ):
         made = generation_chunk(**copy.deepcopy(values))
     assert everything(made) == everything(validated(**copy.deepcopy(values)))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from sunra_integrations.langchain import generations
 from sunra_integrations.langchain.generations import ai_message, chat_generation
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 CALL = st.fixed_dictionaries(
     {
@@ -87,6 +87,6 @@ def test_a_generation_is_copied_pickled_and_changed_like_any_other(values, info)
 
 
 def test_the_shortcut_is_taken_with_the_installed_langchain_core():
-    validating = unvalidated.validated(AIMessage).__qualname__
+    validating = fast_path.validating_constructor(AIMessage).__qualname__
     makers = [generations._message, generations._generation]
     assert validating not in {make.__qualname__ for make in makers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llama_index.core.base.llms.types import ChatResponse, ThinkingBlock, ToolCallBlock
 
-from sunra_integrations.protocol.tool_call_order import parse_arguments
+from sunra_integrations.protocol.json_text import parse_arguments
 from tests.wire_cases import Seen
 
 

@@ -17,12 +17,12 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
+from sunra_integrations.protocol.completion import CompletionParser, parse_completion
+from sunra_integrations.protocol.stream import ChunkStream
 
 from sunra_integrations.llama_index import request
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import StreamState
-from sunra_integrations.protocol.answer import AnswerReader, read_completion
-from sunra_integrations.protocol.chunk_stream import ChunkStream
 from sunra_integrations.protocol.reply import Reply
 from tests.llama_index.seen import seen
 from tests.wire_cases import (
@@ -38,7 +38,7 @@ from tests.wire_cases import (
 def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatResponse:
     """The last response of a stream; the list, if given, keeps all, also when an error comes."""
     so_far = StreamState()
-    stream = ChunkStream(request_id="req-1", so_far=so_far)
+    stream = ChunkStream(request_id="req-1", accumulator=so_far)
     responses = [] if latest is None else latest
     for start in range(0, len(raw), 7):
         pieces = stream.feed(raw[start : start + 7])
@@ -49,8 +49,8 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
 
 def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
     so_far = StreamState()
-    reader = AnswerReader(so_far=so_far)
-    return [converters.chunk(reader.read(event), so_far) for event in events]
+    reader = CompletionParser(accumulator=so_far)
+    return [converters.chunk(reader.parse(event), so_far) for event in events]
 
 
 def delta(finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def test_a_null_in_a_later_chunk_hides_nothing_that_an_earlier_one_said() -> Non
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) -> None:
     so_far = StreamState()
-    reader = ChunkStream(so_far=so_far)
+    reader = ChunkStream(accumulator=so_far)
     text, thinking, given, then = "", "", [], []
     for chunk in chain(reader.feed(stream_bytes(name)), reader.close()):
         response = converters.chunk(chunk, so_far)
@@ -100,7 +100,8 @@ def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) 
 @pytest.mark.parametrize("name", WHOLE_COMPLETIONS)
 def test_a_whole_answer_is_read(name: str) -> None:
     assert (
-        seen(converters.chat_response(read_completion(completion_bytes(name)))) == COMPLETIONS[name]
+        seen(converters.chat_response(parse_completion(completion_bytes(name))))
+        == COMPLETIONS[name]
     )
 
 
@@ -209,7 +210,7 @@ def test_two_choices_are_never_mixed_and_the_second_comes_once_it_is_whole() -> 
 
 
 def test_the_other_choices_of_a_whole_answer_stand_beside_it() -> None:
-    response = converters.chat_response(read_completion(completion_bytes("two_choices")))
+    response = converters.chat_response(parse_completion(completion_bytes("two_choices")))
     (other,) = response.additional_kwargs["choices"]
     assert other["message"] == ChatMessage(role="assistant", content="B")
     assert len(response.raw["choices"]) == 2
@@ -252,9 +253,9 @@ def test_citations_and_images_become_blocks() -> None:
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
         ],
     }
-    reader = AnswerReader("message")
-    reader.read({"choices": [{"message": message, "finish_reason": "stop"}]})
-    response = converters.chat_response(reader.so_far.reply())
+    reader = CompletionParser("message")
+    reader.parse({"choices": [{"message": message, "finish_reason": "stop"}]})
+    response = converters.chat_response(reader.accumulator.reply())
     assert response.message.blocks == [
         TextBlock(text="See this."),
         ImageBlock(url="https://a.b/c.png"),

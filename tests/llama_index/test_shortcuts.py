@@ -18,12 +18,12 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
+from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import content_parts, request
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import StreamState
-from sunra_integrations.protocol.reply import fold
 from tests.pieces import chunks
 
 
@@ -33,7 +33,7 @@ def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
         response = converters.chunk(piece, so_far)
-        whole = converters.chat_response(fold(pieces[:number]))
+        whole = converters.chat_response(accumulate(pieces[:number]))
         assert response.message == whole.message
         assert response.message.model_dump() == whole.message.model_dump()
         known = {n: v for n, v in response.additional_kwargs.items() if n != "thinking_delta"}
@@ -48,7 +48,7 @@ def test_what_is_made_into_responses_adds_up_to_the_reply_of_all_chunks(pieces) 
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
         converters.chunk(piece, so_far)
-        assert so_far.reply() == fold(pieces[:number])
+        assert so_far.reply() == accumulate(pieces[:number])
 
 
 @given(st.lists(chunks(highest_choice=0), max_size=8))

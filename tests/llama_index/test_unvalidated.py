@@ -32,7 +32,7 @@ from pydantic import (
 
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import FunctionCall, MessageToolCall
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 texts = st.text(max_size=20)
 amounts = st.integers(-(2**63), 2**63 - 1)
@@ -146,7 +146,7 @@ def state(instance: BaseModel) -> list[object]:
 def test_it_is_what_validation_makes(name, data) -> None:
     make, model, strategies = MADE[name]
     values = data.draw(st.fixed_dictionaries(strategies))
-    made, reference = make(copy.deepcopy(values)), unvalidated.validated(model)(values)
+    made, reference = make(copy.deepcopy(values)), fast_path.validating_constructor(model)(values)
     assert made == reference
     assert state(made) == state(reference)
     assert made.model_dump(exclude_unset=True) == reference.model_dump(exclude_unset=True)
@@ -176,7 +176,7 @@ def test_a_field_can_be_assigned_afterwards_as_in_any_instance(name, data) -> No
 
 def test_all_of_the_frameworks_classes_are_known_well_enough() -> None:
     for make, model, _ in MADE.values():
-        assert make.__qualname__ != unvalidated.validated(model).__qualname__
+        assert make.__qualname__ != fast_path.validating_constructor(model).__qualname__
 
 
 class Plain(BaseModel):
@@ -244,8 +244,8 @@ class Converted(BaseModel):
 
 @pytest.mark.parametrize("model", [Plain, MoreDefaults, Extra])
 def test_a_class_that_gains_fields_with_defaults_is_known(model) -> None:
-    make = unvalidated.maker(model, {"text": "a"})
-    assert make.__qualname__ != unvalidated.validated(model).__qualname__
+    make = fast_path.constructor(model, {"text": "a"})
+    assert make.__qualname__ != fast_path.validating_constructor(model).__qualname__
     made, other = make({"text": "b"}), make({"text": "b"})
     assert state(made) == state(model(text="b"))
     for name, value in made.__dict__.items():
@@ -259,7 +259,7 @@ def test_a_class_that_gains_fields_with_defaults_is_known(model) -> None:
     [Constrained, ValidatedField, ValidatedModel, OwnInit, AfterInit, Private, Stripped, Renamed],
 )
 def test_a_class_that_does_more_is_validated(model) -> None:
-    make = unvalidated.maker(model, {"text": "a"})
+    make = fast_path.constructor(model, {"text": "a"})
     assert state(make({"text": "b"})) == state(model(text="b"))
 
 
@@ -268,15 +268,15 @@ def test_a_class_that_does_more_is_validated(model) -> None:
     [(Required, {"text": "a"}), (Converted, {"text": "user"}), (Plain, {"text": "a", "no": 1})],
 )
 def test_a_class_that_wants_something_else_is_validated(model, sample) -> None:
-    make = unvalidated.maker(model, sample)
-    assert make.__qualname__ == unvalidated.validated(model).__qualname__
+    make = fast_path.constructor(model, sample)
+    assert make.__qualname__ == fast_path.validating_constructor(model).__qualname__
 
 
 def test_what_is_known_to_be_harmless_is_no_reason_to_validate() -> None:
-    make = unvalidated.maker(OwnInit, {"text": "A"}, harmless=("__init__",))
-    assert make.__qualname__ != unvalidated.validated(OwnInit).__qualname__
-    make = unvalidated.maker(OwnInit, {"text": "a"}, harmless=("__init__",))
-    assert make.__qualname__ == unvalidated.validated(OwnInit).__qualname__
+    make = fast_path.constructor(OwnInit, {"text": "A"}, known_validators=("__init__",))
+    assert make.__qualname__ != fast_path.validating_constructor(OwnInit).__qualname__
+    make = fast_path.constructor(OwnInit, {"text": "a"}, known_validators=("__init__",))
+    assert make.__qualname__ == fast_path.validating_constructor(OwnInit).__qualname__
 
 
 @given(

@@ -30,7 +30,7 @@ from sunra_integrations.llama_index import Sunra
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import StreamState
 from sunra_integrations.llama_index.tools import InvalidToolCall, first_call_only
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.reply import Chunk
 
 NOTHING_SAID = ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=""))
 

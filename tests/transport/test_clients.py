@@ -10,9 +10,10 @@ import traceback
 import httpx
 import pytest
 from pydantic import SecretStr
+from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations import __version__, errors
-from sunra_integrations.protocol.reply import Reply, fold
+from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
 from tests.module_stand_in import with_clock, without_waits
@@ -93,7 +94,7 @@ def test_a_plain_call_sends_the_request_as_the_contract_says(client_of):
 def test_a_streamed_call_asks_for_a_stream_that_no_compressor_holds_back(client_of):
     transport = Recorded(stream(PLAIN_STREAM))
     chunks = client_of(transport).stream()
-    assert fold(chunks).text == "Hello"
+    assert accumulate(chunks).text == "Hello"
     assert {chunk.request_id for chunk in chunks} == {"req-1"}
     assert transport.bodies[0]["stream"] is True
     assert transport.bodies[0]["stream_options"] == {"include_usage": True}
@@ -162,7 +163,7 @@ def test_a_plain_answer_that_breaks_off_is_never_asked_for_again(client_of):
 def test_a_connection_that_breaks_after_the_answer_was_whole_does_no_harm(client_of):
     whole = PLAIN_STREAM.removesuffix(b"data: [DONE]\n\n")
     transport = Recorded(stream(whole, httpx.ReadError("reset")))
-    assert fold(client_of(transport).stream()).text == "Hello"
+    assert accumulate(client_of(transport).stream()).text == "Hello"
 
 
 def test_a_connection_that_breaks_before_all_choices_were_seen_has_cut_the_answer(client_of):
@@ -183,7 +184,7 @@ def test_nothing_is_sent_before_the_first_chunk_is_asked_for():
     transport = Recorded(stream(PLAIN_STREAM))
     chunks = Sync(transport).client.stream(ASKED)
     assert transport.sent == []
-    assert fold(chunks).text == "Hello"
+    assert accumulate(chunks).text == "Hello"
 
 
 def test_a_redirect_is_not_followed_even_by_a_client_that_would(client_of):

@@ -8,8 +8,8 @@ import threading
 import warnings
 
 import pytest
+from sunra_integrations.protocol.accumulator import accumulate
 
-from sunra_integrations.protocol.reply import fold
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
 from tests import children, platforms
@@ -54,7 +54,7 @@ def test_streams_that_end_in_the_ordinary_way_reuse_their_connection(in_one_writ
     with serving(in_one_write=in_one_write) as server:
         client = SunraClient(settings(server))
         for _ in range(5):
-            assert fold(client.stream(ASKED)).text == "Hello"
+            assert accumulate(client.stream(ASKED)).text == "Hello"
         assert server.connections == 1
 
 
@@ -63,14 +63,14 @@ async def test_and_so_do_async_streams(in_one_write, library):
     with serving(in_one_write=in_one_write) as server:
         client = AsyncSunraClient(settings(server, async_transport=library))
         for _ in range(5):
-            assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
+            assert accumulate([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert server.connections == 1
 
 
 def test_a_server_that_leaves_the_connection_open_after_done_is_not_waited_for():
     with serving(ends_bodies=False) as server:
         client = SunraClient(settings(server, **LONG))
-        assert fold(client.stream(ASKED)).text == "Hello"
+        assert accumulate(client.stream(ASKED)).text == "Hello"
         assert server.closed.wait(DEADLINE)
 
 
@@ -78,7 +78,7 @@ async def test_nor_is_it_in_async(library):
     with serving(ends_bodies=False) as server:
         asked = settings(server, **LONG, async_transport=library)
         client = AsyncSunraClient(asked)
-        assert fold([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
+        assert accumulate([chunk async for chunk in client.stream(ASKED)]).text == "Hello"
         assert await asyncio.to_thread(server.closed.wait, DEADLINE)
 
 

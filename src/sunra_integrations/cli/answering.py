@@ -10,9 +10,9 @@ from typing_extensions import Self
 from sunra_integrations.cli.markdown import LiveMarkdown
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.errors import Refused
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.protocol.responses import ChoiceDelta, Usage
 from sunra_integrations.transport import SunraClient
 
 _ENDINGS = {
@@ -22,7 +22,12 @@ _ENDINGS = {
 
 
 def show_answer(
-    terminal: Terminal, client: SunraClient, request: ChatRequest, fold: Fold, *, quiet: bool
+    terminal: Terminal,
+    client: SunraClient,
+    request: ChatRequest,
+    fold: ReplyAccumulator,
+    *,
+    quiet: bool,
 ) -> Reply:
     """Asks, and shows the answer as it comes.
 

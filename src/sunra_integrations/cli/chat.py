@@ -13,7 +13,7 @@ from sunra_integrations.cli import options
 from sunra_integrations.cli.answering import show_answer
 from sunra_integrations.cli.conversation import Conversation, Question
 from sunra_integrations.cli.session import Session
-from sunra_integrations.protocol.reply import Fold
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.request import check_parameters
 from sunra_integrations.transport import SunraClient
 
@@ -79,7 +79,7 @@ def chat(
     if as_json:
         session.terminal.json(client.create(request).raw)
     else:
-        show_answer(session.terminal, client, request, Fold(), quiet=quiet)
+        show_answer(session.terminal, client, request, ReplyAccumulator(), quiet=quiet)
     return 0
 
 

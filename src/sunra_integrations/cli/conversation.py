@@ -11,8 +11,9 @@ from sunra_integrations.cli.answering import show_answer
 from sunra_integrations.cli.line_reader import LineReader
 from sunra_integrations.cli.session import Session
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.replay import reasoning_fields
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.history import reasoning_fields
+from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.request import ChatRequest, Message
 from sunra_integrations.transport import SunraClient
 
@@ -112,7 +113,7 @@ class Conversation:
     def _ask(self, prompt: str) -> None:
         """Shows the answer; what was asked is remembered if there was one, if only in part."""
         asked: Message = {"role": "user", "content": prompt}
-        fold = Fold()
+        fold = ReplyAccumulator()
         try:
             request = self._question.after([*self._said, asked])
             show_answer(self._terminal, self._client, request, fold, quiet=self._quiet)

@@ -17,16 +17,16 @@ from sunra_integrations.langchain.from_sunra import (
     REASONING_KEYS,
 )
 from sunra_integrations.langchain.parts import Block, part, unsupported
-from sunra_integrations.protocol.json_values import objects
-from sunra_integrations.protocol.replay import (
+from sunra_integrations.protocol.content import is_plain_thinking, thinking_text
+from sunra_integrations.protocol.history import (
+    encode_tool_call,
     reasoning_fields,
     signed_detail,
     vendor_fields,
-    wire_call,
 )
+from sunra_integrations.protocol.json_text import dicts_in, parse_arguments
+from sunra_integrations.protocol.reply import IN_CONTENT
 from sunra_integrations.protocol.request import Message
-from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, thinking_text
-from sunra_integrations.protocol.tool_call_order import parse_arguments
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """Where OpenAI's Responses API has the id that a call's result names; `id` is the item's own."""
@@ -122,7 +122,7 @@ def _legacy_call(known: Mapping[str, Any]) -> Message | None:
         case {"name": str() as name, **rest}:
             arguments = rest.get("arguments")
             written = arguments if isinstance(arguments, str) else to_json(arguments).decode()
-            function: Message = wire_call(None, name, written, {})["function"]
+            function: Message = encode_tool_call(None, name, written, {})["function"]
             return function
         case _:
             return None
@@ -167,7 +167,7 @@ def _take_apart(message: AIMessage, position: str) -> _Said:
         return said
     known = [call["id"] for call in (*message.tool_calls, *message.invalid_tool_calls)]
     # Where ChatOpenAI keeps the images of the Responses API (output_version "v0").
-    for made in objects(message.additional_kwargs.get("tool_outputs")):
+    for made in dicts_in(message.additional_kwargs.get("tool_outputs")):
         if made.get("type") == "image_generation_call":
             said.parts.append(part(made, f"{position}.additional_kwargs['tool_outputs']"))
     thoughts_in_content = message.additional_kwargs.get(REASONING_FIELD) == IN_CONTENT
@@ -240,7 +240,7 @@ def _wire_annotations(block: Block) -> list[Any]:
     """A text's annotations as they came; LangChain's own forms stand for them in v1 content."""
     return [
         one
-        for one in objects(block.get("annotations"))
+        for one in dicts_in(block.get("annotations"))
         if one.get("type") not in {"citation", "non_standard_annotation"}
     ]
 
@@ -306,7 +306,7 @@ def _words_and_signature(block: Block) -> tuple[str, Block]:
         case {"reasoning": str() as text}:
             return text, _named_anew(block)
         case _:  # OpenAI's Responses API
-            texts = (*objects(block.get("summary")), *objects(block.get("content")))
+            texts = (*dicts_in(block.get("summary")), *dicts_in(block.get("content")))
             words = "".join(str(one.get("text") or "") for one in texts)
             encrypted = isinstance(block.get("encrypted_content"), str)
             return words, block if encrypted else _named_anew(block)
@@ -363,7 +363,7 @@ def _extras_in_blocks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]
 
 def _extras_in_raw_calls(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
     """Gemini's signatures, where other classes of this wire keep the calls as they came."""
-    raw = objects(message.additional_kwargs.get("tool_calls"))
+    raw = dicts_in(message.additional_kwargs.get("tool_calls"))
     return {
         call.get("id"): {"extra_content": call["extra_content"]}
         for call in raw
@@ -389,7 +389,7 @@ def _wire_call(
         raise unsupported({"type": "tool_call"}, where, "whose `id` is not a string")
     if not isinstance(call.get("name") or "", str):
         raise unsupported({"type": "tool_call"}, where, "whose `name` is not a string")
-    return wire_call(call.get("id") or None, call.get("name") or "", arguments, extra)
+    return encode_tool_call(call.get("id") or None, call.get("name") or "", arguments, extra)
 
 
 def _written(arguments: object, where: str) -> str:

@@ -15,7 +15,7 @@ from langchain_core.messages import content as standard
 from langchain_core.messages.block_translators import register_translator
 
 from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER, REASONING_KEYS
-from sunra_integrations.protocol.responses import is_plain_thinking, thinking_text
+from sunra_integrations.protocol.content import is_plain_thinking, thinking_text
 
 Block = dict[str, Any]
 

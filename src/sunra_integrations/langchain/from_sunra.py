@@ -27,11 +27,10 @@ from sunra_integrations.langchain.broken_calls import (
 from sunra_integrations.langchain.generation_chunks import generation_chunk
 from sunra_integrations.langchain.generations import ai_message, chat_generation
 from sunra_integrations.langchain.token_usage import usage
-from sunra_integrations.protocol.json_values import Json, copied
-from sunra_integrations.protocol.replay import VENDOR_FIELDS, replayed_names
-from sunra_integrations.protocol.reply import Choice, Reply
+from sunra_integrations.protocol.history import VENDOR_FIELDS, replayed_names
+from sunra_integrations.protocol.json_text import Json, copy_json
+from sunra_integrations.protocol.reply import Choice, ChoiceDelta, Reply, ToolCallDelta
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
-from sunra_integrations.protocol.responses import ChoiceDelta, ToolCallDelta
 
 __all__ = [
     "MODEL_PROVIDER",
@@ -105,7 +104,7 @@ def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
         known["finish_reason"] = choice.finish_reason
     if _is_first(choice, reply):
         known.update(_of_usage(reply))
-    unknown = {**copied(reply.extra), **copied(choice.extra)}
+    unknown = {**copy_json(reply.extra), **copy_json(choice.extra)}
     if not unknown:
         return known
     unknown = {name: value for name, value in unknown.items() if value is not None}
@@ -153,7 +152,7 @@ def said_once(choice: Choice) -> dict[str, Any]:
 
 def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
     """What one event adds to a streamed message; None where it is nothing to show."""
-    if delta.adds_text_only:
+    if delta.has_text_only:
         if not delta.text:
             return None
         return generation_chunk(delta.text, {}, {"model_provider": MODEL_PROVIDER}, [])

@@ -14,7 +14,7 @@ from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGenerationChunk
 
 from sunra_integrations.langchain.broken_calls import MessageChunk
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 Content = str | list[str | dict[Any, Any]]
 
@@ -99,13 +99,13 @@ _NO_PIECES: dict[str, Any] = {name: [] for name in _PIECES}
 
 
 def _message_maker(*, kwargs: bool, pieces: bool) -> Callable[..., MessageChunk]:
-    return unvalidated.maker(
+    return fast_path.constructor(
         MessageChunk,
         {**_SAID, **(_KWARGS if kwargs else {}), **(_PIECES if pieces else {})},
-        empty={**({} if kwargs else _NO_KWARGS), **({} if pieces else _NO_PIECES)},
+        defaults={**({} if kwargs else _NO_KWARGS), **({} if pieces else _NO_PIECES)},
         # On plain text their work is none but to read the pieces of calls, as `_call` and
         # `_broken_call` do.
-        harmless=(
+        known_validators=(
             "__init__",
             "_backwards_compat_tool_calls",
             "init_tool_calls",
@@ -119,11 +119,11 @@ _message = {
     for kwargs in (False, True)
     for pieces in (False, True)
 }
-_generation = unvalidated.maker(
+_generation = fast_path.constructor(
     ChatGenerationChunk,
     {
         "text": _NO_TEXT,
         "message": _message[False, False](dict(_SAID), {**_NO_KWARGS, **_NO_PIECES}),
     },
-    harmless=("__init__", "set_text"),
+    known_validators=("__init__", "set_text"),
 )

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import ChatGeneration
 
-from sunra_integrations.protocol import unvalidated
+from sunra_integrations.protocol import fast_path
 
 
 def ai_message(values: dict[str, Any]) -> AIMessage:
@@ -34,7 +34,7 @@ def chat_generation(message: AIMessage, info: dict[str, Any] | None) -> ChatGene
     return _generation({"text": text, "generation_info": info, "message": message})
 
 
-_message = unvalidated.maker(
+_message = fast_path.constructor(
     AIMessage,
     {
         "content": "Hi",
@@ -47,14 +47,14 @@ _message = unvalidated.maker(
         "response_metadata": {"model_name": "m"},
     },
     # Their work is none on plain text, and on calls that say their type.
-    harmless=("__init__", "_backwards_compat_tool_calls"),
+    known_validators=("__init__", "_backwards_compat_tool_calls"),
 )
-_generation = unvalidated.maker(
+_generation = fast_path.constructor(
     ChatGeneration,
     {
         "text": TextAccessor("Hi"),
         "generation_info": {"finish_reason": "stop"},
         "message": AIMessage("Hi"),
     },
-    harmless=("__init__", "set_text"),
+    known_validators=("__init__", "set_text"),
 )

@@ -19,13 +19,9 @@ from sunra_integrations.langchain.content_blocks import (
     refusal_block,
 )
 from sunra_integrations.langchain.streamed import StreamedMessage
-from sunra_integrations.protocol.reply import Choice, Fold, ToolCall
-from sunra_integrations.protocol.responses import (
-    ChoiceDelta,
-    Chunk,
-    ToolCallDelta,
-    thinking_text,
-)
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.content import thinking_text
+from sunra_integrations.protocol.reply import Choice, ChoiceDelta, Chunk, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
     from langchain_protocol.protocol import MessagesData
@@ -48,7 +44,7 @@ class MessageEvents:
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
         self._streamed = StreamedMessage()
-        self.so_far: Fold = self._streamed.so_far
+        self.so_far: ReplyAccumulator = self._streamed.so_far
         """To be filled by whoever reads the stream."""
         self._started = False
         self._indices: dict[str | int, int] = {}

@@ -8,9 +8,9 @@ from dataclasses import replace
 from langchain_core.outputs import ChatGenerationChunk
 
 from sunra_integrations.langchain import from_sunra
-from sunra_integrations.protocol.reply import Choice, Fold, Reply
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
-from sunra_integrations.protocol.tool_call_order import NO_ARGUMENTS
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.json_text import NO_ARGUMENTS
+from sunra_integrations.protocol.reply import Choice, ChoiceDelta, Chunk, Reply, ToolCallDelta
 
 
 class StreamedMessage:
@@ -22,7 +22,7 @@ class StreamedMessage:
     """
 
     def __init__(self) -> None:
-        self.so_far: Fold = Fold()
+        self.so_far: ReplyAccumulator = ReplyAccumulator()
         """To be filled by whoever reads the stream."""
         self._others: list[ChoiceDelta] = []  # what came of other choices before choice 0 began
         self._begun: set[int] = set()
@@ -37,7 +37,7 @@ class StreamedMessage:
                         break
                 else:
                     yield delta
-            elif 0 not in self.so_far.begun_choices:
+            elif 0 not in self.so_far.started_choices:
                 self._others.append(delta)
 
     def rest(self) -> Iterator[ChoiceDelta]:

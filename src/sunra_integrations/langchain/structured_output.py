@@ -38,11 +38,10 @@ from sunra_integrations.langchain.tools import (
     tool_choice,
     traced_schema,
 )
-from sunra_integrations.protocol.finish_reasons import is_truncated
 from sunra_integrations.protocol.json_text import well_formed_value
 from sunra_integrations.protocol.reply import ToolCall as WireToolCall
 from sunra_integrations.protocol.tools import tool_name
-from sunra_integrations.protocol.truncation import truncated
+from sunra_integrations.protocol.truncation import is_truncated, truncation_error
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -326,7 +325,7 @@ class _WholeAnswers:
         return True
 
     def _truncated(self, message: AIMessage) -> Exception:
-        error = truncated(
+        error = truncation_error(
             self._name,
             _metadata(message, "finish_reason"),
             text=str(message.text),

@@ -26,9 +26,8 @@ from sunra_integrations.langchain.parts import not_content, part, result_part, u
 from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
 from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
 from sunra_integrations.protocol.content import Part
-from sunra_integrations.protocol.history import finished
+from sunra_integrations.protocol.history import prepare_messages, vendor_fields
 from sunra_integrations.protocol.parameters import merge_parameters
-from sunra_integrations.protocol.replay import vendor_fields
 from sunra_integrations.protocol.request import (
     ChatRequest,
     Message,
@@ -118,7 +117,7 @@ def messages(conversation: Sequence[BaseMessage]) -> list[Message]:
         source = sources[place]
         return _unpaired(conversation[source], f"messages[{source}]", call)
 
-    return finished(made, unpaired)
+    return prepare_messages(made, unpaired)
 
 
 def message(given: BaseMessage, position: str = "messages[0]") -> Message:
@@ -131,7 +130,9 @@ def message(given: BaseMessage, position: str = "messages[0]") -> Message:
     Raises:
         UnsupportedContent: It holds something the wire cannot carry, or its kind has no role there.
     """
-    (made,) = finished([_message(given, position)], lambda _, c: _unpaired(given, position, c))
+    (made,) = prepare_messages(
+        [_message(given, position)], lambda _, c: _unpaired(given, position, c)
+    )
     return made
 
 

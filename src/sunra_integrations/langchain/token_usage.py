@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from typing_extensions import TypeIs
 
-from sunra_integrations.protocol.json_values import Json, count
-from sunra_integrations.protocol.responses import Usage
+from sunra_integrations.protocol.json_text import Json, as_int
+from sunra_integrations.protocol.reply import Usage
 
 _PROMPT_DETAILS = {
     "cached_tokens": "cache_read",
@@ -81,7 +81,7 @@ def _details(given: Json, names: Mapping[str, str]) -> dict[str, int]:
     """Token details under LangChain's names; what is no whole number is no count."""
     made: dict[str, int] = {}
     for name, value in given.items():
-        number = count(value)
+        number = as_int(value)
         if number is not None:
             made[names.get(name, name)] = number
     return made

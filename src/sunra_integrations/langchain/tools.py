@@ -15,7 +15,7 @@ from typing_extensions import NotRequired, ReadOnly, Required, get_type_hints, i
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol import tools as wire
-from sunra_integrations.protocol.json_schema import inlined_root, is_recursive
+from sunra_integrations.protocol.json_schema import inline_root, is_recursive
 
 Tool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 """A pydantic or TypedDict class, a function, a LangChain tool, or a dict: a JSON schema with a
@@ -38,13 +38,13 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
         InvalidParameter: It cannot be read as a function; Sunra has no other kind of tool.
     """
     if strict is None and _is_wire_tool(given):
-        return wire.completed_tool(given)
+        return wire.normalize_tool(given)
     described = _described(given)
     function = described.get("function")
     if described.get("type") != "function" or not isinstance(function, Mapping):
         raise _no_function(given, f"a tool of type {described.get('type')!r}")
     if strict is None:
-        made = wire.completed_tool(described)
+        made = wire.normalize_tool(described)
     else:
         strictly = wire.function_tool(
             str(function.get("name", "")),
@@ -123,7 +123,7 @@ def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str,
         case {"type": str() as kind} if kind not in _SCHEMA_TYPES:
             return dict(schema)  # `json_object`, or a format this package has not heard of
         case _:
-            title, description, _ = wire.described_schema(schema)
+            title, description, _ = wire.split_schema(schema)
             return wire.json_schema_format(
                 title or "answer", schema, description=description, strict=strict
             )
@@ -189,7 +189,7 @@ def _converted(given: Tool) -> dict[str, Any]:
     schema = _schema_of(given)
     if schema is None or not is_recursive(schema):
         return made
-    _, _, parameters = wire.described_schema(schema)
+    _, _, parameters = wire.split_schema(schema)
     return {**made, "function": {**made["function"], "parameters": parameters}}
 
 
@@ -202,7 +202,7 @@ def _own_function(given: Tool) -> dict[str, Any] | None:
     if issubclass(given, BaseModel):
         # By the name that langchain-core's parser of calls knows the class by.
         name = given.model_config.get("title") or given.__name__
-        return _function_of_schema({**inlined_root(given.model_json_schema()), "title": name})
+        return _function_of_schema({**inline_root(given.model_json_schema()), "title": name})
     schema = _typed_dict_schema(given) if is_typeddict(given) else None
     return None if schema is None else _function_of_schema(schema)
 
@@ -211,12 +211,12 @@ def _is_json_schema(given: Mapping[str, Any]) -> bool:
     return (
         not {"name", "function", "toolSpec"} & given.keys()
         and given.get("type", "object") in _SCHEMA_TYPES
-        and "title" in inlined_root(given)
+        and "title" in inline_root(given)
     )
 
 
 def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    title, description, parameters = wire.described_schema(schema)
+    title, description, parameters = wire.split_schema(schema)
     function: dict[str, Any] = {"name": title}
     if description:
         function["description"] = description
@@ -234,7 +234,7 @@ def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     except NameError:
         return None
     try:
-        schema = inlined_root(TypeAdapter(typed_dict).json_schema())
+        schema = inline_root(TypeAdapter(typed_dict).json_schema())
     except PydanticUserError as error:  # of `typing` before Python 3.12, which pydantic refuses
         if any(map(_is_qualified, hints.values())):
             raise TypeError(error.message) from error

@@ -15,9 +15,10 @@ from typing import Generic, NamedTuple, TypeVar
 from llama_index.core.base.llms.types import AudioBlock, CitationBlock, ImageBlock, TextBlock
 from pydantic import BaseModel
 
-from sunra_integrations.protocol.choices import Choice, ChoiceFold
-from sunra_integrations.protocol.json_values import Json, count, objects
-from sunra_integrations.protocol.responses import IN_CONTENT, is_plain_thinking, text_of_part
+from sunra_integrations.protocol.accumulator import ChoiceAccumulator
+from sunra_integrations.protocol.content import is_plain_thinking, text_of_part
+from sunra_integrations.protocol.json_text import Json, as_int, dicts_in
+from sunra_integrations.protocol.reply import IN_CONTENT, Choice
 
 _B = TypeVar("_B", bound=BaseModel)
 
@@ -50,7 +51,7 @@ class MediaBlocks:
                 return None
 
     def images_and_other_parts(
-        self, choice: Choice | ChoiceFold
+        self, choice: Choice | ChoiceAccumulator
     ) -> tuple[list[ImageBlock], list[Json], list[int]]:
         """The images, and the parts that no block can hold, to be replayed.
 
@@ -66,10 +67,10 @@ class MediaBlocks:
         places = kept.places + [len(choice.text)] * len(beside.others.parts)
         return in_content.blocks.all() + beside.blocks.all(), parts, places
 
-    def citations(self, choice: Choice | ChoiceFold) -> list[CitationBlock]:
+    def citations(self, choice: Choice | ChoiceAccumulator) -> list[CitationBlock]:
         """The URL citations, each with the cited text if its position is known."""
         for part in choice.parts[self._parts_read :]:
-            self._annotations_in_parts += objects(part.get("annotations"))
+            self._annotations_in_parts += dicts_in(part.get("annotations"))
         self._parts_read = len(choice.parts)
         beside = self._citations.blocks(choice.annotations, choice.text)
         return beside + self._citations_in_parts.blocks(self._annotations_in_parts, choice.text)
@@ -199,7 +200,7 @@ class _Citations:
         numbers = {
             name: number
             for name in ("start_index", "end_index")
-            if (number := count(citation.get(name))) is not None
+            if (number := as_int(citation.get(name))) is not None
         }
         cited = citation.get("content")
         if not isinstance(cited, str):

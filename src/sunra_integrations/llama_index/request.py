@@ -32,17 +32,16 @@ from pydantic_core import to_json
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index.content_parts import content_part, linked_resource
 from sunra_integrations.llama_index.fast_path import text_message
-from sunra_integrations.protocol.content import Part, text_part
-from sunra_integrations.protocol.history import finished
-from sunra_integrations.protocol.replay import (
+from sunra_integrations.protocol.content import Part, text_of_part, text_part
+from sunra_integrations.protocol.history import (
+    encode_tool_call,
+    prepare_messages,
     reasoning_fields,
     signed_detail,
     vendor_fields,
-    wire_call,
 )
 from sunra_integrations.protocol.request import ChatRequest, Message
-from sunra_integrations.protocol.responses import text_of_part
-from sunra_integrations.protocol.tools import completed_tool, described_schema, function_tool
+from sunra_integrations.protocol.tools import function_tool, normalize_tool, split_schema
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",
@@ -72,7 +71,7 @@ def build(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
     """The messages of a conversation, with every tool call paired with its result."""
-    return finished(
+    return prepare_messages(
         [
             text_message(one, _role(one)) or _message(one, f"messages[{number}]")
             for number, one in enumerate(chat_messages)
@@ -88,7 +87,7 @@ def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     on tool messages `tool_call_id`; on assistant messages `refusal`, `annotations`, the vendor
     fields to replay and, if no block holds them, `tool_calls`.
     """
-    (converted,) = finished(
+    (converted,) = prepare_messages(
         [_message(chat_message, position)],
         lambda _, call: _unpaired(chat_message, position, call),
     )
@@ -103,14 +102,14 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
         strict: Make the schema strict and ask the server to enforce it.
     """
     if isinstance(given, Mapping):
-        return completed_tool(given)
+        return normalize_tool(given)
     metadata = given.metadata
     if metadata.fn_schema is None:
         parameters = metadata.get_parameters_dict()
     else:
         # llama-index-core 0.14: `get_parameters_dict` drops a root `$ref`, and the schema of a
         # recursive class is nothing else.
-        _, _, parameters = described_schema(metadata.fn_schema.model_json_schema())
+        _, _, parameters = split_schema(metadata.fn_schema.model_json_schema())
     return function_tool(
         metadata.get_name(),
         description=metadata.description,
@@ -279,7 +278,7 @@ def _cites(parts: Sequence[Part]) -> bool:
 
 
 def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str, Any]:
-    """The fields that replay reasoning, ours or another vendor's; see `protocol.replay`."""
+    """The fields that replay reasoning, ours or another vendor's; see `protocol.history`."""
     texts: list[str] = []
     details: list[Any] = []
     for block in thinking:
@@ -397,7 +396,7 @@ def _call_of_block(
             unused.remove(entry)
             break
     arguments = _arguments({"arguments": block.tool_kwargs}, position)
-    return wire_call(block.tool_call_id or None, block.tool_name, arguments, vendor)
+    return encode_tool_call(block.tool_call_id or None, block.tool_name, arguments, vendor)
 
 
 def _call_of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
@@ -415,7 +414,7 @@ def _call_of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
     call_id = next((call[key] for key in _CALL_IDS if isinstance(call.get(key), str)), None)
     is_ours = isinstance(entry.get("function"), Mapping)
     vendor = _vendor_fields_of_call(entry) if is_ours else {}
-    return wire_call(call_id or None, name, _arguments(call, position), vendor)
+    return encode_tool_call(call_id or None, name, _arguments(call, position), vendor)
 
 
 def _vendor_fields_of_call(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -436,7 +435,7 @@ def _function_call(extra: Mapping[str, Any]) -> dict[str, Any] | None:
     match as_mapping(extra.get("function_call")):
         case {"name": str() as name, **rest}:
             arguments = _arguments(rest, "additional_kwargs['function_call']")
-            function: dict[str, Any] = wire_call(None, name, arguments, {})["function"]
+            function: dict[str, Any] = encode_tool_call(None, name, arguments, {})["function"]
             return function
         case _:
             return None

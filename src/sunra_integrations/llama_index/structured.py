@@ -50,11 +50,10 @@ from sunra_integrations.llama_index.tools import (
     tool_selections,
     truncation_error,
 )
-from sunra_integrations.protocol.finish_reasons import is_truncated
-from sunra_integrations.protocol.json_schema import inlined_root, strict_schema_if_expressible
-from sunra_integrations.protocol.json_text import finished_fields, read_json
-from sunra_integrations.protocol.tool_call_order import parse_arguments
-from sunra_integrations.protocol.tools import described_schema, function_tool, json_schema_format
+from sunra_integrations.protocol.json_schema import inline_root, try_strict_schema
+from sunra_integrations.protocol.json_text import parse_arguments, parse_partial_object, read_json
+from sunra_integrations.protocol.tools import function_tool, json_schema_format, split_schema
+from sunra_integrations.protocol.truncation import is_truncated
 
 # ── requests ─────────────────────────────────────────────────────────────────
 
@@ -71,7 +70,7 @@ def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[s
         InvalidParameter: `strict` is True and strict mode cannot express the schema.
     """
     name, description, schema = _named_schema(output_cls)
-    strict_schema = strict_schema_if_expressible(schema) if strict is None else None
+    strict_schema = try_strict_schema(schema) if strict is None else None
     if strict_schema is not None:
         return json_schema_format(name, strict_schema, description=description, strict=True)
     return json_schema_format(name, schema, description=description, strict=strict)
@@ -95,7 +94,7 @@ def with_schema_instructions(
     messages: Sequence[ChatMessage], output_cls: type[BaseModel]
 ) -> list[ChatMessage]:
     """The conversation, with the class's JSON schema added to its last user message."""
-    schema = to_json(inlined_root(output_cls.model_json_schema())).decode()
+    schema = to_json(inline_root(output_cls.model_json_schema())).decode()
     block = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
     if not messages or messages[-1].role is not MessageRole.USER:
         return [*messages, ChatMessage(role=MessageRole.USER, blocks=[block])]
@@ -105,7 +104,7 @@ def with_schema_instructions(
 
 def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
     """The name, the description, and the schema without both."""
-    title, description, schema = described_schema(output_cls.model_json_schema())
+    title, description, schema = split_schema(output_cls.model_json_schema())
     return title or output_cls.__name__, description, schema
 
 
@@ -180,7 +179,7 @@ class PartialObjects(Generic[Model]):
             except ResponseTruncated as error:  # raised at the end, when the usage is known
                 self._truncated = error
                 return None
-        fields = finished_fields(_FENCE.sub("", _json_text(response), count=1))
+        fields = parse_partial_object(_FENCE.sub("", _json_text(response), count=1))
         try:
             return self._output_cls.model_validate(fields)
         except ValidationError:

@@ -16,12 +16,15 @@ from pydantic_core import to_json
 
 from sunra_integrations.errors import ResponseTruncated, UnreadableResponse
 from sunra_integrations.llama_index.request import as_mapping
-from sunra_integrations.protocol.choices import ToolCall
-from sunra_integrations.protocol.finish_reasons import cause_of, is_cut_before, is_truncated
-from sunra_integrations.protocol.json_text import finished_fields
-from sunra_integrations.protocol.replay import NOT_JSON
-from sunra_integrations.protocol.tool_call_order import parse_arguments
-from sunra_integrations.protocol.truncation import truncated
+from sunra_integrations.protocol.history import INVALID_JSON
+from sunra_integrations.protocol.json_text import parse_arguments, parse_partial_object
+from sunra_integrations.protocol.reply import ToolCall
+from sunra_integrations.protocol.truncation import (
+    is_cut_before_arguments,
+    is_truncated,
+    truncation_cause,
+    truncation_error,
+)
 
 _CUT_OFF_BY = {"limit": "max_tokens", "filter": "the content filter", "interruption": "the server"}
 _MAX_EXCERPT = 300
@@ -173,7 +176,7 @@ def truncation_error(response: ChatResponse, what: str) -> ResponseTruncated:
     """
     extra = response.additional_kwargs
     raw = as_mapping(response.raw)
-    return truncated(
+    return truncation_error(
         what,
         extra.get("finish_reason"),
         text=response.message.content or "",
@@ -209,14 +212,14 @@ def _tool_selection(
     cut off.
     """
     parsed = parse_arguments(arguments) if isinstance(arguments, str) else dict(arguments)
-    cut_off_by = _CUT_OFF_BY.get(cause_of(finish_reason) or "")
+    cut_off_by = _CUT_OFF_BY.get(truncation_cause(finish_reason) or "")
     fix = "Call it again with a whole JSON object."
     if not name:
         problem, fix = "the call has no name", "Name the tool to call."
     elif parsed is None:
         ended = f"were cut off by {cut_off_by}" if cut_off_by else "are not a JSON object"
         problem = f"its arguments {ended}: {str(arguments)[:_MAX_EXCERPT]!r}"
-    elif isinstance(arguments, str) and is_cut_before(arguments, finish_reason):
+    elif isinstance(arguments, str) and is_cut_before_arguments(arguments, finish_reason):
         problem = f"it was cut off by {cut_off_by} before its arguments"
     else:
         return ToolSelection(tool_id=call_id, tool_name=name, tool_kwargs=parsed)
@@ -224,7 +227,7 @@ def _tool_selection(
         f"The model called {name!r}, but {problem}.",
         tool_id=call_id,
         tool_name=f"{name or 'without a name'} (not run: {problem}. {fix})",
-        tool_kwargs={NOT_JSON: arguments} if parsed is None else parsed,
+        tool_kwargs={INVALID_JSON: arguments} if parsed is None else parsed,
     )
 
 
@@ -232,7 +235,7 @@ def _partial(arguments: Mapping[str, Any] | str) -> dict[str, Any]:
     if not isinstance(arguments, str):
         return dict(arguments)
     parsed = parse_arguments(arguments)
-    return finished_fields(arguments) if parsed is None else parsed
+    return parse_partial_object(arguments) if parsed is None else parsed
 
 
 def _as_text(arguments: Mapping[str, Any] | str) -> str:

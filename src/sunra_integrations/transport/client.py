@@ -20,13 +20,13 @@ import httpx
 from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
-from sunra_integrations.protocol.answer import read_completion
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import unknown_arguments
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.failures import clean
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.completion import parse_completion
+from sunra_integrations.protocol.error_parsing import sanitize
+from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.request import ChatRequest, as_request
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.stream import ChunkStream
 from sunra_integrations.transport import body, connections, end_of_body
 from sunra_integrations.transport.exchange import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
@@ -110,22 +110,22 @@ class _Client:
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
             attempt.number,
-            clean(post.model),
+            sanitize(post.model),
             type(attempt.cause).__name__,
             attempt.cause,
         )
         return attempt
 
     def _chunks(
-        self, request: ChatRequest, response: httpx.Response, so_far: Fold | None
+        self, request: ChatRequest, response: httpx.Response, so_far: ReplyAccumulator | None
     ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
-            choices_asked=request.n or 1,
-            model_asked=request.model,
+            requested_choices=request.n or 1,
+            requested_model=request.model,
             max_event_bytes=self.settings.max_response_bytes,
-            so_far=so_far,
-            answer_id=_answer_id(),
+            accumulator=so_far,
+            fallback_id=_answer_id(),
             tool_names=request.own_tool_names,
         )
 
@@ -198,7 +198,7 @@ class SunraClient(_Client):
         request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        so_far: Fold | None = None,
+        so_far: ReplyAccumulator | None = None,
     ) -> Generator[Chunk, None, None]:
         """The answer piece by piece, as it comes.
 
@@ -225,7 +225,7 @@ class SunraClient(_Client):
             raise
 
     def _stream(
-        self, request: ChatRequest, post: Post, patience: Patience, so_far: Fold | None
+        self, request: ChatRequest, post: Post, patience: Patience, so_far: ReplyAccumulator | None
     ) -> Iterator[Chunk]:
         with closing(self._open(post, patience)) as response:
             chunks = self._chunks(request, response, so_far)
@@ -331,7 +331,7 @@ class AsyncSunraClient(_Client):
         request: ChatRequest | Mapping[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
-        so_far: Fold | None = None,
+        so_far: ReplyAccumulator | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """The answer piece by piece, as it comes; see `SunraClient.stream`."""
         request = as_request(request)
@@ -432,11 +432,11 @@ def _request_id(response: httpx.Response) -> str | None:
 
 
 def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Reply:
-    return read_completion(
+    return parse_completion(
         content,
         request_id=_request_id(response),
-        model_asked=request.model,
-        answer_id=_answer_id(),
+        requested_model=request.model,
+        fallback_id=_answer_id(),
         tool_names=request.own_tool_names,
     )
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.failures import failure
+from sunra_integrations.protocol.error_parsing import error_from_response
 from sunra_integrations.transport.retry import RetryPolicy
 
 
@@ -73,7 +73,7 @@ def exchange(
         if isinstance(outcome, Answer):
             if outcome.is_success:
                 return outcome
-            error = failure(outcome.status, outcome.headers, outcome.body, now=now())
+            error = error_from_response(outcome.status, outcome.headers, outcome.body, now=now())
             if outcome.note:
                 error.args = (f"{error.message} {outcome.note}",)
         else:

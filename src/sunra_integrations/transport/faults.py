@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
-from sunra_integrations.protocol.failures import clean, failure
+from sunra_integrations.protocol.error_parsing import error_from_response, sanitize
 from sunra_integrations.transport.patience import Patience
 from sunra_integrations.transport.proxies import Proxy
 from sunra_integrations.transport.settings import is_loopback
@@ -95,7 +95,7 @@ def _of_status(response: httpx.Response) -> SunraError:
     body = b""
     with suppress(httpx.ResponseNotRead):
         body = response.content
-    return failure(response.status_code, dict(response.headers), body, now=time.time())
+    return error_from_response(response.status_code, dict(response.headers), body, now=time.time())
 
 
 def _past_the_proxy(url: str) -> str:
@@ -108,7 +108,7 @@ def _past_the_proxy(url: str) -> str:
 
 def _words(error: BaseException) -> str:
     # A line of the head may be quoted, and be a cookie.
-    words = clean(_QUOTED_BYTES.sub("", str(error)))
+    words = sanitize(_QUOTED_BYTES.sub("", str(error)))
     return words.rstrip(".") or type(error).__name__  # the sentence around it has a full stop
 
 

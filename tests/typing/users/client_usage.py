@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from typing_extensions import assert_type
 
 from sunra_integrations import __version__, errors
@@ -35,7 +36,6 @@ from sunra_integrations.errors import (
     UnreadableResponse,
     UnsupportedContent,
 )
-from sunra_integrations.protocol.choices import Choice, ToolCall
 from sunra_integrations.protocol.content import (
     audio_part,
     data_url,
@@ -44,9 +44,16 @@ from sunra_integrations.protocol.content import (
     text_part,
     video_part,
 )
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.reply import (
+    Choice,
+    ChoiceDelta,
+    Chunk,
+    Reply,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
 from sunra_integrations.protocol.request import ChatRequest, check_parameters, parameter_rules
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta, Usage
 from sunra_integrations.protocol.tools import function_tool, json_schema_format, tool_choice
 from sunra_integrations.transport import (
     AsyncSunraClient,
@@ -113,7 +120,7 @@ def asks(client: SunraClient, request: ChatRequest) -> None:
 
 
 def streams(client: SunraClient, request: ChatRequest) -> Reply:
-    so_far = Fold()
+    so_far = ReplyAccumulator()
     chunks = client.stream(request, so_far=so_far)
     assert_type(chunks, Generator[Chunk, None, None])
     for chunk in chunks:

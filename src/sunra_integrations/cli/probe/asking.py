@@ -6,9 +6,9 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
-from sunra_integrations.protocol.reply import Fold, Reply
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.reply import Reply, Usage
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.protocol.responses import Usage
 from sunra_integrations.transport import AsyncSunraClient
 
 
@@ -63,7 +63,7 @@ class Asker:
 
     async def stream(self, content: str, **parameters: Any) -> tuple[Reply, int]:
         """The answer as a stream, added up, and in how many pieces its words came."""
-        fold = Fold()
+        fold = ReplyAccumulator()
         pieces = 0
         async with self._turnstile:
             self._spending.calls += 1
