@@ -7,14 +7,13 @@ corpus and what Hypothesis makes up, and by a coverage-guided fuzzer, over what 
 
 from collections.abc import Callable, Mapping
 
+from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import error_from_response, parse_retry_after
+from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.sse import Event, SSEDecoder
 from sunra_integrations.protocol.stream import ChunkStream
-
-from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.reply import Chunk, Reply
 
 SMALL_EVENT = 128
 """An event limit that short inputs reach."""

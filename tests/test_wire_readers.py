@@ -15,12 +15,12 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock, ToolCallBlock
-from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.langchain.from_sunra import with_broken_calls
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.json_text import parse_arguments
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient

@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-from sunra_integrations.protocol.accumulator import accumulate
 
 from benchmarks.rounds import server
 from benchmarks.scenarios import CLOCK_DIGITS, MANY, WORDS, Scenario, word, writes
 from benchmarks.server import read_head
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 

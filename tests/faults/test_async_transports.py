@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
-from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import (
     ConfigurationError,
@@ -25,6 +24,7 @@ from sunra_integrations.errors import (
 )
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import (
     AsyncSunraClient,

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from sunra_integrations.protocol.error_parsing import error_from_response
-from sunra_integrations.protocol.stream import ChunkStream
 
+from sunra_integrations.protocol.error_parsing import error_from_response
 from sunra_integrations.protocol.json_text import as_int
 from sunra_integrations.protocol.reply import parse_usage
+from sunra_integrations.protocol.stream import ChunkStream
 
 
 def replied(*deltas, **choice):

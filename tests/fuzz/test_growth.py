@@ -9,13 +9,13 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
+
+from fuzz import nasty
+from sunra_integrations.errors import SunraError, UnreadableResponse
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import error_from_response
 from sunra_integrations.protocol.sse import SSEDecoder
 from sunra_integrations.protocol.stream import ChunkStream
-
-from fuzz import nasty
-from sunra_integrations.errors import SunraError, UnreadableResponse
 
 SECONDS = 15.0
 PIECE = 4096

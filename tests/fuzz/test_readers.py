@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sunra_integrations.protocol.error_parsing import error_from_body, error_from_response, sanitize
 
 from fuzz import targets
 from sunra_integrations.errors import SunraError
+from sunra_integrations.protocol.error_parsing import error_from_body, error_from_response, sanitize
 from tests.examples import examples
 
 EXAMPLES = settings(max_examples=examples(150))

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.messages import AIMessage
-from sunra_integrations.protocol.accumulator import accumulate
-from sunra_integrations.protocol.stream import ChunkStream
 
 from sunra_integrations.langchain import ChatSunra, from_sunra, to_sunra
 from sunra_integrations.langchain.content_blocks import image_block, refusal_block
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.reply import Reply, parse_usage
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.recorded_transport import Recorded, stream
 from tests.wire_cases import stream_bytes
 

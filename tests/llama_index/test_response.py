@@ -17,13 +17,13 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
-from sunra_integrations.protocol.completion import CompletionParser, parse_completion
-from sunra_integrations.protocol.stream import ChunkStream
 
 from sunra_integrations.llama_index import request
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import StreamState
+from sunra_integrations.protocol.completion import CompletionParser, parse_completion
 from sunra_integrations.protocol.reply import Reply
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.llama_index.seen import seen
 from tests.wire_cases import (
     COMPLETIONS,
@@ -50,7 +50,7 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
 def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
     so_far = StreamState()
     reader = CompletionParser(accumulator=so_far)
-    return [converters.chunk(reader.parse(event), so_far) for event in events]
+    return [converters.chunk(reader.read(event), so_far) for event in events]
 
 
 def delta(finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def test_citations_and_images_become_blocks() -> None:
         ],
     }
     reader = CompletionParser("message")
-    reader.parse({"choices": [{"message": message, "finish_reason": "stop"}]})
+    reader.read({"choices": [{"message": message, "finish_reason": "stop"}]})
     response = converters.chat_response(reader.accumulator.reply())
     assert response.message.blocks == [
         TextBlock(text="See this."),

@@ -18,12 +18,12 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
-from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.llama_index import content_parts, request
 from sunra_integrations.llama_index import response as converters
 from sunra_integrations.llama_index.response import StreamState
+from sunra_integrations.protocol.accumulator import accumulate
 from tests.pieces import chunks
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import ServerFailed, StreamInterrupted, UnreadableResponse
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.event_stream import STRAY, Event, EventStream
+from sunra_integrations.protocol.sse import STRAY, Event, SSEDecoder
+from sunra_integrations.protocol.stream import ChunkStream
 
 
 def event(delta: object = None, finish: str | None = None, index: int = 0) -> bytes:
@@ -24,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def read(*body: bytes, n: int = 1, limit: int = 1 << 20) -> str:
-    stream = ChunkStream(choices_asked=n, max_event_bytes=limit)
+    stream = ChunkStream(requested_choices=n, max_event_bytes=limit)
     for piece in body:
         list(stream.feed(piece))
     list(stream.close())
@@ -135,7 +135,7 @@ def test_any_line_of_no_known_field_interrupts_before_the_finish_only(line, plac
 
 
 def test_a_line_that_is_no_field_is_passed_on_in_its_place():
-    stream = EventStream()
+    stream = SSEDecoder()
     assert stream.feed(b"data: a\n\nxdata: b\n\ndata: c\nE\n\n") == [
         Event("", b"a"),
         Event(STRAY, b"xdata: b"),
@@ -145,7 +145,7 @@ def test_a_line_that_is_no_field_is_passed_on_in_its_place():
 
 
 def test_lines_of_blanks_and_comments_bring_nothing():
-    assert EventStream().feed(b"  \n\t\n: data: ping\n:\n\n") == []
+    assert SSEDecoder().feed(b"  \n\t\n: data: ping\n:\n\n") == []
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from sunra_integrations.protocol import json_bytes as module
+from sunra_integrations.protocol import json_text as module
 from sunra_integrations.protocol import request as module_of_request
-from sunra_integrations.protocol.json_bytes import LONG, json_bytes
+from sunra_integrations.protocol.json_text import LONG_STRING, encode_json
 from sunra_integrations.protocol.request import ChatRequest
 
 TEXT = st.text(st.sampled_from(["a", '"', "\\", "\n", "\0", "é", "水", "🙂"]), max_size=12)
@@ -27,7 +27,7 @@ VALUES = st.recursive(
 
 @pytest.fixture(autouse=True)
 def _few_characters_are_long(monkeypatch):
-    monkeypatch.setattr(module, "LONG", 3)
+    monkeypatch.setattr(module, "LONG_STRING", 3)
     monkeypatch.setattr(module, "_PART", 2)
 
 
@@ -41,40 +41,40 @@ def outcome(encode, value):
 @given(VALUES)
 def test_a_body_written_in_parts_is_what_it_is_in_one(value):
     expected = outcome(lambda one: to_json(one, inf_nan_mode="constants"), value)
-    assert outcome(json_bytes, value) == expected
+    assert outcome(encode_json, value) == expected
 
 
 @pytest.mark.parametrize("value", ["ab\ud800cd", ["abcd", object()], {"abcd": {1, object()}}])
 def test_what_has_no_json_form_is_a_value_error(value):
     with pytest.raises(PydanticSerializationError):
-        json_bytes(value)
+        encode_json(value)
 
 
 def test_a_body_that_holds_itself_is_a_value_error():
     message = {"content": [{"text": "a long text"}]}
     message["content"].append(message)
     with pytest.raises(ValueError, match="Circular"):
-        json_bytes(message)
+        encode_json(message)
 
 
 def test_nan_beside_a_long_string_is_written_as_such():
-    assert json_bytes(["a long text", math.nan]) == b'["a long text",NaN]'
+    assert encode_json(["a long text", math.nan]) == b'["a long text",NaN]'
 
 
 def test_a_string_of_many_parts_is_written_whole(monkeypatch):
     monkeypatch.undo()
-    body = {"messages": [{"role": "user", "content": [{"text": "é🙂" * LONG}]}]}
-    assert json_bytes(body) == to_json(body)
+    body = {"messages": [{"role": "user", "content": [{"text": "é🙂" * LONG_STRING}]}]}
+    assert encode_json(body) == to_json(body)
 
 
 FILES = {
-    "image": {"type": "image_url", "image_url": {"url": "A" * LONG}},
-    "sound": {"type": "input_audio", "input_audio": {"data": "A" * LONG, "format": "wav"}},
-    "document": {"type": "file", "file": {"filename": "a.pdf", "file_data": "A" * LONG}},
-    "video": {"type": "video_url", "video_url": {"url": "A" * LONG}},
+    "image": {"type": "image_url", "image_url": {"url": "A" * LONG_STRING}},
+    "sound": {"type": "input_audio", "input_audio": {"data": "A" * LONG_STRING, "format": "wav"}},
+    "document": {"type": "file", "file": {"filename": "a.pdf", "file_data": "A" * LONG_STRING}},
+    "video": {"type": "video_url", "video_url": {"url": "A" * LONG_STRING}},
 }
 NO_FILES = {
-    "words": "A" * LONG,
+    "words": "A" * LONG_STRING,
     "parts": [{"type": "text", "text": "A"}, {"type": "image_url", "image_url": {"url": "A"}}],
 }
 
@@ -82,7 +82,7 @@ NO_FILES = {
 def encoded(content: object) -> tuple[bytes, bool]:
     """The body of a request, and whether it was written in parts."""
     request = ChatRequest(model="m", messages=[{"role": "user", "content": content}])
-    with patch.object(module_of_request, "json_bytes", wraps=json_bytes) as in_parts:
+    with patch.object(module_of_request, "encode_json", wraps=encode_json) as in_parts:
         return request.encode(stream=False), in_parts.called
 
 

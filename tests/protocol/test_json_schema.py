@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel, StringCon
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import (
-    fitted_name,
     is_recursive,
-    object_root,
     strict_schema,
-    strict_schema_if_expressible,
+    try_strict_schema,
+    valid_name,
+    with_object_root,
 )
 from sunra_integrations.sandbox.json_schema import schema_problems, strict_problems
 
@@ -47,13 +47,13 @@ MISFITS = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_fits_stays_as_it_is(name):
-    assert fitted_name(name) == name
+    assert valid_name(name) == name
 
 
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_name_that_does_not_fit_is_made_to_always_the_same_way(name):
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", fitted_name(name))
-    assert fitted_name(name) == fitted_name(name)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", valid_name(name))
+    assert valid_name(name) == valid_name(name)
 
 
 def test_two_names_never_become_one():
@@ -69,7 +69,7 @@ def test_two_names_never_become_one():
         "My answer",
         "My_answer",
     ]
-    assert len({fitted_name(name) for name in alike}) == len(alike)
+    assert len({valid_name(name) for name in alike}) == len(alike)
 
 
 # ── roots ────────────────────────────────────────────────────────────────────
@@ -136,13 +136,13 @@ ROOTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_root_says_what_it_is(name):
     given, expected = ROOTS[name]
     before = copy.deepcopy(given)
-    assert expected.items() <= object_root(given).items()
+    assert expected.items() <= with_object_root(given).items()
     assert given == before
 
 
 @pytest.mark.parametrize("cls", [Node, Husband])
 def test_what_a_root_allows_stays_the_same(cls):
-    before, after = cls.model_json_schema(), object_root(cls.model_json_schema())
+    before, after = cls.model_json_schema(), with_object_root(cls.model_json_schema())
     for value in ({}, {"name": "a"}, {"name": "a", "children": [{"x": 1}]}, {"wife": 3}, 7):
         judged = [Draft202012Validator(one).is_valid(value) for one in (before, after)]
         assert judged[0] == judged[1], value
@@ -359,7 +359,7 @@ def test_what_strict_mode_cannot_express_is_refused_and_its_place_named(name):
         strict_schema(schema)
     assert refused.value.parameter.endswith(place)
     assert f"`{refused.value.parameter}`" in str(refused.value)
-    assert strict_schema_if_expressible(schema) is None
+    assert try_strict_schema(schema) is None
 
 
 class Endless(BaseModel):
@@ -373,7 +373,7 @@ class AtLeastOne(BaseModel):
 
 @pytest.mark.parametrize("cls", [Endless, AtLeastOne])
 def test_strict_is_not_chosen_where_no_finite_answer_would_keep_it_but_can_be_asked_for(cls):
-    assert strict_schema_if_expressible(cls.model_json_schema()) is None
+    assert try_strict_schema(cls.model_json_schema()) is None
     strict = strict_schema(cls.model_json_schema())
     assert is_recursive(strict)
     assert [problem.text for problem in strict_problems("s", strict)] == []
@@ -389,17 +389,17 @@ def test_lengths_of_strings_are_sent_if_strict_is_asked_for_and_not_claimed_by_d
     }
     assert kept
     assert [problem.text for problem in strict_problems("s", strict)] == []
-    assert strict_schema_if_expressible(schema) is None
+    assert try_strict_schema(schema) is None
 
 
 def test_a_property_may_be_called_as_a_keyword():
     schema = of(minLength=STRING, uniqueItems=STRING)
-    assert strict_schema_if_expressible(schema) == strict_schema(schema)
+    assert try_strict_schema(schema) == strict_schema(schema)
 
 
 @pytest.mark.parametrize("name", [name for name in EXPRESSIBLE if name != "the root, with words"])
 def test_strict_is_chosen_where_it_can_be_kept(name):
-    assert strict_schema_if_expressible(EXPRESSIBLE[name]) == strict_schema(EXPRESSIBLE[name])
+    assert try_strict_schema(EXPRESSIBLE[name]) == strict_schema(EXPRESSIBLE[name])
 
 
 def test_references_that_fan_out_stay_references():

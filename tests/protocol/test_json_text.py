@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from sunra_integrations.protocol.json_text import (
-    DEEPEST,
-    StreamedJson,
-    finished_fields,
+    MAX_DEPTH,
+    EventJsonReader,
+    parse_partial_object,
     read_json,
-    strict_json,
+    to_strict_json,
     well_formed,
 )
 
@@ -69,7 +69,7 @@ def test_strings_are_read_as_json_loads_reads_them(text, ascii_only):
 
 
 @pytest.mark.parametrize("innermost", ["", "1"])
-@pytest.mark.parametrize("depth", [DEEPEST - 1, DEEPEST, DEEPEST + 1, 990, 100_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 990, 100_000])
 def test_both_readers_take_the_same_depth(depth, innermost):
     plain, lenient = nested(depth, innermost), f'["\n", {nested(depth - 1, innermost)}]'
     try:
@@ -95,7 +95,7 @@ def test_any_text_can_be_encoded_once_it_is_well_formed(text):
 def test_strict_json_says_the_same_and_every_parser_reads_it(text, ascii_only):
     written = json.dumps({"a": text, "b": [1, text]}, ensure_ascii=ascii_only)
     written = written.replace("\\n", "\n").replace("\\\n", "\\\\n")
-    assert from_json(strict_json(written)) == read_json(written)
+    assert from_json(to_strict_json(written)) == read_json(written)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_strict_json_says_the_same_and_every_parser_reads_it(text, ascii_only):
     ],
 )
 def test_of_an_unfinished_object_the_finished_fields_are_read(written, fields):
-    assert finished_fields(written) == fields
+    assert parse_partial_object(written) == fields
 
 
 def events(field: str, *texts: str, finish: bool = True) -> list[object]:
@@ -119,7 +119,7 @@ def events(field: str, *texts: str, finish: bool = True) -> list[object]:
 
 
 def read_all(written: list[object]) -> list[dict]:
-    reader = StreamedJson()
+    reader = EventJsonReader()
     read = [reader.read(json.dumps(event).encode()) for event in written]
     json.dumps(read, ensure_ascii=False).encode()  # no half is left anywhere
     return [event["choices"][0].get("delta") for event in read]
@@ -220,7 +220,7 @@ def test_a_half_of_one_call_does_not_go_on_in_another():
 def test_tokens_are_each_their_own_so_their_halves_are_not_joined():
     token = {"content": [{"token": "\ud83e"}]}
     event = {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": token}]}
-    (read,) = [StreamedJson().read(json.dumps(event).encode())]
+    (read,) = [EventJsonReader().read(json.dumps(event).encode())]
     assert read["choices"][0]["logprobs"] == {"content": [{"token": "\ufffd"}]}
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.answer import AnswerReader, read_completion
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.json_values import NOTHING
-from sunra_integrations.protocol.reply import Fold, fold
+from sunra_integrations.protocol.accumulator import ReplyAccumulator, accumulate
+from sunra_integrations.protocol.completion import CompletionParser, parse_completion
+from sunra_integrations.protocol.json_text import EMPTY
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.pieces import chunks
 from tests.wire_cases import stream_bytes
 
@@ -58,7 +58,7 @@ EVENT = st.fixed_dictionaries(
 
 
 def read(events):
-    reader = AnswerReader()
+    reader = CompletionParser()
     return reader, [reader.read(event) for event in events]
 
 
@@ -68,7 +68,7 @@ def test_events_of_any_shape_are_read_or_raise_a_typed_error(events):
         reader, chunks = read(events)
     except SunraError:
         return
-    assert reader.so_far.reply() == fold(chunks)
+    assert reader.accumulator.reply() == accumulate(chunks)
 
 
 @given(st.lists(EVENT, max_size=4))
@@ -76,7 +76,7 @@ def test_reading_changes_nothing_it_was_handed(events):
     before = copy.deepcopy(events)
     try:
         reader, _ = read(events)
-        reader.so_far.reply()
+        reader.accumulator.reply()
     except SunraError:
         pass
     assert repr(events) == repr(before)
@@ -84,17 +84,17 @@ def test_reading_changes_nothing_it_was_handed(events):
 
 @given(st.lists(chunks(), max_size=8))
 def test_a_sum_that_is_asked_after_every_chunk_is_that_of_all_chunks_at_once(pieces):
-    total = Fold()
+    total = ReplyAccumulator()
     asked = []
     for piece in pieces:
         total.add(piece)
         asked.append(total.reply())
-    assert asked == [fold(pieces[:number]) for number in range(1, len(pieces) + 1)]
+    assert asked == [accumulate(pieces[:number]) for number in range(1, len(pieces) + 1)]
 
 
 @given(st.lists(chunks(), max_size=8))
 def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
-    total = Fold()
+    total = ReplyAccumulator()
     for piece in pieces:
         total.add(piece)
         given_out = total.reply()
@@ -106,12 +106,12 @@ def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
 
 @pytest.mark.parametrize("name", ["logprobs", "parallel_calls_by_index"])
 def test_the_sum_handed_to_a_stream_holds_what_was_given_out_and_no_more(name):
-    total = Fold()
-    stream = ChunkStream(so_far=total)
+    total = ReplyAccumulator()
+    stream = ChunkStream(accumulator=total)
     given_out = []
     for chunk in stream.feed(stream_bytes(name)):
         given_out.append(chunk)
-        assert total.reply() == fold(given_out)
+        assert total.reply() == accumulate(given_out)
     assert len(given_out) > 1
 
 
@@ -120,7 +120,7 @@ def test_text_and_reasoning_add_up_in_order(texts, thoughts):
     events = [{"choices": [{"delta": {"reasoning": t}}]} for t in thoughts]
     events += [{"choices": [{"delta": {"content": t}}]} for t in texts]
     reader, _ = read(events)
-    choice = reader.so_far.reply().choice
+    choice = reader.accumulator.reply().choice
     assert (choice.text, choice.reasoning) == ("".join(texts), "".join(thoughts))
 
 
@@ -129,7 +129,7 @@ def test_usage_on_many_chunks_is_the_last_one_and_not_a_sum(counts):
     events = [
         {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": n}} for n in counts
     ]
-    usage = read(events)[0].so_far.reply().usage
+    usage = read(events)[0].accumulator.reply().usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (1, counts[-1])
     assert usage.total_tokens == 1 + counts[-1]
 
@@ -222,14 +222,14 @@ STREAMED_DETAILS = {
 def test_details_of_a_stream_are_joined_up_to_their_signature(case):
     pieces, joined = STREAMED_DETAILS[case]
     events = [{"choices": [{"delta": {"reasoning_details": [piece]}}]} for piece in pieces]
-    assert list(read(events)[0].so_far.reply().choice.reasoning_details) == joined
+    assert list(read(events)[0].accumulator.reply().choice.reasoning_details) == joined
 
 
 @pytest.mark.parametrize("case", STREAMED_DETAILS)
 def test_details_of_a_whole_answer_are_never_joined(case):
     pieces, _ = STREAMED_DETAILS[case]
     body = {"choices": [{"message": {"reasoning_details": pieces}, "finish_reason": "stop"}]}
-    reply = read_completion(json.dumps(body).encode())
+    reply = parse_completion(json.dumps(body).encode())
     assert list(reply.choice.reasoning_details) == pieces
 
 
@@ -237,7 +237,7 @@ def test_thinking_blocks_of_a_stream_are_joined_up_to_their_signature():
     pieces = [{"thinking": "h"}, {"thinking": "m"}, {"signature": "s1"}, {"thinking": "so"}]
     blocks = [{"type": "thinking", **piece} for piece in pieces]
     events = [{"choices": [{"delta": {"thinking_blocks": [block]}}]} for block in blocks]
-    assert read(events)[0].so_far.reply().choice.message_extra == {
+    assert read(events)[0].accumulator.reply().choice.message_extra == {
         "thinking_blocks": [
             {"type": "thinking", "thinking": "hm", "signature": "s1"},
             {"type": "thinking", "thinking": "so"},
@@ -248,7 +248,7 @@ def test_thinking_blocks_of_a_stream_are_joined_up_to_their_signature():
 def test_a_signature_that_comes_again_is_not_written_on():
     signed = [{"extra_content": {"google": {"thought_signature": s}}} for s in ("T1", "T2")]
     events = [{"choices": [{"delta": delta}]} for delta in signed]
-    assert read(events)[0].so_far.reply().choice.message_extra == signed[1]
+    assert read(events)[0].accumulator.reply().choice.message_extra == signed[1]
 
 
 def test_text_and_image_parts_keep_their_order():
@@ -286,7 +286,7 @@ def test_unknown_pieces_add_up_as_deltas_do():
         {"choices": [{"delta": {"audio": {"id": "a1", "data": "AA", "transcript": "Hel"}}}]},
         {"choices": [{"delta": {"audio": {"id": "a1", "data": "BB", "transcript": "lo"}}}]},
     ]
-    audio = read(events)[0].so_far.reply().choice.message_extra["audio"]
+    audio = read(events)[0].accumulator.reply().choice.message_extra["audio"]
     assert audio == {"id": "a1", "data": "AABB", "transcript": "Hello"}
 
 
@@ -308,9 +308,9 @@ def test_a_reply_and_its_chunks_can_be_pickled():
 
 def test_the_shared_empty_mapping_cannot_be_filled_by_accident():
     with pytest.raises(TypeError):
-        NOTHING["x"] = 1  # type: ignore[index]
-    assert copy.deepcopy(NOTHING) is NOTHING
-    assert json.dumps(NOTHING) == "{}"
+        EMPTY["x"] = 1  # type: ignore[index]
+    assert copy.deepcopy(EMPTY) is EMPTY
+    assert json.dumps(EMPTY) == "{}"
 
 
 def event_with(**fields: Any) -> bytes:
@@ -337,8 +337,8 @@ def test_unknown_objects_of_a_stream_are_merged_and_other_values_replaced():
 
 @pytest.mark.parametrize(("named", "model"), [("a/b-2024", "a/b-2024"), (None, "a/b"), ("", "a/b")])
 def test_the_models_name_that_was_asked_for_stands_in_where_the_answer_names_none(named, model):
-    stream = ChunkStream(model_asked="a/b")
+    stream = ChunkStream(requested_model="a/b")
     list(stream.feed(event_with(model=named)))
     assert stream.so_far().model == model
     body = {"choices": [{"message": {"content": "a"}}], "model": named}
-    assert read_completion(json.dumps(body).encode(), model_asked="a/b").model == model
+    assert parse_completion(json.dumps(body).encode(), requested_model="a/b").model == model

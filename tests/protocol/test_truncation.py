@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sunra_integrations.protocol.choices import ToolCall
-from sunra_integrations.protocol.finish_reasons import is_truncated
-from sunra_integrations.protocol.reply import fold
-from sunra_integrations.protocol.responses import ChoiceDelta, Chunk, ToolCallDelta
-from sunra_integrations.protocol.truncation import truncated
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.reply import ChoiceDelta, Chunk, ToolCall, ToolCallDelta
+from sunra_integrations.protocol.truncation import is_truncated, truncation_error
 
 # reason: whether it is truncated if its JSON is whole, and if it is not
 REASONS: dict[str | None, tuple[bool, bool]] = {
@@ -64,7 +62,7 @@ SAYS = {
 @pytest.mark.parametrize("reason", SAYS)
 def test_the_error_names_what_cut_the_answer_off_and_how_to_get_all_of_it(reason: str):
     cause, advice, retryable = SAYS[reason]
-    error = truncated(
+    error = truncation_error(
         "Song", reason, text='{"title": "a', usage=USAGE, model="a/b", request_id="req-1"
     )
     assert "The Song is not complete" in error.message
@@ -83,21 +81,21 @@ def test_the_error_names_what_cut_the_answer_off_and_how_to_get_all_of_it(reason
 
 
 def test_an_answer_of_nothing_but_reasoning_is_described_so():
-    error = truncated("Song", "length", text="", usage=REASONED)
+    error = truncation_error("Song", "length", text="", usage=REASONED)
     assert error.message.endswith("Received: nothing but 20 tokens of reasoning")
-    assert truncated("Song", "length", text="").message.endswith("Received: nothing")
+    assert truncation_error("Song", "length", text="").message.endswith("Received: nothing")
 
 
 def test_the_text_of_a_call_that_was_cut_off_is_its_arguments():
     call = ToolCall("c1", "Song", '{"title": "a')
-    error = truncated("Song", "length", text="", calls=(call,))
+    error = truncation_error("Song", "length", text="", calls=(call,))
     assert error.text == '{"title": "a'
     assert error.partial.choice.tool_calls == (call,)
 
 
 def called(*arguments: str, finish_reason: str) -> list[dict[str, object] | None]:
     calls = tuple(ToolCallDelta(i, f"c{i}", "f", text) for i, text in enumerate(arguments))
-    reply = fold([Chunk((ChoiceDelta(0, tool_calls=calls, finish_reason=finish_reason),))])
+    reply = accumulate([Chunk((ChoiceDelta(0, tool_calls=calls, finish_reason=finish_reason),))])
     return [call.parsed() for call in reply.choice.tool_calls]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.answer import read_completion
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.reply import Reply, fold
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.accumulator import accumulate
+from sunra_integrations.protocol.completion import parse_completion
+from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.wire_cases import (
     COMPLETIONS,
     STREAMS,
@@ -77,13 +77,13 @@ def test_a_stream_split_at_every_offset_gives_the_same(name):
 @pytest.mark.parametrize("name", [name for name, case in STREAMS.items() if type(case) is Seen])
 def test_the_chunks_of_a_stream_add_up_to_its_reply(name):
     chunks, reply = read([stream_bytes(name)])
-    assert fold(chunks) == reply
+    assert accumulate(chunks) == reply
 
 
 @pytest.mark.parametrize("name", COMPLETIONS)
 def test_a_whole_answer(name):
     try:
-        result: Ending = read_completion(completion_bytes(name))
+        result: Ending = parse_completion(completion_bytes(name))
     except SunraError as error:
         result = type(error), str(error), error.partial
     expect(result, COMPLETIONS[name])

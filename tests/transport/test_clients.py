@@ -10,9 +10,9 @@ import traceback
 import httpx
 import pytest
 from pydantic import SecretStr
-from sunra_integrations.protocol.accumulator import accumulate
 
 from sunra_integrations import __version__, errors
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts

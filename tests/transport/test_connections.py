@@ -8,8 +8,8 @@ import threading
 import warnings
 
 import pytest
-from sunra_integrations.protocol.accumulator import accumulate
 
+from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
 from tests import children, platforms

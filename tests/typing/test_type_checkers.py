@@ -82,7 +82,12 @@ def test_the_python_of_the_documents_passes(
 ) -> None:
     _, diagnostics = found
     unwanted = [
-        one for one in diagnostics if Path(one.file).parent.name == "documents" and one.is_error
+        one
+        for one in diagnostics
+        if Path(one.file).parent.name == "documents"
+        and one.is_error
+        # Examples of invalid values. Only pyrefly reads pydantic's constraints.
+        and "violates Pydantic" not in one.text
     ]
     assert not unwanted, listed(unwanted, project)
 

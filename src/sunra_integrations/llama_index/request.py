@@ -418,7 +418,7 @@ def _call_of_entry(entry: Mapping[str, Any], position: str) -> dict[str, Any]:
 
 
 def _vendor_fields_of_call(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a call beyond the API's own, in the form that `wire_call` takes."""
+    """The fields of a call beyond the API's own, in the form that `encode_tool_call` takes."""
     fields = {name: value for name, value in entry.items() if name not in _CALL_FIELDS}
     function = {
         name: value for name, value in entry["function"].items() if name not in _FUNCTION_FIELDS

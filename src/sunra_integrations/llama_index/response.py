@@ -302,8 +302,8 @@ class StreamState(ReplyAccumulator):
         """Whether a finished choice is the message of a server that counts choices from 1."""
         if self.choice_index in self._choices:
             return False
-        all_finished = self.begun >= self.requested_choices and not self.unfinished
-        return all_finished and index == min(self._choices)
+        all_started = len(self._choices) >= self.requested_choices
+        return all_started and not self.unfinished and index == min(self._choices)
 
     def _use(self, index: int) -> None:
         self.choice_index = index

@@ -47,8 +47,8 @@ from sunra_integrations.llama_index.instrumentation import (
 )
 from sunra_integrations.llama_index.tools import (
     arguments_of_calls,
+    response_truncated,
     tool_selections,
-    truncation_error,
 )
 from sunra_integrations.protocol.json_schema import inline_root, try_strict_schema
 from sunra_integrations.protocol.json_text import parse_arguments, parse_partial_object, read_json
@@ -122,7 +122,7 @@ def parse(response: ChatResponse, output_cls: type[Model]) -> Model:
     _raise_if_refused(response)
     text = _json_text(response)
     if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_complete(text)):
-        raise truncation_error(response, output_cls.__name__)
+        raise response_truncated(response, output_cls.__name__)
     try:
         return _validate(output_cls, text)
     except ValidationError:
@@ -305,7 +305,7 @@ def check_program_response(response: ChatResponse, output_cls: type[BaseModel]) 
     invalid = [text for text in arguments_of_calls(response) if parse_arguments(text) is None]
     finish_reason = response.additional_kwargs.get("finish_reason")
     if is_truncated(finish_reason, lambda: not invalid):
-        raise truncation_error(response, output_cls.__name__)
+        raise response_truncated(response, output_cls.__name__)
     if invalid:
         raise UnreadableResponse(
             f"The arguments of the call of {output_cls.__name__!r} are not a JSON object: "

@@ -64,7 +64,7 @@ def tool_selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> l
     finish_reason = response.additional_kwargs.get("finish_reason")
     if not calls and error_on_no_tool_call:
         if is_truncated(finish_reason, lambda: True):
-            raise truncation_error(response, "tool call")
+            raise response_truncated(response, "tool call")
         raise ValueError(
             f"The model called no tool. It replied: {response.message.content or '(nothing)'}"
         )
@@ -167,7 +167,7 @@ def agent_response(
     return AgentChatResponse(response=text, sources=list(outputs))
 
 
-def truncation_error(response: ChatResponse, what: str) -> ResponseTruncated:
+def response_truncated(response: ChatResponse, what: str) -> ResponseTruncated:
     """The error for a response that was cut off.
 
     Args:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from sunra_integrations.errors import UnsupportedContent
+from sunra_integrations.protocol.json_text import Json, as_str, dicts_in
 
 Part = dict[str, Any]
 
@@ -136,4 +137,40 @@ def sniff_mime_type(data: bytes | str, *, position: str) -> str:
         f"{position} has no MIME type, and its first bytes do not tell one. Give its type.",
         kind="unknown",
         position=position,
+    )
+
+
+_PLAIN_THINKING = frozenset(("type", "thinking", "closed"))
+"""`closed` marks a thought as complete; Mistral's API sends it with each."""
+
+
+def text_of_part(part: Json) -> str:
+    """The text of a part that is text; empty for any other."""
+    value = part.get("text")
+    return value if isinstance(value, str) and part.get("type") == "text" else ""
+
+
+def thinking_text(part: Json) -> str:
+    """The words of a `thinking` part, given as text or, by Mistral, as a list of text parts."""
+    if part.get("type") != "thinking":
+        return ""
+    thinking = part.get("thinking")
+    if isinstance(thinking, str):
+        return thinking
+    return "".join(as_str(one.get("text")) or "" for one in dicts_in(thinking))
+
+
+def is_plain_thinking(part: Json) -> bool:
+    """Whether a `thinking` part has only text, so plain text loses nothing."""
+    thinking = part.get("thinking")
+    return (
+        part.get("type") == "thinking"
+        and _PLAIN_THINKING.issuperset(part)
+        and (
+            isinstance(thinking, str)
+            or (
+                isinstance(thinking, list)
+                and all(isinstance(one, dict) and set(one) == {"type", "text"} for one in thinking)
+            )
+        )
     )

@@ -13,8 +13,7 @@ import html
 import re
 from typing import Any, NamedTuple
 
-from sunra_integrations.protocol.json_text import read_json
-from sunra_integrations.protocol.json_values import NOTHING, Json, count, objects, text
+from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, as_str, dicts_in, read_json
 
 _TOLD_FIELDS = frozenset(
     ("code", "type", "error_type", "reason", "details", "detail", "retryable", "request_id")
@@ -44,7 +43,7 @@ _DIGITS = re.compile("[0-9]{3}")
 _NOT_TEXT = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
-class Told(NamedTuple):
+class ErrorFields(NamedTuple):
     """What an error body says, whichever shape it has."""
 
     message: str | None = None
@@ -63,7 +62,7 @@ class Told(NamedTuple):
 def has_error(body: object) -> bool:
     """Whether a decoded 200 body, stream event or choice carries an error."""
     if isinstance(body, list):
-        return any(map(has_error, objects(body)))
+        return any(map(has_error, dicts_in(body)))
     if not isinstance(body, dict):
         return False
     return (
@@ -75,11 +74,13 @@ def has_error(body: object) -> bool:
 
 def is_bare_error(body: Json) -> bool:
     """Whether an object in place of an answer is itself an error: `{"message": "…"}`."""
-    words = (text(body.get(name)) for name in ("message", "Message", "error_msg", "error_message"))
+    words = (
+        as_str(body.get(name)) for name in ("message", "Message", "error_msg", "error_message")
+    )
     return "choices" not in body and ("detail" in body or any(words))
 
 
-def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
+def parse_error_body(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> ErrorFields:
     """What an error body says.
 
     Args:
@@ -88,14 +89,14 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
         levels: How many errors within errors are read.
     """
     if isinstance(body, str):
-        return Told(message=body)
+        return ErrorFields(message=body)
     if levels == 0:
-        return Told()
+        return ErrorFields()
     if isinstance(body, list):
         return _tell_list(body, levels, top_level=top_level)
     if not isinstance(body, dict):
-        return Told()
-    request_id = text(body.get("request_id"))
+        return ErrorFields()
+    request_id = as_str(body.get("request_id"))
     match body.get("error") or _error_of_groq(body) or list(_errors_in(body)):
         case dict() as error:
             told = _tell_object(error, levels)
@@ -107,7 +108,7 @@ def tell(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> Told:
         case _ if top_level or has_error(body):
             told = _tell_object(body, levels)
         case _:
-            told = Told()
+            told = ErrorFields()
     return told._replace(request_id=request_id or told.request_id)
 
 
@@ -120,24 +121,24 @@ def _error_of_groq(body: Json) -> object:
 def _with_sentence(short: str, body: Json) -> str:
     """An error given as text, with the sentence that some frameworks write beside its name."""
     message = body.get("message")
-    sentence = text(message) or _words_of(message) or text(body.get("error_description"))
+    sentence = as_str(message) or _words_of(message) or as_str(body.get("error_description"))
     return f"{short}: {sentence}" if sentence and sentence != short else short
 
 
 def _errors_in(body: Json) -> tuple[Json, ...]:
-    return objects(body.get("errors"))
+    return dicts_in(body.get("errors"))
 
 
-def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
+def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> ErrorFields:
     """The fields of the first of these errors, with the messages of all."""
     spoken = [
         told
         for one in several[:_MOST_ERRORS]
         if isinstance(one, (dict, str))
-        and (told := tell(one, top_level=top_level, levels=levels - 1)).message
+        and (told := parse_error_body(one, top_level=top_level, levels=levels - 1)).message
     ]
     if not spoken:
-        return Told()
+        return ErrorFields()
     first = spoken[0]
     if len(spoken) == 1:
         return first
@@ -146,21 +147,21 @@ def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> Told:
     )
 
 
-def _tell_object(error: Json, levels: int) -> Told:
+def _tell_object(error: Json, levels: int) -> ErrorFields:
     code = error.get("code")
     message = error.get("message")
-    words = text(message) or tell(message, top_level=True, levels=levels - 1).message
+    words = as_str(message) or parse_error_body(message, top_level=True, levels=levels - 1).message
     details = error.get("details", error.get("detail"))
     retryable = error.get("retryable")
     upstream = _upstream(error, levels - 1)
-    return Told(
+    return ErrorFields(
         message=words or _words_of(details) or _other_words(error),
         code=code if isinstance(code, str) and code else None if code is None else str(code),
         type=_type(error),
-        reason=text(error.get("reason")),
+        reason=as_str(error.get("reason")),
         details=_details(error, details),
         retryable=retryable if isinstance(retryable, bool) else None,
-        request_id=text(error.get("request_id")),
+        request_id=as_str(error.get("request_id")),
         status=_status(error),
         upstream=_upstream_words(error, upstream),
         upstream_code=upstream.code or upstream.type,
@@ -183,24 +184,26 @@ def _details(error: Json, details: Any) -> Any:
     return others if details is None else {**others, "details": details}
 
 
-def _upstream(error: Json, levels: int) -> Told:
+def _upstream(error: Json, levels: int) -> ErrorFields:
     """The error behind this one: OpenRouter's `metadata.raw`, else Azure's `innererror`."""
     raw = _metadata(error).get("raw")
     if not isinstance(raw, str):
-        return tell(error.get("innererror") if raw is None else raw, top_level=True, levels=levels)
+        return parse_error_body(
+            error.get("innererror") if raw is None else raw, top_level=True, levels=levels
+        )
     try:
         value = read_json(raw)
     except ValueError:
-        value = page_words(raw) or raw
-    told = tell(value, top_level=True, levels=levels)
-    return told if told.message else Told(message=raw or None)
+        value = page_text(raw) or raw
+    told = parse_error_body(value, top_level=True, levels=levels)
+    return told if told.message else ErrorFields(message=raw or None)
 
 
-def _upstream_words(error: Json, upstream: Told) -> str | None:
+def _upstream_words(error: Json, upstream: ErrorFields) -> str | None:
     words = ""
     if upstream.message:
-        words = f"{text(_metadata(error).get('provider_name')) or 'Upstream'}: {upstream.message}"
-    if written := text(error.get("failed_generation")):
+        words = f"{as_str(_metadata(error).get('provider_name')) or 'Upstream'}: {upstream.message}"
+    if written := as_str(error.get("failed_generation")):
         # Groq's word for output that its own check rejected
         words = f"{words.rstrip('.')}. The model wrote: {written}".lstrip(". ")
     return words or None
@@ -208,10 +211,10 @@ def _upstream_words(error: Json, upstream: Told) -> str | None:
 
 def _metadata(error: Json) -> Json:
     metadata = error.get("metadata")
-    return metadata if isinstance(metadata, dict) else NOTHING
+    return metadata if isinstance(metadata, dict) else EMPTY
 
 
-def page_words(page: str) -> str | None:
+def page_text(page: str) -> str | None:
     """What a page of HTML or XML says: its title, else its text; None if this is not a page."""
     page = page[:_LONGEST_PAGE].lstrip()
     if not page.startswith("<"):
@@ -223,9 +226,9 @@ def page_words(page: str) -> str | None:
 
 def _type(error: Json) -> str | None:
     """The error's type, under the names of several vendors; AWS puts a namespace before it."""
-    of_aws = (text(error.get("__type")) or "").rpartition("#")[2]
-    named = text(error.get("type")) or text(error.get("error_type")) or of_aws
-    status = text(error.get("status"))  # Google's name of the failure, such as RESOURCE_EXHAUSTED
+    of_aws = (as_str(error.get("__type")) or "").rpartition("#")[2]
+    named = as_str(error.get("type")) or as_str(error.get("error_type")) or of_aws
+    status = as_str(error.get("status"))  # Google's name of the failure, such as RESOURCE_EXHAUSTED
     return named or (status if status is not None and status.isupper() else None)
 
 
@@ -233,7 +236,9 @@ def _status(error: Json) -> int | None:
     """The HTTP status that an error names itself, as one in a stream or a 200 has no other."""
     for name in ("code", "status", "statusCode"):
         given = error.get(name)
-        status = int(given) if isinstance(given, str) and _DIGITS.fullmatch(given) else count(given)
+        status = (
+            int(given) if isinstance(given, str) and _DIGITS.fullmatch(given) else as_int(given)
+        )
         if status is not None and 400 <= status < 600:  # noqa: PLR2004 - HTTP's classes of errors
             return status
     return None
@@ -261,4 +266,4 @@ def _finding(item: object) -> str:
 
 def _other_words(error: Json) -> str | None:
     names = ("msg", "error_msg", "error_message", "Message", "title", "reason")
-    return next(filter(None, (text(error.get(name)) for name in names)), None)
+    return next(filter(None, (as_str(error.get(name)) for name in names)), None)

@@ -75,7 +75,7 @@ _JSON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 # ── names ────────────────────────────────────────────────────────────────────
 
 
-def fitted_name(name: str) -> str:
+def valid_name(name: str) -> str:
     """The name as servers take it: up to 64 letters, digits, `_` and `-`.
 
     A name that fits stays as it is. Any other ends in a hash of itself, so that two names never
@@ -90,12 +90,12 @@ def fitted_name(name: str) -> str:
 # ── references and roots ─────────────────────────────────────────────────────
 
 
-def object_root(schema: Mapping[str, Any]) -> Schema:
+def with_object_root(schema: Mapping[str, Any]) -> Schema:
     """The schema with `type` and `properties` at its root; it allows the same values.
 
     Servers want `type: object` and `properties` at the root.
     """
-    root = inlined_root(schema)
+    root = inline_root(schema)
     if "type" not in root and "properties" in root:
         root = {"type": "object", **root}
     if root.get("type") == "object":
@@ -103,7 +103,7 @@ def object_root(schema: Mapping[str, Any]) -> Schema:
     return root
 
 
-def inlined_root(schema: Mapping[str, Any]) -> Schema:
+def inline_root(schema: Mapping[str, Any]) -> Schema:
     """The schema with what its root refers to in place of the reference.
 
     Pydantic writes a class that refers to itself as a bare `$ref`. The class then stands at the
@@ -192,7 +192,7 @@ def strict_schema(schema: Mapping[str, Any]) -> Schema:
     return _made_strict(schema, _NOT_STRICT)
 
 
-def strict_schema_if_expressible(schema: Mapping[str, Any]) -> Schema | None:
+def try_strict_schema(schema: Mapping[str, Any]) -> Schema | None:
     """What `strict_schema` makes; None where nothing finite would satisfy it, or it cannot.
 
     A class with an optional field of its own type, which is never null, is such a schema: made
@@ -208,7 +208,7 @@ def strict_schema_if_expressible(schema: Mapping[str, Any]) -> Schema | None:
 
 def _made_strict(schema: Mapping[str, Any], refused: Sequence[str]) -> Schema:
     try:
-        return _Strict(inlined_root(schema), refused).schema()
+        return _Strict(inline_root(schema), refused).schema()
     except RecursionError:
         raise _inexpressible("schema", "is nested too deeply", None) from None
 
@@ -313,7 +313,7 @@ class _Strict:
             return _ROOT
         name = self._names.get(reference)
         if name is None:
-            name = last = fitted_name(_steps(reference)[-1])
+            name = last = valid_name(_steps(reference)[-1])
             while name in self._names.values():
                 name = f"{last}_{len(self._names)}"
             self._names[reference] = name

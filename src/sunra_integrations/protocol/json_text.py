@@ -17,14 +17,79 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import Any, NoReturn
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from sunra_integrations.protocol.json_values import NOTHING, objects
+Json = Mapping[str, Any]
 
-DEEPEST = 201
+
+class _Empty(dict[str, Any]):
+    """An empty dict that stays empty (a MappingProxyType could be neither pickled nor encoded)."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this shared empty mapping cannot be changed; make a copy")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __reduce__(self) -> str:
+        return "EMPTY"
+
+
+EMPTY: Json = _Empty()
+"""The one empty mapping, shared by all that has nothing to say."""
+
+_WORD = 2**63
+
+
+def as_str(value: object) -> str | None:
+    """The value if it is a non-empty string, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+def dicts_in(value: object) -> tuple[Json, ...]:
+    """The JSON objects of a list; empty where the value is no list."""
+    if not value or not isinstance(value, list):
+        return ()
+    return tuple(item for item in value if isinstance(item, dict))
+
+
+def without_keys(given: Json, known: frozenset[str]) -> Json:
+    """The fields of other names than the known ones."""
+    if known.issuperset(given):
+        return EMPTY
+    return {name: value for name, value in given.items() if name not in known}
+
+
+def copy_json(value: Any) -> Any:
+    """Decoded JSON again, sharing nothing that could be changed."""
+    if isinstance(value, dict):
+        return {name: copy_json(item) for name, item in value.items()}
+    return [copy_json(item) for item in value] if isinstance(value, list) else value
+
+
+def as_int(value: object) -> int | None:
+    """A token count as an int; None where the value is no whole number, or none of 64 bits.
+
+    Nothing is counted in more, and Python refuses to print an integer of thousands of digits.
+    """
+    # By type and not by `match`: this runs for every event, and bool is a subclass of int.
+    if type(value) is int:
+        return value if -_WORD <= value < _WORD else None
+    if type(value) is float and -_WORD <= value < _WORD and value.is_integer():
+        return int(value)
+    return None
+
+
+NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
+"""What servers send for a call without arguments; PHP writes an empty object as `[]`."""
+
+MAX_DEPTH = 201
 """Levels of values within values that pydantic-core reads; more are refused."""
 
 Path = tuple[object, ...]
@@ -42,7 +107,7 @@ _UNFIT = re.compile(
     re.DOTALL,
 )
 
-_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
 _WHOLE = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated from event to event, or brought whole."""
@@ -68,7 +133,7 @@ def read_json(data: bytes | str) -> Any:
         return well_formed_value(_leniently_read(data, error))
 
 
-def finished_fields(text: str) -> dict[str, Any]:
+def parse_partial_object(text: str) -> dict[str, Any]:
     """The fields so far of a JSON object that is still being written.
 
     Strings that have no end yet are left out, at any depth, as the frameworks' readers do.
@@ -80,13 +145,13 @@ def finished_fields(text: str) -> dict[str, Any]:
         try:
             fields = from_json(text, allow_partial=True)
         except (ValueError, TypeError):
-            fields = from_json(strict_json(text), allow_partial=True)
+            fields = from_json(to_strict_json(text), allow_partial=True)
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}
 
 
-def strict_json(text: str) -> str:
+def to_strict_json(text: str) -> str:
     """The same JSON for strict readers, with escapes for the characters tolerated here.
 
     Text that is not JSON is changed inside its quotes at most.
@@ -114,7 +179,7 @@ def well_formed_value(value: Any) -> Any:
             return value
 
 
-class StreamedJson:
+class EventJsonReader:
     """Reads the events of one stream, and joins surrogate pairs that are split between two events.
 
     Half of a pair at the end of a text is held back until the text goes on, or until its choice is
@@ -147,7 +212,7 @@ class StreamedJson:
         return well_formed_value(value)
 
     def _join(self, event: dict[str, Any]) -> None:
-        for place, choice in enumerate(objects(event.get("choices"))):
+        for place, choice in enumerate(dicts_in(event.get("choices"))):
             given = choice.get("index")
             index = given if type(given) is int else place
             delta = choice.get("delta")
@@ -210,7 +275,7 @@ def _goes_on(path: Path) -> bool:
 
 def _identity(item: Any) -> object:
     """The field that identifies an element of a list in the events of a stream."""
-    given = item if isinstance(item, dict) else NOTHING
+    given = item if isinstance(item, dict) else EMPTY
     for name in ("index", "id"):
         if isinstance(given.get(name), int | str):
             return given[name]
@@ -230,7 +295,7 @@ def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
         raise ValueError(str(refusal)) from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    if _is_deeper(value, DEEPEST):
+    if _is_deeper(value, MAX_DEPTH):
         raise ValueError(_TOO_DEEP)
     return value
 
@@ -260,3 +325,131 @@ def _strict_character(found: re.Match[str]) -> str:
             return f"\\u{ord(found.group()):04x}"
         case _:
             return found.group()
+
+
+def parse_arguments(arguments: str) -> dict[str, Any] | None:
+    """A call's arguments as a dict; None where they are no JSON object.
+
+    There are none in what servers send for a call without arguments (`NO_ARGUMENTS`).
+    """
+    if arguments.strip() in NO_ARGUMENTS:
+        return {}
+    try:
+        value = read_json(arguments)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+_MARK = re.compile(r'\\.|\\\Z|["{}\[\]]', re.DOTALL)
+
+
+class JsonBalance:
+    """Whether the JSON so far has closed every bracket it opened.
+
+    It says when parsing is worth the try, not whether the JSON is valid.
+    """
+
+    __slots__ = ("_beyond", "_depth", "_in_string", "_opened", "_unfinished_escape")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+        self._opened = False
+        self._beyond = False  # something came after the value had ended: no parser will take it
+        self._unfinished_escape = ""
+
+    @property
+    def closed(self) -> bool:
+        """One value was opened and has ended, with nothing behind it."""
+        return self._opened and not self._depth and not self._in_string and not self._beyond
+
+    def feed(self, piece: str) -> None:
+        """Takes in the next piece."""
+        if self.closed and piece.strip():
+            self._beyond = True
+        text = self._unfinished_escape + piece
+        self._unfinished_escape = ""
+        for match in _MARK.finditer(text):
+            mark = match.group()
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif mark == "\\":
+                self._unfinished_escape = mark
+            elif not self._in_string and mark in "{[":
+                self._beyond = self._beyond or (self._opened and not self._depth)
+                self._opened = True
+                self._depth += 1
+            elif not self._in_string and mark in "}]":
+                self._depth -= 1
+
+
+LONG_STRING = 256 * 1024
+"""Characters from which on a string is written in parts."""
+_PART = 64 * 1024
+_DEEPEST = 7
+"""How deep a file lies in a body, with one to spare; what lies deeper is not looked at."""
+
+
+def encode_json(value: Any) -> bytes:
+    """What `to_json` makes of plain JSON; NaN and infinity are written as such.
+
+    Raises:
+        ValueError: Something in it has no JSON form.
+    """
+    pieces = list(_pieces(value, _DEEPEST))
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pieces[0]
+    out = BytesIO()
+    out.seek(sum(map(len, pieces)))  # room at once; grown step by step, it would be copied
+    out.write(b"\0")
+    out.seek(0)
+    for piece in pieces:
+        out.writelines((piece,) if isinstance(piece, bytes) else _inside_quotes(piece))
+    out.truncate()
+    return out.getvalue()
+
+
+def encode_plain_json(value: Any) -> bytes:
+    """As `json_bytes`, for values that hold no long string."""
+    return to_json(value, inf_nan_mode="constants")
+
+
+def has_long_string(value: Any, depth: int) -> bool:
+    """Whether plain JSON is or holds a long string, no more than so many lists and dicts deep."""
+    if type(value) is str:
+        return len(value) >= LONG_STRING
+    return any(has_long_string(item, depth - 1) for item in _items(value, depth))
+
+
+def _pieces(value: Any, depth: int) -> Iterator[bytes | str]:
+    """JSON, but for the insides of long strings, which are given as they are."""
+    if not has_long_string(value, depth):
+        yield encode_plain_json(value)
+    elif type(value) is str:
+        yield from (b'"', value, b'"')
+    elif type(value) is list:
+        for place, item in enumerate(value):
+            yield b"," if place else b"["
+            yield from _pieces(item, depth - 1)
+        yield b"]"
+    else:
+        for place, (key, item) in enumerate(value.items()):
+            yield (b"," if place else b"{") + to_json(key) + b":"
+            yield from _pieces(item, depth - 1)
+        yield b"}"
+
+
+def _inside_quotes(text: str) -> Iterator[bytes]:
+    """JSON escapes each character by itself, so what is made of parts is made of the whole."""
+    for start in range(0, len(text), _PART):
+        yield to_json(text[start : start + _PART])[1:-1]
+
+
+def _items(value: Any, depth: int) -> Any:
+    """What lies within; nothing where that is not plain JSON, and `to_json` decides."""
+    if depth and type(value) is list:
+        return value
+    if depth and type(value) is dict and all(type(key) is str for key in value):
+        return value.values()
+    return ()

@@ -15,9 +15,9 @@ from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
-from sunra_integrations.protocol.json_bytes import holds_long, json_bytes, plain_json_bytes
+from sunra_integrations.protocol.json_text import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
-from sunra_integrations.protocol.tools import own_tool_names, with_fitted_names
+from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
 
 Message = dict[str, Any]
 """A message as the API expects it: `{"role": …, "content": …}`."""
@@ -80,7 +80,7 @@ class ChatRequest(RequestParameters):
             body.setdefault("stream_options", {"include_usage": True})
         if not stream or not body["stream_options"]:
             body.pop("stream_options", None)
-        body = with_fitted_names(body)
+        body = with_valid_names(body)
         body.update(self.extra_body)
         return body
 
@@ -276,7 +276,9 @@ def _carries_file(message: Message) -> bool:
 
 def _is_file(part: Any) -> bool:
     """Whether a content part contains a long string as its image, audio or document."""
-    return type(part) is dict and part.get("type") != "text" and holds_long(part, _DEPTH_OF_FILE)
+    return (
+        type(part) is dict and part.get("type") != "text" and has_long_string(part, _DEPTH_OF_FILE)
+    )
 
 
 def _encode(value: Any, *, with_files: bool) -> bytes:
@@ -285,7 +287,7 @@ def _encode(value: Any, *, with_files: bool) -> bytes:
     Raises:
         ValueError: A value has no JSON form.
     """
-    data = json_bytes(value) if with_files else plain_json_bytes(value)
+    data = encode_json(value) if with_files else encode_plain_json(value)
     if with_files and _is_finite_json(value):  # faster than searching all the text of the files
         return data
     if b"NaN" in data or b"Infinity" in data:  # either as numbers or as words in a text

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import (
-    fitted_name,
-    inlined_root,
-    object_root,
+    inline_root,
     strict_schema,
+    valid_name,
+    with_object_root,
 )
 
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -36,15 +36,15 @@ def function_tool(
     function: dict[str, Any] = {"name": name}
     if description:
         function["description"] = description
-    function["parameters"] = _strict_schema(schema, name) if strict else object_root(schema)
+    function["parameters"] = _strict_schema(schema, name) if strict else with_object_root(schema)
     if strict is not None:
         function["strict"] = strict
     return {"type": "function", "function": function}
 
 
-def described_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
+def split_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
     """A schema's title, its description, and the rest of it: each is sent once."""
-    rest = inlined_root(schema)
+    rest = inline_root(schema)
     title, description = rest.pop("title", None), rest.pop("description", None)
     return (
         title if isinstance(title, str) else None,
@@ -53,13 +53,13 @@ def described_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None,
     )
 
 
-def completed_tool(given: Mapping[str, Any]) -> dict[str, Any]:
+def normalize_tool(given: Mapping[str, Any]) -> dict[str, Any]:
     """A tool in the wire's form, its parameters with a root that servers take."""
     function = given.get("function")
     parameters = function.get("parameters") if isinstance(function, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(parameters, Mapping):
         return dict(given)
-    return {**given, "function": {**function, "parameters": object_root(parameters)}}
+    return {**given, "function": {**function, "parameters": with_object_root(parameters)}}
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
@@ -107,7 +107,7 @@ def json_schema_format(
     json_schema: dict[str, Any] = {"name": name}
     if description:
         json_schema["description"] = description
-    json_schema["schema"] = _strict_schema(schema, name) if strict else object_root(schema)
+    json_schema["schema"] = _strict_schema(schema, name) if strict else with_object_root(schema)
     if strict is not None:
         json_schema["strict"] = strict
     return {"type": "json_schema", "json_schema": json_schema}
@@ -140,7 +140,7 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
 # ── names that fit ───────────────────────────────────────────────────────────
 
 
-def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
+def with_valid_names(body: dict[str, Any]) -> dict[str, Any]:
     """The body of a request with names that servers take, of tools, formats, calls and speakers.
 
     Only what needs another name is copied. `own_tool_names` leads back from an answer. The schema
@@ -161,7 +161,7 @@ def with_fitted_names(body: dict[str, Any]) -> dict[str, Any]:
 
 def own_tool_names(tools: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The name of each tool by the name it is sent under; empty where no name had to change."""
-    names = {fitted_name(name): name for name in map(tool_name, tools) if name}
+    names = {valid_name(name): name for name in map(tool_name, tools) if name}
     return names if any(sent != own for sent, own in names.items()) else {}
 
 
@@ -194,11 +194,11 @@ def _with_root(named: dict[str, Any]) -> dict[str, Any]:
     schema = named.get("schema")
     if not isinstance(schema, Mapping) or "$ref" not in schema:
         return named
-    return {**named, "schema": inlined_root(schema)}
+    return {**named, "schema": inline_root(schema)}
 
 
 def _fitted(named: Any) -> Any:
     name = named.get("name")
-    if not name or not isinstance(name, str) or fitted_name(name) == name:
+    if not name or not isinstance(name, str) or valid_name(name) == name:
         return named
-    return {**named, "name": fitted_name(name)}
+    return {**named, "name": valid_name(name)}

@@ -157,6 +157,9 @@ class ConnectionParameters(BaseModel):
             base_url=getattr(self, self._base_url_field), **given | dict(changes or {})
         )
 
+    def _keep_key(self, key: SecretStr) -> None:
+        self.api_key = key
+
     # A client is created for each call: it takes microseconds and holds no connection, so a
     # changed key takes effect at once, and copies and pickles have no client to take along.
 

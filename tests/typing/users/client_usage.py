@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
-from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from typing_extensions import assert_type
 
 from sunra_integrations import __version__, errors
@@ -36,6 +35,7 @@ from sunra_integrations.errors import (
     UnreadableResponse,
     UnsupportedContent,
 )
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import (
     audio_part,
     data_url,

@@ -32,7 +32,7 @@ def langchain(model: ChatSunra) -> None:
     ChatSunra("openai/gpt-4o")  # mistake
     ChatSunra(model=4)  # mistake
     ChatSunra(model="a/b", temperature="hot")  # mistake
-    ChatSunra(model="a/b", temprature=1)  # mistake
+    ChatSunra(model="a/b", temprature=1)  # mistake, not seen by ty
     ChatSunra(model="a/b", api_key=b"made-up")  # mistake
     ChatSunra(model="a/b", timeout="soon")  # mistake
     ChatSunra(model="a/b", async_transport="requests")  # mistake
@@ -51,9 +51,9 @@ def langchain(model: ChatSunra) -> None:
 def llama_index(llm: Sunra) -> None:
     Sunra()  # mistake
     Sunra(model="a/b", temperature="hot")  # mistake
-    Sunra(model="a/b", temprature=1)  # mistake
+    Sunra(model="a/b", temprature=1)  # mistake, not seen by ty
     Sunra(model="a/b", api_key=4)  # mistake
-    Sunra(model="a/b", http_async_client=None)  # mistake
+    Sunra(model="a/b", http_async_client=None)  # mistake, not seen by ty
     llm.chat("Hello")  # mistake
     llm.complete([ChatMessage("Hello")])  # mistake
     llm.complete("Hello").texts  # mistake

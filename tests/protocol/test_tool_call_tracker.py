@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.tool_call_order import ToolCallOrder, parse_arguments
+from sunra_integrations.protocol.json_text import parse_arguments
+from sunra_integrations.protocol.stream import ChunkStream
+from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker
 
 
 def entry(index=None, id=None, name=None, arguments=""):  # noqa: A002 - the wire's name
@@ -32,27 +33,27 @@ def test_arguments_are_a_dict_or_known_to_be_broken(arguments, parsed):
 
 
 def test_id_and_name_stand_on_the_first_piece_only():
-    order = ToolCallOrder()
-    first, *later = [order.place([entry(0, "c1", "add", "{")])[0] for _ in range(3)]
+    order = ToolCallTracker()
+    first, *later = [order.process([entry(0, "c1", "add", "{")])[0] for _ in range(3)]
     assert (first.id, first.name) == ("c1", "add")
     assert [(piece.id, piece.name) for piece in later] == [(None, None)] * 2
 
 
 def test_a_call_that_repeats_name_and_blanks_after_its_arguments_stays_one_call():
-    order = ToolCallOrder()
-    pieces = [order.place([entry(0, None, "add", a)])[0] for a in ('{"a":1}', "", " \n")]
+    order = ToolCallTracker()
+    pieces = [order.process([entry(0, None, "add", a)])[0] for a in ('{"a":1}', "", " \n")]
     assert {piece.call_index for piece in pieces} == {0}
 
 
 def test_the_same_function_called_again_under_one_index_without_ids_is_a_second_call():
-    order = ToolCallOrder()
-    pieces = [order.place([entry(0, None, "add", a)])[0] for a in ('{"a":1}', '{"a":2}')]
+    order = ToolCallTracker()
+    pieces = [order.process([entry(0, None, "add", a)])[0] for a in ('{"a":1}', '{"a":2}')]
     assert [piece.call_index for piece in pieces] == [0, 1]
 
 
 @pytest.mark.parametrize("entries", [None, {}, "x", 3, [None, 3, "x"]])
 def test_what_is_no_list_of_calls_holds_no_calls(entries):
-    assert ToolCallOrder().place(entries) == ()
+    assert ToolCallTracker().process(entries) == ()
 
 
 NAMES = st.sampled_from(["add", "sub", "get_weather"])

@@ -35,7 +35,7 @@ class Event(NamedTuple):
     data: bytes
 
 
-class EventStream:
+class SSEDecoder:
     """Turns the bytes of a response, in pieces of any size, into its events.
 
     Args:

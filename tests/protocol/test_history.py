@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.replay import reasoning_fields
+from sunra_integrations.protocol.history import reasoning_fields
+from sunra_integrations.protocol.stream import ChunkStream
 from tests.wire_cases import stream_bytes
 
 DETAILS = [{"type": "reasoning.text", "text": "Hm.", "signature": "c2ln"}]

@@ -7,15 +7,19 @@ from email.utils import formatdate
 import pytest
 
 from sunra_integrations import errors
-from sunra_integrations.protocol.failures import clean, failure, failure_in_body
-from sunra_integrations.protocol.retry_after import retry_after
+from sunra_integrations.protocol.error_parsing import (
+    error_from_body,
+    error_from_response,
+    parse_retry_after,
+    sanitize,
+)
 
 NOW = 1_800_000_000.0
 
 
 def failed(status, body=b"", headers=None):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return failure(status, headers or {}, raw, now=NOW)
+    return error_from_response(status, headers or {}, raw, now=NOW)
 
 
 def sunra(code, message="It failed", **more):
@@ -271,7 +275,7 @@ DECLINED = [
 @pytest.mark.parametrize("words", DECLINED)
 def test_a_declined_input_is_known_by_words_where_no_code_says_it(words, status):
     body = {"error": {"message": words, "code": None}}
-    error = failure_in_body(body) if status is None else failed(status, body)
+    error = error_from_body(body) if status is None else failed(status, body)
     assert type(error) is errors.ContentRejected
     assert error.retryable is False
 
@@ -303,7 +307,7 @@ def test_azures_filter_is_known_by_its_inner_error():
     ],
 )
 def test_an_error_within_an_answer_is_known_without_an_http_status(error, kind, retryable):
-    raised = failure_in_body({"error": error})
+    raised = error_from_body({"error": error})
     assert type(raised) is kind
     assert raised.retryable is retryable
 
@@ -331,19 +335,19 @@ def test_vendors_names_of_a_failure_are_known_wherever_they_stand(field, name, k
     if field == "status" and not name.isupper():
         return
     assert type(failed(400, {"error": {"message": "No", field: name}})) is kind
-    assert type(failure_in_body({"error": {"message": "No", field: name}})) is kind
+    assert type(error_from_body({"error": {"message": "No", field: name}})) is kind
 
 
 @pytest.mark.parametrize("field", ["type", "error_type"])
 @pytest.mark.parametrize("name", ["validation", "validation_error", "invalid_request_error"])
 def test_what_is_wrong_with_the_input_is_not_retryable_within_a_stream(field, name):
-    error = failure_in_body({"error": "`n` is too large", field: name})
+    error = error_from_body({"error": "`n` is too large", field: name})
     assert type(error) is errors.BadRequest
     assert error.retryable is False
 
 
 def test_other_failures_within_a_stream_are():
-    error = failure_in_body({"error": "It broke", "error_type": "generation"})
+    error = error_from_body({"error": "It broke", "error_type": "generation"})
     assert type(error) is errors.ServerFailed
     assert error.retryable is True
 
@@ -384,7 +388,7 @@ def test_a_redirect_names_no_setting_that_only_one_adapter_has():
     ],
 )
 def test_every_way_to_ask_for_a_wait_is_understood(headers, seconds):
-    assert retry_after(headers, now=NOW) == seconds
+    assert parse_retry_after(headers, now=NOW) == seconds
     assert failed(429, headers=headers).retry_after == seconds
 
 
@@ -394,7 +398,7 @@ def test_control_characters_of_upstream_text_never_reach_a_terminal():
 
 
 def test_a_message_without_end_is_cut():
-    assert len(clean("x" * 100_000)) < 2100
+    assert len(sanitize("x" * 100_000)) < 2100
 
 
 def test_cookies_and_credentials_are_not_kept_with_an_error():

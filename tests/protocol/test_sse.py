@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import UnreadableResponse
-from sunra_integrations.protocol.event_stream import Event, EventStream
+from sunra_integrations.protocol.sse import Event, SSEDecoder
 
 
 def parse(*pieces: bytes) -> list[Event]:
-    stream = EventStream()
+    stream = SSEDecoder()
     return [event for piece in pieces for event in stream.feed(piece)] + stream.close()
 
 
@@ -53,7 +53,7 @@ def test_any_bytes_are_read_the_same_whole_and_in_pieces(wire, data):
 
 @given(st.binary(max_size=300))
 def test_no_bytes_raise_anything_but_the_size_limit(wire):
-    stream = EventStream(max_event_bytes=100)
+    stream = SSEDecoder(max_event_bytes=100)
     try:
         stream.feed(wire)
         stream.close()
@@ -72,13 +72,13 @@ def test_no_bytes_raise_anything_but_the_size_limit(wire):
     ids=["one long line", "a line that never ends", "many data lines", "no event at all"],
 )
 def test_an_event_beyond_the_limit_is_refused_before_it_is_gathered(pieces):
-    stream = EventStream(max_event_bytes=100)
+    stream = SSEDecoder(max_event_bytes=100)
     with pytest.raises(UnreadableResponse, match="max_response_bytes"):
         list(map(stream.feed, pieces))
 
 
 def test_comments_and_blank_lines_are_no_progress_and_data_is():
-    stream = EventStream()
+    stream = SSEDecoder()
     stream.feed(b": ping\n\n\n: ping\n: pi")
     assert stream.data_received == 0
     stream.feed(b"ng\n\ndata: a")
@@ -90,6 +90,6 @@ def test_a_carriage_return_and_line_feed_in_two_pieces_end_one_line():
 
 
 def test_what_belongs_to_no_event_is_kept_for_the_error():
-    stream = EventStream()
+    stream = SSEDecoder()
     stream.feed(b"<html>\n<title>502</title>\n")
     assert stream.stray == b"<html>\n<title>502</title>"

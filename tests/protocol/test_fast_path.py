@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol import answer, repeated_event, responses
-from sunra_integrations.protocol.chunk_stream import ChunkStream
-from sunra_integrations.protocol.json_values import NOTHING
-from sunra_integrations.protocol.repeated_event import RepeatedEvent
-from sunra_integrations.protocol.reply import Reply
-from sunra_integrations.protocol.responses import Chunk
-from sunra_integrations.protocol.tool_call_order import ToolCallOrder
+from sunra_integrations.protocol import completion, fast_path
+from sunra_integrations.protocol.completion import _MESSAGE_FIELDS, parse_choice, parse_rich_choice
+from sunra_integrations.protocol.fast_path import RepeatedEvent
+from sunra_integrations.protocol.json_text import EMPTY
+from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.stream import ChunkStream
+from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker
 
 TEXT = st.one_of(
     st.text(max_size=6),
@@ -135,8 +135,8 @@ def read(body: bytes) -> tuple[list[Chunk], Reply, str]:
 def read_the_long_way(body: bytes) -> tuple[list[Chunk], Reply, str]:
     with (
         patch.object(RepeatedEvent, "read", lambda *_: None),
-        patch.object(ToolCallOrder, "_go_on", lambda *_: None),
-        patch.object(answer, "read_text", lambda *_: None),
+        patch.object(ToolCallTracker, "_append_arguments", lambda *_: None),
+        patch.object(completion, "parse_text_choice", lambda *_: None),
     ):
         return read(body)
 
@@ -168,7 +168,7 @@ def test_chunks_that_were_read_by_repetition_share_nothing_that_could_change(bod
 def spoil(value: object) -> None:
     """Changes all that can be changed within a JSON value."""
     match value:
-        case dict() if value is not NOTHING:
+        case dict() if value is not EMPTY:
             for inner in value.values():
                 spoil(inner)
             value["changed"] = True
@@ -192,7 +192,7 @@ def learnt_from(data: bytes) -> RepeatedEvent:
 
 
 MESSAGE = st.dictionaries(
-    st.sampled_from([*responses._MESSAGE_FIELDS, "odd"]),
+    st.sampled_from([*_MESSAGE_FIELDS, "odd"]),
     st.one_of(st.none(), st.just(""), st.just([]), TEXT, st.just([{"type": "text", "text": "a"}])),
 )
 
@@ -200,8 +200,8 @@ MESSAGE = st.dictionaries(
 @given(choice=CHOICE, message=MESSAGE)
 @example(choice={"index": 0}, message={"reasoning": "", "content": "text"})
 def test_a_plain_choice_is_read_as_a_rich_one_would_be(choice, message):
-    read_in_short = responses.read_choice(choice, 0, message, ())
-    assert read_in_short == responses.read_rich_choice(choice, 0, message, ())
+    read_in_short = parse_choice(choice, 0, message, ())
+    assert read_in_short == parse_rich_choice(choice, 0, message, ())
 
 
 BEGUN = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}}
@@ -264,7 +264,7 @@ def test_what_stands_in_the_place_of_the_text_must_be_one_string():
 
 def test_a_stream_whose_events_never_repeat_is_not_studied_for_ever():
     stream = ChunkStream()
-    with patch("sunra_integrations.protocol.repeated_event._frame", return_value=None) as frame:
+    with patch("sunra_integrations.protocol.fast_path._frame", return_value=None) as frame:
         for number in range(100):
             list(stream.feed(b"data: " + event("a", nonce=str(number)) + b"\n\n"))
     assert frame.call_count == 4
@@ -273,9 +273,7 @@ def test_a_stream_whose_events_never_repeat_is_not_studied_for_ever():
 def test_a_stream_that_changes_its_kind_at_each_turn_is_not_studied_for_ever():
     stream = ChunkStream()
     kinds = [{"delta": {"content": "a"}}, {"delta": {"reasoning": "b"}}]
-    with patch(
-        "sunra_integrations.protocol.repeated_event._frame", wraps=repeated_event._frame
-    ) as frame:
+    with patch("sunra_integrations.protocol.fast_path._frame", wraps=fast_path._frame) as frame:
         for number in range(100):  # two of a kind, then two of the other
             as_event(stream, {"choices": [{"index": 0, **kinds[number // 2 % 2]}]})
     assert frame.call_count <= 4 + 100 // 8  # the rest is paid for by what it saved

@@ -9,25 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sunra_integrations.errors import (
-    StreamInterrupted,
-    SunraError,
-    TimedOut,
-    UnreadableResponse,
-)
-from sunra_integrations.protocol.answer import AnswerReader, excerpt, read_completion
+from sunra_integrations.errors import StreamInterrupted, SunraError, TimedOut, UnreadableResponse
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.completion import CompletionParser, excerpt, parse_completion
 from sunra_integrations.protocol.error_body import has_error, is_bare_error
-from sunra_integrations.protocol.event_stream import (
-    DEFAULT_MAX_EVENT_BYTES,
-    STRAY,
-    Event,
-    EventStream,
-)
-from sunra_integrations.protocol.json_text import StreamedJson
-from sunra_integrations.protocol.json_values import NOTHING, Json
-from sunra_integrations.protocol.repeated_event import RepeatedEvent
-from sunra_integrations.protocol.reply import Fold, Reply
-from sunra_integrations.protocol.responses import Chunk
+from sunra_integrations.protocol.fast_path import RepeatedEvent
+from sunra_integrations.protocol.json_text import EMPTY, EventJsonReader, Json
+from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.sse import DEFAULT_MAX_EVENT_BYTES, STRAY, Event, SSEDecoder
 
 
 class ChunkStream:
@@ -35,12 +24,12 @@ class ChunkStream:
 
     Args:
         request_id: The answer's `x-request-id`, put on every chunk.
-        choices_asked: The request's `n`: a connection that breaks before all of them were seen
+        requested_choices: The request's `n`: a connection that breaks before all of them were seen
             has cut the answer short.
-        model_asked: The request's model, for answers that name none.
+        requested_model: The request's model, for answers that name none.
         max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
-        so_far: Where the chunks are added up, for a reader who wants the sum as well.
-        answer_id: As `AnswerReader` takes it.
+        accumulator: Where the chunks are added up, for a reader who wants the sum as well.
+        fallback_id: As `AnswerReader` takes it.
         tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
     """
 
@@ -48,27 +37,27 @@ class ChunkStream:
         self,
         *,
         request_id: str | None = None,
-        choices_asked: int = 1,
-        model_asked: str | None = None,
+        requested_choices: int = 1,
+        requested_model: str | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
-        so_far: Fold | None = None,
-        answer_id: str = "sunra",
-        tool_names: Mapping[str, str] = NOTHING,
+        accumulator: ReplyAccumulator | None = None,
+        fallback_id: str = "sunra",
+        tool_names: Mapping[str, str] = EMPTY,
     ) -> None:
         self._request_id = request_id
         self._tool_names = tool_names
-        self._choices_asked = choices_asked
+        self._requested_choices = requested_choices
         self._max_bytes = self._bytes_left = max_event_bytes
-        self._events = EventStream(max_event_bytes=max_event_bytes)
-        self._json = StreamedJson()
-        self._reader = AnswerReader(
+        self._events = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._json = EventJsonReader()
+        self._reader = CompletionParser(
             request_id=request_id,
-            model_asked=model_asked,
-            so_far=so_far,
-            answer_id=answer_id,
+            requested_model=requested_model,
+            accumulator=accumulator,
+            fallback_id=fallback_id,
             tool_names=tool_names,
         )
-        self._reader.so_far.choices_asked = choices_asked
+        self._reader.accumulator.requested_choices = requested_choices
         self._repeated = RepeatedEvent(self._reader.calls_of)
         self._damaged_before: bytes | None = (
             None  # a line in place of which an event may be missing
@@ -84,7 +73,7 @@ class ChunkStream:
 
     def so_far(self) -> Reply:
         """What has arrived, as a Reply."""
-        return self._reader.so_far.reply()
+        return self._reader.accumulator.reply()
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
         """The chunks that this piece of the body completes, in order.
@@ -119,17 +108,17 @@ class ChunkStream:
             return
         if not self.done:
             yield from self._read(self._last_events())
-        so_far = self._reader.so_far
-        if self._bare_error is not None and (not so_far.begun or so_far.unfinished):
+        so_far = self._reader.accumulator
+        if self._bare_error is not None and (not so_far.started_choices or so_far.unfinished):
             raise self._reader.failure(self._bare_error, top_level=True)
-        if not so_far.begun:
+        if not so_far.started_choices:
             raise self._no_answer()
         if so_far.unfinished:
             raise self._interrupted(f"choice {so_far.unfinished[0]} ended without a finish_reason")
 
     def _whole(self) -> bool:
-        so_far = self._reader.so_far
-        return so_far.begun >= self._choices_asked and not so_far.unfinished
+        so_far = self._reader.accumulator
+        return len(so_far.started_choices) >= self._requested_choices and not so_far.unfinished
 
     def _events_in(self, piece: bytes) -> list[Event]:
         try:
@@ -157,7 +146,7 @@ class ChunkStream:
         """Ends the reading at unreadable data if the answer is complete, and raises otherwise."""
         if not self._whole():
             error.request_id = self._request_id
-            error.partial = self.so_far() if self._reader.so_far.begun else None
+            error.partial = self.so_far() if self._reader.accumulator.started_choices else None
             raise error
         self.done = True
         return []
@@ -174,7 +163,7 @@ class ChunkStream:
                 return
             chunk = None if name or self._json.halves else self._repeated.read(data)
             if chunk is not None:
-                self._reader.so_far.add(chunk)
+                self._reader.accumulator.add(chunk)
                 yield chunk
             elif (chunk := self._chunk(name, data)) is not None:
                 if self._json.read_strictly:
@@ -183,7 +172,7 @@ class ChunkStream:
 
     def _read_stray(self, line: bytes) -> None:
         """Notes a line that is not a field: the answer may be incomplete without it."""
-        if self._reader.so_far.begun:
+        if self._reader.accumulator.started_choices:
             self._refuse_before_the_end(f"a line is damaged: {excerpt(line)}")
         self._damaged_before = line  # before any choice it may as well be a body of another kind
 
@@ -225,7 +214,9 @@ class ChunkStream:
                 request_id=self._request_id,
             )
         try:
-            reply = read_completion(stray, request_id=self._request_id, tool_names=self._tool_names)
+            reply = parse_completion(
+                stray, request_id=self._request_id, tool_names=self._tool_names
+            )
         except SunraError as error:
             return error
         return UnreadableResponse(
@@ -237,7 +228,7 @@ class ChunkStream:
         )
 
     def _interrupted(self, why: str) -> StreamInterrupted:
-        begun = self._reader.so_far.begun
+        begun = self._reader.accumulator.started_choices
         kept = "What had arrived is kept in `partial`." if begun else "Nothing had arrived."
         return StreamInterrupted(
             f"The answer is not whole: {why.rstrip('.')}. {kept}",

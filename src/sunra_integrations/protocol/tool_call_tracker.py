@@ -23,17 +23,21 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from sunra_integrations.protocol.brackets import Brackets
-from sunra_integrations.protocol.json_text import read_json
-from sunra_integrations.protocol.json_values import NOTHING, Json, count, others, text
-from sunra_integrations.protocol.responses import ToolCallDelta
+from sunra_integrations.protocol.json_text import (
+    EMPTY,
+    Json,
+    JsonBalance,
+    as_int,
+    as_str,
+    read_json,
+    without_keys,
+)
+from sunra_integrations.protocol.reply import ToolCallDelta
 
 _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
 _FUNCTION_FIELDS = frozenset(("name", "arguments"))
 _CUSTOM_FIELDS = frozenset(("name", "input"))
 _GOING_ON = frozenset(("index", "type", "function"))
-NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
-"""What servers send for a call without arguments; PHP writes an empty object as `[]`."""
 _LONGEST_ID = 40
 """OpenAI refuses the id of a call that is longer."""
 _LONGEST_PART = 24
@@ -61,12 +65,12 @@ class _Call:
         self.wire_index = first.wire_index
         self.name = first.name
         self.arguments: list[str] = []
-        self.brackets = Brackets()
+        self.brackets = JsonBalance()
         self.held = False  # the name is not given out yet: it may be a part of a longer one
         self.followed = 0  # pieces of the arguments that the brackets have been followed in
 
 
-class ToolCallOrder:
+class ToolCallTracker:
     """The calls of one choice, as they appear.
 
     Args:
@@ -76,7 +80,7 @@ class ToolCallOrder:
             are given out under the tools' own.
     """
 
-    def __init__(self, id_prefix: str = "call", own_names: Mapping[str, str] = NOTHING) -> None:
+    def __init__(self, id_prefix: str = "call", own_names: Mapping[str, str] = EMPTY) -> None:
         self._id_prefix = id_prefix
         self._own_names = own_names
         self._calls: list[_Call] = []
@@ -86,7 +90,7 @@ class ToolCallOrder:
         self._ids: set[str] = set()
         self._by_wire_index: dict[int, _Call] = {}
 
-    def place(self, entries: object, *, whole: bool = False) -> tuple[ToolCallDelta, ...]:
+    def process(self, entries: object, *, whole: bool = False) -> tuple[ToolCallDelta, ...]:
         """The entries of one event's `tool_calls`, each with its call's index.
 
         Args:
@@ -101,7 +105,7 @@ class ToolCallOrder:
         placed: list[ToolCallDelta] = []
         for entry in entries:
             if isinstance(entry, dict):
-                delta = None if whole else self._go_on(entry)
+                delta = None if whole else self._append_arguments(entry)
                 if delta is None:
                     piece = _read(entry)
                     call = None if whole else self._find(piece, joined)
@@ -110,15 +114,15 @@ class ToolCallOrder:
                 placed.append(delta)
         return tuple(placed)
 
-    def _go_on(self, entry: Json) -> ToolCallDelta | None:
+    def _append_arguments(self, entry: Json) -> ToolCallDelta | None:
         """A piece that brings arguments to a call known by its index and nothing else, else None.
 
         Nearly every piece is of this kind, so it is placed in a few steps; rule 2 says the same.
         """
         arguments = arguments_alone(entry)
-        return None if arguments is None else self.go_on(entry.get("index"), arguments)
+        return None if arguments is None else self.append_arguments(entry.get("index"), arguments)
 
-    def go_on(self, wire_index: object, arguments: str) -> ToolCallDelta | None:
+    def append_arguments(self, wire_index: object, arguments: str) -> ToolCallDelta | None:
         """Arguments of the call that last came under an index; None where none has."""
         call = self._by_wire_index.get(wire_index) if type(wire_index) is int else None
         if call is None:
@@ -225,20 +229,6 @@ def arguments_alone(entry: Json) -> str | None:
     return arguments if type(arguments) is str else None
 
 
-def parse_arguments(arguments: str) -> dict[str, Any] | None:
-    """A call's arguments as a dict; None where they are no JSON object.
-
-    There are none in what servers send for a call without arguments (`NO_ARGUMENTS`).
-    """
-    if arguments.strip() in NO_ARGUMENTS:
-        return {}
-    try:
-        value = read_json(arguments)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _begins_another(call: _Call, piece: _Piece, joined_in_this_event: bool) -> bool:
     if piece.name is None:
         return False
@@ -285,16 +275,16 @@ def _read(entry: Json) -> _Piece:
     if not isinstance(function, dict):
         if isinstance(entry.get("custom"), dict):
             return _read_custom(entry, entry["custom"])
-        function = NOTHING
-    extra = others(entry, _CALL_FIELDS)
+        function = EMPTY
+    extra = without_keys(entry, _CALL_FIELDS)
     if not _FUNCTION_FIELDS.issuperset(function):
-        extra = {**extra, "function": others(function, _FUNCTION_FIELDS)}
-    if entry.get("type", "function") != "function" and text(entry["type"]):
+        extra = {**extra, "function": without_keys(function, _FUNCTION_FIELDS)}
+    if entry.get("type", "function") != "function" and as_str(entry["type"]):
         extra = {**extra, "type": entry["type"]}  # as Moonshot's `builtin_function`
     return _Piece(
-        count(entry.get("index")),
-        text(entry.get("id")),
-        text(function.get("name")),
+        as_int(entry.get("index")),
+        as_str(entry.get("id")),
+        as_str(function.get("name")),
         _arguments_text(function.get("arguments")),
         extra,
     )
@@ -302,14 +292,14 @@ def _read(entry: Json) -> _Piece:
 
 def _read_custom(entry: Json, custom: Json) -> _Piece:
     """A piece of a custom tool's call, which takes text in place of arguments."""
-    extra: dict[str, Any] = {**others(entry, _CALL_FIELDS | {"custom"}), "type": "custom"}
+    extra: dict[str, Any] = {**without_keys(entry, _CALL_FIELDS | {"custom"}), "type": "custom"}
     if not _CUSTOM_FIELDS.issuperset(custom):
-        extra["custom"] = others(custom, _CUSTOM_FIELDS)
+        extra["custom"] = without_keys(custom, _CUSTOM_FIELDS)
     return _Piece(
-        count(entry.get("index")),
-        text(entry.get("id")),
-        text(custom.get("name")),
-        text(custom.get("input")) or "",
+        as_int(entry.get("index")),
+        as_str(entry.get("id")),
+        as_str(custom.get("name")),
+        as_str(custom.get("input")) or "",
         extra,
     )
 
