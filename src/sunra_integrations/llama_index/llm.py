@@ -49,7 +49,7 @@ from pydantic import BaseModel, Field, SecretStr, WithJsonSchema, model_validato
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.data import model_facts
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index import request, response
 from sunra_integrations.llama_index.instrumentation import (
