@@ -94,14 +94,14 @@ ENTRANCES: list[tuple[str, list[str], str, str]] = [
     ),
     ("sunra_integrations.protocol.request", ["pydantic"], "", "The client needs"),
     (
-        "sunra_integrations.sandbox.server",
+        "sunra_integrations.sandbox.server.sandbox",
         ["pydantic", "uvicorn", "jsonschema", "referencing"],
         "sandbox",
         "The sandbox needs",
     ),
     (
-        "sunra_integrations.sandbox.json_schema",
-        ["jsonschema", "referencing"],
+        "sunra_integrations.sandbox.contract.json_schema",
+        ["pydantic", "jsonschema", "referencing"],
         "sandbox",
         "The sandbox needs",
     ),

@@ -310,7 +310,7 @@ def test_a_client_around_a_custom_http_client_says_that_it_cannot_be_pickled(cli
 def test_a_stream_longer_than_allowed_is_refused_with_what_had_come(client_of):
     settings = Settings(**{**vars(Settings.resolve(KEY)), "max_response_bytes": 1000})
     events = [TWO_EVENTS, *[b": a comment is a part of the stream, too\n\n"] * 50]
-    with pytest.raises(errors.UnreadableResponse, match=r"1,000 bytes; .*max_resp") as caught:
+    with pytest.raises(errors.UnreadableResponse, match=r"1,000 bytes\. .*max_resp") as caught:
         client_of(Recorded(stream(*events)), settings).stream()
     assert not caught.value.retryable
     assert caught.value.partial.text == "Hel"

@@ -33,7 +33,7 @@ from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
-from sunra_integrations.transport.hidden_key import HiddenKey
+from sunra_integrations.transport.key_redaction import KeyRedactor
 from sunra_integrations.transport.prepared_request import BearerAuth, PreparedRequest
 from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
@@ -76,7 +76,7 @@ class _Client:
     def _use(self, settings: Settings) -> None:
         self.settings = settings
         self._auth = BearerAuth(settings.api_key)
-        self._key_hidden = HiddenKey(settings.api_key)
+        self._key_redactor = KeyRedactor(settings.api_key)
 
     def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
@@ -105,7 +105,7 @@ class _Client:
         return typed_fault(error, url, deadline, proxy)
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
-        self._key_hidden.hide_in(attempt.cause)
+        self._key_redactor.redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
@@ -176,7 +176,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 return self._create(request, prepared, deadline)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -218,7 +218,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 yield from self._stream(request, prepared, deadline, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -327,7 +327,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with self._key_hidden:
+        with self._key_redactor:
             return await self._create(request, prepared, self._deadline())
 
     async def _create(
@@ -356,25 +356,26 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        async with self._key_hidden, aclosing(await self._open(prepared, deadline)) as response:
-            chunks = self._chunks(request, response, so_far)
-            broken_by: SunraError | None = None
-            async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
-                try:
-                    async for part in parts:
-                        for chunk in chunks.feed(part):
-                            yield chunk
-                        broken_by = deadline.expired(chunks.data_received)
-                        if chunks.done or broken_by:
-                            break
-                except (httpx.HTTPError, TimedOut) as error:
-                    broken_by = self._fault(error, deadline)
-                finally:
-                    part = b""  # it may quote the key, and tracebacks may show variables
-                for chunk in chunks.close(broken_by):
-                    yield chunk
-                if chunks.done:
-                    await body.drain_async(response, parts)
+        with self._key_redactor:
+            async with aclosing(await self._open(prepared, deadline)) as response:
+                chunks = self._chunks(request, response, so_far)
+                broken_by: SunraError | None = None
+                async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
+                    try:
+                        async for part in parts:
+                            for chunk in chunks.feed(part):
+                                yield chunk
+                            broken_by = deadline.expired(chunks.data_received)
+                            if chunks.done or broken_by:
+                                break
+                    except (httpx.HTTPError, TimedOut) as error:
+                        broken_by = self._fault(error, deadline)
+                    finally:
+                        part = b""  # it may quote the key, and tracebacks may show variables
+                    for chunk in chunks.close(broken_by):
+                        yield chunk
+                    if chunks.done:
+                        await body.drain_async(response, parts)
 
     async def _open(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
         """The successful response, its body unread."""
