@@ -271,7 +271,7 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             return await content.readany()
         except _BROKEN_BY as error:
-            self._converted = _as_httpx(error)
+            self._error = _as_httpx(error)
         # aiohttp raises at once, but the bytes received before are still there.
         content.set_exception(None)  # type: ignore[arg-type]  # its default, and the way back to it
         return content.read_nowait()
