@@ -36,7 +36,7 @@ def found(path, text, name=None):
         ("Mend it.", [(1, "Mend")]),
         ("Run `mend`. Recommend it.", []),
         ("```console\nmend it\n```\n", []),
-        ('```python\nx = 1  # mend it\n\nsaid = await x\n```\n', [(2, "mend"), (4, "said")]),
+        ("```python\nx = 1  # mend it\n\nsaid = await x\n```\n", [(2, "mend"), (4, "said")]),
         ("a\n\nIt retries of its\nown accord.", [(3, "of its own accord")]),
         ("It is no\nlist.", [(1, "is no list")]),
         ("It is no longer so. There is no `[mend](mend.md)`.", []),
@@ -82,6 +82,7 @@ def test_a_notebook_is_reported_by_the_lines_of_its_file(tmp_path):
         {"cell_type": "markdown", "source": ["# „Title“\n", "\n", "Mend it."]},
         {"cell_type": "code", "source": ["%pip mend\n", "said = 1"], "outputs": []},
         {"cell_type": "code", "source": [], "outputs": []},
+        {"cell_type": "code", "source": ["%%writefile a.ini\n", "[mend]"], "outputs": []},
     ]
     text = json.dumps({"cells": cells}, indent=1, ensure_ascii=False)
     lines = text.splitlines()
