@@ -27,13 +27,14 @@ from sunra_integrations.protocol.error_parsing import sanitize
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
-from sunra_integrations.transport import body, connections, end_of_body
-from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport import body, end_of_body
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.flow import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
 from sunra_integrations.transport.key_redaction import KeyRedactor
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.post import BearerAuth, Post
-from sunra_integrations.transport.proxies import proxy_for
+from sunra_integrations.transport.deadline import Patience
+from sunra_integrations.transport.prepared_request import BearerAuth, Post
+from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.sending import send, send_async
 from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
