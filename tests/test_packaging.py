@@ -86,7 +86,7 @@ def test_pyinstaller_finds_the_hook_and_the_hook_names_files_that_are_there():
     ]
     [folder] = entry.load()()
     hook = runpy.run_path(f"{folder}/hook-sunra_integrations.py")
-    assert {Path(source).name for source, _ in hook["datas"]} == {"models.json", "LICENSE"}
+    assert {Path(source).name for source, _ in hook["datas"]} == {"LICENSE"}
     assert all(Path(source).is_file() for source, _ in hook["datas"])
 
 

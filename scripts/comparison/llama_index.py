@@ -187,7 +187,7 @@ CLAIMS = (
     Claim(
         "A truncated stream raises an error",
         _cut_off,
-        f"{_SUITE}/failures.py::test_a_stream_that_breaks_off_is_an_error",
+        f"{_SUITE}/calls.py::test_an_interrupted_stream_raises",
     ),
     Claim(
         "Structured output truncated by `max_tokens` raises an error",
@@ -197,42 +197,42 @@ CLAIMS = (
     Claim(
         "An error with status 200 is raised with its message",
         _error_in_200,
-        f"{_SUITE}/failures.py::test_an_error_with_the_status_of_success_is_an_error",
+        f"{_SUITE}/calls.py::test_an_error_body_with_status_200_raises",
     ),
     Claim(
         "`max_retries=2` sends three requests",
         _retries,
-        f"{_SUITE}/failures.py::test_a_busy_server_is_asked_as_often_as_max_retries_says",
+        f"{_SUITE}/calls.py::test_max_retries_is_the_number_of_retries",
     ),
     Claim(
         "Two tool calls in one stream event stay separate",
         _two_in_one_event,
-        f"{_SUITE}/tool_calling.py::test_streamed_calls_are_all_read",
+        f"{_SUITE}/tools.py::test_all_streamed_tool_calls_are_read",
     ),
     Claim(
         "Unset parameters are not sent",
         _unset,
-        f"{_SUITE}/calls.py::test_what_is_not_set_is_not_sent",
+        f"{_SUITE}/calls.py::test_unset_parameters_are_not_sent",
     ),
     Claim(
         "Streamed responses do not change afterwards",
         _responses_change,
-        f"{_SUITE}/streaming.py::test_responses_already_given_never_change",
+        f"{_SUITE}/calls.py::test_yielded_responses_never_change",
     ),
     Claim(
         "Streamed reasoning is in `thinking_delta`",
         _thinking,
-        f"{_SUITE}/streaming.py::test_every_delta_of_thinking_is_given_the_first_included",
+        f"{_SUITE}/calls.py::test_every_thinking_delta_is_yielded",
     ),
     Claim(
         "Token usage is reported when streaming, by default",
         _usage_unasked,
-        f"{_SUITE}/streaming.py::test_usage_on_an_earlier_chunk_is_on_the_last_response",
+        f"{_SUITE}/calls.py::test_usage_on_an_earlier_chunk_is_on_the_last_response",
     ),
     Claim(
         "The cost of a call is in `additional_kwargs`",
         _cost,
-        "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+        "tests/llama_index/test_response.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
     ),
     Claim(
         "Images in tool results are sent",
@@ -242,7 +242,7 @@ CLAIMS = (
     Claim(
         "A misspelled parameter raises an error",
         _misspelt,
-        f"{_SUITE}/calls.py::test_a_misspelt_field_is_an_error_that_names_the_right_one",
+        f"{_SUITE}/calls.py::test_a_misspelled_field_raises_an_error_that_names_the_right_one",
     ),
     Claim(
         "`temperature=3` is rejected before the request is sent",
@@ -257,7 +257,7 @@ CLAIMS = (
     Claim(
         "`to_dict()` does not contain the API key",
         _to_dict_holds_no_key,
-        f"{_SUITE}/lifecycle.py::test_no_secret_is_shown_or_stored",
+        f"{_SUITE}/lifecycle.py::test_no_secret_is_printed_or_stored",
     ),
     Claim(
         "One LLM works in several event loops",

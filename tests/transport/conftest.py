@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from sunra_integrations.transport import connections
+from sunra_integrations.transport.connections import registry
 
 
 @pytest.fixture
 def fresh_pools(monkeypatch):
     """Connections that no other test has used."""
-    shared = connections._Shared()
-    monkeypatch.setattr(connections, "_shared", shared)
+    shared = registry._Shared()
+    monkeypatch.setattr(registry, "_shared", shared)
     yield shared
     for pools in shared.sync.values():
         pools.close()

@@ -11,7 +11,8 @@ import pytest
 
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
+from sunra_integrations.transport.connections import registry
 from tests import children, platforms
 from tests.transport.counting_server import serving
 from tests.waiting import DEADLINE
@@ -31,8 +32,8 @@ def settings(server, **more):
 def test_making_a_client_opens_nothing():
     SunraClient(Settings.resolve("k"))
     AsyncSunraClient(Settings.resolve("k"))
-    assert connections._shared.sync == {}
-    assert len(connections._shared.by_loop) == 0
+    assert registry._shared.sync == {}
+    assert len(registry._shared.by_loop) == 0
 
 
 def test_clients_with_equal_settings_share_one_connection():
@@ -89,7 +90,7 @@ def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(
 
         async def twice():
             await client.create(ASKED)
-            (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
+            (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
             return (await client.create(ASKED)).text, found.pools
 
         for loops in (1, 2, 3):
@@ -148,7 +149,7 @@ def test_threads_share_one_client():
         for thread in threads:
             thread.join()
         assert texts == ["Hello"] * 16
-        assert len(connections._shared.sync) == 1
+        assert len(registry._shared.sync) == 1
 
 
 @platforms.forks
@@ -201,11 +202,12 @@ def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import Settings, SunraClient, connections
+from sunra_integrations.transport import Settings, SunraClient
+from sunra_integrations.transport.connections import registry
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 stream = SunraClient(Settings.resolve("k", sys.argv[1])).stream(asked)
 assert next(stream)
-(pools,) = connections._shared.sync.values()
+(pools,) = registry._shared.sync.values()
 held, done = threading.Event(), threading.Event()
 def hold():
     with pools._lock, pools.allocation.pools[0].carrier._pool._optional_thread_lock:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from sunra_integrations.transport import end_of_body
+from sunra_integrations.transport import body
 
 
 class Network:
@@ -30,17 +30,17 @@ def response(version: bytes, **extensions):
 @pytest.mark.parametrize("extensions", [{}, {"network_stream": Network()}])
 async def test_a_connection_that_others_share_is_left_alone(extensions):
     shared = response(b"HTTP/2", **extensions)
-    end_of_body.take(shared, never())
-    await end_of_body.take_async(shared, anever())
+    body.drain(shared, never())
+    await body.drain_async(shared, anever())
 
 
 def test_without_the_connection_s_own_interface_nothing_is_read():
-    end_of_body.take(response(b"HTTP/1.1"), never())
+    body.drain(response(b"HTTP/1.1"), never())
 
 
 def test_the_connection_s_own_way_of_reading_comes_back():
     network = Network()
-    end_of_body.take(response(b"HTTP/1.1", network_stream=network), iter([]))
+    body.drain(response(b"HTTP/1.1", network_stream=network), iter([]))
     assert vars(network) == {}
 
 
@@ -74,5 +74,5 @@ async def afailing():
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"\xff", None])
 async def test_nothing_that_goes_wrong_behind_a_whole_answer_is_raised(network, version):
     ended = response(version, network_stream=network)
-    end_of_body.take(ended, failing())
-    await end_of_body.take_async(ended, afailing())
+    body.drain(ended, failing())
+    await body.drain_async(ended, afailing())

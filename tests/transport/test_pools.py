@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import Settings, SunraClient, connections
+from sunra_integrations.transport import Settings, SunraClient
+from sunra_integrations.transport.connections import registry
 from sunra_integrations.transport.allocation import Allocation
-from sunra_integrations.transport.pools import AsyncPools, SyncPools
+from sunra_integrations.transport.connections.pool import AsyncPools, SyncPools
 from tests.recorded_transport import Body
 from tests.waiting import until
 from tests.wire_cases import completion_bytes, stream_bytes
@@ -348,8 +349,8 @@ def test_a_thread_that_gives_up_in_line_leaves_it():
 
 
 def test_an_interrupt_at_any_step_of_a_call_loses_no_place(monkeypatch):
-    monkeypatch.setattr(connections, "_shared", connections._Shared())
-    monkeypatch.setattr(connections, "_make_sync", lambda _: answering_pools())
+    monkeypatch.setattr(registry, "_shared", registry._Shared())
+    monkeypatch.setattr(registry, "_make_sync", lambda _: answering_pools())
     client = SunraClient(Settings.resolve("k", "http://localhost/v1", max_connections=1))
     asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
     for call in (lambda: client.create(asked), lambda: list(client.stream(asked))):
@@ -357,7 +358,7 @@ def test_an_interrupt_at_any_step_of_a_call_loses_no_place(monkeypatch):
         for step in itertools.count(1):
             if not interrupted(call, step):
                 break
-            for sending in connections._shared.sync.values():
+            for sending in registry._shared.sync.values():
                 assert (in_flight(sending), len(sending._waiting)) == (0, 0), step
         assert step > 100
         call()

@@ -8,26 +8,26 @@ import httpx
 import pytest
 
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.post import Post
+from sunra_integrations.transport.deadline import Deadline
+from sunra_integrations.transport.prepared_request import PreparedRequest
 from sunra_integrations.transport.settings import Settings, Timeouts
 
 ASKED = ChatRequest(model="m", messages=[{"role": "user", "content": "Grüße"}])
 
 
-def forever() -> Patience:
-    return Patience(Timeouts(), lambda: 0.0)
+def forever() -> Deadline:
+    return Deadline(Timeouts(), lambda: 0.0)
 
 
 def request(*, stream: bool = False, **headers: str) -> httpx.Request:
     settings = Settings.resolve("key", "http://127.0.0.1:8000/v1", default_headers=headers)
-    return Post.of(settings, ASKED, stream=stream, headers=None).request(forever())
+    return PreparedRequest.from_chat(settings, ASKED, stream=stream, headers=None).request(forever())
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_it_is_what_httpx_would_make_of_it(stream):
     settings = Settings.resolve("key", "https://bücher.example:8443/v1")
-    post = Post.of(settings, ASKED, stream=stream, headers={"X-A": "1"})
+    post = PreparedRequest.from_chat(settings, ASKED, stream=stream, headers={"X-A": "1"})
     made, reference = post.request(forever()), post.request_by(httpx.Client(), forever())
     assert {*made.headers.raw} == {*reference.headers.raw} - {(b"Connection", b"keep-alive")}
     assert (made.method, made.url, made.content) == (
@@ -43,7 +43,7 @@ def test_it_is_what_httpx_would_make_of_it(stream):
 async def test_a_body_is_sent_in_parts_as_often_as_it_is_asked_for(size):
     messages = [{"role": "user", "content": "x" * size}]
     asked = ChatRequest(model="m", messages=messages)
-    post = Post.of(Settings.resolve("key"), asked, stream=False, headers=None)
+    post = PreparedRequest.from_chat(Settings.resolve("key"), asked, stream=False, headers=None)
     body = post.request(forever()).stream
     assert isinstance(body, httpx.ByteStream)
     for _ in range(2):

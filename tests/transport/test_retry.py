@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations import errors
-from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
 from sunra_integrations.transport.retry import RetryPolicy
 
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import BaseMessage
 
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.data import model_facts
 from sunra_integrations.langchain import from_sunra, to_sunra
 from sunra_integrations.langchain.configuration import Configuration
 from sunra_integrations.langchain.errors import raised_as_model_errors

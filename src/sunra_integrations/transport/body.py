@@ -10,8 +10,8 @@ import httpx
 
 from sunra_integrations.errors import TimedOut, UnreadableResponse
 from sunra_integrations.protocol.json_text import read_json
-from sunra_integrations.transport.bounds import Bounded
-from sunra_integrations.transport.patience import Patience
+from sunra_integrations.transport.deadline import Bounded
+from sunra_integrations.transport.deadline import Patience
 
 _LONGEST_ERROR = 1024 * 1024
 _DECODED = frozenset(("gzip", "deflate"))

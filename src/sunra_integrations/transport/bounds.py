@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sunra_integrations.transport.patience import Patience
+from sunra_integrations.transport.deadline import Patience
 
 
 class Bounded:

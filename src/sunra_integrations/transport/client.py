@@ -27,13 +27,14 @@ from sunra_integrations.protocol.error_parsing import sanitize
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
-from sunra_integrations.transport import body, connections, end_of_body
-from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport import body, end_of_body
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.flow import Answer, Attempt, exchange
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
-from sunra_integrations.transport.hidden_key import HiddenKey
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.post import BearerAuth, Post
-from sunra_integrations.transport.proxies import proxy_for
+from sunra_integrations.transport.key_redaction import KeyRedactor
+from sunra_integrations.transport.deadline import Patience
+from sunra_integrations.transport.prepared_request import BearerAuth, Post
+from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.sending import send, send_async
 from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
@@ -76,7 +77,7 @@ class _Client:
     def _use(self, settings: Settings) -> None:
         self.settings = settings
         self._auth = BearerAuth(settings.api_key)
-        self._key_hidden = HiddenKey(settings.api_key)
+        self._key_redactor = KeyRedactor(settings.api_key)
 
     def _post(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
@@ -105,7 +106,7 @@ class _Client:
         return typed_fault(error, url, patience, proxy)
 
     def _announced(self, attempt: Attempt, post: Post) -> Attempt:
-        self._key_hidden.hide_in(attempt.cause)
+        self._key_redactor.redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
@@ -176,7 +177,7 @@ class SunraClient(_Client):
         post = self._post(request, stream=False, headers=headers)
         patience = self._patience()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 return self._create(request, post, patience)
         except BaseException:  # Ctrl-C may have come between any two steps
             connections.give_up(patience)
@@ -218,7 +219,7 @@ class SunraClient(_Client):
         post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
         try:
-            with self._key_hidden:
+            with self._key_redactor:
                 yield from self._stream(request, post, patience, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             connections.give_up(patience)
@@ -310,7 +311,7 @@ class AsyncSunraClient(_Client):
         """The whole answer at once; see `SunraClient.create`."""
         request = as_request(request)
         post = self._post(request, stream=False, headers=headers)
-        async with self._key_hidden:
+        with self._key_redactor:
             return await self._create(request, post, self._patience())
 
     async def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
@@ -337,25 +338,26 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         post = self._post(request, stream=True, headers=headers)
         patience = self._patience()
-        async with self._key_hidden, aclosing(await self._open(post, patience)) as response:
-            chunks = self._chunks(request, response, so_far)
-            broken_by: SunraError | None = None
-            async with aclosing(body.AsyncPieces(response, patience)) as pieces:
-                try:
-                    async for piece in pieces:
-                        for chunk in chunks.feed(piece):
-                            yield chunk
-                        broken_by = patience.run_out(chunks.data_received)
-                        if chunks.done or broken_by:
-                            break
-                except (httpx.HTTPError, TimedOut) as error:
-                    broken_by = self._fault(error, patience)
-                finally:
-                    piece = b""  # it may quote the key, and tracebacks can show variables
-                for chunk in chunks.close(broken_by):
-                    yield chunk
-                if chunks.done:
-                    await end_of_body.take_async(response, pieces)
+        with self._key_redactor:
+            async with aclosing(await self._open(post, patience)) as response:
+                chunks = self._chunks(request, response, so_far)
+                broken_by: SunraError | None = None
+                async with aclosing(body.AsyncPieces(response, patience)) as pieces:
+                    try:
+                        async for piece in pieces:
+                            for chunk in chunks.feed(piece):
+                                yield chunk
+                            broken_by = patience.run_out(chunks.data_received)
+                            if chunks.done or broken_by:
+                                break
+                    except (httpx.HTTPError, TimedOut) as error:
+                        broken_by = self._fault(error, patience)
+                    finally:
+                        piece = b""  # it may quote the key, and tracebacks can show variables
+                    for chunk in chunks.close(broken_by):
+                        yield chunk
+                    if chunks.done:
+                        await end_of_body.take_async(response, pieces)
 
     async def _open(self, post: Post, patience: Patience) -> httpx.Response:
         """The successful answer, its body still to be read."""

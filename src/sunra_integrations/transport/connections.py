@@ -26,9 +26,9 @@ from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.allocation import Allocation, Carrier
-from sunra_integrations.transport.certificates import tls_context
-from sunra_integrations.transport.pools import AsyncPools, SyncPools
-from sunra_integrations.transport.proxies import Proxy, proxy_for
+from sunra_integrations.transport.connections.certificates import tls_context
+from sunra_integrations.transport.connections.pool import AsyncPools, SyncPools
+from sunra_integrations.transport.connections.proxies import Proxy, proxy_for
 from sunra_integrations.transport.settings import AsyncTransport, Settings
 
 if TYPE_CHECKING:  # Pyodide before 314 has no ssl until it is loaded
@@ -141,7 +141,7 @@ def _check_sockets(client: str, argument: str) -> None:
 
 
 def _make_sync(kind: _Kind) -> SyncPools:
-    from sunra_integrations.transport.httpx_transport import (  # noqa: PLC0415 - of httpcore, late
+    from sunra_integrations.transport.connections.httpx_transport import (  # noqa: PLC0415 - of httpcore, late
         BoundedTransport,
     )
 
@@ -227,7 +227,7 @@ def _allocation(
 @lru_cache(maxsize=1)
 def _aiohttp_transport() -> Callable[..., httpx.AsyncBaseTransport] | None:
     try:
-        from sunra_integrations.transport.aiohttp_transport import (  # noqa: PLC0415 - an extra
+        from sunra_integrations.transport.connections.aiohttp_transport import (  # noqa: PLC0415 - an extra
             AiohttpTransport,
         )
     except ImportError:  # not installed, or too old

@@ -15,8 +15,8 @@ import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
 from sunra_integrations.protocol.error_parsing import error_from_response, sanitize
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.proxies import Proxy
+from sunra_integrations.transport.deadline import Patience
+from sunra_integrations.transport.connections.proxies import Proxy
 from sunra_integrations.transport.settings import is_loopback
 
 HttpFault = httpx.HTTPError | httpx.InvalidURL | RuntimeError

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from sunra_integrations.requirements import requiring
-from sunra_integrations.transport import interrupts
-from sunra_integrations.transport.patience import TimeLeft
+from sunra_integrations.transport.connections import interrupts
+from sunra_integrations.transport.deadline import TimeLeft
 
 with requiring("The client", "httpcore"):  # pools of older ones are not safe across threads
     import httpcore

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 
 from sunra_integrations.transport.allocation import Allocation, Pool
-from sunra_integrations.transport.interrupts import steps
+from sunra_integrations.transport.connections.interrupts import steps
 
 SyncPool = Pool[httpx.BaseTransport]
 AsyncPool = Pool[httpx.AsyncBaseTransport]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport.patience import Patience, TimeLeft
+from sunra_integrations.transport.deadline import Patience, TimeLeft
 from sunra_integrations.transport.settings import Settings, checked_headers
 from sunra_integrations.transport.timeouts import Timeouts
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 
-from sunra_integrations.transport import connections
-from sunra_integrations.transport.bounds import Bounded
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.post import BearerAuth, Post
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.deadline import Bounded
+from sunra_integrations.transport.deadline import Patience
+from sunra_integrations.transport.prepared_request import BearerAuth, Post
 from sunra_integrations.transport.settings import Settings
 
 

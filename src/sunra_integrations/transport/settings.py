@@ -207,9 +207,8 @@ def resolved_base_url(base_url: str | None, *, allow_http: bool = False) -> str:
     Raises:
         ConfigurationError: The URL is invalid.
     """
-    given: object = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-    if not isinstance(given, str):
-        raise ConfigurationError(f"`base_url` must be a string, got {_type_name(given)}.")
+    given = base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    _check_string("base_url", given)
     return _base_url(given, allow_http or _environment_allows_http())
 
 
@@ -405,6 +404,11 @@ def _check_types(retry: object, allow_http: object) -> None:
         raise ConfigurationError(f"`retry` must be a RetryPolicy, got {_type_name(retry)}.")
     if not isinstance(allow_http, bool):  # a string such as "no" is true
         raise ConfigurationError(f"`allow_http` must be True or False, got {allow_http!r}.")
+
+
+def _check_string(name: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise ConfigurationError(f"`{name}` must be a string, got {_type_name(given)}.")
 
 
 def _positive_integer(name: str, number: Any) -> Any:

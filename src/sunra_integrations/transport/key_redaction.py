@@ -1,0 +1,101 @@
+"""Removes the key from errors. Some servers quote it: "Incorrect API key provided: …"."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any
+
+from pydantic import SecretStr
+
+from sunra_integrations.errors import ErrorResponse, SunraError, UnreadableResponse
+
+_REPLACEMENT = "[the key]"
+_MAY_QUOTE = ("args", "code", "type", "reason", "details", "request_id", "response")
+_MIN_LENGTH = 8  # a shorter string is not a real key, and occurs in other words
+
+
+class KeyRedactor:
+    """A context manager that removes the key from every `SunraError` that leaves it.
+
+    If an error quoted the key, or is about an unreadable response, its traceback is removed too:
+    the variables in its frames contain what the server sent.
+
+    Args:
+        key: The key to remove.
+    """
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self.redact(error):
+            raise error.with_traceback(None)
+
+    def redact(self, error: BaseException | None) -> bool:
+        """Removes the key from a SunraError and its causes. Other exceptions are not changed.
+
+        Returns:
+            Whether the traceback was removed.
+        """
+        done: list[BaseException] = []
+        drop_frames = False
+        while (
+            error is not None
+            and error not in done
+            and (drop_frames or isinstance(error, SunraError))
+        ):
+            done.append(error)
+            if isinstance(error, SunraError):
+                found = self._redact_attributes(error)
+                drop_frames = drop_frames or found or isinstance(error, UnreadableResponse)
+            if drop_frames:
+                error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+        return drop_frames
+
+    def _redact_attributes(self, error: SunraError) -> bool:
+        before = [getattr(error, name) for name in _MAY_QUOTE]
+        after = list(map(self._redacted, before))
+        for name, value in zip(_MAY_QUOTE, after, strict=True):
+            setattr(error, name, value)
+        return before != after
+
+    def _redacted(self, value: Any) -> Any:
+        match value:
+            case str():
+                for spelling in self._spellings():
+                    value = value.replace(spelling, _REPLACEMENT)
+                return value
+            case tuple():
+                return tuple(map(self._redacted, value))
+            case list():
+                return list(map(self._redacted, value))
+            case dict():
+                return {self._redacted(name): self._redacted(one) for name, one in value.items()}
+            case ErrorResponse():
+                return self._redacted_response(value)
+            case _:
+                return value
+
+    def _redacted_response(self, response: ErrorResponse) -> ErrorResponse:
+        body = response.body
+        for spelling in self._spellings():
+            body = body.replace(spelling.encode(), _REPLACEMENT.encode())
+        headers = {name: self._redacted(value) for name, value in response.headers.items()}
+        return ErrorResponse(response.status_code, headers, body)
+
+    def _spellings(self) -> set[str]:
+        """The key as plain text and as JSON, with and without escaped slashes."""
+        key = self._key.get_secret_value()
+        if len(key) < _MIN_LENGTH:
+            return set()
+        as_json = json.dumps(key)[1:-1]
+        return {key, as_json, as_json.replace("/", "\\/")}
