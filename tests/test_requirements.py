@@ -86,7 +86,12 @@ ENTRANCES: list[tuple[str, list[str], str, str]] = [
         "Sunra for LlamaIndex needs",
     ),
     ("sunra_integrations.transport", ["pydantic", "httpx"], "", "The client needs"),
-    ("sunra_integrations.transport.connections.httpx_transport", ["httpcore"], "", "The client needs"),
+    (
+        "sunra_integrations.transport.connections.httpx_transport",
+        ["httpcore"],
+        "",
+        "The client needs",
+    ),
     ("sunra_integrations.protocol.request", ["pydantic"], "", "The client needs"),
     (
         "sunra_integrations.sandbox.server.sandbox",

@@ -220,7 +220,7 @@ def test_pools_that_were_closed_under_way_are_replaced(client):
         with FaultServer(GOOD) as server:
             await client(server).create(ASKED)
             (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
-            await found.pools.aclose()
+            await found.pool.aclose()
             return (await client(server).create(ASKED)).text
 
     assert asyncio.run(call()) == "Hello"

@@ -22,8 +22,7 @@ from sunra_integrations.errors import ConfigurationError, ConnectionFailed
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
-from sunra_integrations.transport.connections import registry
-from sunra_integrations.transport.connections import proxies
+from sunra_integrations.transport.connections import proxies, registry
 from sunra_integrations.transport.connections.certificates import tls_context
 from tests import children
 from tests.faults.cases import GOOD

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage
 
-from sunra_integrations.langchain import ChatSunra, request, response
+from sunra_integrations.langchain import ChatSunra, from_sunra, to_sunra
 from sunra_integrations.langchain.content_blocks import image_block, refusal_block
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.reply import Reply, parse_usage
@@ -41,13 +41,13 @@ def folded(raw: bytes) -> Reply:
 
 
 def unstreamed(raw: bytes) -> AIMessage:
-    message = response.chat_result(folded(raw)).generations[0].message
+    message = from_sunra.result(folded(raw)).generations[0].message
     assert isinstance(message, AIMessage)
     return message
 
 
 def streamed(raw: bytes) -> AIMessage:
-    return split_invalid_tool_calls(reduce(add, chat(raw).stream("Hi")))
+    return from_sunra.with_broken_calls(reduce(add, chat(raw).stream("Hi")))
 
 
 def streamed_in_blocks(raw: bytes) -> AIMessage:
@@ -126,7 +126,7 @@ def test_an_answer_goes_back_as_it_came(name: str, way: Callable[[bytes], AIMess
     """Whichever way it was read; text may go back as a part."""
     raw = stream_bytes(name)
     choice = folded(raw).choice
-    sent = request.message(way(raw))
+    sent = to_sunra.message(way(raw))
     text = sent["content"]
     if isinstance(text, list):
         text = "".join(part.get("text", "") for part in text)
@@ -223,7 +223,7 @@ USAGES: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
 
 @pytest.mark.parametrize(("given", "expected"), USAGES)
 def test_usage(given: dict[str, Any], expected: dict[str, Any] | None):
-    assert response.usage(parse_usage(given)) == expected
+    assert from_sunra.usage(parse_usage(given)) == expected
 
 
 @pytest.mark.parametrize(

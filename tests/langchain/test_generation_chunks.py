@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessageChunk, ToolCallChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from pydantic import BaseModel
-from sunra_integrations.langchain.messages import MessageChunk
 
 from sunra_integrations.langchain import generation_chunks
+from sunra_integrations.langchain.broken_calls import MessageChunk
 from sunra_integrations.langchain.generation_chunks import generation_chunk, validated
 from sunra_integrations.protocol import fast_path
 

@@ -22,7 +22,7 @@ from langchain_core.messages import (
 )
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
-from sunra_integrations.langchain import request
+from sunra_integrations.langchain import to_sunra
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 CALL = {"name": "add", "args": {"a": 1, "b": "ñ"}, "id": "c1", "type": "tool_call"}
@@ -181,7 +181,7 @@ MESSAGES: dict[str, tuple[BaseMessage, dict[str, Any]]] = {
 def test_a_message_is_sent_as(case: str):
     given, expected = MESSAGES[case]
     before = copy.deepcopy(given) if case != "tool" else given
-    assert request.messages([given]) == [expected]
+    assert to_sunra.messages([given]) == [expected]
     assert given == before
 
 
@@ -289,7 +289,7 @@ BLOCKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_block_is_sent_as(case: str):
     given, expected = BLOCKS[case]
     before = copy.deepcopy(given)
-    assert request.content([given], "messages[0]") == [expected]
+    assert to_sunra.content([given], "messages[0]") == [expected]
     assert given == before
 
 
@@ -364,7 +364,7 @@ REFUSED: dict[str, tuple[BaseMessage, str, str]] = {
 def test_what_the_wire_cannot_carry_is_refused_with_its_kind_and_place(case: str):
     given, kind, position = REFUSED[case]
     with pytest.raises(UnsupportedContent) as refused:
-        request.messages([HumanMessage("Hi"), given])
+        to_sunra.messages([HumanMessage("Hi"), given])
     assert (refused.value.kind, refused.value.position) == (kind, position)
     assert position in str(refused.value)
 
@@ -381,7 +381,7 @@ def test_tool_results_in_a_human_message_become_tool_messages_before_the_rest():
             {"type": "text", "text": "And now?"},
         ]
     )
-    assert request.messages([given]) == [
+    assert to_sunra.messages([given]) == [
         {"role": "tool", "tool_call_id": "c1", "content": "3"},
         {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "4"}]},
         {"role": "user", "content": [{"type": "text", "text": "And now?"}]},
@@ -397,13 +397,13 @@ def test_generated_images_go_back_once():
         ],
         additional_kwargs={"images": [image]},
     )
-    assert request.messages([given]) == [
+    assert to_sunra.messages([given]) == [
         {"role": "assistant", "content": [{"type": "text", "text": "See"}], "images": [image]}
     ]
 
 
 def body(call: dict[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
-    sent = request.build([HumanMessage("Hi")], {"model": "a/b", **defaults}, call)
+    sent = to_sunra.request([HumanMessage("Hi")], {"model": "a/b", **defaults}, call)
     made = sent.body(stream=False)
     del made["messages"]
     return made
@@ -449,7 +449,7 @@ def test_an_unknown_parameter_is_refused_with_the_closest_name():
 
 @pytest.mark.parametrize(("wanted", "sent"), [(True, {"include_usage": True}), (False, None)])
 def test_a_call_decides_on_usage_while_streaming(wanted: bool, sent: dict[str, Any] | None):
-    request = request.build([HumanMessage("Hi")], {"model": "a/b"}, {"stream_usage": wanted})
+    request = to_sunra.request([HumanMessage("Hi")], {"model": "a/b"}, {"stream_usage": wanted})
     assert request.body(stream=True).get("stream_options") == sent
 
 
@@ -479,11 +479,11 @@ CALLED = st.fixed_dictionaries(
 def test_a_text_is_sent_in_few_steps_as_it_is_the_long_way(kind, said, called):
     fields = {**said, **(called if issubclass(kind, AIMessage) else {})}
     one = kind(**fields, tool_call_id="c1") if kind is ToolMessage else kind(**fields)
-    sent = request.messages([one])
-    with patch.object(request, "_text_message", return_value=None):
-        assert sent == request.messages([one])
+    sent = to_sunra.messages([one])
+    with patch.object(to_sunra, "_text_message", return_value=None):
+        assert sent == to_sunra.messages([one])
 
 
 def test_a_long_history_of_texts_is_sent_in_few_steps():
-    with patch.object(request, "message", side_effect=AssertionError):
-        request.messages([SystemMessage("a"), HumanMessage("b"), AIMessage("c")])
+    with patch.object(to_sunra, "message", side_effect=AssertionError):
+        to_sunra.messages([SystemMessage("a"), HumanMessage("b"), AIMessage("c")])

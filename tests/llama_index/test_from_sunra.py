@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
 )
 
-from sunra_integrations.llama_index import response, to_sunra
+from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.protocol.completion import CompletionParser, parse_completion
 from sunra_integrations.protocol.reply import Reply

@@ -25,7 +25,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
-from sunra_integrations.llama_index import request
+from sunra_integrations.llama_index import to_sunra
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(24)

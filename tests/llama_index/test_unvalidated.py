@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from sunra_integrations.llama_index import response, token_logprobs, tool_calls
+from sunra_integrations.llama_index import from_sunra, token_logprobs, tool_calls
 from sunra_integrations.llama_index.tool_calls import CalledFunction, CalledTool
 from sunra_integrations.protocol import fast_path
 

@@ -91,7 +91,7 @@ def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(
         async def twice():
             await client.create(ASKED)
             (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
-            return (await client.create(ASKED)).text, found.pools
+            return (await client.create(ASKED)).text, found.pool
 
         for loops in (1, 2, 3):
             text, pools = asyncio.run(twice())
@@ -179,7 +179,7 @@ def test_keys_that_are_no_longer_used_leave_no_connections(fresh_pools, monkeypa
             SunraClient(Settings.resolve(key, server.base_url)).create(ASKED)
         assert (server.connections, len(fresh_pools.sync)) == (3, 3)
         for pools in fresh_pools.sync.values():
-            pools.allocation._last_taken -= 31
+            pools.last_used -= 31
         SunraClient(Settings.resolve("four", server.base_url)).create(ASKED)
         assert len(fresh_pools.sync) == 1
 
@@ -191,7 +191,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
             await AsyncSunraClient(asked).create(ASKED)
         unused = loop_pools()
         for pools in unused:
-            pools.allocation._last_taken -= 31
+            pools.last_used -= 31
         asked = Settings.resolve("four", server.base_url, async_transport=library)
         await AsyncSunraClient(asked).create(ASKED)
         assert [pools.is_closed for pools in (*unused, *loop_pools())] == [True] * 3 + [False]
@@ -210,7 +210,8 @@ assert next(stream)
 (pools,) = registry._shared.sync.values()
 held, done = threading.Event(), threading.Event()
 def hold():
-    with pools._lock, pools.allocation.pools[0].carrier._pool._optional_thread_lock:
+    (transport,) = pools.all_transports()
+    with pools._lock, transport._pool._optional_thread_lock:
         held.set()
         done.wait()
 threading.Thread(target=hold, daemon=True).start()

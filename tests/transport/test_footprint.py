@@ -29,9 +29,9 @@ def settings(server, **more):
 def open_sockets():
     """Connections of this process's pools, in use or idle."""
     return sum(
-        len(pool.carrier._pool.connections)
-        for pools in registry._shared.sync.values()
-        for pool in pools.allocation.pools
+        len(transport._pool.connections)
+        for pool in registry._shared.sync.values()
+        for transport in pool.all_transports()
     )
 
 
@@ -40,8 +40,8 @@ def test_a_thousand_instances_share_one_pool_and_one_connection():
         clients = [SunraClient(settings(server)) for _ in range(1000)]
         for client in clients:
             client.create(ASKED)
-        (pools,) = registry._shared.sync.values()
-        assert (len(pools.allocation.pools), open_sockets(), server.connections) == (1, 1, 1)
+        (pool,) = registry._shared.sync.values()
+        assert (len(pool.all_transports()), open_sockets(), server.connections) == (1, 1, 1)
 
 
 async def test_and_so_do_a_thousand_async_ones(library, loop_pools):
@@ -50,8 +50,8 @@ async def test_and_so_do_a_thousand_async_ones(library, loop_pools):
         clients = [AsyncSunraClient(asked) for _ in range(1000)]
         for client in clients:
             await client.create(ASKED)
-        (pools,) = loop_pools()
-        assert (len(pools.allocation.pools), server.connections) == (1, 1)
+        (pool,) = loop_pools()
+        assert (len(pool.all_transports()), server.connections) == (1, 1)
 
 
 def count_contexts(monkeypatch):
@@ -160,9 +160,10 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
             monkeypatch.setenv(variable, server.base_url)
             await AsyncSunraClient(settings(server, **asked)).create(ASKED)
             (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
+            (transport,) = found.pool.all_transports()
             await found.keeper.aclose()
             registry._shared.by_loop.clear()
-            return type(found.pools.allocation.pools[0].carrier).__name__
+            return type(transport).__name__
 
     assert await carrier() == "AiohttpTransport"
     assert await carrier(async_transport="httpx") == "AsyncHTTPTransport"

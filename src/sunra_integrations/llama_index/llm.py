@@ -20,7 +20,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
 
-from sunra_integrations.llama_index import response, to_sunra
+from sunra_integrations.llama_index import from_sunra, to_sunra
 from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
 from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS, hidden
 from sunra_integrations.llama_index.observed import (

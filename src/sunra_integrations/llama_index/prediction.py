@@ -17,7 +17,7 @@ from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.types import Model, PydanticProgramMode
 from pydantic import BaseModel
 
-from sunra_integrations.llama_index.llm import SunraConfiguration
+from sunra_integrations.llama_index.configuration import SunraConfiguration
 from sunra_integrations.llama_index.observed import (
     dispatcher,
     observed,

@@ -22,7 +22,7 @@ from llama_index.core.prompts.base import BasePromptTemplate, ChatPromptTemplate
 from llama_index.core.types import TokenAsyncGen, TokenGen
 from pydantic import BaseModel
 
-from sunra_integrations.llama_index import response
+from sunra_integrations.llama_index import from_sunra
 from sunra_integrations.llama_index.observed import observed, observed_stream, unobserved
 from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
 

@@ -21,7 +21,7 @@ from llama_index.core.tools.types import BaseTool, ToolOutput
 
 from sunra_integrations.errors import UnreadableResponse
 from sunra_integrations.llama_index import programs, to_sunra, tool_calls
-from sunra_integrations.llama_index.llm import SunraConfiguration
+from sunra_integrations.llama_index.configuration import SunraConfiguration
 from sunra_integrations.llama_index.observed import observed, unobserved
 from sunra_integrations.llama_index.streams import amapped, mapped
 

@@ -21,14 +21,14 @@ def forever() -> Deadline:
 
 def request(*, stream: bool = False, **headers: str) -> httpx.Request:
     settings = Settings.resolve("key", "http://127.0.0.1:8000/v1", default_headers=headers)
-    return PreparedRequest.from_chat(settings, ASKED, stream=stream, headers=None).request(forever())
+    return PreparedRequest.from_chat(settings, ASKED, stream=stream, headers=None).build(forever())
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_it_is_what_httpx_would_make_of_it(stream):
     settings = Settings.resolve("key", "https://bücher.example:8443/v1")
-    post = PreparedRequest.from_chat(settings, ASKED, stream=stream, headers={"X-A": "1"})
-    made, reference = post.request(forever()), post.request_by(httpx.Client(), forever())
+    prepared = PreparedRequest.from_chat(settings, ASKED, stream=stream, headers={"X-A": "1"})
+    made, reference = prepared.build(forever()), prepared.build_with(httpx.Client(), forever())
     assert {*made.headers.raw} == {*reference.headers.raw} - {(b"Connection", b"keep-alive")}
     assert (made.method, made.url, made.content) == (
         reference.method,
@@ -43,13 +43,13 @@ def test_it_is_what_httpx_would_make_of_it(stream):
 async def test_a_body_is_sent_in_parts_as_often_as_it_is_asked_for(size):
     messages = [{"role": "user", "content": "x" * size}]
     asked = ChatRequest(model="m", messages=messages)
-    post = PreparedRequest.from_chat(Settings.resolve("key"), asked, stream=False, headers=None)
-    body = post.request(forever()).stream
+    prepared = PreparedRequest.from_chat(Settings.resolve("key"), asked, stream=False, headers=None)
+    body = prepared.build(forever()).stream
     assert isinstance(body, httpx.ByteStream)
     for _ in range(2):
         parts, async_parts = list(body), [part async for part in body]
         assert parts == async_parts
-        assert b"".join(parts) == post.content
+        assert b"".join(parts) == prepared.content
         assert max(map(len, parts)) <= 64 * 1024
 
 

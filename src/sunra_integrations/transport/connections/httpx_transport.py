@@ -1,4 +1,4 @@
-"""httpx's sync transport, whose every read and write ends with the call's time; see `bounds`."""
+"""httpx's transports for one connection each; sync reads and writes end with the call's time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import httpx
 
 from sunra_integrations.requirements import requiring
 from sunra_integrations.transport.connections import interrupts
-from sunra_integrations.transport.deadline import TimeLeft
+from sunra_integrations.transport.deadline import LiveTimeout
 
 with requiring("The client", "httpcore"):  # pools of older ones are not safe across threads
     import httpcore
 
 
 class BoundedTransport(httpx.HTTPTransport):
-    """httpx's own transport, whose every read and write gets the time that is left."""
+    """httpx's own transport, whose every read and write gets the time that is left.
+
+    It stays an `httpx.HTTPTransport`, so that respx, pytest-httpx and vcrpy intercept its calls.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -68,7 +71,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _left_of(timeout: float | None, late: type[Exception]) -> float | None:
-    if not isinstance(timeout, TimeLeft):
+    if not isinstance(timeout, LiveTimeout):
         return timeout
     left = timeout.left()
     if left <= 0:

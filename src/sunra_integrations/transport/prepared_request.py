@@ -1,4 +1,4 @@
-"""One request as bytes and headers, ready to be sent again and again."""
+"""One request as bytes and headers, ready for every attempt."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport.deadline import Patience, TimeLeft
+from sunra_integrations.transport.deadline import Deadline, LiveTimeout
 from sunra_integrations.transport.settings import Settings, checked_headers
 from sunra_integrations.transport.timeouts import Timeouts
 
 
 class BearerAuth(httpx.Auth):
-    """Puts the key on a request as it leaves, so that no frame of ours ever holds it as text."""
+    """Adds the key just before a request is sent, so that no frame of ours holds it as text."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Signs the request."""
+        """Adds the key, for a user's own client."""
         self.sign(request)
         yield request
 
     def sign(self, request: httpx.Request) -> None:
-        """Puts the key on the request."""
+        """Adds the key."""
         request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
 
 
 @dataclass(frozen=True)
-class Post:
+class PreparedRequest:
     """What every attempt of one call sends. Its repr shows no headers: they may be secret."""
 
     url: str
@@ -46,79 +46,77 @@ class Post:
     """The model, for the log."""
 
     @classmethod
-    def of(
+    def from_chat(
         cls,
         settings: Settings,
         request: ChatRequest,
         *,
         stream: bool,
         headers: Mapping[str, str] | None,
-    ) -> Post:
-        """The post of a request.
+    ) -> PreparedRequest:
+        """Encodes a chat request.
 
         Raises:
-            InvalidParameter: The request has no JSON form.
-            ConfigurationError: A header could not be sent.
+            InvalidParameter: The request cannot be encoded as JSON.
+            ConfigurationError: A header is invalid.
         """
-        # A stream is not compressed: a compressor holds back what the reader is waiting for.
-        ours = {
+        # Streams are not compressed: a compressor buffers data that the reader is waiting for.
+        defaults = {
             "User-Agent": f"sunra-integrations/{__version__}",
             "Accept": "text/event-stream" if stream else "application/json",
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
         }
         given = [*settings.default_headers, *checked_headers(headers or {}).items()]
-        sent = _replaced(ours, [*given, ("Content-Type", "application/json")])
+        sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
         return cls(settings.endpoint, content, sent, settings.timeouts, request.model)
 
-    def request(self, patience: Patience, **extensions: Any) -> httpx.Request:
-        """The request of one attempt, whose every wait ends when the call's time does."""
+    def build(self, deadline: Deadline, **extensions: Any) -> httpx.Request:
+        """The request of one attempt. Each of its waits ends at the call's deadline."""
         url = _parsed(self.url)
-        # Host and length are put in here, because httpx would make all headers anew to add them.
+        # Given Host and Content-Length, httpx need not rebuild all headers to add them.
         length = [("Content-Length", str(len(self.content)))]
         request = httpx.Request(
             "POST",
             url,
-            headers=_replaced(
-                {"Host": url.netloc.decode("ascii")}, [*self.headers.items(), *length]
-            ),
+            headers=_merged({"Host": url.netloc.decode("ascii")}, [*self.headers.items(), *length]),
             stream=httpx.ByteStream(self.content),
-            extensions={"timeout": _waits(patience), **extensions},
+            extensions={"timeout": _timeouts(deadline), **extensions},
         )
         request.read()
         request.stream = _Body(self.content)
         return request
 
-    def request_by(
-        self, client: httpx.Client | httpx.AsyncClient, patience: Patience, **extensions: Any
+    def build_with(
+        self, client: httpx.Client | httpx.AsyncClient, deadline: Deadline, **extensions: Any
     ) -> httpx.Request:
-        """The same with what a client of the user's own adds to it."""
+        """The request of one attempt, built by a user's own client (its cookies, params, …)."""
         return client.build_request(
             "POST",
             self.url,
             headers=self.headers,
             content=self.content,
-            extensions={"timeout": _waits(patience), **extensions},
+            extensions={"timeout": _timeouts(deadline), **extensions},
         )
 
-    def await_body(self, response: httpx.Response, patience: Patience) -> None:
-        """From here on a silence may last as long as `stall` says, no longer `read`.
+    def use_stall_timeout(self, response: httpx.Response, deadline: Deadline) -> None:
+        """Applies the `stall` timeout in place of `read`.
 
-        It is looked up when the body is first read, which is still to come.
+        The HTTP libraries look it up when they first read the body.
         """
-        patience.answer_begins()
-        response.request.extensions["timeout"]["read"] = _within(
-            patience, self.timeouts.stall, patience.left_to_read
+        deadline.response_started()
+        response.request.extensions["timeout"]["read"] = _bounded(
+            deadline, self.timeouts.stall, deadline.time_left_to_read
         )
 
 
-def _waits(patience: Patience) -> dict[str, float | None]:
-    limits = patience.timeouts
+def _timeouts(deadline: Deadline) -> dict[str, float | None]:
+    limits = deadline.timeouts
     return {
-        "connect": _within(patience, limits.connect),
-        "read": _within(patience, limits.read, patience.left_to_begin),
-        "write": _within(patience, limits.write, patience.left_to_write),
-        "pool": _within(patience, limits.pool),
+        "connect": _bounded(deadline, limits.connect),
+        "read": _bounded(deadline, limits.read, deadline.time_left_for_head),
+        "write": _bounded(deadline, limits.write, deadline.time_left_to_write),
+        "pool": _bounded(deadline, limits.pool),
     }
 
 
@@ -126,7 +124,7 @@ _PART = 64 * 1024
 
 
 class _Body(httpx.ByteStream):
-    """A body in parts: of all that a write leaves over httpcore makes a copy, again and again."""
+    """Yields 64 KiB at a time, because httpcore copies the unsent remainder after each write."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
@@ -141,10 +139,10 @@ class _Body(httpx.ByteStream):
             yield part
 
 
-def _replaced(headers: dict[str, str], by: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The headers, with others in the place of those of the same name in any case."""
+def _merged(headers: dict[str, str], others: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers, with some replaced or added. Names are compared without case."""
     names = {name.lower(): name for name in headers}
-    for name, value in by:
+    for name, value in others:
         known = names.setdefault(name.lower(), name)
         headers[known] = value
     return headers
@@ -155,13 +153,13 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def _within(
-    patience: Patience, limit: float | None, left: Callable[[], float] | None = None
+def _bounded(
+    deadline: Deadline, limit: float | None, left: Callable[[], float] | None = None
 ) -> float | None:
-    time_left = patience.time_left()
+    time_left = deadline.time_left()
     if math.isinf(time_left):
         if limit is None:
             return None
     else:
         limit = max(0.001, time_left if limit is None else min(limit, time_left))
-    return limit if left is None else TimeLeft(limit, left)
+    return limit if left is None else LiveTimeout(limit, left)

@@ -1,8 +1,8 @@
-"""The flow of one call as a plain generator: it decides, and a driver performs.
+"""The flow of one call as a plain generator: it decides, and a client performs.
 
-It yields what to do ("attempt 2 after 0.5 s"), is sent back what came of it, and returns the
-answer that succeeded or raises the error that ended the call. A 2xx ends it: what happens to the
-body after that is never tried again, so no answer is paid for twice.
+It yields what to do ("attempt 2 after 0.5 s"), is sent the outcome, and returns the successful
+response or raises the error that ended the call. A 2xx ends it: a body that fails later is never
+requested again, so no response is paid for twice.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Attempt:
     """The error of the previous attempt."""
 
 
-class Answer(NamedTuple):
-    """An HTTP answer, with headers and body where it was no success."""
+class Outcome(NamedTuple):
+    """The status of a response, with headers and body unless it is a success."""
 
     status: int
     headers: Mapping[str, str] = MappingProxyType({})
@@ -42,35 +42,35 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300  # noqa: PLR2004 - the HTTP class
 
 
-def exchange(
+def call_flow(
     policy: RetryPolicy,
     *,
     jitter: Callable[[], float],
     now: Callable[[], float],
     time_left: Callable[[], float],
-) -> Generator[Attempt, Answer | SunraError, Answer]:
+) -> Generator[Attempt, Outcome | SunraError, Outcome]:
     """The attempts of one call.
 
     Args:
-        policy: When to try again.
-        jitter: Gives a random number from 0 to 1.
-        now: Gives the seconds since the epoch, for a `Retry-After` that is a date.
-        time_left: Gives the seconds that the call as a whole may still take; a retry that would
-            not begin within them is not waited for.
+        policy: When to retry.
+        jitter: Returns a random number from 0 to 1.
+        now: Returns seconds since the epoch, for a `Retry-After` that is a date.
+        time_left: Returns the seconds that the whole call may still take. A retry that would not
+            start within them is not made.
 
     Yields:
-        The next attempt. Send back its `Answer`, or the SunraError it ended in.
+        The next attempt. Send back its `Outcome`, or the SunraError that ended it.
 
     Returns:
-        The successful answer.
+        The successful outcome.
 
     Raises:
-        SunraError: The last attempt's, with `attempts` set.
+        SunraError: The last attempt's error, with `attempts` set.
     """
     attempt = Attempt(1)
     while True:
         outcome = yield attempt
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Outcome):
             if outcome.is_success:
                 return outcome
             error = error_from_response(outcome.status, outcome.headers, outcome.body, now=now())
