@@ -148,7 +148,9 @@ def test_a_proxy_is_shown_without_its_password(sunra, environment, sunra_sandbox
     ],
 )
 def test_an_invalid_proxy_fails(sunra, environment, proxy, message):
-    environment.setattr("sunra_integrations.transport.proxies.find_spec", lambda _: None)
+    environment.setattr(
+        "sunra_integrations.transport.connections.proxies.find_spec", lambda _: None
+    )
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
     assert found(ended)["proxy"]["status"] == "fail"
