@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say, sse
+from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, TextReply, sse
 from tests import children, platforms
 from tests.cli.conftest import KEY, PROGRAM
 from tests.module_stand_in import without_waits
@@ -34,7 +34,9 @@ def test_token_usage_and_cost_go_to_standard_error(sunra, sunra_sandbox):
 
 
 def test_reasoning_goes_to_standard_error_unless_quiet(sunra, sunra_sandbox):
-    sunra_sandbox.next(Say("Yes.", reasoning="Let me think."), Say("Yes.", reasoning="Hm."))
+    sunra_sandbox.next(
+        TextReply("Yes.", reasoning="Let me think."), TextReply("Yes.", reasoning="Hm.")
+    )
     ended = sunra(*ASK, "Hi")
     assert ended.out == "Yes.\n"
     assert ended.err.startswith("Let me think.\nsandbox/echo · ")
@@ -141,7 +143,7 @@ def test_the_model_can_be_set_by_an_environment_variable(sunra, sunra_sandbox, e
 
 
 def test_json_is_the_complete_response_with_escaped_control_characters(sunra, sunra_sandbox):
-    sunra_sandbox.next(Say("\x1b[2J\x9b\u202e好"))
+    sunra_sandbox.next(TextReply("\x1b[2J\x9b\u202e好"))
     ended = sunra(*ASK, "--json", "Hi")
     reply = json.loads(ended.out)
     assert ended.status == 0
@@ -210,7 +212,7 @@ def test_an_interrupted_reply_stays_and_is_an_error(sunra, sunra_sandbox):
 
 
 def test_a_truncated_reply_gets_a_note(sunra, sunra_sandbox):
-    sunra_sandbox.next(Say("Half", finish_reason="length"))
+    sunra_sandbox.next(TextReply("Half", finish_reason="length"))
     ended = sunra(*ASK, "-q", "Hi")
     assert ended == (0, "Half\n", "The reply was truncated at the token limit.\n")
 

@@ -15,7 +15,7 @@ try:
 except ImportError:
     readline = None
 
-from sunra_integrations.sandbox import Http, Say
+from sunra_integrations.sandbox import Http, TextReply
 from tests import platforms
 from tests.cli.conftest import KEY, Typed
 from tests.waiting import DEADLINE
@@ -92,7 +92,7 @@ def test_a_path_is_not_a_command(sunra, sunra_sandbox, typed):
 
 
 def test_reasoning_details_are_sent_back_unchanged(sunra, sunra_sandbox):
-    sunra_sandbox.next(Say("Yes.", reasoning="Hm."))
+    sunra_sandbox.next(TextReply("Yes.", reasoning="Hm."))
     sunra(*CHAT, stdin=Typed("one\ntwo\n"))
     answer = sunra_sandbox.requests[1].json["messages"][1]
     assert answer == {
@@ -111,7 +111,7 @@ def test_json_requires_a_prompt(sunra, sunra_sandbox):
 
 @platforms.terminals
 def test_a_terminal_shows_markdown_and_ctrl_c_stops_only_the_reply(start, sunra_sandbox, terminal):
-    sunra_sandbox.next(Say("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
+    sunra_sandbox.next(TextReply("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
     sunra_sandbox.next("one two three" + " more" * 2000 + " last", pause=0.1)
     sunra_sandbox.next("Third.")
     process = start(*CHAT, env={"TERM": "xterm"}, **terminal.streams())

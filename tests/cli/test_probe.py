@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from sunra_integrations.cli.probe import FEATURES, PICTURE
-from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say
+from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, TextReply
 from tests.cli.conftest import KEY
 from tests.module_stand_in import without_waits
 
@@ -160,7 +160,9 @@ def test_streams_are_requested_with_and_without_usage(sunra, sunra_sandbox):
     ],
 )
 def test_a_model_that_cannot_be_called_is_not_tested_further(sunra, sunra_sandbox, answer, message):
-    sunra_sandbox.answer_with(lambda asked: answer if asked["model"] == "a/b" else Say("Hello"))
+    sunra_sandbox.answer_with(
+        lambda asked: answer if asked["model"] == "a/b" else TextReply("Hello")
+    )
     ended = sunra("probe", "a/b", "c/d", "--json")
     assert ended.status == 1
     first, second = json.loads(ended.out)["models"]
