@@ -18,7 +18,7 @@ BENCH_ARGS ?= --output docs
 
 .PHONY: demo test other-pythons lowest newest check types audit format record sandbox fuzz \
 	properties cookbook notebooks browser ray bench docs compare picture package first-answer \
-	frozen pyodide clean
+	frozen pyodide profiles clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -114,6 +114,9 @@ docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link wi
 
 compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
+
+profiles: $(VENV)/.dev  ## refresh the model data; FROM=path/to/release.whl works offline, FROM=0.2.9 is a version
+	$(BIN)/python scripts/make_profiles.py $(FROM)
 
 picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
 	$(BIN)/python -m scripts.record_demo > /dev/null

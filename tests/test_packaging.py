@@ -68,7 +68,7 @@ def test_a_link_is_turned_outward(markdown, known, unknown):
         ("[a](http://b.c)", "http://b.c, which is not absolute"),
         (f"[a]({REPOSITORY}/blob/main/none.md)", "but there is no"),
         (f"[a]({REPOSITORY}/blob/main/README.md#none)", "has no such heading"),
-        (f"[a]({REPOSITORY}/blob/main/README.md#the-sandbox)", None),
+        (f"[a]({REPOSITORY}/blob/main/README.md#testing)", None),
         ("[a](https://sunra.ai)", None),
     ],
 )
@@ -86,7 +86,7 @@ def test_pyinstaller_finds_the_hook_and_the_hook_names_files_that_are_there():
     ]
     [folder] = entry.load()()
     hook = runpy.run_path(f"{folder}/hook-sunra_integrations.py")
-    assert {Path(source).name for source, _ in hook["datas"]} == {"models.json", "LICENSE"}
+    assert {Path(source).name for source, _ in hook["datas"]} == {"LICENSE"}
     assert all(Path(source).is_file() for source, _ in hook["datas"])
 
 
