@@ -32,7 +32,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self, Unpack
 
 from sunra_integrations import __version__
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.data import model_facts
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import request, response, structured_output
 from sunra_integrations.langchain.errors import raised_as_model_errors
