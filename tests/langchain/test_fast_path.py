@@ -182,9 +182,7 @@ def test_where_langchain_core_is_not_as_known_validation_makes_the_same(values):
     slow = validating_constructor(MessageChunk)
     with (
         patch.dict(fast_path._chunk, dict.fromkeys(fast_path._chunk, slow)),
-        patch.object(
-            fast_path, "_generation_chunk", validating_constructor(ChatGenerationChunk)
-        ),
+        patch.object(fast_path, "_generation_chunk", validating_constructor(ChatGenerationChunk)),
     ):
         made = FAST.chunk(**copy.deepcopy(values))
     assert chunk_state(made) == chunk_state(REFERENCE.chunk(**copy.deepcopy(values)))
