@@ -160,12 +160,12 @@ STREAMS: dict[str, Seen | Fails] = {
     "line_glued_to_a_comment": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
     "nested_too_deeply": Fails(errors.StreamInterrupted, "Hello", "nested more than"),
     # no answer at all
-    "nothing_but_done": Fails(errors.UnreadableResponse, says="without any choice"),
-    "empty_body": Fails(errors.UnreadableResponse, says="without any choice"),
-    "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without any choice"),
-    "comments_and_nothing_else": Fails(errors.UnreadableResponse, says="without any choice"),
+    "nothing_but_done": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "empty_body": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "comments_and_nothing_else": Fails(errors.UnreadableResponse, says="without sending a choice"),
     "json_answer_in_place_of_a_stream": Fails(
-        errors.UnreadableResponse, "Hello", "A stream was asked for"
+        errors.UnreadableResponse, "Hello", "a completion instead of a stream"
     ),
     "page_in_place_of_a_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
     # errors on the way
@@ -210,14 +210,16 @@ COMPLETIONS: dict[str, Seen | Fails] = {
     "status_failure": Fails(errors.ServerFailed, says="The provider went away"),
     "object_error": Fails(errors.ContextOverflow, says="8192"),
     "detail_at_the_top": Fails(errors.ServerFailed, says="No such deployment"),
-    "choices_empty": Fails(errors.UnreadableResponse, says="no choices"),
-    "choices_null": Fails(errors.UnreadableResponse, says="no choices"),
-    "choices_missing": Fails(errors.UnreadableResponse, says="no choices"),
+    "choices_empty": Fails(errors.UnreadableResponse, says="without choices"),
+    "choices_null": Fails(errors.UnreadableResponse, says="without choices"),
+    "choices_missing": Fails(errors.UnreadableResponse, says="without choices"),
     "no_object": Fails(errors.UnreadableResponse, says="JSON list"),
-    "cut_short": Fails(errors.UnreadableResponse, says="no JSON"),
-    "page": Fails(errors.UnreadableResponse, says="no JSON"),
-    "stream_in_place_of_an_answer": Fails(errors.UnreadableResponse, says="stream was sent"),
-    "empty": Fails(errors.UnreadableResponse, says="no JSON"),
+    "cut_short": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "page": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "stream_in_place_of_an_answer": Fails(
+        errors.UnreadableResponse, says="stream instead of a completion"
+    ),
+    "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),
 }
 
 

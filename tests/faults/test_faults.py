@@ -16,10 +16,8 @@ from pydantic import BaseModel
 from sunra_integrations.errors import StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.transport import (
-    Timeouts,
-    aiohttp_transport,  # noqa: F401 - so that no call has to import it within its time
-)
+from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport.connections import aiohttp_transport  # noqa: F401 - so that no call has to import it within its time
 from tests.faults.cases import FAULTS, READ, STALL, UNKNOWN_HOST, Fault
 from tests.faults.server import FaultServer
 from tests.module_stand_in import without_waits
