@@ -1,6 +1,8 @@
-"""Every recording in tests/wire is understood rightly, however its bytes are cut."""
+"""Every fixture in tests/wire is read correctly, wherever its bytes are split."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
@@ -49,9 +51,20 @@ def expect(result: Ending, expected: Seen | Fails) -> None:
             assert (arrived.text if arrived else None) == partial
 
 
-def test_every_recording_has_an_expectation():
+def test_every_fixture_has_an_expectation():
     assert {path.stem for path in WIRE.glob("*.sse")} == set(STREAMS)
     assert {path.stem for path in WIRE.glob("*.json")} == set(COMPLETIONS)
+
+
+def test_every_fixture_names_its_source_or_says_that_it_is_assumed():
+    rows = re.findall(
+        r"^\| `([^`]+)` \| ([^|]+) \| (assumed|<https://[^>]+>) \|$",
+        (WIRE / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    named = [name for name, note, _ in rows if note.strip()]
+    fixtures = sorted(path.name for path in WIRE.iterdir() if path.suffix in {".sse", ".json"})
+    assert named == fixtures
 
 
 @pytest.mark.parametrize("name", STREAMS)

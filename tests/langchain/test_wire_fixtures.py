@@ -1,4 +1,4 @@
-"""Every recorded oddity of the wire, read through ChatSunra in each of LangChain's ways."""
+"""Every wire fixture, read through ChatSunra in each of LangChain's ways."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def check(reader: Reader, model: ChatSunra, expected: Seen | Fails) -> Non
 
 @pytest.mark.parametrize("reader", STREAM_READERS)
 @pytest.mark.parametrize("name", STREAMS)
-async def test_a_recorded_stream_is_read_rightly(name: str, reader: Reader):
+async def test_a_stream_is_read_or_fails_as_expected(name: str, reader: Reader):
     model = chat(Recorded(stream(stream_bytes(name))))
     await check(reader, model, STREAMS[name])
 
@@ -136,7 +136,7 @@ def test_streamed_chunks_add_up_in_both_content_formats(name: str, output_versio
 
 @pytest.mark.parametrize("reader", [by_invoke, by_ainvoke])
 @pytest.mark.parametrize("name", COMPLETIONS)
-async def test_a_recorded_completion_is_read_rightly(name: str, reader: Reader):
+async def test_a_completion_is_read_or_fails_as_expected(name: str, reader: Reader):
     model = chat(Recorded(completion(completion_bytes(name))))
     await check(reader, model, COMPLETIONS[name])
 

@@ -1,4 +1,4 @@
-"""Every recording of the wire through the LLM itself, sync and async."""
+"""Every wire fixture through the LLM itself, sync and async."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.wire_cases import COMPLETIONS, STREAMS, Fails, completion_bytes, stre
 
 @pytest.mark.parametrize("way", ["stream_chat", "astream_chat"])
 @pytest.mark.parametrize("name", STREAMS)
-async def test_a_recorded_stream_is_read_or_fails_as_told(line, name, way) -> None:
+async def test_a_stream_is_read_or_fails_as_expected(line, name, way) -> None:
     await held_to(STREAMS[name], line(stream(stream_bytes(name))).llm, way)
 
 
 @pytest.mark.parametrize("way", ["chat", "achat"])
 @pytest.mark.parametrize("name", COMPLETIONS)
-async def test_a_recorded_answer_is_read_or_fails_as_told(line, name, way) -> None:
+async def test_a_completion_is_read_or_fails_as_expected(line, name, way) -> None:
     await held_to(COMPLETIONS[name], line(completion(completion_bytes(name))).llm, way)
 
 
