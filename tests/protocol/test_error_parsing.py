@@ -358,7 +358,7 @@ def test_a_message_without_end_is_not_read_to_its_end(words):
 
 
 def test_a_redirect_names_no_setting_that_only_one_adapter_has():
-    assert "check the base URL" in str(failed(302))
+    assert "Check the base URL" in str(failed(302))
 
 
 @pytest.mark.parametrize(
