@@ -29,15 +29,15 @@ _TESTS = (
     "tests/installed",
     "tests/test_documents.py",
     "tests/test_packaging.py",
-    "tests/catalogue",
+    "tests/data",
 )
 _IN_WHEEL = (
     "sunra_integrations/py.typed",
-    "sunra_integrations/catalogue/models.json",
-    "sunra_integrations/catalogue/LICENSE",
+    "sunra_integrations/data/_profiles.py",
+    "sunra_integrations/data/LICENSE",
     "sunra_integrations/_pyinstaller/hook-sunra_integrations.py",
     "{info}/licenses/LICENSE",
-    "{info}/licenses/src/sunra_integrations/catalogue/LICENSE",
+    "{info}/licenses/src/sunra_integrations/data/LICENSE",
     "{info}/entry_points.txt",
 )
 

@@ -18,7 +18,7 @@ _PROGRAM = """\
 import asyncio
 import sys
 
-from sunra_integrations.catalogue import model_names
+from sunra_integrations.data import model_names
 from sunra_integrations.cli import main
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
@@ -40,7 +40,7 @@ def calls():
         print("acomplete:", asyncio.run(llm.acomplete("Hello")))
         print("client:", SunraClient.__name__)
     print("chat model's profile:", (chat.profile or {}).get("max_input_tokens"))
-    print("catalogue:", bool(model_names()))
+    print("models:", bool(model_names()))
 
 
 sys.exit(main(sys.argv[1:]) if sys.argv[1:] else calls())
@@ -53,8 +53,7 @@ complete: You said: Hello
 acomplete: You said: Hello
 client: SunraClient
 """
-_FACTS = "chat model's profile: 128000\ncatalogue: True\n"
-_NO_FACTS = "chat model's profile: None\ncatalogue: False\n"
+_FACTS = "chat model's profile: 128000\nmodels: True\n"
 _WITHIN = 300
 """Seconds for a step of the frozen program, on a machine that is busy with other work."""
 
@@ -70,9 +69,6 @@ def main() -> None:
         _timed("calls through both adapters", _expect, _CALLS + _FACTS, [str(program)], here)
         _timed("sunra --version", _expect, "sunra, version ", [str(program), "--version"], here)
         _timed("sunra sandbox, asked by sunra doctor and sunra chat", _sandbox, program, here)
-        for catalogue in here.rglob("dist/**/catalogue/models.json"):
-            catalogue.unlink()
-        _timed("calls without a catalogue", _expect, _CALLS + _NO_FACTS, [str(program)], here)
 
 
 def _sandbox(program: Path, here: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import sunra_integrations
 from scripts.check_package import wrong_links
+from scripts.check_release import problems
 from scripts.repository_links import outward
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +69,7 @@ def test_a_link_is_turned_outward(markdown, known, unknown):
         ("[a](http://b.c)", "http://b.c, which is not absolute"),
         (f"[a]({REPOSITORY}/blob/main/none.md)", "but there is no"),
         (f"[a]({REPOSITORY}/blob/main/README.md#none)", "has no such heading"),
-        (f"[a]({REPOSITORY}/blob/main/README.md#the-sandbox)", None),
+        (f"[a]({REPOSITORY}/blob/main/README.md#testing)", None),
         ("[a](https://sunra.ai)", None),
     ],
 )
@@ -86,7 +87,7 @@ def test_pyinstaller_finds_the_hook_and_the_hook_names_files_that_are_there():
     ]
     [folder] = entry.load()()
     hook = runpy.run_path(f"{folder}/hook-sunra_integrations.py")
-    assert {Path(source).name for source, _ in hook["datas"]} == {"models.json", "LICENSE"}
+    assert {Path(source).name for source, _ in hook["datas"]} == {"LICENSE"}
     assert all(Path(source).is_file() for source, _ in hook["datas"])
 
 
@@ -150,3 +151,19 @@ def test_an_extra_brings_what_others_bring(extra, others):
     for other in others:
         assert brought_by(other)
         assert brought_by(other) <= brought_by(extra)
+
+
+@pytest.mark.parametrize(
+    ("tag", "changelog", "found"),
+    [
+        ("v1.2.0", "## [Unreleased]\n\n## [1.2.0] - 2026-01-31\n\n- It works.\n", []),
+        ("1.2.0", "## [1.2.0] - 2026-01-31\n", ["The tag is 1.2.0"]),
+        ("v1.3.0", "## [1.2.0] - 2026-01-31\n", ["The tag is v1.3.0"]),
+        ("v1.2.0", "## [1.2.0]\n", ["no section"]),
+        ("v1.2.0", "## [Unreleased]\n\n- More.\n\n## [1.2.0] - 2026-01-31\n", ["still has"]),
+    ],
+)
+def test_a_release_tag_is_compared_with_the_version_and_the_changelog(tag, changelog, found):
+    messages = list(problems(tag, version="1.2.0", changelog=changelog))
+    assert len(messages) == len(found)
+    assert all(part in message for part, message in zip(found, messages, strict=True))

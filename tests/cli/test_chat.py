@@ -49,7 +49,7 @@ def test_reasoning_in_the_midst_of_an_answer_does_not_come_between_its_words(sun
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     sunra_sandbox.next(sse(*(f"data: {json.dumps(event)}\n\n".encode() for event in events)))
     ended = sunra(*ASK, "Hi")
-    assert ended == (0, "One word\n", "Hm.\nsandbox/echo · the server counted no tokens\n")
+    assert ended == (0, "One word\n", "Hm.\nsandbox/echo · no token usage reported\n")
 
 
 def test_what_is_given_is_what_is_sent_and_nothing_else(sunra, sunra_sandbox):
@@ -95,7 +95,7 @@ def test_what_is_no_text_is_not_sent(start, sunra_sandbox):
     process = start(*ASK, stdin=subprocess.PIPE, env={"LC_ALL": "C"})
     out, err = process.communicate(b"\xff\xf0", timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
-    assert b"What was piped in is not text" in err
+    assert b"Input is not valid" in err
     assert sunra_sandbox.requests == []
 
 
@@ -113,7 +113,7 @@ def test_closed_streams_are_borne(environment, sunra_sandbox, closed, out):
 @pytest.mark.parametrize(
     ("full", "told"),
     [
-        (">/dev/full", b"Error: No space left on device. Run it with --debug to see where it "),
+        (">/dev/full", b"Error: No space left on device. Use --debug to see the traceback."),
         ("2>/dev/full", b""),
         (">/dev/full 2>&1", b""),
     ],
@@ -208,19 +208,19 @@ def test_an_answer_that_breaks_off_stays_and_is_told_as_broken(sunra, sunra_sand
     )
     ended = sunra(*ASK, "Hi")
     assert (ended.status, ended.out) == (1, "Half an\n")
-    assert "Ask again for the whole answer." in ended.err
+    assert "Try again to get the complete reply." in ended.err
 
 
 def test_an_answer_that_was_cut_off_is_told_as_such(sunra, sunra_sandbox):
     sunra_sandbox.next(Say("Half", finish_reason="length"))
     ended = sunra(*ASK, "-q", "Hi")
-    assert ended == (0, "Half\n", "The answer was cut off at the limit on tokens.\n")
+    assert ended == (0, "Half\n", "The reply was truncated at the token limit.\n")
 
 
 def test_a_model_that_declines_is_a_failure_with_its_words(sunra, sunra_sandbox):
     sunra_sandbox.next(Message({"role": "assistant", "content": None, "refusal": "I will not."}))
     ended = sunra(*ASK, "-q", "Hi")
-    assert ended == (1, "", "Error: The model declined: I will not.\n")
+    assert ended == (1, "", "Error: The model declined to answer: I will not.\n")
 
 
 def test_an_answer_without_text_is_shown_as_none(sunra, sunra_sandbox):

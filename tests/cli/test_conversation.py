@@ -49,7 +49,7 @@ def test_what_was_said_is_remembered_until_it_is_reset(sunra, sunra_sandbox):
 def test_it_ends_where_the_input_ends(sunra):
     ended = sunra(*CHAT, stdin=Typed(""))
     assert (ended.status, ended.out) == (0, "")
-    assert "Talking with sandbox/echo." in ended.err
+    assert "Chatting with sandbox/echo." in ended.err
 
 
 def test_what_goes_wrong_is_told_and_forgotten_and_the_conversation_goes_on(sunra, sunra_sandbox):
@@ -62,7 +62,7 @@ def test_what_goes_wrong_is_told_and_forgotten_and_the_conversation_goes_on(sunr
 
 def test_commands_are_told_and_a_misspelt_one_is_not_sent(sunra, sunra_sandbox):
     ended = sunra(*CHAT, "-q", stdin=Typed("/help\n/rest\n//exit\n/etc/hosts\n"))
-    assert ended.err.count("/reset forgets what was said") == 3
+    assert ended.err.count("/reset clears the conversation") == 3
     assert "Unknown command: /rest" in ended.err
     assert [said(request)[-1][1] for request in sunra_sandbox.requests] == ["/exit", "/etc/hosts"]
 
@@ -105,7 +105,7 @@ def test_details_of_reasoning_go_back_unchanged(sunra, sunra_sandbox):
 def test_json_needs_something_to_ask(sunra, sunra_sandbox):
     ended = sunra(*CHAT, "--json", stdin=Typed("one\n"))
     assert ended.status == 2
-    assert "--json needs a PROMPT" in ended.err
+    assert "--json requires PROMPT" in ended.err
     assert sunra_sandbox.requests == []
 
 

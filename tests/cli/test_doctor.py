@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
 from sunra_integrations import requirements
-from sunra_integrations.cli.doctor import installation
+from sunra_integrations.cli import doctor
 from sunra_integrations.sandbox import Http
 from tests.cli.conftest import KEY, found, statuses
 
 
 def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox, environment):
-    environment.setenv("SUNRA_MODEL", "sandbox/echo")  # a habit of chat's, no wish for a call
+    environment.setenv("SUNRA_MODEL", "sandbox/echo")  # used by chat only
+    environment.setattr("sunra_integrations.cli.doctor.last_updated", lambda: date.max)
     ended = sunra("doctor", "--json")
     assert ended.status == 0
     assert json.loads(ended.out)["ok"] is True
@@ -30,36 +32,47 @@ def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox
         "HTTP",
         "clock",
     ]
-    assert all(finding["mend"] is None for finding in found(ended).values())
+    assert all(finding["fix"] is None for finding in found(ended).values())
     assert [request.method for request in sunra_sandbox.requests] == ["HEAD"]
     assert "authorization" not in sunra_sandbox.requests[0].headers
+
+
+@pytest.mark.parametrize(("days", "status"), [(-3, "ok"), (0, "ok"), (183, "ok"), (184, "warn")])
+def test_old_model_data_is_a_warning(monkeypatch, days, status):
+    today = date(2026, 11, 29)
+    monkeypatch.setattr(doctor, "last_updated", lambda: today - timedelta(days=days))
+    now = datetime(2026, 11, 29, 12, tzinfo=timezone.utc).timestamp()
+    finding = doctor.check_model_data(now)
+    assert finding.status == status
+    assert finding.found.endswith(f"({max(days, 0)} days old)")
+    assert finding.fix == (None if status == "ok" else "pip install --upgrade sunra-integrations")
 
 
 def test_with_a_model_one_tiny_call_is_made(sunra, sunra_sandbox):
     sunra_sandbox.next("Hello")
     ended = sunra("doctor", "-m", "sandbox/echo")
     assert ended.status == 0
-    assert ended.out.splitlines()[-1].startswith("ok   call               sandbox/echo answered in")
-    assert "with 'Hello' (" in ended.out
+    assert ended.out.splitlines()[-1].startswith("ok   call               sandbox/echo replied")
+    assert "replied 'Hello' in" in ended.out
     assert ended.err == "Nothing failed.\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "mend"),
+    ("answer", "fix"),
     [
         (Http(401, {"error": {"message": f"No such key: {KEY}"}}), "Set SUNRA_KEY to a key from"),
         (Http(404, {"error": {"code": "MODEL_NOT_FOUND"}}), "https://sunra.ai/models"),
         (Http(402, {"error": {"message": "Empty"}}), "Add credit"),
-        (Http(400, {"error": {"message": "No"}}), "Change what the message names."),
+        (Http(400, {"error": {"message": "No"}}), "Fix the problem that the message describes."),
     ],
 )
-def test_a_call_that_fails_is_told_with_its_mend(sunra, sunra_sandbox, answer, mend):
+def test_a_call_that_fails_is_told_with_a_fix(sunra, sunra_sandbox, answer, fix):
     sunra_sandbox.next(answer)
     ended = sunra("doctor", "-m", "sandbox/echo", "--json")
     assert ended.status == 1
     assert json.loads(ended.out)["ok"] is False
     assert found(ended)["call"]["status"] == "fail"
-    assert mend in found(ended)["call"]["mend"]
+    assert fix in found(ended)["call"]["fix"]
 
 
 NOT_ASCII = os.fsdecode("schlüssel".encode())  # as it arrives, whatever the locale
@@ -74,17 +87,17 @@ def test_a_key_that_can_be_none_fails_and_the_rest_is_looked_at_all_the_same(
         environment.setenv("SUNRA_KEY", key)
     ended = sunra("doctor", "-m", "sandbox/echo", "--json")
     assert ended.status == 1
-    assert found(ended)["key"]["mend"].startswith("export SUNRA_KEY=")
+    assert found(ended)["key"]["fix"].startswith("export SUNRA_KEY=")
     assert not key or key not in found(ended)["key"]["found"]
     assert statuses(ended)["clock"] == "ok"
-    assert found(ended)["call"]["mend"] == "Mend those first."
+    assert found(ended)["call"]["fix"] == "Fix those first."
 
 
 def test_a_key_in_quotation_marks_is_warned_of(sunra, environment):
     environment.setenv("SUNRA_KEY", f'"{KEY}"')
     ended = sunra("doctor", "--json")
     assert ended.status == 0
-    assert found(ended)["key"]["mend"] == "Set SUNRA_KEY without the quotation marks."
+    assert found(ended)["key"]["fix"] == "Set SUNRA_KEY without the quotation marks."
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://example.com", "https://u:secret@example.com"])
@@ -118,9 +131,9 @@ def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sa
     port = sunra_sandbox.base_url.rpartition(":")[2].partition("/")[0]
     environment.setenv("HTTPS_PROXY", f"http://me:hush-hush@127.0.0.1:{port}")
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
-    assert found(ended)["proxy"]["found"] == f"calls go through http://127.0.0.1:{port}"
+    assert found(ended)["proxy"]["found"] == f"requests go through http://127.0.0.1:{port}"
     assert statuses(ended)["TCP"] == "ok"
-    assert found(ended)["TLS"]["mend"] == "Check the proxy's name and password."
+    assert found(ended)["TLS"]["fix"] == "Check the proxy's user name and password."
     assert "hush-hush" not in ended.out
     environment.setenv("NO_PROXY", "example.com,127.0.0.1")
     assert found(sunra("doctor", "--json"))["proxy"]["found"] == "none for this address"
@@ -135,7 +148,9 @@ def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sa
     ],
 )
 def test_a_proxy_that_cannot_be_used_fails(sunra, environment, proxy, told):
-    environment.setattr("sunra_integrations.transport.proxies.find_spec", lambda _: None)
+    environment.setattr(
+        "sunra_integrations.transport.connections.proxies.find_spec", lambda _: None
+    )
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
     assert found(ended)["proxy"]["status"] == "fail"
@@ -153,7 +168,7 @@ def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_s
     environment.setenv("HTTP_PROXY", sunra_sandbox.base_url.removesuffix("/v1"))
     ended = sunra("doctor", "--json")
     assert ended.status == 0
-    assert found(ended)["proxy"]["mend"] == "export NO_PROXY=127.0.0.1"
+    assert found(ended)["proxy"]["fix"] == "export NO_PROXY=127.0.0.1"
     assert statuses(ended)["HTTP"] == "ok"
 
 
@@ -173,7 +188,7 @@ def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_s
     ],
 )
 def test_a_version_is_held_against_the_bounds(version, bounds, within):
-    assert installation.is_within(version, bounds) is within
+    assert doctor.is_within(version, bounds) is within
 
 
 def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
@@ -188,9 +203,9 @@ def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
     assert ended.status == 1
     old = found(ended)["langchain-core"]
     assert old["status"] == "fail"
-    assert old["mend"] == "pip install --upgrade 'sunra-integrations[langchain]'"
-    assert found(ended)["aiohttp"]["found"] == "not installed (the extra [aiohttp] brings it)"
+    assert old["fix"] == "pip install --upgrade 'sunra-integrations[langchain]'"
+    assert found(ended)["aiohttp"]["found"] == "not installed (comes with the extra [aiohttp])"
     missing = found(ended)["llama-index-core"]["found"]
-    assert missing == "not installed (the extra [llama-index] brings it)"
+    assert missing == "not installed (comes with the extra [llama-index])"
     for name in frozen:
-        assert found(ended)[name]["found"].startswith("part of this program, which does not rec")
+        assert found(ended)[name]["found"] == "installed, version unknown"

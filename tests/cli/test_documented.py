@@ -10,7 +10,7 @@ import click
 import pytest
 
 from sunra_integrations.cli.application import application
-from sunra_integrations.cli.probe.features import FEATURES
+from sunra_integrations.cli.probe import FEATURES
 from tests.cli.conftest import Typed
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -103,7 +103,7 @@ def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_san
             "café".encode("cp1252"),
             {"PYTHONIOENCODING": "cp1252"},
             "café",
-            "What was piped in is not UTF-8 and was read as cp1252.\n",
+            "Input is not UTF-8; it was read as cp1252.\n",
         ),
         ("café".encode(), C_LOCALE, "café", ""),
         ("café".encode(), {"PYTHONIOENCODING": "utf-8-sig"}, "café", ""),
@@ -131,7 +131,7 @@ def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, 
 def test_what_is_in_no_known_encoding_is_not_sent(start, sunra_sandbox, piped, env):
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
     assert (status, out) == (2, b"")
-    assert "What was piped in is not text" in err
+    assert "Input is not valid" in err
     assert sunra_sandbox.requests == []
 
 
@@ -158,4 +158,4 @@ def test_a_line_that_cannot_be_decoded_is_told_and_the_conversation_goes_on(sunr
     sunra_sandbox.next("Fine.")
     ended = sunra("chat", "-q", "-m", "sandbox/echo", stdin=Undecodable("Hi\n"))
     assert (ended.status, ended.out) == (0, "Fine.\n")
-    assert "Error: This line is not utf-8 text: invalid start byte.\n" in ended.err
+    assert "Error: Line is not valid utf-8 text: invalid start byte.\n" in ended.err

@@ -12,7 +12,7 @@ import pytest
 
 from sunra_integrations import __version__, cli, errors, requirements
 from sunra_integrations.cli import application
-from sunra_integrations.cli.advice import advice
+from sunra_integrations.cli.hints import hint
 from sunra_integrations.sandbox import Http
 from tests import children, platforms
 from tests.cli.conftest import KEY, found
@@ -36,8 +36,8 @@ def test_version_and_help_are_told_and_the_status_is_0(sunra):
         ([], "Usage: sunra"),
         (["chatt"], "chatt"),
         (["chat", "--modell", "x"], "--modell"),
-        (["chat", "Hi"], "Say which model: --model vendor/name, or set SUNRA_MODEL."),
-        (["chat", *MODEL], "There is nothing to ask"),
+        (["chat", "Hi"], "No model specified. Use --model or set SUNRA_MODEL."),
+        (["chat", *MODEL], "No prompt. Pass PROMPT or pipe text to stdin."),
         (["chat", *MODEL, "--temperature", "3", "Hi"], "a number between 0 and 2"),
         (["chat", *MODEL, "--temperature", "hot", "Hi"], "--temperature"),
         (["chat", *MODEL, "--max-tokens", "0", "Hi"], "an integer of at least 1"),
@@ -74,8 +74,8 @@ def test_an_unforeseen_error_is_one_line_and_with_debug_a_traceback(
     monkeypatch.setattr(application.Session, "settings", broken)
     environment.setattr("sys.stdin", None)
     assert cli.main(["chat", *MODEL, "Hi"]) == 1
-    told = "Error: ZeroDivisionError('division by zero'). Run it with --debug to see where it"
-    assert capfd.readouterr().err == f"{told} happened.\n"
+    told = "Error: ZeroDivisionError('division by zero'). Use --debug to see the traceback.\n"
+    assert capfd.readouterr().err == told
     for arguments in (["--debug", "chat", *MODEL, "Hi"], ["chat", *MODEL, "Hi", "--debug"]):
         assert cli.main(arguments) == 1
         assert "Traceback (most recent call last)" in capfd.readouterr().err
@@ -119,7 +119,7 @@ def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
 def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, sunra_sandbox):
     sunra_sandbox.next("Hello", wait=600)
     process = start("probe", "a/b")
-    assert process.stderr.readline().startswith(b"Asking 1 model")
+    assert process.stderr.readline().startswith(b"Testing 1 model")
     until(lambda: sunra_sandbox.requests)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
@@ -173,17 +173,17 @@ def test_the_installed_command_is_this_one():
     ("error", "told"),
     [
         (errors.RateLimited("", retry_after=7.4), "Try again in 7 s."),
-        (errors.RateLimited(""), "Try again in a while."),
-        (errors.Overloaded(""), "Try again in a while."),
-        (errors.ServerFailed(""), "Try again, or ask another model."),
-        (errors.ConnectionFailed(""), "Run `sunra doctor` to see where it ends."),
-        (errors.TimedOut(""), "Try again, raise --timeout, or run `sunra doctor`."),
-        (errors.StreamInterrupted(""), "Ask again for the whole answer."),
+        (errors.RateLimited(""), "Try again later."),
+        (errors.Overloaded(""), "Try again later."),
+        (errors.ServerFailed(""), "Try again, or use another model."),
+        (errors.ConnectionFailed(""), "Run `sunra doctor` to diagnose the connection."),
+        (errors.TimedOut(""), "Try again, increase --timeout, or run `sunra doctor`."),
+        (errors.StreamInterrupted(""), "Try again to get the complete reply."),
         (errors.BadRequest(""), ""),
     ],
 )
 def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
-    assert advice(error) == told
+    assert hint(error) == told
 
 
 @pytest.fixture
@@ -225,5 +225,5 @@ def test_plain_http_to_another_machine_must_be_permitted(
 def test_doctor_warns_of_plain_http_to_another_machine(sunra):
     ended = sunra("doctor", "--allow-http", "--json")
     assert found(ended)["base URL"]["status"] == "warn"
-    assert "others can read the key" in found(ended)["base URL"]["found"]
+    assert "others on the network can read the key" in found(ended)["base URL"]["found"]
     assert found(ended)["TLS"]["found"] == "not used: plain http to another machine"

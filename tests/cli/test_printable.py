@@ -8,8 +8,14 @@ import json
 import pytest
 from rich.console import Console
 
-from sunra_integrations.cli.markdown import LiveMarkdown, SafeMarkdown, split_finished
-from sunra_integrations.cli.printable import as_json, one_line, printable
+from sunra_integrations.cli.terminal import (
+    LiveMarkdown,
+    SafeMarkdown,
+    as_json,
+    one_line,
+    printable,
+    split_finished,
+)
 
 OBEYED = "\x00\x07\x08\x0d\x1b\x7f\x9b\u2028\u202e\u2066\ud800"
 

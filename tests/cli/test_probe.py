@@ -9,8 +9,7 @@ import zlib
 
 import pytest
 
-from sunra_integrations.cli.probe.features import FEATURES
-from sunra_integrations.cli.probe.picture import picture_of
+from sunra_integrations.cli.probe import FEATURES, PICTURE
 from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say
 from tests.cli.conftest import KEY
 from tests.module_stand_in import without_waits
@@ -40,7 +39,7 @@ def test_on_the_sandbox_all_is_found_but_that_it_sees_no_images(sunra, sunra_san
     assert value["prompt_tokens"] > 0
     assert value["cost"] > 0
     told = ended.err.splitlines()
-    assert told[0] == "Asking 1 model: 13 calls at most, each small."
+    assert told[0] == "Testing 1 model with up to 13 small requests."
     assert told[1].startswith("13 calls, ")
 
 
@@ -49,11 +48,11 @@ def test_in_a_pipe_each_finding_is_a_line_with_tabs(sunra):
     assert ended.status == 0
     assert [line.split("\t") for line in ended.out.splitlines()] == [
         ["a/b", "n", "ok", "two choices"],
-        ["a/b", "seed", "ok", "two equal answers"],
+        ["a/b", "seed", "ok", "two equal replies"],
         ["c/d", "n", "ok", "two choices"],
-        ["c/d", "seed", "ok", "two equal answers"],
+        ["c/d", "seed", "ok", "two equal replies"],
     ]
-    assert ended.err.startswith("Asking 2 models: 6 calls at most")
+    assert ended.err.startswith("Testing 2 models with up to 6 small requests")
 
 
 def test_at_a_terminal_it_is_a_table_with_the_words_below(sunra, sunra_sandbox, monkeypatch):
@@ -99,24 +98,24 @@ def test_only_a_refusal_says_that_a_feature_is_not_there(sunra, sunra_sandbox, a
 @pytest.mark.parametrize(
     ("feature", "answers", "words"),
     [
-        ("answer", [""], "the answer is empty"),
-        ("stream", ["one"], "all came in one piece"),
+        ("answer", [""], "the reply is empty"),
+        ("stream", ["one"], "the reply came in one chunk"),
         ("tools", ["It is sunny."], "no call"),
-        ("tools", [CallTools(("get_weather", "{"))], "a call without the arguments it needs"),
+        ("tools", [CallTools(("get_weather", "{"))], "a call without the required arguments"),
         ("forced-tool", ["Hello."], "no call"),
-        ("forced-tool", [CallTools(("other", {}))], "a call without the arguments it needs"),
+        ("forced-tool", [CallTools(("other", {}))], "a call without the required arguments"),
         ("parallel-tools", [CallTools(("get_weather", {"city": "Oslo"}))], "1 of 2 calls"),
-        ("json-schema", ["Ada, 36"], "the answer is no JSON"),
-        ("json-schema", ['{"name": "Ada"}'], "JSON, but not of the schema"),
+        ("json-schema", ["Ada, 36"], "the reply is not valid JSON"),
+        ("json-schema", ['{"name": "Ada"}'], "valid JSON that does not match the schema"),
         (
             "json-schema",
             ['{"full_name": "Ada", "years": 36, "more": 1}'],
-            "JSON, but not of the schema",
+            "valid JSON that does not match the schema",
         ),
-        ("n", ["one"], "1 in place of two"),
-        ("seed", ["one", "two"], "two different answers"),
-        ("image", ["It shows 1234."], "the number in it was not read"),
-        ("reasoning", ["Yes."], "no reasoning was told or counted"),
+        ("n", ["one"], "1 instead of two"),
+        ("seed", ["one", "two"], "two different replies"),
+        ("image", ["It shows 1234."], "the number in the image was not read"),
+        ("reasoning", ["Yes."], "no reasoning"),
     ],
 )
 def test_what_was_accepted_without_effect_is_told_as_ignored(
@@ -129,24 +128,24 @@ def test_what_was_accepted_without_effect_is_told_as_ignored(
 def test_usage_and_logprobs_that_do_not_come_are_ignored(sunra, sunra_sandbox):
     bare = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
     sunra_sandbox.next(Http(200, bare))
-    assert only(sunra, "logprobs") == (0, "ignored", "the answer has none")
+    assert only(sunra, "logprobs") == (0, "ignored", "no log probabilities")
     event = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
     data = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
     sunra_sandbox.next(Http(200, data, {"content-type": "text/event-stream"}))
-    assert only(sunra, "usage-in-stream") == (0, "ignored", "no tokens were counted")
+    assert only(sunra, "usage-in-stream") == (0, "ignored", "no token usage reported")
 
 
 def test_an_image_that_was_read_and_reasoning_that_was_only_counted_are_ok(sunra, sunra_sandbox):
     sunra_sandbox.next("7,421")
-    assert only(sunra, "image") == (0, "ok", "the number was read")
+    assert only(sunra, "image") == (0, "ok", "the number in the image was read")
     counted = {
         "choices": [{"index": 0, "message": {"content": "No."}, "finish_reason": "stop"}],
         "usage": {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}},
     }
     sunra_sandbox.next(Http(200, counted))
-    assert only(sunra, "reasoning") == (0, "ok", "7 tokens, not told")
+    assert only(sunra, "reasoning") == (0, "ok", "7 reasoning tokens, without text")
     sunra_sandbox.next(Message({"role": "assistant", "content": "No.", "reasoning_content": "7"}))
-    assert only(sunra, "reasoning") == (0, "ok", "reasoning is told")
+    assert only(sunra, "reasoning") == (0, "ok", "the reply includes reasoning")
 
 
 def test_a_stream_is_asked_for_with_and_without_usage(sunra, sunra_sandbox):
@@ -194,9 +193,8 @@ def test_without_a_network_it_is_one_line(sunra, sunra_sandbox, monkeypatch):
 
 
 def test_the_picture_is_a_png_of_its_size():
-    png = picture_of("7421")
+    png = base64.b64decode(PICTURE.partition(",")[2])
     width, height = struct.unpack(">II", png[16:24])
     data = png[png.index(b"IDAT") + 4 : png.index(b"IEND") - 8]
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     assert len(zlib.decompress(data)) == height * (width + 1)
-    assert len(base64.b64encode(png)) < 1000

@@ -103,7 +103,7 @@ def test_the_pytest_plugin_loads_nothing_of_the_sandbox():
 CALLS = """
 import httpx, sys
 import sunra_integrations
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.data import model_facts
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 

@@ -83,11 +83,10 @@ def test_a_profile_follows_the_model_in_copies_and_assignments():
     assert own.profile == {"max_input_tokens": 7}
 
 
-def test_importing_reads_no_catalogue_and_no_framework_beyond_the_core():
+def test_importing_reads_no_model_data_and_no_framework_beyond_the_core():
     program = (
         "import sys\nimport sunra_integrations.langchain\n"
-        "from sunra_integrations import catalogue\n"
-        "assert catalogue._models.cache_info().currsize == 0\n"
+        "assert 'sunra_integrations.data._profiles' not in sys.modules\n"
         "heavy = {'langchain', 'langgraph', 'openai', 'llama_index', 'uvicorn'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
     )

@@ -1,4 +1,4 @@
-"""The suite can fail: each known bug of the kind, put into Sunra, is caught by the test named."""
+"""The suite can fail: it catches each of these bugs, which LlamaIndex LLMs have had."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sunra_integrations.conformance.llama_index import FunctionCallingLLMTests, streaming
+from sunra_integrations.conformance.llama_index import FunctionCallingLLMTests, calls
 from sunra_integrations.llama_index import Sunra
 from tests.llama_index import traps
 from tests.llama_index.judged import SunraTests
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(autouse=True)
 def _left_behind() -> Iterator[None]:
-    """Broken LLMs leave broken things behind; collected in a later test, they would fail it."""
+    """Collect the broken LLMs here, so that their warnings do not fail a later test."""
     yield
     gc.collect()
 
@@ -27,146 +27,146 @@ def _left_behind() -> Iterator[None]:
 TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
     "doubled retries": (
         traps.RetriesTwice,
-        "test_a_busy_server_is_asked_as_often_as_max_retries_says",
-        {"way": "chat", "retries": 2},
+        "test_max_retries_is_the_number_of_retries",
+        {"method": "chat", "retries": 2},
     ),
     "HTTP 200 with an error body": (
         traps.TakesAnErrorForAnAnswer,
-        "test_an_error_with_the_status_of_success_is_an_error",
-        {"way": "chat"},
+        "test_an_error_body_with_status_200_raises",
+        {"method": "chat"},
     ),
     "empty choices": (
         traps.TakesNoChoiceForAnAnswer,
-        "test_an_answer_without_choices_is_an_error",
-        {"way": "complete"},
+        "test_a_response_without_choices_raises",
+        {"method": "complete"},
     ),
     "empty choices, by an IndexError": (
         traps.StumblesOverNoChoice,
-        "test_an_answer_without_choices_is_an_error",
-        {"way": "chat"},
+        "test_a_response_without_choices_raises",
+        {"method": "chat"},
     ),
     "half a stream taken for all": (
         traps.TakesHalfAStreamForAll,
-        "test_a_stream_that_breaks_off_is_an_error",
-        {"way": "stream_chat", "done": True},
+        "test_an_interrupted_stream_raises",
+        {"method": "stream_chat", "done": True},
     ),
     "defaults of the client's own": (
         traps.SendsDefaults,
-        "test_what_is_not_set_is_not_sent",
-        {"way": "chat"},
+        "test_unset_parameters_are_not_sent",
+        {"method": "chat"},
     ),
     "None temperature": (
         traps.NeedsATemperature,
         "test_a_temperature_of_none_is_not_sent",
-        {"way": "chat"},
+        {"method": "chat"},
     ),
     "per-call kwargs losing to instance ones": (
         traps.InstanceWins,
-        "test_a_value_of_the_call_wins_over_the_instances",
-        {"way": "astream_complete"},
+        "test_a_keyword_of_the_call_overrides_the_field",
+        {"method": "astream_complete"},
     ),
     "unknown model names": (
         traps.KnowsSomeModelsOnly,
-        "test_any_model_name_has_metadata_and_is_asked",
+        "test_an_unknown_model_name_works_and_has_metadata",
         {"model": "sandbox/unheard-of-9"},
     ),
     "n>1 interleaved": (
         traps.MixesChoices,
-        "test_choices_that_take_turns_are_never_mixed",
-        {"way": "stream_chat"},
+        "test_interleaved_choices_are_not_mixed",
+        {"method": "stream_chat"},
     ),
     "interleaved indices": (
         traps.MixesInterleavedCalls,
-        "test_streamed_calls_are_all_read",
-        {"way": "stream_chat_with_tools", "shape": "their pieces interleaved"},
+        "test_all_streamed_tool_calls_are_read",
+        {"method": "stream_chat_with_tools", "shape": "interleaved"},
     ),
     "repeated names": (
         traps.DoublesRepeatedNames,
-        "test_streamed_calls_are_all_read",
-        {"way": "stream_chat_with_tools", "shape": "ids and names repeated in every piece"},
+        "test_all_streamed_tool_calls_are_read",
+        {"method": "stream_chat_with_tools", "shape": "ids and names repeated in every chunk"},
     ),
     "second parallel call lost, in one event": (
         traps.ReadsTheFirstCallOnly,
-        "test_streamed_calls_are_all_read",
-        {"way": "stream_chat_with_tools", "shape": "both whole in one event"},
+        "test_all_streamed_tool_calls_are_read",
+        {"method": "stream_chat_with_tools", "shape": "both complete in one chunk"},
     ),
     "second parallel call lost, in a whole answer": (
         traps.LosesTheSecondCall,
-        "test_calls_are_given_in_both_forms",
-        {"way": "chat_with_tools"},
+        "test_tool_calls_are_returned_in_both_forms",
+        {"method": "chat_with_tools"},
     ),
     "usage on an earlier chunk": (
         traps.ForgetsUsage,
         "test_usage_on_an_earlier_chunk_is_on_the_last_response",
-        {"way": "stream_complete"},
+        {"method": "stream_complete"},
     ),
     "an empty response after the usage chunk": (
         traps.EndsEmpty,
-        "test_the_last_response_is_complete_though_a_usage_chunk_follows",
-        {"way": "stream_chat"},
+        "test_the_last_response_is_complete_if_a_usage_chunk_follows",
+        {"method": "stream_chat"},
     ),
     "mutated earlier responses": (
         traps.ChangesWhatWasGiven,
-        "test_responses_already_given_never_change",
+        "test_yielded_responses_never_change",
         {},
     ),
     "first reasoning delta lost in async": (
         traps.LosesTheFirstThought,
-        "test_every_delta_of_thinking_is_given_the_first_included",
-        {"way": "astream_chat", "field": "reasoning"},
+        "test_every_thinking_delta_is_yielded",
+        {"method": "astream_chat", "field": "reasoning"},
     ),
     "a stream that reads on when it is left": (
         traps.LeavesTheConnectionOpen,
-        "test_a_stream_that_is_left_ends_its_request",
+        "test_closing_a_stream_ends_its_request",
         {},
     ),
     "one form of tool calls missing": (
         traps.GivesOneFormOfCalls,
-        "test_calls_are_given_in_both_forms",
-        {"way": "chat_with_tools"},
+        "test_tool_calls_are_returned_in_both_forms",
+        {"method": "chat_with_tools"},
     ),
     "chat_history mutated": (
         traps.ChangesTheHistory,
-        "test_the_callers_history_is_left_alone",
-        {"way": "achat_with_tools"},
+        "test_the_callers_history_is_not_changed",
+        {"method": "achat_with_tools"},
     ),
     "keys of tools without tools": (
         traps.SpeaksOfNoTools,
-        "test_without_tools_nothing_is_said_of_tools",
-        {"way": "chat_with_tools"},
+        "test_a_request_without_tools_has_no_tool_parameters",
+        {"method": "chat_with_tools"},
     ),
     "tool_required ignored": (
         traps.RequiresNothing,
-        "test_a_required_call_is_required",
-        {"way": "stream_chat_with_tools"},
+        "test_tool_required_is_sent",
+        {"method": "stream_chat_with_tools"},
     ),
     "several calls where one is allowed, in streams": (
         traps.KeepsCallsThatAreNotAllowed,
-        "test_one_call_is_given_where_several_are_not_allowed",
-        {"way": "stream_chat_with_tools"},
+        "test_only_one_tool_call_is_returned_unless_parallel_calls_are_allowed",
+        {"method": "stream_chat_with_tools"},
     ),
     "refusals": (
         traps.LosesRefusals,
-        "test_a_refusal_is_an_error_that_tells_it",
-        {"way": "structured_predict"},
+        "test_a_refusal_raises_an_error_with_its_text",
+        {"method": "structured_predict"},
     ),
     "fenced JSON": (
         traps.TakesNoFence,
-        "test_an_object_is_found_in_a_fence_and_among_words",
+        "test_an_object_is_found_in_a_code_fence_and_in_other_text",
         {
-            "way": "structured_predict",
+            "method": "structured_predict",
             "text": '```json\n{"title": "Rain", "verses": [{"words": "la la", "loud": true}]}\n```',
         },
     ),
     "the system prompt lost in async": (
         traps.ForgetsTheSystemPromptInAsync,
-        "test_the_system_prompt_is_kept",
-        {"way": "astructured_predict", "mode": "default"},
+        "test_the_system_prompt_is_sent",
+        {"method": "astructured_predict", "mode": "default"},
     ),
     "blocks dropped": (
         traps.DropsImages,
         "test_a_block_is_sent",
-        {"way": "chat", "name": "an image"},
+        {"method": "chat", "name": "an image"},
     ),
     "blocks dropped in a tool result": (
         traps.DropsImages,
@@ -175,67 +175,67 @@ TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
     ),
     "rare blocks dropped": (
         traps.DropsAllButText,
-        "test_a_rare_block_is_sent_or_is_an_error",
+        "test_a_rare_block_is_sent_or_raises",
         {"name": "a cache point"},
     ),
     "thinking not sent back": (
         traps.ForgetsThinking,
-        "test_thinking_goes_back_as_it_came_beside_calls",
-        {"way": "chat"},
+        "test_thinking_is_sent_back_unchanged_with_tool_calls",
+        {"method": "chat"},
     ),
-    "events twice": (traps.TellsTwice, "test_each_call_is_told_once", {"way": "complete"}),
+    "events twice": (traps.TellsTwice, "test_each_call_is_reported_once", {"method": "complete"}),
     "a header of the call in events": (
         traps.ShowsTheHeadersOfACall,
-        "test_no_secret_is_shown",
-        {"way": "chat"},
+        "test_observers_see_no_secret",
+        {"method": "chat"},
     ),
     "a key in payloads": (
         traps.ShowsTheKeyInPayloads,
-        "test_a_payload_holds_no_secret_and_is_plain",
+        "test_the_payload_contains_no_secret",
         {},
     ),
     "a key in events": (
         traps.ShowsTheKeyInPayloads,
-        "test_no_secret_is_shown",
-        {"way": "astream_chat"},
+        "test_observers_see_no_secret",
+        {"method": "astream_chat"},
     ),
     "spans without the instance": (
         traps.HidesFromSpans,
-        "test_a_span_has_the_llm_and_ends",
-        {"way": "chat"},
+        "test_each_span_has_the_llm_and_ends",
+        {"method": "chat"},
     ),
     "two spans for one prediction": (
         traps.PredictsInTwoSpans,
         "test_a_prediction_is_one_span",
-        {"way": "structured_predict"},
+        {"method": "structured_predict"},
     ),
     "a tool run on guesses": (
         traps.RunsOnGuesses,
-        "test_an_agent_survives_broken_arguments",
-        {"written": '{"a": 2, "b": 3', "streaming": True},
+        "test_an_agent_survives_invalid_arguments",
+        {"arguments": '{"a": 2, "b": 3', "streaming": True},
     ),
     "an agent that ends at broken arguments": (
         traps.GivesUpOnBrokenCalls,
-        "test_an_agent_survives_broken_arguments",
-        {"written": "[2, 3]", "streaming": False},
+        "test_an_agent_survives_invalid_arguments",
+        {"arguments": "[2, 3]", "streaming": False},
     ),
     "a pickle that does not load without a key": (
         traps.NeedsItsKeyToLoad,
-        "test_a_pickle_loads_where_there_is_no_key",
+        "test_a_pickle_loads_without_a_key",
         {"monkeypatch": None},
     ),
-    "a key in to_dict": (traps.ShowsTheKeyInItsDict, "test_no_secret_is_shown_or_stored", {}),
-    "a key in repr": (traps.ShowsTheKeyInItsRepr, "test_no_secret_is_shown_or_stored", {}),
+    "a key in to_dict": (traps.ShowsTheKeyInItsDict, "test_no_secret_is_printed_or_stored", {}),
+    "a key in repr": (traps.ShowsTheKeyInItsRepr, "test_no_secret_is_printed_or_stored", {}),
     "a key in spans": (
         traps.ShowsTheKeyInItsRepr,
-        "test_no_secret_is_shown",
-        {"way": "complete"},
+        "test_observers_see_no_secret",
+        {"method": "complete"},
     ),
-    "a header in repr": (traps.ShowsTheHeadersInItsRepr, "test_no_secret_is_shown_or_stored", {}),
+    "a header in repr": (traps.ShowsTheHeadersInItsRepr, "test_no_secret_is_printed_or_stored", {}),
     "usage that token counters do not find": (
         traps.NamesNoUsage,
-        "test_tokens_are_counted_as_the_server_counted_them",
-        {"way": "chat"},
+        "test_the_token_counter_reports_the_servers_usage",
+        {"method": "chat"},
     ),
     "event loop closed": (
         traps.KeepsOneAsyncClient,
@@ -250,11 +250,11 @@ TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
     "a changed key ignored": (
         traps.KeepsItsFirstKey,
         "test_a_changed_key_takes_effect",
-        {"way": "chat"},
+        {"method": "chat"},
     ),
     "the user's client closed": (
         traps.ClosesTheUsersClient,
-        "test_clients_of_the_users_own_are_used_and_not_closed",
+        "test_the_users_http_clients_are_used_and_not_closed",
         {},
     ),
 }
@@ -262,7 +262,7 @@ TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", TRAPS)
 def test_the_suite_catches(sandbox, monkeypatch, name: str) -> None:
-    monkeypatch.setattr(streaming, "PATIENCE", 0.2)
+    monkeypatch.setattr(calls, "CLOSE_TIMEOUT", 0.2)
     broken, test, given = TRAPS[name]
     if "monkeypatch" in given:
         given = {**given, "monkeypatch": monkeypatch}
@@ -286,7 +286,7 @@ def test_every_bug_is_tried() -> None:
 def test_what_an_llm_is_said_not_to_do_is_skipped(sandbox) -> None:
     judge = type("Judge", (SunraTests,), {"gives_logprobs": False})()
     with pytest.raises(pytest.skip.Exception, match="gives_logprobs = False"):
-        judge.test_log_probabilities_are_given_for_each_token(sandbox, way="chat")
+        judge.test_log_probabilities_are_returned_for_each_token(sandbox, method="chat")
     assert sandbox.requests == []
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.protocol.arguments import CONNECTION_SETTINGS
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import ConnectionArguments
 from tests.documents import DOCS
@@ -21,8 +22,8 @@ IN_NEWER_FRAMEWORKS = {"output_version", "profile", "rate_limiter"}
 """Fields that an older framework lacks."""
 
 MODULES = (
-    "catalogue",
     "conformance.llama_index",
+    "data",
     "errors",
     "langchain",
     "llama_index",
@@ -92,3 +93,7 @@ def test_users_code_uses_every_documented_name():
             elif isinstance(node, ast.Attribute):
                 used.add(node.attr)
     assert documented_names() - used == set()
+
+
+def test_each_connection_setting_is_known_to_the_suggestions_for_unknown_arguments():
+    assert ConnectionArguments.__annotations__.keys() <= CONNECTION_SETTINGS

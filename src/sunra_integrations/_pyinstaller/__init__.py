@@ -1,4 +1,4 @@
-"""What PyInstaller must know of this package; it asks by the entry point `pyinstaller40`."""
+"""Tells PyInstaller, through the entry point `pyinstaller40`, where this package's hook is."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ __all__ = ["get_hook_dirs"]
 
 
 def get_hook_dirs() -> list[str]:
-    """The folder with the hook."""
+    """Return the folder with the hook."""
     return [str(Path(__file__).parent)]

@@ -1,10 +1,8 @@
 # ruff: noqa: N999 - PyInstaller looks for this name
-"""A hook of PyInstaller: the data files; every import is a statement that it sees by itself."""
+"""PyInstaller's hook: adds the licence of the model data. PyInstaller finds the imports itself."""
 
 from pathlib import Path
 
-_CATALOGUE = Path(__file__).parents[1] / "catalogue"
+_DATA = Path(__file__).parents[1] / "data"
 
-datas = [
-    (str(_CATALOGUE / name), "sunra_integrations/catalogue") for name in ("models.json", "LICENSE")
-]
+datas = [(str(_DATA / "LICENSE"), "sunra_integrations/data")]

@@ -13,14 +13,13 @@ _FAILED, _INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status.
+    """Run the command line.
 
     Args:
-        arguments: What stands behind `sunra`; None takes the process's own.
+        arguments: The arguments after `sunra`. Defaults to those of the process.
 
     Returns:
-        0 when all went well, 1 when something failed, 2 when the command was not understood, 130
-        when it was interrupted.
+        The exit status: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     try:
         check("sunra", "pydantic", "httpx", "click", "rich", extra="cli")
@@ -30,5 +29,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RequirementNotMet as error:
         sys.stderr.write(f"{error.message}\n")
         return _FAILED
-    except KeyboardInterrupt:  # before the command had begun
+    except KeyboardInterrupt:  # during the imports
         return _INTERRUPTED

@@ -1,4 +1,4 @@
-"""``python -m sunra_integrations.cli``: the command `sunra` where it is not on the path."""
+"""``python -m sunra_integrations.cli``: the command `sunra` if it is not on the path."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command `sunra` with its subcommands, and the exit status of whatever becomes of them."""
+"""The command `sunra`: its subcommands and its exit status."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from click.shell_completion import get_completion_class
 
 from sunra_integrations import __version__
 from sunra_integrations.cli import options
-from sunra_integrations.cli.advice import advice
 from sunra_integrations.cli.chat import chat
-from sunra_integrations.cli.doctor.command import doctor
-from sunra_integrations.cli.probe.command import probe
-from sunra_integrations.cli.sandbox import sandbox
-from sunra_integrations.cli.session import Session
+from sunra_integrations.cli.doctor import doctor
+from sunra_integrations.cli.hints import hint
+from sunra_integrations.cli.options import Session
+from sunra_integrations.cli.probe import probe
 from sunra_integrations.errors import InvalidParameter, SunraError
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -30,60 +29,79 @@ _COMPLETION_VARIABLE = "_SUNRA_COMPLETE"
 _EPILOG = """\b
 Examples:
   export SUNRA_KEY=…            # from https://sunra.ai/dashboard/api-tokens
-  sunra doctor                  # does all that is needed work?
+  sunra doctor                  # check configuration and connection
   sunra chat -m openai/gpt-4o "Why is the sky blue?"
   git diff | sunra chat -m openai/gpt-4o "Write a commit message"
-  sunra probe openai/gpt-4o     # what can this model do through the gateway?
-  sunra sandbox                 # a local endpoint, without key or network
+  sunra probe openai/gpt-4o     # which features does this model support?
+  sunra sandbox                 # a local server, without key or network
 
 \b
-The exit status is 0 when all went well, 1 when something failed, 2 when the
-command was not understood, 130 when it was interrupted with Ctrl-C."""
+Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted with Ctrl-C."""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", "-V", prog_name="sunra")
 @options.debug
 def application() -> None:
-    """Talk to models through the Sunra gateway, and find out what is wrong where that fails.
+    """Chat with models through the Sunra gateway, and troubleshoot problems.
 
-    The key is read from SUNRA_KEY and is never shown.
+    The key is read from SUNRA_KEY and never shown.
     """
 
 
 @application.command(
-    short_help="Make the shell complete commands.",
+    short_help="Generate a shell completion script.",
     epilog="""\b
-Put the line for your shell into its start-up file:
+Add the line for your shell to its startup file:
   eval "$(sunra completion bash)"         # ~/.bashrc
   eval "$(sunra completion zsh)"          # ~/.zshrc
   sunra completion fish | source          # ~/.config/fish/config.fish""",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete commands, options and models."""
+    """Print a script that completes commands, options and models in SHELL."""
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.UsageError(f"There is no completion for {shell}.")
+        raise click.UsageError(f"Completion is not available for {shell}.")
     click.echo(kind(application, {}, "sunra", _COMPLETION_VARIABLE).source())
 
 
-for _command in (chat, doctor, probe, sandbox):
+@application.command(
+    short_help="Run a local server to develop and test with.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> int:
+    """Run a local server that needs no key and no network; replies are rule-based."""
+    try:
+        from sunra_integrations.sandbox.__main__ import main as serve  # noqa: PLC0415 - an extra
+    except ImportError as missing:  # its message says which extra to install
+        raise click.ClickException(str(missing)) from missing
+    return serve(list(arguments), program="sunra sandbox")
+
+
+for _command in (chat, doctor, probe):
     application.add_command(_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command of these arguments and returns its exit status."""
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: The arguments after `sunra`. Defaults to those of the process.
+    """
     session = Session()
-    # Passed on as a list: on Windows click would expand `*`, `~` and `$NAME` in a prompt otherwise.
-    given = [_as_text(one) for one in (sys.argv[1:] if arguments is None else arguments)]
+    # On Windows click expands `*`, `~` and `$NAME`, also in a prompt, unless it is passed a list
+    # (`windows_expand_args`).
+    given = [_decoded(one) for one in (sys.argv[1:] if arguments is None else arguments)]
     try:
         status = _status(session, given)
-        session.terminal.tell_what_was_replaced()
-    except OSError:  # standard error cannot be written to
+        session.terminal.note_replacements()
+    except OSError:  # standard error cannot be written
         status = FAILED
-    written = [_is_flushed(stream) for stream in (sys.stdout, sys.stderr) if stream]
-    return status if all(written) else status or FAILED
+    flushed = [_flush(stream) for stream in (sys.stdout, sys.stderr) if stream]
+    return status if all(flushed) else status or FAILED
 
 
 def _status(session: Session, arguments: list[str]) -> int:
@@ -102,41 +120,44 @@ def _status(session: Session, arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except OSError as error:
-        return FAILED if _is_closed_pipe(error) else _failed(session, error)
-    except Exception as error:  # noqa: BLE001 - the last resort: no user is left with a traceback
-        return _failed(session, error)
+        return FAILED if _is_closed_pipe(error) else _show_error(session, error)
+    except Exception as error:  # noqa: BLE001 - users get one line, and a traceback with --debug
+        return _show_error(session, error)
     return status if isinstance(status, int) else OK
 
 
-def _as_text(argument: str) -> str:
-    """An argument whose bytes the locale could not decode, read as UTF-8 if that is what it is."""
+def _decoded(argument: str) -> str:
+    """Return the argument, decoded as UTF-8 if the locale could not decode its bytes."""
     try:
         argument.encode()
-    except UnicodeEncodeError:  # bytes that were not decoded stand in it as surrogates
+    except UnicodeEncodeError:  # Python keeps bytes that it could not decode as surrogates
         with suppress(UnicodeError):
             return os.fsencode(argument).decode()
     return argument
 
 
-def _failed(session: Session, error: Exception) -> int:
+def _show_error(session: Session, error: Exception) -> int:
     if session.debug:
-        session.terminal.trace("".join(traceback.format_exception(error)))
+        session.terminal.traceback("".join(traceback.format_exception(error)))
     if isinstance(error, SunraError):
-        session.terminal.error(f"{error.message} {advice(error)}")
+        session.terminal.error(f"{error.message} {hint(error)}")
         return MISUSED if isinstance(error, InvalidParameter) else FAILED
     what = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
-    session.terminal.error(f"{what}. Run it with --debug to see where it happened.")
+    session.terminal.error(f"{what}. Use --debug to see the traceback.")
     return FAILED
 
 
 def _is_closed_pipe(error: OSError) -> bool:
-    """Whether nobody reads the output any more. Windows reports it as EINVAL, without a file."""
+    """Whether the reader of the output has closed it.
+
+    Windows reports EINVAL, without a file: https://github.com/python/cpython/issues/79935.
+    """
     is_invalid = sys.platform == "win32" and error.errno == errno.EINVAL
     return error.errno == errno.EPIPE or (is_invalid and error.filename is None)
 
 
-def _is_flushed(stream: TextIO) -> bool:
-    """Whether the output is written. If not, the interpreter must not fail at flushing it again."""
+def _flush(stream: TextIO) -> bool:
+    """Whether the output could be written. If not, keep the interpreter from flushing it again."""
     try:
         stream.flush()
     except OSError:

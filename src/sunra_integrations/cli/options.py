@@ -1,30 +1,53 @@
-"""Options that several commands have."""
+"""What the commands share: the session, and the options that several of them have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from sunra_integrations.catalogue import model_names
-from sunra_integrations.cli.session import Session
+from sunra_integrations.cli.terminal import Terminal
+from sunra_integrations.data import model_names
+from sunra_integrations.transport import Settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_MOST_OFFERED = 200
+_MOST_COMPLETIONS = 200
+
+
+@dataclass
+class Session:
+    """One run of the command line."""
+
+    terminal: Terminal = field(default_factory=Terminal)
+    debug: bool = False
+    """Whether errors are shown with their traceback."""
+    allow_http: bool = False
+    """Whether the base URL may be plain http to another machine."""
+
+    def settings(self, base_url: str | None, timeout: float | None) -> Settings:
+        """Return the settings of these options and the environment; hide the key from now on.
+
+        Raises:
+            ConfigurationError: The key or the base URL is missing or invalid.
+        """
+        settings = Settings.resolve(base_url=base_url, timeout=timeout, allow_http=self.allow_http)
+        self.terminal.hide(settings.api_key)
+        return settings
 
 
 def complete_model(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Known models for the shell to offer; others are as welcome."""
-    begun = incomplete.lower()
-    return [name for name in model_names() if name.startswith(begun)][:_MOST_OFFERED]
+    """Return the known models that the shell can offer."""
+    prefix = incomplete.lower()
+    return [name for name in model_names() if name.startswith(prefix)][:_MOST_COMPLETIONS]
 
 
 def model(purpose: str, *, variable: str | None = None) -> Decorator:
-    """`--model`, for this purpose, else from this variable; None where neither was given."""
+    """`--model`; None if neither the option nor the variable is given."""
     return click.option(
         "--model",
         "-m",
@@ -41,7 +64,7 @@ def base_url(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--base-url",
         metavar="URL",
-        help="Where the gateway is. [SUNRA_BASE_URL, else Sunra's own]",
+        help="Base URL of the gateway. Defaults to SUNRA_BASE_URL, or Sunra's own URL.",
     )(command)
 
 
@@ -51,9 +74,9 @@ def allow_http(command: Callable[..., Any]) -> Callable[..., Any]:
         "--allow-http",
         is_flag=True,
         expose_value=False,
-        callback=_permit_http,
-        help="Permit plain http to another machine, where others can read the key. "
-        "[SUNRA_ALLOW_HTTP]",
+        callback=_allow_http,
+        help="Allow plain http to another machine. Others on the network can read the key.  "
+        "[env var: SUNRA_ALLOW_HTTP]",
     )(command)
 
 
@@ -63,7 +86,7 @@ def timeout(command: Callable[..., Any]) -> Callable[..., Any]:
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="How long to wait for an answer to begin. [600]",
+        help="Seconds to wait for the reply to begin.  [default: 600]",
     )(command)
 
 
@@ -73,22 +96,22 @@ def json_output(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def debug(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--debug`, wherever in the command it stands."""
+    """`--debug`, before or after the subcommand."""
     return click.option(
         "--debug",
         is_flag=True,
         is_eager=True,
         expose_value=False,
-        callback=_turn_on_debugging,
+        callback=_enable_debugging,
         help="Show the traceback of an error.",
     )(command)
 
 
-def _permit_http(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+def _allow_http(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Session).allow_http = True
 
 
-def _turn_on_debugging(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+def _enable_debugging(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Session).debug = True

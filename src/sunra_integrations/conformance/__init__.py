@@ -1,7 +1,7 @@
-"""Tests that hold an integration to everything its framework may ask of it.
+"""Conformance tests: whether an integration supports everything that its framework can ask of it.
 
-A suite is a class to subclass in a test module of your own: it takes a factory of the thing under
-test and judges it against the sandbox, which is scripted to answer as real servers were seen to.
+A suite is a class to subclass in your own tests. It runs your integration against the sandbox,
+which is scripted to respond as real servers do.
 
 Needs the extra: ``pip install 'sunra-integrations[conformance]'``.
 """

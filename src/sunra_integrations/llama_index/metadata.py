@@ -5,7 +5,7 @@ from __future__ import annotations
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 
-from sunra_integrations.catalogue import model_facts
+from sunra_integrations.data import model_facts
 
 DEFAULT_CONTEXT_WINDOW = 128_000
 """Tokens assumed where nothing else is known.

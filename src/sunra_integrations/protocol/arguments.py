@@ -1,6 +1,6 @@
-"""Unknown argument names: suggestions, and names that must never reach a request body.
+"""Argument names: suggestions for unknown names, and names that look like credentials.
 
-An unknown name may carry a key that was meant for another class, so no value appears here.
+No error contains a value, because an unknown argument can be a key for another class.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 from sunra_integrations.errors import InvalidParameter
 
 CALL_SETTINGS = frozenset(("timeout", "stall_timeout", "total_timeout", "max_retries"))
-"""Settings of a client that a call may change; the others belong to the model object."""
+"""Settings of a client that a call can change. The others belong to the model object."""
 
-_OTHER_TIMEOUT = "request_timeout"
-"""What ChatOpenAI calls `timeout`."""
+_TIMEOUT_ALIAS = "request_timeout"
+"""ChatOpenAI's name for `timeout`."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -48,22 +48,22 @@ def with_timeout(given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, with `request_timeout` renamed to `timeout`.
 
     Raises:
-        InvalidParameter: Both are given, and differ.
+        InvalidParameter: Both were passed, with different values.
     """
     arguments = dict(given)
-    if _OTHER_TIMEOUT in arguments:
-        seconds = arguments.pop(_OTHER_TIMEOUT)
+    if _TIMEOUT_ALIAS in arguments:
+        seconds = arguments.pop(_TIMEOUT_ALIAS)
         if arguments.setdefault("timeout", seconds) is not seconds:
             raise InvalidParameter(
-                f"`timeout` and `{_OTHER_TIMEOUT}` are the same setting; give one of them.",
-                parameter=_OTHER_TIMEOUT,
-                rule="never together with timeout",
+                f"`timeout` and `{_TIMEOUT_ALIAS}` are the same setting; pass one of them.",
+                parameter=_TIMEOUT_ALIAS,
+                rule="cannot be combined with `timeout`",
             )
     return arguments
 
 
 def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments of a call: what changes the request, and what changes the client's settings."""
+    """The arguments of a call as two dicts: request parameters, and settings of the client."""
     arguments = with_timeout(given)
     settings = {name: arguments.pop(name) for name in CALL_SETTINGS & arguments.keys()}
     return arguments, settings
@@ -72,14 +72,14 @@ def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 def looks_like_credential(name: str, value: object = "") -> bool:
     """Whether a name suggests that its value is a secret.
 
-    It does with a word such as `secret`, `password` or `authorization` in it, and where it ends in
-    `key` or `token`, unless a word before it names something else: `prompt_cache_key` and
-    `eos_token` are not credentials, and neither is `max_tokens`.
+    A name does so if it contains a word such as `secret`, `password` or `authorization`, or ends
+    in `key` or `token`. Words before that can rule it out: `prompt_cache_key`, `eos_token` and
+    `max_tokens` are not credentials.
 
     Args:
         name: The name of an argument.
-        value: Its value. None, True and False are never secrets, and other numbers are not under
-            names that only end in `key` or `token`.
+        value: Its value. None, True and False are never secrets. A number is not a secret if the
+            name only ends in `key` or `token`.
     """
     if value is None or isinstance(value, bool):
         return False
@@ -104,32 +104,32 @@ def looks_like_credential(name: str, value: object = "") -> bool:
 
 
 def check_no_credentials(given: Mapping[Any, object], *, where: str) -> None:
-    """Refuses names that look like credentials, where they would be sent and shown.
+    """Rejects names that look like credentials, because traces and the server would see them.
 
     Args:
-        given: A request's body, or the arguments of a call.
-        where: The argument that contains them, for the error, such as `extra_body`.
+        given: A request body, or the arguments of a call.
+        where: The argument that contains the names, such as `extra_body`, for the error.
 
     Raises:
-        InvalidParameter: A name looks like a credential; its value is not shown.
+        InvalidParameter: A name looks like a credential. The error does not contain its value.
     """
     for name, value in given.items():
         if isinstance(name, str) and looks_like_credential(name, value):
             raise InvalidParameter(
-                f"`{name}` in {where} looks like a credential, which does not belong in a request "
-                "body and would be shown in traces. Sunra's key is `api_key` of the model; "
-                '`model_copy(update={"api_key": …})` makes a model with another one. Other secrets '
-                "go into headers (`default_headers`, `extra_headers`).",
+                f"`{name}` in {where} looks like a credential. Credentials do not belong in a "
+                "request body, and traces would show them. Pass Sunra's key as `api_key` of the "
+                'model; `model_copy(update={"api_key": …})` creates a model with another key. Pass '
+                "other secrets as headers (`default_headers`, `extra_headers`).",
                 parameter=name,
                 rule="no credentials in a request body",
             )
 
 
 def check_call(arguments: Mapping[str, Any]) -> None:
-    """Refuses what looks like a credential in a call, before a callback or a trace shows it.
+    """Rejects credentials in the arguments of a call, before a callback or a trace sees them.
 
     Raises:
-        InvalidParameter: As `check_no_credentials` does, for the call and its `extra_body`.
+        InvalidParameter: As `check_no_credentials`, for the arguments and for `extra_body`.
     """
     check_no_credentials(arguments, where="a call")
     extra_body = arguments.get("extra_body")
@@ -143,22 +143,22 @@ def unknown_argument(
     """The error for an unknown name, with a suggestion. It never contains the value.
 
     Args:
-        name: The name as it was given.
-        known: The names that are known.
-        of: What they are names of, as in `ChatSunra`.
-        sendable: Whether a parameter that is not known here can be sent in `extra_body`.
+        name: The unknown name.
+        known: The known names.
+        of: What the names belong to, such as `ChatSunra`.
+        sendable: Whether an unknown parameter can be sent in `extra_body`.
     """
     return InvalidParameter(
-        f"`{name}` is not a parameter of {of}. {_advice(name, known, sendable)}".rstrip(),
+        f"`{name}` is not a parameter of {of}. {_hint(name, known, sendable)}".rstrip(),
         parameter=name,
-        rule=f"a parameter of {of}" + ("; others go through `extra_body`" if sendable else ""),
+        rule=f"a parameter of {of}" + (", or a key of `extra_body`" if sendable else ""),
     )
 
 
 def unknown_arguments(
     names: Iterable[str], known: Collection[str], *, of: str, sendable: bool = False
 ) -> InvalidParameter | None:
-    """The error for all names that are not known, if there are any; see `unknown_argument`."""
+    """One error for all unknown names, or None; see `unknown_argument`."""
     found = [
         unknown_argument(name, known, of=of, sendable=sendable)
         for name in names
@@ -171,28 +171,28 @@ def unknown_arguments(
     )
 
 
-def _advice(name: str, known: Collection[str], sendable: bool) -> str:
+def _hint(name: str, known: Collection[str], sendable: bool) -> str:
     if name in _EXPLAINED:
         return _EXPLAINED[name]
     if name not in _OF_OTHER_APIS:
         if real := _same(name, known):
             return f"Did you mean `{real}`?"
-        setting = _same(name, _SETTINGS)
-        if setting == "extra_headers":  # known wherever there are calls, except for plain clients
+        setting = _same(name, CONNECTION_SETTINGS)
+        if setting == "extra_headers":  # the adapters know it, so this is the plain client
             return "Pass headers as `headers=…` to `create` or `stream`."
         if setting:
             return (
-                f"`{setting}` is a setting of the model or client: give it where that is made. "
-                f'`model_copy(update={{"{setting}": …}})` makes a changed copy of a model.'
+                f"`{setting}` is a setting of the model or client: pass it to the constructor. "
+                f'`model_copy(update={{"{setting}": …}})` creates a changed copy of a model.'
             )
         if close := difflib.get_close_matches(name, known, n=1):
-            others = " Parameters that are not known here go into `extra_body`." * sendable
+            others = " Pass other parameters in `extra_body`." * sendable
             return f"Did you mean `{close[0]}`?{others}"
-    return f'To send it in the request body, use `extra_body={{"{name}": …}}`.' * sendable
+    return f'To send it in the request body, pass `extra_body={{"{name}": …}}`.' * sendable
 
 
 def _same(name: str, known: Collection[str]) -> str | None:
-    """The known name for the same: without a prefix, or what another class calls it."""
+    """The known name with the same meaning: without a prefix, or from another class."""
     for end in _ends(name):
         if end in known:
             return end
@@ -208,7 +208,7 @@ def _ends(name: str) -> Iterable[str]:
     return ("_".join(words[start:]) for start in range(len(words)))
 
 
-_SETTINGS = _names(
+CONNECTION_SETTINGS = _names(
     "api_key base_url api_base timeout request_timeout stall_timeout total_timeout max_retries "
     "default_headers extra_headers allow_http max_connections max_response_bytes async_transport "
     "http_client http_async_client async_http_client stream_usage"
@@ -238,7 +238,7 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "stop_sequences": ("stop",),
     "num_ctx": ("context_window",),
 }
-"""Names in other classes and services; the first one of ours that is known is suggested."""
+"""Names in other classes and services, with ours. The first known one is suggested."""
 
 _OF_OTHER_APIS = _names(
     "top_k top_a min_p min_tokens repetition_penalty logit_bias verbosity store service_tier "
@@ -246,11 +246,9 @@ _OF_OTHER_APIS = _names(
     "web_search_options plugins transforms models route include_reasoning thinking "
     "truncation include text"
 )
-"""Body parameters of other services: meant as they are, so no other name is offered."""
+"""Body parameters of other services. They are not misspellings, so no other name is suggested."""
 
-_OWN_CLIENT = (
-    "Set HTTPS_PROXY or SSL_CERT_FILE, or pass an HTTP client of your own as `http_client`."
-)
+_OWN_CLIENT = "Set HTTPS_PROXY or SSL_CERT_FILE, or pass your own HTTP client as `http_client`."
 _EXPLAINED: Mapping[str, str] = {
     "use_responses_api": "Sunra serves chat completions only; leave it out.",
     "use_previous_response_id": "Sunra serves chat completions only; leave it out.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from typing_extensions import assert_type
 
 from sunra_integrations import __version__, errors
-from sunra_integrations.catalogue import model_facts, model_names
+from sunra_integrations.data import last_updated, model_facts, model_names
 from sunra_integrations.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -203,5 +204,6 @@ def raises() -> Sequence[SunraError]:
 def looks_up() -> None:
     assert_type(model_facts("openai/gpt-4o"), dict[str, Any] | None)
     assert_type(model_names(), list[str])
+    assert_type(last_updated(), date)
     version: str = __version__
     print(version)

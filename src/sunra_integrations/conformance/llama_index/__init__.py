@@ -1,6 +1,6 @@
-"""What LlamaIndex may ask of a `FunctionCallingLLM`, as tests: it ships none of its own.
+"""Conformance tests for LlamaIndex's `FunctionCallingLLM`; LlamaIndex itself has none.
 
-Subclass `FunctionCallingLLMTests` in a test module and say how the LLM is made::
+Subclass `FunctionCallingLLMTests` in a test module and create your LLM in `make_llm`::
 
     from sunra_integrations.conformance.llama_index import FunctionCallingLLMTests
 
@@ -12,11 +12,11 @@ Subclass `FunctionCallingLLMTests` in a test module and say how the LLM is made:
             given: dict[str, Any] = {"model": "vendor/name", **fields}
             return MyLLM(api_base=endpoint.base_url, api_key=endpoint.api_key, **given)
 
-The endpoint is a `Sandbox`: it refuses requests that break the chat-completions contract and
-answers as each test tells it to. The tests go through the LLM's public methods only, and look at
-what was really sent. Class attributes say what the LLM can do; see `LLMSuite`.
+The endpoint is a `Sandbox`. It rejects requests that violate the chat-completions API, and each
+test scripts its replies. The tests call public methods only, and check the requests that were sent.
+Class attributes declare what the LLM can do; see `LLMSuite`.
 
-Each part can be subclassed alone: `CallTests`, `FailureTests`, `StreamTests`, `ToolCallTests`,
+Each part can be subclassed on its own: `CallTests`, `FailureTests`, `StreamTests`, `ToolCallTests`,
 `StructuredTests`, `ContentTests`, `ObservationTests`, `LifecycleTests`, `UseTests`.
 """
 
@@ -25,16 +25,20 @@ from sunra_integrations.requirements import requiring
 with requiring(
     "The conformance suite for LlamaIndex", "pytest", "llama-index-core", extra="conformance"
 ):
-    from sunra_integrations.conformance.llama_index.calls import CallTests
+    from sunra_integrations.conformance.llama_index.calls import (
+        CallTests,
+        FailureTests,
+        StreamTests,
+    )
     from sunra_integrations.conformance.llama_index.content import ContentTests
-    from sunra_integrations.conformance.llama_index.failures import FailureTests
+    from sunra_integrations.conformance.llama_index.instrumentation import ObservationTests
     from sunra_integrations.conformance.llama_index.lifecycle import LifecycleTests
-    from sunra_integrations.conformance.llama_index.observation import ObservationTests
-    from sunra_integrations.conformance.llama_index.streaming import StreamTests
-    from sunra_integrations.conformance.llama_index.structured import StructuredTests
     from sunra_integrations.conformance.llama_index.suite import LLMSuite
-    from sunra_integrations.conformance.llama_index.tool_calling import ToolCallTests
-    from sunra_integrations.conformance.llama_index.use import UseTests
+    from sunra_integrations.conformance.llama_index.tools import (
+        StructuredTests,
+        ToolCallTests,
+        UseTests,
+    )
 
 __all__ = [
     "CallTests",
@@ -62,4 +66,4 @@ class FunctionCallingLLMTests(
     LifecycleTests,
     UseTests,
 ):
-    """The whole suite: subclass it, implement `make_llm`, and pytest runs it."""
+    """All tests. Subclass it, implement `make_llm`, and run pytest."""

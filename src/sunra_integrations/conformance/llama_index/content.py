@@ -1,4 +1,4 @@
-"""Blocks out and blocks in: each is on the wire or an error, and nothing of an answer is lost."""
+"""Content blocks: each is sent or raises an error, and every part of a reply is returned."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
     VideoBlock,
 )
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from sunra_integrations.conformance.llama_index import wire
-from sunra_integrations.conformance.llama_index.asking import CHATS, WAYS, asked, run
-from sunra_integrations.conformance.llama_index.suite import LLMSuite, sent
+from sunra_integrations.conformance.llama_index import bodies
+from sunra_integrations.conformance.llama_index.suite import (
+    CHAT_METHODS,
+    METHODS,
+    LLMSuite,
+    messages,
+    sent,
+)
 from sunra_integrations.sandbox import CallTools, Message, Sandbox
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -41,12 +45,12 @@ def _encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-# What a user may say, and the words of the request that prove it was sent.
-_SAID: dict[str, tuple[ContentBlock, str]] = {
+# Blocks of a user message, and a text that the request must contain.
+_BLOCKS: dict[str, tuple[ContentBlock, str]] = {
     "text": (TextBlock(text="Look at this."), "Look at this."),
     "an image": (ImageBlock(image=PNG, image_mimetype="image/png"), _encoded(PNG)),
     "an image by URL": (ImageBlock(url=_WEB), _WEB),
-    "a sound": (AudioBlock(audio=WAV, format="wav"), _encoded(WAV)),
+    "audio": (AudioBlock(audio=WAV, format="wav"), _encoded(WAV)),
     "a document": (DocumentBlock(data=PDF, title="a.pdf"), _encoded(PDF)),
     "citable content": (
         CitableBlock(title="Title-1", source="S", content=[TextBlock(text="cited")]),
@@ -62,7 +66,7 @@ _SAID: dict[str, tuple[ContentBlock, str]] = {
         "quoted",
     ),
 }
-# What may be an error instead, since not every wire has a place for it; silence is none.
+# Blocks that an API may not support. They may raise an error, but must not be dropped.
 _RARE: dict[str, tuple[list[ContentBlock], str]] = {
     "a video": ([VideoBlock(video=MP4, video_mimetype="video/mp4")], _encoded(MP4)),
     "a cache point": (
@@ -70,8 +74,8 @@ _RARE: dict[str, tuple[list[ContentBlock], str]] = {
         "cache_control",
     ),
 }
-# An answer with all that a model can give.
-_RICH: dict[str, Any] = {
+# A reply with every kind of content.
+_RICH_REPLY: dict[str, Any] = {
     "role": "assistant",
     "content": "See this.",
     "annotations": [
@@ -82,101 +86,95 @@ _RICH: dict[str, Any] = {
 
 
 class ContentTests(LLMSuite):
-    """What goes over the wire of each block, and what comes back."""
+    """Content blocks in requests and replies."""
 
-    @pytest.mark.parametrize("name", _SAID)
-    @pytest.mark.parametrize("way", ["chat", "astream_chat"])
-    def test_a_block_is_sent(self, endpoint: Sandbox, way: str, name: str) -> None:
-        block, proof = _SAID[name]
-        self._say(endpoint, way, ChatMessage(blocks=[TextBlock(text="Here:"), block]))
+    @pytest.mark.parametrize("name", _BLOCKS)
+    @pytest.mark.parametrize("method", ["chat", "astream_chat"])
+    def test_a_block_is_sent(self, endpoint: Sandbox, method: str, name: str) -> None:
+        block, proof = _BLOCKS[name]
+        self._send(endpoint, method, ChatMessage(blocks=[TextBlock(text="Here:"), block]))
         assert proof in str(sent(endpoint))
 
     @pytest.mark.parametrize("name", _RARE)
-    def test_a_rare_block_is_sent_or_is_an_error(self, endpoint: Sandbox, name: str) -> None:
+    def test_a_rare_block_is_sent_or_raises(self, endpoint: Sandbox, name: str) -> None:
         blocks, proof = _RARE[name]
         try:
-            self._say(endpoint, "chat", ChatMessage(blocks=blocks))
-        except Exception:  # noqa: BLE001 - whatever it is called, it is not silence
+            self._send(endpoint, "chat", ChatMessage(blocks=blocks))
+        except Exception:  # noqa: BLE001 - any error will do: the block was not dropped
             assert name != "a video" or not self.takes_video
         else:
             assert proof in str(sent(endpoint))
 
     @pytest.mark.parametrize("name", ["an image", "an image by URL"])
     def test_an_image_in_a_tool_result_is_sent(self, endpoint: Sandbox, name: str) -> None:
-        block, proof = _SAID[name]
+        block, proof = _BLOCKS[name]
         call = ToolCallBlock(tool_call_id="c1", tool_name="draw", tool_kwargs={})
         result = ChatMessage(
             role=MessageRole.TOOL,
             blocks=[TextBlock(text="Drawn."), block],
             additional_kwargs={"tool_call_id": "c1"},
         )
-        history = [*asked(), ChatMessage(role=MessageRole.ASSISTANT, blocks=[call]), result]
+        history = [*messages(), ChatMessage(role=MessageRole.ASSISTANT, blocks=[call]), result]
         self.make_llm(endpoint).chat(history)
         assert proof in str(sent(endpoint))
 
-    @pytest.mark.parametrize("way", CHATS)
-    def test_an_answers_text_is_one_block(self, endpoint: Sandbox, way: str) -> None:
+    @pytest.mark.parametrize("method", CHAT_METHODS)
+    def test_the_text_of_a_reply_is_one_block(self, endpoint: Sandbox, method: str) -> None:
         endpoint.next("One two three.")
-        last: Any = WAYS[way](self.make_llm(endpoint))[-1]
+        last: Any = METHODS[method](self.make_llm(endpoint))[-1]
         assert last.message.blocks == [TextBlock(text="One two three.")]
 
-    @pytest.mark.parametrize("way", CHATS)
-    def test_citations_and_images_of_an_answer_are_blocks(
-        self, endpoint: Sandbox, way: str
+    @pytest.mark.parametrize("method", CHAT_METHODS)
+    def test_citations_and_images_of_a_reply_are_blocks(
+        self, endpoint: Sandbox, method: str
     ) -> None:
-        endpoint.next(Message(_RICH))
-        last: Any = WAYS[way](self.make_llm(endpoint))[-1]
+        endpoint.next(Message(_RICH_REPLY))
+        last: Any = METHODS[method](self.make_llm(endpoint))[-1]
         kinds = {type(block) for block in last.message.blocks}
         assert TextBlock in kinds
         assert CitationBlock in kinds or not self.gives_citations
         assert ImageBlock in kinds or not self.gives_images
 
     @pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "reasoning_details"])
-    @pytest.mark.parametrize("way", CHATS)
-    def test_thinking_is_read_in_every_spelling(
-        self, endpoint: Sandbox, way: str, field: str
+    @pytest.mark.parametrize("method", CHAT_METHODS)
+    def test_thinking_is_read_from_every_field_name(
+        self, endpoint: Sandbox, method: str, field: str
     ) -> None:
         self.needs("gives_thinking")
-        thought = [_DETAIL] if field == "reasoning_details" else "Hm."
-        message = {"role": "assistant", "content": "Hello.", field: thought}
-        if "stream" in way:
-            last_chunk = wire.chunk("Hello.", finish_reason="stop")
-            endpoint.next(wire.streamed(wire.chunk({field: thought}), last_chunk))
+        value = [_DETAIL] if field == "reasoning_details" else "Hm."
+        message = {"role": "assistant", "content": "Hello.", field: value}
+        if "stream" in method:
+            last_chunk = bodies.chunk("Hello.", finish_reason="stop")
+            endpoint.next(bodies.stream(bodies.chunk({field: value}), last_chunk))
         else:
-            endpoint.next(wire.whole(wire.said(message)))
-        last: Any = WAYS[way](self.make_llm(endpoint))[-1]
+            endpoint.next(bodies.completion(bodies.choice(message)))
+        last: Any = METHODS[method](self.make_llm(endpoint))[-1]
         (thinking,) = (b for b in last.message.blocks if isinstance(b, ThinkingBlock))
         assert thinking.content == "Hm."
 
-    @pytest.mark.parametrize("way", CHATS)
-    def test_thinking_goes_back_as_it_came_beside_calls(self, endpoint: Sandbox, way: str) -> None:
+    @pytest.mark.parametrize("method", CHAT_METHODS)
+    def test_thinking_is_sent_back_unchanged_with_tool_calls(
+        self, endpoint: Sandbox, method: str
+    ) -> None:
         self.needs("gives_thinking")
         call = CallTools(("draw", {})).message(lambda _: "c1")
         endpoint.next(Message({**call, "reasoning": "Hm.", "reasoning_details": [_DETAIL]}))
         llm = self.make_llm(endpoint)
-        last: Any = WAYS[way](llm)[-1]
+        last: Any = METHODS[method](llm)[-1]
         extra = {"tool_call_id": "c1"}
         result = ChatMessage(role=MessageRole.TOOL, content="Drawn.", additional_kwargs=extra)
-        llm.chat([*asked(), last.message, result])
+        llm.chat([*messages(), last.message, result])
         assert sent(endpoint)["messages"][1]["reasoning_details"] == [_DETAIL]
 
-    @pytest.mark.parametrize("way", CHATS)
-    def test_an_answer_can_be_sent_back(self, endpoint: Sandbox, way: str) -> None:
-        endpoint.next(Message(_RICH))
+    @pytest.mark.parametrize("method", CHAT_METHODS)
+    def test_a_reply_can_be_sent_back(self, endpoint: Sandbox, method: str) -> None:
+        endpoint.next(Message(_RICH_REPLY))
         llm = self.make_llm(endpoint)
-        last: Any = WAYS[way](llm)[-1]
+        last: Any = METHODS[method](llm)[-1]
         stored = ChatMessage.model_validate_json(last.message.model_dump_json())
         for message in (last.message, stored):
-            llm.chat([*asked(), message, ChatMessage("And?")])
+            llm.chat([*messages(), message, ChatMessage("And?")])
             assert sent(endpoint)["messages"][1]["content"] == "See this."
 
-    def _say(self, endpoint: Sandbox, way: str, message: ChatMessage) -> None:
-        llm = self.make_llm(endpoint)
-        if way == "chat":
-            llm.chat([message])
-        else:
-            run(_streamed(llm, message))
-
-
-async def _streamed(llm: FunctionCallingLLM, message: ChatMessage) -> None:
-    assert [response async for response in await llm.astream_chat([message])]
+    def _send(self, endpoint: Sandbox, method: str, message: ChatMessage) -> None:
+        assert METHODS[method](self.make_llm(endpoint), [message])

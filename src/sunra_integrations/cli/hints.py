@@ -1,0 +1,38 @@
+"""Hints that are printed behind an error, and the shell command that sets a variable."""
+
+from __future__ import annotations
+
+import sys
+
+from sunra_integrations import errors
+
+
+def set_variable(name: str, value: str) -> str:
+    """Return the command that sets an environment variable, for PowerShell on Windows or for sh."""
+    return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={value}"
+
+
+def hint(error: errors.SunraError) -> str:
+    """Return what the user can do about an error; empty if the message already says it."""
+    match error:
+        case errors.RateLimited(retry_after=float() | int() as seconds):
+            return f"Try again in {seconds:.0f} s."
+        case errors.RateLimited() | errors.Overloaded():
+            return "Try again later."
+        case errors.ServerFailed():
+            return "Try again, or use another model."
+        case errors.ConnectionFailed():
+            return "Run `sunra doctor` to diagnose the connection."
+        case errors.TimedOut():
+            return "Try again, increase --timeout, or run `sunra doctor`."
+        case errors.StreamInterrupted():
+            return "Try again to get the complete reply."
+        case errors.ConfigurationError() if "allow_http" in error.message:
+            return "On the command line, use --allow-http."
+        case errors.ConfigurationError() if error.message.startswith("No Sunra key"):
+            run = set_variable("SUNRA_KEY", "…")
+            return f"Run `{run}`, or `sunra sandbox` to try without a key."
+        case errors.PermissionDenied():
+            return "Check what the key's account may use, or use another model."
+        case _:
+            return ""
