@@ -95,7 +95,7 @@ class SunraError(Exception):
     """Base class of all errors of this package.
 
     Args:
-        message: What went wrong, where, and how to fix it.
+        message: The problem, its location, and how to fix it.
         status: HTTP status.
         code: Sunra's error code, such as `MODEL_NOT_FOUND`. New codes may be added.
         type: Sunra's error type, more general than the code.
@@ -144,7 +144,7 @@ class SunraError(Exception):
 
     @property
     def message(self) -> str:
-        """What went wrong, where, and how to fix it."""
+        """The problem, its location, and how to fix it."""
         return str(self.args[0])
 
 
@@ -177,7 +177,7 @@ class InvalidParameter(BadRequest):
         message: Which parameter, its rule, and the value.
         parameter: Name of the parameter.
         value: Its value.
-        rule: What the value must be.
+        rule: The rule for the value.
         **known: Arguments of `SunraError`.
     """
 
@@ -260,7 +260,7 @@ class TimedOut(SunraError):
     """There was no response in time.
 
     Args:
-        message: What timed out, and how to raise the limit.
+        message: The phase that timed out, and the setting that limits it.
         phase: The phase that timed out: `connect`, `read`, `write`, `pool` or `total`.
         **known: Arguments of `SunraError`.
     """
@@ -295,7 +295,7 @@ class ResponseTruncated(UnreadableResponse):
     `retryable` is False for a limit or a filter, because a retry reaches it again.
 
     Args:
-        message: What cut the reply off, and how to avoid it.
+        message: The cause, and how to avoid it.
         finish_reason: The server's reason, if any.
         text: The JSON received, or the arguments of the tool call.
         usage: The usage object of the response, if any.

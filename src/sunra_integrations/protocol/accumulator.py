@@ -1,7 +1,7 @@
 """Chunks to a `Reply`: the only place that knows how they add up.
 
-Parts are gathered and joined when somebody needs the result. Joining at every chunk would copy all
-the parts before it each time.
+Parts are collected, and joined only when the result is read. Joining at every chunk would copy
+everything before it each time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from sunra_integrations.protocol.reply import (
     Usage,
 )
 from sunra_integrations.protocol.truncation import is_cut_before_arguments
+
+__all__ = [
+    "ReplyAccumulator",
+    "accumulate",
+]
 
 
 def accumulate(chunks: Iterable[Chunk]) -> Reply:
@@ -399,7 +404,7 @@ def _join_run(name: str, run: list[Any]) -> Any:
 # ── reasoning details ────────────────────────────────────────────────────────
 
 _SIGNED = frozenset(("signature", "data", "encrypted_content"))
-"""What a vendor signed or encrypted in a detail. It is valid only unchanged."""
+"""Fields that a vendor signed or encrypted. They are valid only unchanged."""
 _CONTINUED_IN_DETAILS = frozenset(("text", "summary", "thinking"))
 
 
@@ -475,5 +480,5 @@ def _join_text_parts(parts: Iterable[Json]) -> tuple[Json, ...]:
 
 def _is_plain_text(part: Json) -> bool:
     return (
-        part.keys() == {"type", "text"} and part["type"] == "text" and isinstance(part["text"], str)
+        set(part) == {"type", "text"} and part["type"] == "text" and isinstance(part["text"], str)
     )

@@ -10,6 +10,15 @@ from typing import Any
 from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.protocol.json_text import Json, as_str, dicts_in
 
+__all__ = [
+    "audio_part",
+    "data_url",
+    "file_part",
+    "image_part",
+    "text_part",
+    "video_part",
+]
+
 Part = dict[str, Any]
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (

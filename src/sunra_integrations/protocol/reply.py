@@ -9,6 +9,16 @@ from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, parse_arguments
 
+__all__ = [
+    "Choice",
+    "ChoiceDelta",
+    "Chunk",
+    "Reply",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+]
+
 IN_CONTENT = "content"
 """The `reasoning_field` of reasoning that is a content part with more than its text."""
 
@@ -44,7 +54,7 @@ class ToolCallDelta(NamedTuple):
 
 
 class ChoiceDelta(NamedTuple):
-    """What one event adds to one choice."""
+    """The part of one choice in one event."""
 
     choice_index: int
     text: str = ""

@@ -22,7 +22,7 @@ STRAY = "\n"
 
 _BOM = b"\xef\xbb\xbf"
 _DATA = (b"data: {", b"data:{", b'"choices"', b'"delta"', b'"finish_reason"')
-"""What only damaged events contain in a comment or another field."""
+"""Marks of a damaged event, which no comment or other field contains."""
 _STRAY_LIMIT = 64 * 1024
 
 

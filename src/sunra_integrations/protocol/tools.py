@@ -14,6 +14,12 @@ from sunra_integrations.protocol.json_schema import (
     with_object_root,
 )
 
+__all__ = [
+    "function_tool",
+    "json_schema_format",
+    "tool_choice",
+]
+
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
