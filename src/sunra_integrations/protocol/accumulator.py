@@ -75,6 +75,11 @@ class ReplyAccumulator:
         """The indices of the choices that have begun and have no finish_reason yet."""
         return [i for i, choice in self._choices.items() if choice.finish_reason is None]
 
+    @property
+    def message_index(self) -> int:
+        """The choice that becomes the message: 0, or the lowest of a server that counts from 1."""
+        return 0 if 0 in self._choices else min(self._choices, default=0)
+
     def add(self, chunk: Chunk) -> None:
         """Adds one chunk."""
         for delta in chunk.choices:
