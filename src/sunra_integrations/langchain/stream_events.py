@@ -212,7 +212,7 @@ def keep_refusal(stream: Any, event: MessagesData) -> None:
     """Adds a refusal to the message that langchain-core assembles from the events.
 
     langchain-core 1.8 ignores blocks of this type there, so the finished message would not show
-    that the model declined.
+    that the model declined; see docs/upstream/langchain-core.md.
 
     Args:
         stream: langchain-core's accumulator, after it processed the event.
