@@ -45,7 +45,7 @@ class MessageEvents:
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
         self._state = StreamState()
-        self.so_far: ReplyAccumulator = self._state.so_far
+        self.accumulator: ReplyAccumulator = self._state.accumulator
         """The accumulated reply; the client adds each chunk before it yields it."""
         self._started = False
         self._indices: dict[str | int, int] = {}
