@@ -29,7 +29,7 @@ import sunra_integrations
 from sunra_integrations import cli
 from sunra_integrations.cli import advice, application, conversation, line_reader
 from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedContent
-from sunra_integrations.langchain import to_sunra as langchain_to_sunra
+from sunra_integrations.langchain import request as langchain_request
 from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
 from sunra_integrations.sandbox import Sandbox, __main__, stand_in
 from sunra_integrations.sandbox.server import sandbox as server
@@ -484,8 +484,8 @@ def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, 
 )
 def test_a_path_in_place_of_a_url_is_refused(url):
     for translate, message in (
-        (langchain_to_sunra.messages, HumanMessage([{"type": "image", "url": url}])),
+        (langchain_request.messages, HumanMessage([{"type": "image", "url": url}])),
         (llama_index_to_sunra.messages, ChatMessage(blocks=[ImageBlock(url=url)])),
     ):
-        with pytest.raises(UnsupportedContent, match="file of this machine"):
+        with pytest.raises(UnsupportedContent, match=r"local file|file of this machine"):
             translate([message])

@@ -1,9 +1,9 @@
-"""The recordings in tests/wire through everything that reads answers, in pieces of several kinds.
+"""The fixtures of tests/wire through everything that reads responses, split in several ways.
 
-The readers are the sync client, the async client, `ChatSunra` and `Sunra`; all must see the same.
-What they make of a recording depends on its chunks alone, and `tests/protocol` holds that those are
-the same wherever the bytes are cut. Here each loop over the pieces of a body meets every kind of
-cut: none, around each line, within each line, and around each byte.
+The readers are the sync client, the async client, `ChatSunra` and `Sunra`. All must see the same.
+What they make of a fixture depends on its chunks alone, and `tests/protocol` checks that the chunks
+are the same wherever the bytes are split. Here each loop over the parts of a body meets every kind
+of split: none, around each line, within each line, and around each byte.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock, ToolCallBlock
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.json_text import parse_arguments
@@ -50,7 +49,7 @@ class Answers(httpx.MockTransport):
 
 def seen_by_langchain(message: AIMessage) -> Seen:
     # Adding up chunks, LangChain mends what it takes for broken arguments; our last chunk tells.
-    message = with_broken_calls(message)
+    message = split_invalid_tool_calls(message)
     usage = message.usage_metadata
     calls = [*message.tool_calls, *message.invalid_tool_calls]
     return Seen(

@@ -25,7 +25,7 @@ from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import BaseModel
 
 from sunra_integrations import errors
-from sunra_integrations.langchain import ChatSunra, with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.langchain.errors import Refused
 from sunra_integrations.langchain.model_errors import (
     ModelAPIError,
@@ -68,14 +68,14 @@ def on(sandbox: Sandbox, **given: Any) -> ChatSunra:
 
 
 def summed(model: ChatSunra) -> AIMessage:
-    return with_broken_calls(reduce(add, model.stream("Hi")))
+    return split_invalid_tool_calls(reduce(add, model.stream("Hi")))
 
 
 def summed_async(model: ChatSunra) -> AIMessage:
     async def chunks() -> list[AIMessageChunk]:
         return [chunk async for chunk in model.astream("Hi")]
 
-    return with_broken_calls(reduce(add, asyncio.run(chunks())))
+    return split_invalid_tool_calls(reduce(add, asyncio.run(chunks())))
 
 
 def streamed_within_invoke(model: ChatSunra) -> AIMessage:
@@ -189,7 +189,7 @@ def test_trap_text_and_call_in_one_chunk(way: Way):
 
 @every_way
 def test_trap_empty_arguments(way: Way):
-    model, _ = recorded(stream(stream_bytes("arguments_that_say_nothing")))
+    model, _ = recorded(stream(stream_bytes("arguments_empty_or_missing")))
     message = way(model)
     assert [call["args"] for call in message.tool_calls] == [{}] * 5
     assert message.invalid_tool_calls == []
@@ -438,7 +438,7 @@ TYPED: dict[str, tuple[Answer, type[Exception], bool]] = {
     ),
     "as an event": (stream(stream_bytes("error_event")), ModelRateLimitError, True),
     "in place of a stream": (
-        stream(stream_bytes("json_error_in_place_of_a_stream")),
+        stream(stream_bytes("error_instead_of_stream")),
         ModelPermissionDeniedError,
         False,
     ),
