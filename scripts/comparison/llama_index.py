@@ -232,7 +232,7 @@ CLAIMS = (
     Claim(
         "The cost of a call is in `additional_kwargs`",
         _cost,
-        "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+        "tests/llama_index/test_response.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
     ),
     Claim(
         "Images in tool results are sent",
