@@ -109,13 +109,32 @@ _CALLS: dict[str, Any] = {
     "tool_calls": [_call(_CALL_CHUNK)],
     "invalid_tool_calls": [],
 }
+_CUT_OFF_CHUNK = ToolCallChunk(name="f", args='1, "b', id="1", index=1, type="tool_call_chunk")
+_INVALID_CALLS: dict[str, Any] = {
+    "tool_call_chunks": [_CALL_CHUNK, _CUT_OFF_CHUNK],
+    "tool_calls": [_call(_CALL_CHUNK)],
+    "invalid_tool_calls": [_invalid_call(_CUT_OFF_CHUNK)],
+}
 _NO_KWARGS: dict[str, Any] = {"additional_kwargs": {}}
 _NO_CALLS: dict[str, Any] = {name: [] for name in _CALLS}
 
 # For text content, the only work of these validators is to parse tool call chunks, which
 # `FastConstructors.chunk` does itself, and to add a `type` to tool calls, which ours have.
 _message = constructor(
-    AIMessage, _MESSAGE, known_validators=("__init__", "_backwards_compat_tool_calls")
+    AIMessage,
+    _MESSAGE,
+    {**_MESSAGE, "content": "{", "tool_calls": [], "invalid_tool_calls": []},
+    {
+        **_MESSAGE,
+        "content": "",
+        "additional_kwargs": {"reasoning_content": "Hm", "reasoning_details": [{"text": "Hm"}]},
+        "invalid_tool_calls": [
+            {"name": "f", "args": '{"a": 1', "id": None, "error": "", "type": "invalid_tool_call"}
+        ],
+        "usage_metadata": None,
+        "response_metadata": {"logprobs": {"content": [{"token": "{", "logprob": -0.5}]}},
+    },
+    known_validators=("__init__", "_backwards_compat_tool_calls"),
 )
 _generation = constructor(
     ChatGeneration,
@@ -129,9 +148,16 @@ _generation = constructor(
 
 
 def _chunk_constructor(*, kwargs: bool, calls: bool) -> Callable[..., MessageChunk]:
+    example = {**_TEXT, **(_KWARGS if kwargs else {}), **(_CALLS if calls else {})}
     return constructor(
         MessageChunk,
-        {**_TEXT, **(_KWARGS if kwargs else {}), **(_CALLS if calls else {})},
+        example,
+        {
+            **example,
+            "content": "{",
+            "response_metadata": {"logprobs": {"content": [{"token": "{", "logprob": -0.5}]}},
+            **(_INVALID_CALLS if calls else {}),
+        },
         defaults={**({} if kwargs else _NO_KWARGS), **({} if calls else _NO_CALLS)},
         known_validators=(
             "__init__",
