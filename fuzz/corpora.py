@@ -1,4 +1,4 @@
-"""What fuzzing begins with: the recordings of the suite, and what once broke something."""
+"""Initial inputs for fuzzing: wire fixtures, and inputs that once broke something."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 CORPUS = _HERE / "corpus"
 """Inputs by target, each named for what it once broke or what it exercises."""
-_RECORDINGS = _HERE.parent / "tests" / "wire"
+_FIXTURES = _HERE.parent / "tests" / "wire"
 
-# A recording becomes an input of a target by what stands before its body.
+# A fixture becomes an input of a target with this prefix.
 _HEADS = {
     "event_stream": (".sse", b"\x07"),
     "chunk_stream": (".sse", b"\x07"),
@@ -20,7 +20,7 @@ _HEADS = {
 def inputs(target: str) -> Iterator[tuple[str, bytes]]:
     """Each input of a target, with its name."""
     suffix, head = _HEADS.get(target, ("", b""))
-    for path in sorted(_RECORDINGS.glob(f"*{suffix}")) if suffix else ():
+    for path in sorted(_FIXTURES.glob(f"*{suffix}")) if suffix else ():
         yield path.name, head + path.read_bytes()
     for path in sorted((CORPUS / target).glob("*")):
         yield path.name, path.read_bytes()

@@ -1,12 +1,16 @@
-"""A hook of MkDocs: links from the documents to the rest of the repository.
+"""A hook of MkDocs: links between the documents and the rest of the repository.
 
-The built site holds the documents only, so links that leave them are turned outward, as those of
-the long description are. The test suite checks that their files are there.
+The site contains the documents only. Links to other files of the repository lead to the code
+host, as those of the package description do. Pages such as CONTRIBUTING.md are included in a
+document, and their links to documents are made relative to it. The test suite checks that the
+files exist.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from posixpath import dirname, relpath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +19,8 @@ from repository_links import outward
 
 _ROOT = Path(__file__).parents[1]
 _NOT_SHOWN = (".ipynb", ".mdx")
-"""What lies in `docs/` for others' sites."""
+"""Files in `docs/` that are for other sites."""
+_INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
@@ -28,10 +33,18 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
-    """The page with its links out of `docs/` turned to the code host."""
-    return outward(
-        markdown, repository=config.repo_url, page=f"docs/{page.file.src_uri}", stays=_is_shown
-    )
+    """Turn links out of `docs/` to the code host, and include pages of the repository's root."""
+    source = f"docs/{page.file.src_uri}"
+    markdown = outward(markdown, repository=config.repo_url, page=source, stays=_is_shown)
+
+    def included(found: re.Match[str]) -> str:
+        text = (_ROOT / found[1]).read_text(encoding="utf-8")
+        text = outward(text, repository=config.repo_url, page=found[1], stays=_is_shown)
+        return re.sub(
+            r"\]\((docs/[^)#]*)", lambda link: f"]({relpath(link[1], dirname(source))}", text
+        )
+
+    return _INCLUDE.sub(included, markdown)
 
 
 def _is_shown(path: str) -> bool:

@@ -104,7 +104,14 @@ LOWEST: dict[str, Suite] = {
     ),
 }
 
-NEWEST = ("tests/installed", "tests/langchain", "tests/llama_index", "tests/transport", "tests/cli")
+NEWEST = (
+    "tests/installed",
+    "tests/upstream",
+    "tests/langchain",
+    "tests/llama_index",
+    "tests/transport",
+    "tests/cli",
+)
 
 
 @dataclass(frozen=True)

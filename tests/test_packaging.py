@@ -11,6 +11,7 @@ import pytest
 
 import sunra_integrations
 from scripts.check_package import wrong_links
+from scripts.check_release import problems
 from scripts.repository_links import outward
 
 ROOT = Path(__file__).parent.parent
@@ -150,3 +151,19 @@ def test_an_extra_brings_what_others_bring(extra, others):
     for other in others:
         assert brought_by(other)
         assert brought_by(other) <= brought_by(extra)
+
+
+@pytest.mark.parametrize(
+    ("tag", "changelog", "found"),
+    [
+        ("v1.2.0", "## [Unreleased]\n\n## [1.2.0] - 2026-01-31\n\n- It works.\n", []),
+        ("1.2.0", "## [1.2.0] - 2026-01-31\n", ["The tag is 1.2.0"]),
+        ("v1.3.0", "## [1.2.0] - 2026-01-31\n", ["The tag is v1.3.0"]),
+        ("v1.2.0", "## [1.2.0]\n", ["no section"]),
+        ("v1.2.0", "## [Unreleased]\n\n- More.\n\n## [1.2.0] - 2026-01-31\n", ["still has"]),
+    ],
+)
+def test_a_release_tag_is_compared_with_the_version_and_the_changelog(tag, changelog, found):
+    messages = list(problems(tag, version="1.2.0", changelog=changelog))
+    assert len(messages) == len(found)
+    assert all(part in message for part, message in zip(found, messages, strict=True))

@@ -1,9 +1,9 @@
-"""The recordings in tests/wire through everything that reads answers, in pieces of several kinds.
+"""The fixtures of tests/wire through everything that reads responses, split in several ways.
 
-The readers are the sync client, the async client, `ChatSunra` and `Sunra`; all must see the same.
-What they make of a recording depends on its chunks alone, and `tests/protocol` holds that those are
-the same wherever the bytes are cut. Here each loop over the pieces of a body meets every kind of
-cut: none, around each line, within each line, and around each byte.
+The readers are the sync client, the async client, `ChatSunra` and `Sunra`. All must see the same.
+What they make of a fixture depends on its chunks alone, and `tests/protocol` checks that the chunks
+are the same wherever the bytes are split. Here each loop over the parts of a body meets every kind
+of split: none, around each line, within each line, and around each byte.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What each recording in `tests/wire/` must be read as, by every reader.
+"""What every reader must make of each wire fixture.
 
-A recording is the raw body of an answer, one oddity each: `.sse` as a stream, `.json` as a whole
-answer. Readers (the clients, the adapters) turn it into a `Seen`, or fail.
+A fixture in `tests/wire/` is the raw body of a response with one oddity: `.sse` a stream, `.json` a
+completion. Readers (the clients and the adapters) turn it into a `Seen`, or fail.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ WIRE = Path(__file__).parent / "wire"
 
 @dataclass(frozen=True)
 class Seen:
-    """What a user of any reader gets to see of the first choice, and of the call."""
+    """The first choice and the usage, as a user of any reader sees them."""
 
     text: str = ""
     finish_reason: str | None = "stop"
     usage: tuple[int | None, int | None, int | None] | None = (3, 2, 5)
     reasoning: str = ""
     calls: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
-    """Id, name and arguments of each tool call; None for arguments that are broken."""
+    """Id, name and arguments of each tool call. Invalid arguments are None."""
     refusal: str = ""
 
 
 @dataclass(frozen=True)
 class Fails:
-    """The error a reader raises, with the text that had arrived."""
+    """The error that a reader raises, with the text received so far."""
 
     error: type[errors.SunraError]
     partial: str | None = None
@@ -82,7 +82,7 @@ STREAMS: dict[str, Seen | Fails] = {
     "surrogates_split": Seen("Hi 🦊!"),
     "surrogates_alone": Seen("a\ufffdb\ufffdcd\ufffd"),
     "surrogates_in_arguments": called(("c1", "add", {"a": "🦊"})),
-    "done_with_blanks": HELLO,
+    "done_with_spaces": HELLO,
     "tail_empty": HELLO,
     "tail_null": HELLO,
     "tail_in_words": HELLO,
@@ -99,7 +99,7 @@ STREAMS: dict[str, Seen | Fails] = {
     "two_deltas_of_one_choice_in_one_event": HELLO,
     "a_call_in_two_deltas_of_one_event": called(ADD, text="Hello"),
     "choices_interleaved": Seen("a1a2"),
-    "finish_reason_never_seen_before": Seen("Hello", "eos_token"),
+    "finish_reason_unknown": Seen("Hello", "eos_token"),
     "finish_reason_with_the_last_text": Seen("Hello", "length"),
     "refusal": Seen(refusal="I cannot."),
     "logprobs": HELLO,
@@ -111,7 +111,7 @@ STREAMS: dict[str, Seen | Fails] = {
     "usage_cumulative_on_every_chunk": HELLO,
     "usage_beside_the_last_choice": HELLO,
     "usage_before_the_end": HELLO,
-    "usage_in_whole_floats_and_nulls": HELLO,
+    "usage_as_floats_and_nulls": HELLO,
     "usage_inside_a_choice": HELLO,
     # tool calls
     "call_by_index": called(ADD),
@@ -123,10 +123,10 @@ STREAMS: dict[str, Seen | Fails] = {
     "two_ids_under_one_index": called(ADD, SUB),
     "two_whole_calls_in_one_event": called(ADD, SUB),
     "id_and_name_repeated": called(ADD),
-    "a_new_id_for_every_piece": called(ADD),
-    "name_in_pieces": called(("c1", "add_up", {})),
+    "new_id_in_every_delta": called(ADD),
+    "name_split": called(("c1", "add_up", {})),
     "ids_missing": called(("call_gen-1_0_0", "add", {"a": 1}), ("call_gen-1_0_1", "sub", {"b": 2})),
-    "arguments_that_say_nothing": called(
+    "arguments_empty_or_missing": called(
         ("c1", "one", {}),
         ("c2", "two", {}),
         ("c3", "three", {}),
@@ -150,35 +150,35 @@ STREAMS: dict[str, Seen | Fails] = {
     "ended_without_finish_reason": Fails(errors.StreamInterrupted, "Hello", "finish_reason"),
     "done_without_finish_reason": Fails(errors.StreamInterrupted, "Hello", "finish_reason"),
     "one_choice_of_two_unfinished": Fails(errors.StreamInterrupted, "A", "choice 1"),
-    "event_that_is_no_json": Fails(errors.StreamInterrupted, "Hello", "not valid JSON"),
-    "event_that_is_no_object": Fails(errors.StreamInterrupted, "Hello", "not a JSON object"),
+    "event_not_json": Fails(errors.StreamInterrupted, "Hello", "not valid JSON"),
+    "event_not_an_object": Fails(errors.StreamInterrupted, "Hello", "not a JSON object"),
     "event_cut_in_the_middle": Fails(errors.StreamInterrupted, "Hello", "not valid JSON"),
     "line_damaged": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
     "line_damaged_at_the_start": Fails(errors.StreamInterrupted, None, "a line is damaged"),
-    "line_with_a_blank_in_front": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
+    "line_with_leading_space": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
     "line_with_a_capital": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
-    "line_glued_to_a_comment": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
+    "line_joined_to_comment": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
     "nested_too_deeply": Fails(errors.StreamInterrupted, "Hello", "nested more than"),
     # no answer at all
-    "nothing_but_done": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "only_done": Fails(errors.UnreadableResponse, says="without sending a choice"),
     "empty_body": Fails(errors.UnreadableResponse, says="without sending a choice"),
     "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without sending a choice"),
-    "comments_and_nothing_else": Fails(errors.UnreadableResponse, says="without sending a choice"),
-    "json_answer_in_place_of_a_stream": Fails(
+    "only_comments": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "completion_instead_of_stream": Fails(
         errors.UnreadableResponse, "Hello", "a completion instead of a stream"
     ),
-    "page_in_place_of_a_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
+    "html_page_instead_of_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
     # errors on the way
     "error_alone": Fails(errors.ServerFailed, "Hel", "The provider went away"),
     "error_beside_a_choice": Fails(errors.ServerFailed, "Hello", "The provider went away"),
     "error_inside_a_choice": Fails(errors.RateLimited, "Hello", "Slow down"),
     "error_as_text": Fails(errors.ServerFailed, "Hello", "The provider went away"),
     "error_event": Fails(errors.RateLimited, "Hello", "Slow down"),
-    "error_event_in_plain_words": Fails(errors.ServerFailed, "Hello", "upstream reset"),
+    "error_event_as_text": Fails(errors.ServerFailed, "Hello", "upstream reset"),
     "error_field": Fails(errors.ServerFailed, "Hello", "failed to decode"),
     "error_first": Fails(errors.ModelNotFound, says="No such model"),
     "error_of_context_overflow": Fails(errors.ContextOverflow, says="8192"),
-    "json_error_in_place_of_a_stream": Fails(errors.PermissionDenied, says="Not yours"),
+    "error_instead_of_stream": Fails(errors.PermissionDenied, says="Not yours"),
 }
 
 COMPLETIONS: dict[str, Seen | Fails] = {
@@ -209,14 +209,14 @@ COMPLETIONS: dict[str, Seen | Fails] = {
     "error_in_a_choice": Fails(errors.RateLimited, "Hel", "Slow down"),
     "status_failure": Fails(errors.ServerFailed, says="The provider went away"),
     "object_error": Fails(errors.ContextOverflow, says="8192"),
-    "detail_at_the_top": Fails(errors.ServerFailed, says="No such deployment"),
+    "detail_only": Fails(errors.ServerFailed, says="No such deployment"),
     "choices_empty": Fails(errors.UnreadableResponse, says="without choices"),
     "choices_null": Fails(errors.UnreadableResponse, says="without choices"),
     "choices_missing": Fails(errors.UnreadableResponse, says="without choices"),
-    "no_object": Fails(errors.UnreadableResponse, says="JSON list"),
+    "not_an_object": Fails(errors.UnreadableResponse, says="JSON list"),
     "cut_short": Fails(errors.UnreadableResponse, says="invalid JSON"),
     "page": Fails(errors.UnreadableResponse, says="invalid JSON"),
-    "stream_in_place_of_an_answer": Fails(
+    "stream_instead_of_completion": Fails(
         errors.UnreadableResponse, says="stream instead of a completion"
     ),
     "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),

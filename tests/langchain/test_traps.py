@@ -189,7 +189,7 @@ def test_trap_text_and_call_in_one_chunk(way: Way):
 
 @every_way
 def test_trap_empty_arguments(way: Way):
-    model, _ = recorded(stream(stream_bytes("arguments_that_say_nothing")))
+    model, _ = recorded(stream(stream_bytes("arguments_empty_or_missing")))
     message = way(model)
     assert [call["args"] for call in message.tool_calls] == [{}] * 5
     assert message.invalid_tool_calls == []
@@ -438,7 +438,7 @@ TYPED: dict[str, tuple[Answer, type[Exception], bool]] = {
     ),
     "as an event": (stream(stream_bytes("error_event")), ModelRateLimitError, True),
     "in place of a stream": (
-        stream(stream_bytes("json_error_in_place_of_a_stream")),
+        stream(stream_bytes("error_instead_of_stream")),
         ModelPermissionDeniedError,
         False,
     ),
