@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     from llama_index.core.types import BaseOutputParser
 
 DEFAULT_CONTEXT_WINDOW = 128_000
-"""Tokens. Assumed for models that are not in the bundled catalogue; any name works on Sunra."""
+"""Tokens. Assumed for models that are not in the bundled model data; any name works on Sunra."""
 
 _PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 _CALL_ARGUMENTS = (*_PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
@@ -148,8 +148,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             fields override them.
         strict: Enforce the schemas of tool arguments and structured output. Defaults to None:
             structured output is strict if its schema can be, and tools are not.
-        context_window: Context window in tokens, prompt and reply. Defaults to the bundled
-            catalogue's value, then to 128,000.
+        context_window: Context window in tokens, prompt and reply. Defaults to the value in the
+            bundled model data, then to 128,000.
         num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
             sent. Defaults to `max_tokens`, then to 256.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
@@ -298,7 +298,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             model_name=self.model,
         )
 
-    # ── the eight methods ────────────────────────────────────────────────────
+    # ── chat and completion ──────────────────────────────────────────────────
 
     @instrumented_chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -394,7 +394,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             **kwargs,
         )
 
-    # The eight methods without spans and callbacks:
+    # The same without spans and callbacks:
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         kwargs, settings = split_call(kwargs)

@@ -107,8 +107,8 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
     if metadata.fn_schema is None:
         parameters = metadata.get_parameters_dict()
     else:
-        # llama-index-core 0.14: `get_parameters_dict` drops a root `$ref`, and the schema of a
-        # recursive class is nothing else.
+        # `get_parameters_dict` drops a `$ref` at the root, where the schema of a recursive class
+        # has its fields: https://github.com/run-llama/llama_index/pull/22890
         _, _, parameters = split_schema(metadata.fn_schema.model_json_schema())
     return function_tool(
         metadata.get_name(),

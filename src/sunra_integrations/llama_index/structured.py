@@ -275,9 +275,9 @@ def _is_complete(text: str) -> bool:
 
 
 # ── programs ─────────────────────────────────────────────────────────────────
-# While LlamaIndex's `FunctionCallingProgram` reads a stream, it logs errors and goes on
-# (llama-index-core 0.14). Of two objects it keeps the one with more values, and counts the
-# defaults of a partial object. So the stream itself raises the errors, and the arguments of a
+# While LlamaIndex's `FunctionCallingProgram` reads a stream, it logs errors and goes on; see
+# docs/upstream/llama-index-core.md. Of two objects it keeps the one with more values, and counts
+# the defaults of a partial object. So the stream itself raises the errors, and the arguments of a
 # finished response include the defaults.
 
 _PROGRAM_MODULE = "llama_index.core.program.function_program"
@@ -380,7 +380,8 @@ def _all_fields(arguments: dict[str, Any] | str, output_cls: type[BaseModel]) ->
 class StructuredSunra(StructuredLLM):
     """A `Sunra` whose replies are JSON of one pydantic class. `raw` is the object.
 
-    LlamaIndex's `StructuredLLM` lacks the streamed completions (llama-index-core 0.14).
+    In LlamaIndex's own class the streamed completions raise NotImplementedError
+    (llama-index-core 0.14.25).
     """
 
     @instrumented
