@@ -93,7 +93,6 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.protocol.tools import tool_choice as api_tool_choice
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import check_loaded, resolved_base_url
 
@@ -287,7 +286,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex needs to know to pack prompts, for any model name."""
+        """Context window, output size and abilities, for any model name."""
         known_window: int | None = (model_facts(self.model) or {}).get("max_input_tokens")
         max_tokens = self.max_completion_tokens or self.max_tokens
         return LLMMetadata(
@@ -461,13 +460,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         headers = secret_headers(given).get_secret_value() if given else None
         _check_known(call, _CALL_ARGUMENTS, of="a call")
         parameters = merge_parameters(self._parameters(), call)
-        tools = [request.tool(tool) for tool in parameters.get("tools") or ()]
-        parameters["tools"] = tools or None
-        if not tools:
+        if not parameters.get("tools"):
             # The instance's settings about tools do not apply to a call without tools.
             parameters |= {name: call.get(name) for name in ("tool_choice", "parallel_tool_calls")}
-        if not isinstance(parameters.get("tool_choice"), dict):
-            parameters["tool_choice"] = api_tool_choice(parameters.get("tool_choice"), tools)
         return request.build(messages, parameters), headers or None
 
     def _parameters(self) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[s
 
     Args:
         output_cls: The class.
-        strict: Make the schema strict and ask the server to enforce it. None does so if strict
-            mode can express the schema. For example, it cannot express free-form dicts.
+        strict: Make the schema strict and request that the server enforces it. None does so if
+            strict mode can express the schema. For example, it cannot express free-form dicts.
 
     Raises:
         InvalidParameter: `strict` is True and strict mode cannot express the schema.
@@ -81,7 +81,7 @@ def schema_tool(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str
 
     Args:
         output_cls: The class.
-        strict: Make the schema strict and ask the server to enforce it.
+        strict: Make the schema strict and request that the server enforces it.
 
     Raises:
         InvalidParameter: `strict` is True and strict mode cannot express the schema.
@@ -233,7 +233,7 @@ def _validate(output_cls: type[Model], text: str) -> Model:
 
 
 def _extract_object(text: str) -> str:
-    """The JSON object in a text, if there is exactly one; else the text.
+    """The JSON object in a text if there is exactly one, otherwise the text.
 
     Reasoning in think tags is ignored. Unbalanced brackets around the object mean that a list, or
     a second object, was cut off. Then its first object is not the answer.
