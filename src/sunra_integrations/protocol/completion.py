@@ -244,13 +244,13 @@ def _parse_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str 
 
 
 def _usage_from_groq(event: Json) -> Usage | None:
-    """Groq reports the usage of a stream in `x_groq`."""
+    """Groq reports it in `x_groq`: https://github.com/vercel/ai/issues/1651."""
     groq = event.get("x_groq")
     return parse_usage(groq.get("usage")) if isinstance(groq, dict) else None
 
 
 def _usage_in_choices(choices: object) -> object:
-    """Moonshot reports the usage of a stream in the choice with the finish_reason."""
+    """Moonshot reports it in the last choice: https://github.com/northes/go-moonshot/issues/17."""
     if type(choices) is list:
         for choice in reversed(choices):
             if type(choice) is dict and "usage" in choice:
@@ -331,7 +331,9 @@ def _reasoning(
         thoughts = [part for part in parts if part.get("type") == "thinking"]
         text = "".join(map(thinking_text, thoughts))
         return text, None if all(map(is_plain_thinking, thoughts)) else IN_CONTENT
-    return "", empty_field  # DeepSeek requires even empty reasoning back with its tool calls
+    # DeepSeek requires even empty reasoning back with its tool calls:
+    # https://github.com/deepseek-ai/deepseek-harness/discussions/739
+    return "", empty_field
 
 
 def _text_of_detail(detail: Json) -> str:

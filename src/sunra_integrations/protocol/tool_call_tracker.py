@@ -1,7 +1,13 @@
 """Assigns every delta of a tool call to its call, with a definite index and id.
 
-Servers identify the deltas of parallel calls by `index`, by `id`, or only by their order. Some send
-two calls under one index, or repeat id and name in every delta. The rules:
+Servers identify the deltas of parallel calls by `index`, by `id`, or only by their order:
+
+- no index: https://github.com/ollama/ollama/issues/7881
+- one index for all calls: https://github.com/BerriAI/litellm/pull/16194
+- the id in every delta: https://github.com/InternLM/lmdeploy/issues/3412
+- a new id in every delta: https://github.com/vllm-project/vllm/pull/23522
+
+The rules:
 
 1. A known id identifies the call. A new id begins a call, except if the delta has no name and a
    known index, because some servers make up an id for every delta.
@@ -38,7 +44,7 @@ _CALL_FIELDS = frozenset(("index", "id", "type", "function"))
 _FUNCTION_FIELDS = frozenset(("name", "arguments"))
 _CUSTOM_FIELDS = frozenset(("name", "input"))
 _MAX_ID = 40
-"""OpenAI rejects longer ids of calls."""
+"""OpenAI rejects longer ids: https://github.com/agno-agi/agno/issues/5382."""
 _MAX_ID_PART = 24
 _MAX_ID_READ = 200
 """Characters of a response's id that are hashed, because every choice hashes it again."""
