@@ -24,6 +24,7 @@ from sunra_integrations.protocol.fast_path import (
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.stream import ChunkStream
+from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker
 
 TEXT = st.one_of(
     st.text(max_size=6),
@@ -131,6 +132,7 @@ def read_in_full(body: bytes) -> tuple[list[Chunk], Reply, str]:
     with (
         patch.object(RepeatedText, "read", lambda *_: None),
         patch.object(completion, "parse_text_choice", lambda *_: None),
+        patch.object(ToolCallTracker, "_append_arguments", lambda *_: None),
     ):
         return read(body)
 
