@@ -60,15 +60,15 @@ def _options() -> argparse.Namespace:
         default=_NAMES,
         help=f"comma-separated, of: {', '.join(_NAMES)}",
     )
-    parser.add_argument("--rounds", type=int, help="of each measure, in place of the plan's")
+    parser.add_argument("--rounds", type=int, help="rounds of each measure; defaults to the plan")
     parser.add_argument("--framework", choices=("langchain", "llama-index"), help="only this one")
     parser.add_argument(
-        "--output", type=Path, help="folder of benchmarks.json, .md and .svg; else only print"
+        "--output", type=Path, help="write benchmarks.json, .md and .svg to this folder"
     )
     parser.add_argument(
         "--write-readme",
         action="store_true",
-        help="measure nothing; put the figures of the output folder, or of docs/, into the README",
+        help="only update the README from the output folder (default: docs/)",
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""A run as a picture: what of the best-known peer's CPU time is ours, measure by measure."""
+"""A benchmark run as a bar chart of CPU time ratios."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _dress(axes: Any, rows: Sequence[str]) -> None:
     axes.axvline(1, color=_INK, linewidth=1, linestyle="--")
     axes.set_xlim(0, max(1.0, *axes.get_xlim()) * 1.08)
     axes.tick_params(colors=_INK)
-    axes.set_xlabel("ours ÷ the peer's; 1 is the peer, less is better", color=_INK)
+    axes.set_xlabel("ours ÷ the other class; lower is better", color=_INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

@@ -1,4 +1,4 @@
-"""The plan: which questions are asked of whom, and how often."""
+"""The plan: which cases are measured for which classes, and how often."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def plan(*, quick: bool) -> tuple[Measure, ...]:
 def _full_plan() -> Iterator[Measure]:
     yield _imports(rounds=5)
     yield _instances(rounds=3, equal=1000, distinct=50)
-    yield Measure("invoke", "One small answer", tuple(_answers(50)), 9, _CPU)
+    yield Measure("invoke", "Small response", tuple(_answers(50)), 9, _CPU)
     yield Measure("stream", "Streams, per event", tuple(_streams(1000, 2)), 5, _CPU)
     yield _events(rounds=7, events=1000)
     yield _callbacks(rounds=5, events=1000)
@@ -98,7 +98,7 @@ def _quick_plan() -> Iterator[Measure]:
     yield replace(_imports(rounds=1), main_peers=True)
     yield replace(_instances(rounds=1, equal=50, distinct=5), fresh=False)
     answers = tuple(_answers(20))
-    yield Measure("invoke", "One small answer", answers, 3, _CPU, main_peers=True)
+    yield Measure("invoke", "Small response", answers, 3, _CPU, main_peers=True)
     # The rare kinds differ little by how they are written.
     streams = tuple(
         question
@@ -167,7 +167,7 @@ def _events(rounds: int, events: int) -> Measure:
         if kind in {"text", "tools"}
         for prefix, way in _WAYS.items()
     )
-    title = 'LangChain\'s own events (`stream_events(version="v3")`), per event of the wire'
+    title = 'LangChain\'s own events (`stream_events(version="v3")`), per stream event'
     without = frozenset({"none", "llama-index", *_ON_AIOHTTP})
     return Measure("events", title, questions, rounds, _CPU, without, main_peers=True)
 
@@ -191,7 +191,7 @@ def _crowds(rounds: int, calls: dict[int, int], threads: int) -> Measure:
         for at_once, times in calls.items()
     ]
     threaded = _ask("32 threads", "threads", scenario=late, at_once=32, times=threads)
-    title = f"Many small answers at once, each {_THINKING} ms after its request"
+    title = f"Concurrent small responses, each {_THINKING} ms after its request"
     figures = ("cpu_us", "calls_per_second", "errors")
     without = frozenset({"LangChain alone", "LlamaIndex alone"})
     return Measure(
@@ -210,7 +210,7 @@ def _big(rounds: int, times: int) -> Measure:
         _ask(case, "invoke", scenario=scenario, times=times, wanted=asked)
         for case, asked in wanted.items()
     )
-    title = "Big inputs, per call"
+    title = "Large inputs, per call"
     return Measure("big", title, questions, rounds, _CPU, _ON_AIOHTTP, main_peers=True)
 
 
@@ -218,7 +218,7 @@ def _image_memory(rounds: int) -> Measure:
     scenario, image = str(Scenario("completion")), {"prompt": "image"}
     question = _ask("a 10 MB image", "invoke_memory", scenario=scenario, wanted=image)
     figures = ("peak_kb", "copies", "traced_copies")
-    title = "Peak memory of a big input"
+    title = "Peak memory of a large input"
     without = frozenset({"LangChain alone", "LlamaIndex alone", *_ON_AIOHTTP})
     return Measure("image", title, (question,), rounds, figures, without, True, main_peers=True)
 
@@ -229,7 +229,7 @@ def _growth(rounds: int, sizes: tuple[int, ...]) -> Measure:
         for size in sizes
     )
     figures = ("cpu_us", "gc_us", "peak_kb")
-    title = "Long streams whose chunks are dropped"
+    title = "Long streams, chunks discarded"
     return Measure(
         "growth", title, questions, rounds, figures, _ON_AIOHTTP, fresh=True, main_peers=True
     )
@@ -242,6 +242,6 @@ def _latency(rounds: int, times: int) -> Measure:
         for prefix, way in _WAYS.items()
     )
     figures = ("whole_us", "flush_us")
-    title = "Latency: call to request whole at the server; flush of an event to the user holding it"
+    title = "Latency of requests and streamed tokens"
     without = frozenset({"LangChain alone", "LlamaIndex alone"})
     return Measure("latency", title, questions, rounds, figures, without, main_peers=True)

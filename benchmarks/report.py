@@ -1,4 +1,4 @@
-"""A run as Markdown: the targets, every measure, and the short table of the README."""
+"""A benchmark run as Markdown: targets, all measures, and the README table."""
 
 from __future__ import annotations
 
@@ -17,59 +17,62 @@ _UNITS = {
     "cpu_us": "CPU, µs",
     "gc_us": "garbage collector, µs",
     "kb": "memory, KB",
-    "construct_us": "to make one, CPU µs",
-    "first_call_us": "its first call, CPU µs",
+    "construct_us": "creation, CPU µs",
+    "first_call_us": "first call, CPU µs",
     "clients_added": "httpx clients added",
     "tls_added": "TLS contexts added",
     "calls_per_second": "calls per second",
     "errors": "errors",
     "peak_kb": "peak memory, KB",
     "copies": "copies of the image",
-    "traced_copies": "of them Python's",
-    "whole_us": "to request whole, µs",
-    "flush_us": "flush to user, µs",
+    "traced_copies": "copies in Python objects",
+    "whole_us": "request latency, µs",
+    "flush_us": "token latency, µs",
 }
 _NOTHING = "—"
 _WHOLE = 100
-"""From here on, figures are shown without decimals."""
+"""Figures of at least this size have no decimals."""
 _MAIN_PEERS = {"langchain": "ChatOpenAI", "llama-index": "OpenAI"}
 _FLOORS = {"langchain": "LangChain alone", "llama-index": "LlamaIndex alone"}
 
 _HOW = """\
 # Benchmarks
 
-What a call costs on the client, ours and the peers', measured side by side. Made by `make bench`
-(`benchmarks/`); the figures of every round are in [benchmarks.json](benchmarks.json).
+Client-side cost of a call, compared with other integrations of the same framework. `make bench`
+(`benchmarks/`) generates this page; [benchmarks.json](benchmarks.json) has the figures of each
+round.
 
-![CPU time against the peers'](benchmarks.svg)
+![CPU time compared with other integrations](benchmarks.svg)
 
-## How it is measured
+## Method
 
-- A server in a process of its own sends prebuilt bytes: a realistic stream of OpenAI-style chunks,
-  or a small answer. It does next to nothing, so that the client's cost is what is seen.
-- Each contestant runs in a process of its own, with the settings it comes with. They are asked in
-  turn, round by round, and another one begins each round.
-- A ratio is taken within a round, and the median of the rounds is shown with the lowest and the
-  highest: what loads the machine for a while loads both, and cancels out. The microseconds are this
-  machine's; the ratios travel better.
-- CPU time is the process's, all threads together. The garbage collector runs as it does for a user;
-  its time is shown apart.
-- *LangChain alone* and *LlamaIndex alone* are floors: the smallest models that answer from memory,
-  without I/O. For each event they make what the framework demands: one new `AIMessageChunk` in one
-  new `ChatGenerationChunk`, or one new `ChatResponse` with a message that holds all text so far.
-  *httpx* reads the bytes of the same answers and makes nothing of them.
-- *[aiohttp]* carries async calls by aiohttp; sync calls never do. The others are on httpx.
-- An import is compared with what any chat model with tools stands on: `BaseChatModel`, tools and
-  output parsers, or `FunctionCallingLLM`. The interpreter's own start is not counted. Nothing but
-  the contestants is installed: where rich is, httpx imports its command line as well.
-- Instances are compared as each class makes them, with its own HTTP client; then each is called
-  once. Their memory is what the process has grown by.
-- In a crowd the server takes its time, as models do: without, few calls are really under way at
-  once. Opening the connections is part of it.
-- Latency is read from one clock by both processes. Events come 3 ms apart: none waits for another.
-- `ChatSunra` makes LangChain's own events itself; other models, the floor among them, have theirs
-  made from chunks by langchain-core.
-- What comes out of a stream is dropped at once, as by a program that prints it.
+- A server in a separate process sends prebuilt bytes: a realistic stream of OpenAI-style chunks, or
+  a small response. It does almost no work, so the client dominates the cost.
+- Each class runs in its own process, with its default settings. The classes take turns in each
+  round, and each round starts with a different class.
+- Each ratio is computed within a round, so that other load on the machine affects both sides. The
+  tables show the median, the lowest and the highest round. Ratios are comparable between machines;
+  microseconds are not.
+- CPU time covers all threads of the process. The garbage collector runs normally, and its time is
+  shown separately.
+- *LangChain alone* and *LlamaIndex alone* are lower bounds: minimal models that return a response
+  from memory. Per event they create only what the framework requires. For LangChain this is an
+  `AIMessageChunk` in a `ChatGenerationChunk`. For LlamaIndex it is a `ChatResponse` with all text
+  so far.
+- *httpx* reads the same bytes and discards them.
+- *[aiohttp]* uses aiohttp for async calls. All others use httpx.
+- Imports are compared with the framework's parts that any chat model needs: `BaseChatModel`, tools
+  and output parsers, or `FunctionCallingLLM`. The start of the interpreter is not included. No
+  other packages are installed, because httpx imports rich if it is available.
+- Instances are created with each class's own HTTP client and called once. Their memory is the
+  growth of the process.
+- With many concurrent calls, the server waits before it responds, as models do. Opening connections
+  is included.
+- Latency is measured with one clock for both processes. Events are sent 3 ms apart, so none waits
+  for another.
+- `ChatSunra` creates LangChain's own events itself. For other models, langchain-core creates them
+  from chunks.
+- The output of a stream is discarded immediately, as in a program that prints it.
 """
 
 
@@ -81,7 +84,7 @@ def document(run: Run) -> str:
 
 
 def headlines(run: Run) -> str:
-    """The README's table: what of the best-known peer's cost is ours."""
+    """The README table: our cost as a fraction of the most widely used integration's."""
     found: dict[str, dict[str, str]] = {}
     for target in targets():
         spread = target.found(run)
@@ -97,31 +100,31 @@ def headlines(run: Run) -> str:
 
 
 def with_headlines(readme: str, run: Run) -> str:
-    """A README with its table between the marks made anew.
+    """The README with the table between the markers replaced.
 
     Raises:
-        ValueError: The marks are not there, once each and in order.
+        ValueError: A marker is missing, or they are in the wrong order.
     """
     before, begun, rest = readme.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not begun or not ended:
-        raise ValueError(f"the README needs the marks {BEGIN} and {END}, in this order")
+        raise ValueError(f"README.md must contain {BEGIN} and then {END}")
     return f"{before}{BEGIN}\n{headlines(run)}\n{END}{after}"
 
 
 def _circumstances(run: Run) -> Iterator[str]:
-    yield "## Where and with what"
+    yield "## Environment"
     yield ""
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    rough = " This was a rough check (`--quick`)." if run.quick else ""
+    rough = " This was a quick run (`--quick`)." if run.quick else ""
     yield f"{run.began}, on {run.machine}.{rough} With {versions}."
 
 
 def _targets(run: Run) -> Iterator[str]:
-    yield "## What is promised, and whether it is kept"
+    yield "## Targets and results"
     yield ""
     rows = [_target(target, run) for target in targets() if target.found(run)]
-    yield from _table(("what", "ours", "against", "promised", "measured", "kept"), rows)
+    yield from _table(("Measure", "Class", "Compared with", "Target", "Result", "Met"), rows)
 
 
 def _target(target: Target, run: Run) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def chunks(kind: Kind, events: int) -> Iterator[dict[str, Any]]:
 
 
 def completion() -> dict[str, Any]:
-    """A small answer in one piece."""
+    """A small response without streaming."""
     content = "".join(WORDS)
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     return {

@@ -1,4 +1,4 @@
-"""What the package promises of its speed, each promise as a figure of a run."""
+"""Performance targets of the package."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Sense = Literal["at most", "at least"]
 
 @dataclass(frozen=True)
 class Target:
-    """One promise.
+    """A target for one figure of a run.
 
     Args:
-        what: In words.
-        ours: Who must keep it.
-        measure: Where the figure is found.
-        case: Where the figure is found.
-        figure: Where the figure is found.
-        limit: The bound; None where it is only measured.
-        against: Whose figure ours is divided by; None for our figure as it is.
-        against_case: The other's case, where it is another one.
-        sense: Which side of the limit is good.
-        headline: Its row in the README's table, if it has one.
+        what: Description.
+        ours: Our class.
+        measure: Name of the measure.
+        case: Case of the measure.
+        figure: Figure of the case.
+        limit: The limit. None if there is no target.
+        against: The class to divide by. None for the absolute figure.
+        against_case: The case of that class, if different.
+        sense: Whether the limit is a maximum or a minimum.
+        headline: Row of the README table, if any.
     """
 
     what: str
@@ -42,7 +42,7 @@ class Target:
     headline: str | None = None
 
     def found(self, run: Run) -> Spread | None:
-        """The figure, or the median of the ratios within each round; None if not measured."""
+        """The figure, or the ratio per round. None if not measured."""
         ours = run.rounds(self.measure, self.case, self.ours, self.figure)
         if self.against is None:
             return run.value(self.measure, self.case, self.ours, self.figure)
@@ -50,7 +50,7 @@ class Target:
         return ratio(ours, run.rounds(self.measure, case, self.against, self.figure))
 
     def met(self, run: Run) -> bool | None:
-        """Whether it is kept; None where that cannot be said."""
+        """Whether the target is met. None if there is no figure or no limit."""
         found = self.found(run)
         if found is None or self.limit is None:
             return None
@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True)
 class _Side:
-    """One framework's contestants."""
+    """The classes of one framework."""
 
     ours: str
     peer: str
@@ -82,7 +82,7 @@ _ANSWER = {"sync": 0.35, "async": 0.42}
 
 
 def targets() -> tuple[Target, ...]:
-    """All of them."""
+    """All targets."""
     return tuple(
         target
         for group in (_streams, _events, _answers, _starting, _crowds, _growth, _big, _latency)
@@ -118,7 +118,7 @@ def _streams() -> Iterator[Target]:
 
 def _events() -> Iterator[Target]:
     for way in _WAYS:
-        what = f'CPU per event of the wire, `stream_events(version="v3")`, {way}'
+        what = f'CPU per stream event, `stream_events(version="v3")`, {way}'
         case = f"text, {way}"
         yield Target(what, "ChatSunra", "events", case, "cpu_us", 0.4, "ChatOpenAI")
 
@@ -126,9 +126,9 @@ def _events() -> Iterator[Target]:
 def _answers() -> Iterator[Target]:
     for side in _BOTH:
         for way, limit in _ANSWER.items():
-            what = f"CPU per small answer, {way}"
+            what = f"CPU per small response, {way}"
             yield Target(what, side.ours, "invoke", way, "cpu_us", limit, side.peer, headline=what)
-        what = "CPU per small answer, async"
+        what = "CPU per small response, async"
         yield Target(what, side.on_aiohttp, "invoke", "async", "cpu_us", 0.3, side.peer)
 
 
@@ -143,15 +143,15 @@ def _starting() -> Iterator[Target]:
             "cpu_us",
             1.08,
             side.floor,
-            headline="CPU of the import, against the framework's core alone",
+            headline="CPU of the import, compared with the framework alone",
         )
-        what = "memory of an instance after a call, each set differently"
+        what = "memory of an instance after a call, different settings"
         yield Target(what, side.ours, "instances", distinct, "kb", 0.6, side.peer, headline=what)
-        what = "httpx clients added by instances set alike"
+        what = "httpx clients added by instances with the same settings"
         yield Target(what, side.ours, "instances", "set alike", "clients_added", 0)
-        what = "TLS contexts added by instances set alike"
+        what = "TLS contexts added by instances with the same settings"
         yield Target(what, side.ours, "instances", "set alike", "tls_added", 0)
-    what = "CPU to make an instance, sharing one pool"
+    what = "CPU to create an instance, shared connection pool"
     case = "set alike"
     yield Target(
         what, "ChatSunra", "instances", case, "construct_us", 0.25, "ChatOpenAI", headline=what
@@ -162,7 +162,7 @@ def _crowds() -> Iterator[Target]:
     case, figure = "256 at once, async", "calls_per_second"
     for side in _BOTH:
         for ours, limit in ((side.ours, 3.0), (side.on_aiohttp, 8.0)):
-            what = "calls per second, 256 at once"
+            what = "calls per second, 256 concurrent calls"
             yield Target(
                 what,
                 ours,
@@ -174,16 +174,16 @@ def _crowds() -> Iterator[Target]:
                 sense="at least",
                 headline=f"{what}, on aiohttp" if ours == side.on_aiohttp else what,
             )
-            yield Target("errors, 256 at once", ours, "crowd", case, "errors", 0)
+            yield Target("errors, 256 concurrent calls", ours, "crowd", case, "errors", 0)
 
 
 def _growth() -> Iterator[Target]:
     first, last, figure = "1,000 events", "100,000 events", "cpu_us"
-    what = "CPU per event at 100,000 events, against 1,000"
+    what = "CPU per event at 100,000 events, compared with 1,000"
     yield Target(what, "ChatSunra", "growth", last, figure, 1.1, "ChatSunra", first)
     yield Target(what, "Sunra", "growth", last, figure, None, "Sunra", first)
     yield Target(what, "LlamaIndex alone", "growth", last, figure, None, "LlamaIndex alone", first)
-    what = "peak memory of 100,000 events, dropped"
+    what = "peak memory of 100,000 events, discarded"
     for side in _BOTH:
         yield Target(what, side.ours, "growth", last, "peak_kb", 1.1, side.floor)
 
@@ -197,7 +197,7 @@ def _big() -> Iterator[Target]:
         what = "CPU of a call with a 10 MB image"
         case = "a 10 MB image"
         yield Target(what, side.ours, "big", case, "cpu_us", 0.4, side.peer, headline=what)
-        what = "copies of a 10 MB image made by a call, at its peak"
+        what = "copies of a 10 MB image during a call"
         yield Target(what, side.ours, "image", case, "copies", 2.05)
     what, case = "CPU of a call with 100 tools", "100 tools"
     yield Target(what, "ChatSunra", "big", case, "cpu_us", 0.2, "ChatOpenAI", headline=what)
@@ -207,7 +207,7 @@ def _big() -> Iterator[Target]:
 def _latency() -> Iterator[Target]:
     for side in _BOTH:
         for way in _WAYS:
-            what = f"call to request whole at the server, {way}"
+            what = f"latency from call to complete request (client to server), {way}"
             yield Target(what, side.ours, "latency", way, "whole_us", 0.4, side.peer, headline=what)
-            what = f"flush of an event to the user holding it, {way}"
+            what = f"latency per streamed token (server send to your code), {way}"
             yield Target(what, side.ours, "latency", way, "flush_us", 0.5, side.peer, headline=what)

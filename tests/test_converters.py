@@ -26,7 +26,7 @@ from llama_index.core.base.llms.types import (
 
 from sunra_integrations import langchain, llama_index
 from sunra_integrations.errors import UnsupportedContent
-from sunra_integrations.langchain import to_sunra as langchain_to_sunra
+from sunra_integrations.langchain import request as langchain_request
 from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
 from sunra_integrations.protocol.request import ChatRequest
 
@@ -113,7 +113,7 @@ def converts_or_refuses(convert, talk) -> None:
 
 @given(langchain_talk())
 def test_any_langchain_blocks_convert_or_are_refused_with_kind_and_position(talk):
-    converts_or_refuses(langchain_to_sunra.messages, talk)
+    converts_or_refuses(langchain_request.messages, talk)
 
 
 ENCODED = st.sampled_from([BASE64.encode(), b"", b"RIFF\x00\x00\x00\x00WAVEfmt "])

@@ -48,7 +48,7 @@ SAID = {
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
-        "The tower was finished in [broken off]\n",
+        "The tower was finished in [interrupted]\n",
         "InsufficientCredit 1\n",
         "google/gemini-2.5-flash\n",
     ],

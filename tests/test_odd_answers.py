@@ -23,8 +23,7 @@ from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, SunraError
-from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
@@ -65,12 +64,12 @@ def by_invoke(message: Body, **choice: Any) -> AIMessage:
 
 
 def by_stream(message: Body, **choice: Any) -> AIMessage:
-    return with_broken_calls(reduce(add, chat(streamed(message, **choice)).stream("Hi")))
+    return split_invalid_tool_calls(reduce(add, chat(streamed(message, **choice)).stream("Hi")))
 
 
 def by_stream_in_blocks(message: Body, **choice: Any) -> AIMessage:
     model = chat(streamed(message, **choice), output_version="v1")
-    return with_broken_calls(reduce(add, model.stream("Hi")))
+    return split_invalid_tool_calls(reduce(add, model.stream("Hi")))
 
 
 def by_events(message: Body, **choice: Any) -> AIMessage:
@@ -268,7 +267,7 @@ def shifted(way: Callable[..., Any], delta: Body) -> Any:
     if way is by_events:
         return chat(wire).stream_events("Hi", version="v3").output
     version = "v1" if way is by_stream_in_blocks else None
-    return with_broken_calls(reduce(add, chat(wire, output_version=version).stream("Hi")))
+    return split_invalid_tool_calls(reduce(add, chat(wire, output_version=version).stream("Hi")))
 
 
 @pytest.mark.parametrize("way", LANGCHAIN[:2])

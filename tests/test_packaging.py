@@ -69,7 +69,7 @@ def test_a_link_is_turned_outward(markdown, known, unknown):
         ("[a](http://b.c)", "http://b.c, which is not absolute"),
         (f"[a]({REPOSITORY}/blob/main/none.md)", "but there is no"),
         (f"[a]({REPOSITORY}/blob/main/README.md#none)", "has no such heading"),
-        (f"[a]({REPOSITORY}/blob/main/README.md#the-sandbox)", None),
+        (f"[a]({REPOSITORY}/blob/main/README.md#testing)", None),
         ("[a](https://sunra.ai)", None),
     ],
 )

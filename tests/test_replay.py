@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock, ToolCallBlock
 from llama_index.core.memory import ChatMemoryBuffer
 
-from sunra_integrations.langchain import ChatSunra, with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.llama_index import Sunra
 from tests.recorded_transport import Answer, Recorded, completion, stream
 
@@ -88,14 +88,14 @@ def by_llama_index(
 
 
 def summed(model: ChatSunra) -> AIMessage:
-    return with_broken_calls(reduce(add, model.stream("?")))
+    return split_invalid_tool_calls(reduce(add, model.stream("?")))
 
 
 def summed_async(model: ChatSunra) -> AIMessage:
     async def chunks() -> list[AIMessageChunk]:
         return [chunk async for chunk in model.astream("?")]
 
-    return with_broken_calls(reduce(add, asyncio.run(chunks())))
+    return split_invalid_tool_calls(reduce(add, asyncio.run(chunks())))
 
 
 def stored(message: AIMessage) -> AIMessage:

@@ -272,7 +272,7 @@ def test_a_function_in_the_form_of_the_responses_api_is_a_tool():
 
 
 def test_a_function_without_a_name_is_refused_as_a_tool():
-    with pytest.raises(InvalidParameter, match="cannot be read as a function"):
+    with pytest.raises(InvalidParameter, match="cannot be converted to a function"):
         langchain_tool(functools.partial(walk))
 
 

@@ -12,7 +12,8 @@ import textwrap
 import pytest
 
 from sunra_integrations.errors import ConfigurationError
-from sunra_integrations.transport import Settings, connections
+from sunra_integrations.transport import Settings
+from sunra_integrations.transport.connections import registry
 
 _MISSING = ("ssl", "_ssl", "certifi", "httpcore", "h11", "anyio", "multiprocessing", "aiohttp")
 
@@ -155,9 +156,9 @@ def _with_client(name: str) -> str:
 
 @pytest.mark.parametrize("platform", ["emscripten", "wasi"])
 async def test_the_error_is_raised_for_each_platform_without_sockets(monkeypatch, platform):
-    monkeypatch.setattr(connections.sys, "platform", platform)
+    monkeypatch.setattr(registry.sys, "platform", platform)
     settings = Settings.resolve("key")
     with pytest.raises(ConfigurationError, match=platform):
-        connections.sync_pools(settings)
+        registry.sync_pool(settings)
     with pytest.raises(ConfigurationError, match=platform):
-        await connections.async_pools(settings)
+        await registry.async_pool(settings)

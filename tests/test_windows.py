@@ -27,21 +27,15 @@ from llama_index.core.llms import ChatMessage, ImageBlock
 
 import sunra_integrations
 from sunra_integrations import cli
-from sunra_integrations.cli import application, chat, hints, terminal
+from sunra_integrations.cli import advice, application, conversation, line_reader
 from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedContent
-from sunra_integrations.langchain import to_sunra as langchain_to_sunra
+from sunra_integrations.langchain import request as langchain_request
 from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
-from sunra_integrations.sandbox import Sandbox, __main__, server, stand_in
-from sunra_integrations.transport import (
-    AsyncSunraClient,
-    SunraClient,
-    Timeouts,
-    certificates,
-    httpx_transport,
-    interrupts,
-)
-from sunra_integrations.transport.bounds import Bounded
-from sunra_integrations.transport.patience import Patience
+from sunra_integrations.sandbox import Sandbox, __main__, stand_in
+from sunra_integrations.sandbox.server import sandbox as server
+from sunra_integrations.transport import AsyncSunraClient, SunraClient, Timeouts
+from sunra_integrations.transport.connections import certificates, httpx_transport, interrupts
+from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from tests import children, platforms
 from tests.waiting import DEADLINE, until
 
@@ -212,7 +206,7 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
             yield step
 
     monkeypatch.setattr(interrupts, "STEP", 0.01)
-    monkeypatch.setattr("sunra_integrations.transport.pools.steps", seen)
+    monkeypatch.setattr("sunra_integrations.transport.connections.pool.steps", seen)
     client = SunraClient(api_key="k" * 20, base_url=sunra_sandbox.base_url, max_connections=1)
     sunra_sandbox.next("One", "Two", pause=0.1)
     first = client.stream(REQUEST)
@@ -228,9 +222,9 @@ def test_a_wait_for_a_free_connection_is_in_steps(monkeypatch, sunra_sandbox):
 
 async def test_a_clock_that_ticks_every_16_ms_ends_a_wait_in_time():
     """`time.monotonic` of Windows before Python 3.13."""
-    patience = Patience(Timeouts(read=0.05), lambda: time.monotonic() // 0.0156 * 0.0156)
-    patience.request_is_sent()
-    with pytest.raises(TimedOut), Bounded(patience):
+    deadline = Deadline(Timeouts(read=0.05), lambda: time.monotonic() // 0.0156 * 0.0156)
+    deadline.request_sent()
+    with pytest.raises(TimedOut), AsyncTimeout(deadline):
         await asyncio.sleep(600)
 
 
@@ -239,7 +233,7 @@ def test_ctrl_break_ends_the_sandbox_as_ctrl_c_does(monkeypatch):
     before = signal.getsignal(signal.SIGUSR1)
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     try:
-        __main__._end_like_ctrl_c("SIGBREAK", "SIGNOTHERE")
+        __main__._exit_as_on_ctrl_c("SIGBREAK", "SIGNOTHERE")
         assert signal.getsignal(signal.SIGUSR1) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -250,7 +244,7 @@ def test_ctrl_break_ends_the_sandbox_as_ctrl_c_does(monkeypatch):
 
 def test_the_sandbox_says_how_to_set_variables_in_powershell(monkeypatch):
     monkeypatch.setattr(__main__.sys, "platform", "win32")
-    told = __main__._settings(SUNRA_BASE_URL="http://127.0.0.1:8111/v1", SUNRA_KEY="k")
+    told = __main__._export(SUNRA_BASE_URL="http://127.0.0.1:8111/v1", SUNRA_KEY="k")
     assert told == "$env:SUNRA_BASE_URL = 'http://127.0.0.1:8111/v1'; $env:SUNRA_KEY = 'k'"
 
 
@@ -258,7 +252,7 @@ def test_without_a_console_nothing_is_printed_and_nothing_fails(monkeypatch):
     """`pythonw.exe` has no standard output."""
     monkeypatch.setattr(__main__.sys, "stdout", None)
     monkeypatch.setenv("SUNRA_KEY", "k")
-    __main__._say("A line")
+    __main__._print("A line")
     assert stand_in() is None
 
 
@@ -304,7 +298,7 @@ def test_a_port_is_not_shared_with_other_programs(monkeypatch):
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
     with monkeypatch.context() as patched:
         patched.setattr(server.os, "name", "nt")
-        listening = server._listening(("127.0.0.1", 0))
+        listening = server._listen(("127.0.0.1", 0))
     with listening:
         assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
         assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
@@ -322,7 +316,7 @@ def test_a_port_is_not_shared_with_other_programs(monkeypatch):
 def test_a_client_that_hangs_up_is_not_logged_as_an_error_of_the_event_loop(error, logged):
     contexts = []
     loop = types.SimpleNamespace(default_exception_handler=contexts.append)
-    server._without_lost_connections(loop, {"message": "in a callback", "exception": error})
+    server._ignore_lost_connections(loop, {"message": "in a callback", "exception": error})
     assert len(contexts) == logged
 
 
@@ -464,12 +458,12 @@ def test_a_prompt_is_not_expanded_as_a_pattern(monkeypatch):
 def test_lines_of_a_paste_are_noticed_by_the_keys_that_wait(monkeypatch, is_waiting):
     console = types.SimpleNamespace(kbhit=lambda: int(is_waiting))
     monkeypatch.setitem(sys.modules, "msvcrt", console)
-    monkeypatch.setattr(terminal.sys, "platform", "win32")
-    assert terminal._has_more_input() is is_waiting
+    monkeypatch.setattr(line_reader.sys, "platform", "win32")
+    assert line_reader._more_is_there() is is_waiting
 
 
 def test_a_conversation_names_the_key_that_ends_input(monkeypatch):
-    assert f"/exit or {chat._END_OF_INPUT} quits" in chat._HELP
+    assert f"/exit or {conversation._END_OF_INPUT} leaves" in conversation._HELP
 
 
 @pytest.mark.parametrize(
@@ -477,7 +471,7 @@ def test_a_conversation_names_the_key_that_ends_input(monkeypatch):
     [("win32", "$env:SUNRA_KEY = '…'"), ("linux", "export SUNRA_KEY=…")],
 )
 def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, platform, command):
-    monkeypatch.setattr(hints.sys, "platform", platform)
+    monkeypatch.setattr(advice.sys, "platform", platform)
     cli.main(["doctor", "--base-url", "http://127.0.0.1:9/v1"])
     assert f"→ {command}   # from https://sunra.ai/dashboard" in capfd.readouterr().out
 
@@ -490,8 +484,8 @@ def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, 
 )
 def test_a_path_in_place_of_a_url_is_refused(url):
     for translate, message in (
-        (langchain_to_sunra.messages, HumanMessage([{"type": "image", "url": url}])),
+        (langchain_request.messages, HumanMessage([{"type": "image", "url": url}])),
         (llama_index_to_sunra.messages, ChatMessage(blocks=[ImageBlock(url=url)])),
     ):
-        with pytest.raises(UnsupportedContent, match="file of this machine"):
+        with pytest.raises(UnsupportedContent, match=r"local file|file of this machine"):
             translate([message])

@@ -17,8 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock, ToolCallBlock
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.json_text import parse_arguments
@@ -50,7 +49,7 @@ class Answers(httpx.MockTransport):
 
 def seen_by_langchain(message: AIMessage) -> Seen:
     # Adding up chunks, LangChain mends what it takes for broken arguments; our last chunk tells.
-    message = with_broken_calls(message)
+    message = split_invalid_tool_calls(message)
     usage = message.usage_metadata
     calls = [*message.tool_calls, *message.invalid_tool_calls]
     return Seen(

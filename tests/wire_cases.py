@@ -160,12 +160,12 @@ STREAMS: dict[str, Seen | Fails] = {
     "line_joined_to_comment": Fails(errors.StreamInterrupted, "Do ", "a line is damaged"),
     "nested_too_deeply": Fails(errors.StreamInterrupted, "Hello", "nested more than"),
     # no answer at all
-    "only_done": Fails(errors.UnreadableResponse, says="without any choice"),
-    "empty_body": Fails(errors.UnreadableResponse, says="without any choice"),
-    "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without any choice"),
-    "only_comments": Fails(errors.UnreadableResponse, says="without any choice"),
+    "only_done": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "empty_body": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "usage_and_no_choice": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "only_comments": Fails(errors.UnreadableResponse, says="without sending a choice"),
     "completion_instead_of_stream": Fails(
-        errors.UnreadableResponse, "Hello", "A stream was asked for"
+        errors.UnreadableResponse, "Hello", "a completion instead of a stream"
     ),
     "html_page_instead_of_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
     # errors on the way
@@ -210,14 +210,16 @@ COMPLETIONS: dict[str, Seen | Fails] = {
     "status_failure": Fails(errors.ServerFailed, says="The provider went away"),
     "object_error": Fails(errors.ContextOverflow, says="8192"),
     "detail_only": Fails(errors.ServerFailed, says="No such deployment"),
-    "choices_empty": Fails(errors.UnreadableResponse, says="no choices"),
-    "choices_null": Fails(errors.UnreadableResponse, says="no choices"),
-    "choices_missing": Fails(errors.UnreadableResponse, says="no choices"),
+    "choices_empty": Fails(errors.UnreadableResponse, says="without choices"),
+    "choices_null": Fails(errors.UnreadableResponse, says="without choices"),
+    "choices_missing": Fails(errors.UnreadableResponse, says="without choices"),
     "not_an_object": Fails(errors.UnreadableResponse, says="JSON list"),
-    "cut_short": Fails(errors.UnreadableResponse, says="no JSON"),
-    "page": Fails(errors.UnreadableResponse, says="no JSON"),
-    "stream_instead_of_completion": Fails(errors.UnreadableResponse, says="stream was sent"),
-    "empty": Fails(errors.UnreadableResponse, says="no JSON"),
+    "cut_short": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "page": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "stream_instead_of_completion": Fails(
+        errors.UnreadableResponse, says="stream instead of a completion"
+    ),
+    "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),
 }
 
 

@@ -1,5 +1,5 @@
-"""What the README says of this package and of its peers, found out by running all of them.
+"""Comparison of this package with other integrations, by running each of them.
 
-`python -m scripts.comparison` asks each contestant the same of a sandbox and writes
-`docs/comparison.md` and the table of the README. The suite holds the columns of this package.
+`python -m scripts.comparison` runs every claim with every class against a sandbox. It writes
+`docs/comparison.md` and the table in the README. The test suite checks our columns.
 """

@@ -1,4 +1,4 @@
-"""Runs the comparison and writes it down: ``python -m scripts.comparison``."""
+"""Run the comparison and write its documents: ``python -m scripts.comparison``."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ _PARTS = (("LangChain", langchain), ("LlamaIndex", llama_index))
 _HOW = """\
 # Comparison
 
-What becomes of the same request and the same answer in this package and in the classes people use
-today. Every cell was found out by running the class named, made as its documentation has it,
-against the sandbox: `make compare` (`scripts/comparison/`) does it again and writes this page.
-Answers are the wire recordings of the test suite, filled up with the fields they leave out, so
-that only what is asked about is out of the ordinary.
+The tables compare how each class handles the same request and response. `make compare`
+(`scripts/comparison/`) runs each class against the sandbox, set up as its documentation shows, and
+writes this page. Responses come from our test fixtures, with the usual fields added.
 
-What is compared is the client. No model and no gateway was asked. A *no* says what was seen and is
-no judgement: some of it is a setting away, some is meant so.
+Only the client is compared; no model or gateway is involved. "no" describes the default behaviour.
+Some of it can be changed with a setting, and some is by design.
 """
 
 Outcomes = dict[Claim, list[Seen]]
 
 
 def main() -> None:
-    """Asks every contestant everything."""
+    """Run every claim with every class; write docs/comparison.md and the README table."""
     warnings.simplefilter("ignore")
     logging.disable()
-    os.environ["SUNRA_KEY"] = "sandbox-key"  # a pickle of ours takes it from there
+    os.environ["SUNRA_KEY"] = "sandbox-key"  # our pickles do not contain the key
     page, tables = [_HOW, _versions()], []
     for framework, part in _PARTS:
         contestants = (part.OURS, *part.PEERS)
@@ -55,8 +53,8 @@ def _versions() -> str:
 
 
 def _table(framework: str, contestants: Sequence[Contestant], found: Outcomes) -> Iterator[str]:
-    """The short form: yes or no, and the test that holds our column."""
-    yield f"| {framework} | {' | '.join(f'`{one.name}`' for one in contestants)} | held by |"
+    """The README table: yes or no, and the test of our column."""
+    yield f"| {framework} | {' | '.join(f'`{one.name}`' for one in contestants)} | our test |"
     yield f"|---|{':---:|' * len(contestants)}---|"
     for claim, seen in found.items():
         marks = " | ".join("yes" if one.held else "no" for one in seen)
@@ -65,15 +63,15 @@ def _table(framework: str, contestants: Sequence[Contestant], found: Outcomes) -
 
 
 def _details(framework: str, contestants: Sequence[Contestant], found: Outcomes) -> Iterator[str]:
-    """The long form: what was seen of each."""
+    """A section per claim, with what each class did."""
     yield f"## {framework}\n"
     for claim, seen in found.items():
         yield f"### {claim.what}\n"
-        yield "| | | seen |\n|---|---|---|"
+        yield "| Class | Result | Observed |\n|---|---|---|"
         for contestant, one in zip(contestants, seen, strict=True):
-            told = one.what.replace("`", "'").replace("|", "\\|")
-            yield f"| `{contestant.name}` | {'yes' if one.held else 'no'} | `{told}` |"
-        yield f"\nHeld by `{claim.held_by}`.\n"
+            what = one.what.replace("`", "'").replace("|", "\\|")
+            yield f"| `{contestant.name}` | {'yes' if one.held else 'no'} | `{what}` |"
+        yield f"\nOur test: `{claim.held_by}`.\n"
 
 
 def _put_into(document: Path, table: str) -> None:

@@ -1,4 +1,4 @@
-"""A claim of the comparison: what is asked, how it is found out, and which test holds it here."""
+"""Claims of the comparison: the statement, how to check it, and our test for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sunra_integrations.sandbox import Http, Message, Sandbox, sse
 
 Make = Callable[..., Any]
-"""Makes a model; takes fields of its own over those that point it at the sandbox."""
+"""Creates a model on the sandbox. Keyword arguments override fields."""
 
 _FIXTURES = Path(__file__).parents[2] / "tests" / "wire"
 _LOOPS = 3
@@ -24,7 +24,7 @@ _MODEL = "openai/gpt-4o"
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of asking: whether the claim held, and what was seen."""
+    """The result of a check: whether the claim holds, and what was observed."""
 
     held: bool
     what: str
@@ -35,9 +35,9 @@ class Claim:
     """A row of the table.
 
     Args:
-        what: The claim, true or not of each contestant.
-        ask: Finds out, with a contestant and a sandbox that nothing was asked yet.
-        held_by: The test of this project that holds the claim.
+        what: The statement, true or false for each class.
+        ask: Checks it, given a factory for the class and an unused sandbox.
+        held_by: The test of this project for the claim.
     """
 
     what: str
@@ -47,12 +47,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A class of one of the frameworks.
+    """A model class of a framework.
 
     Args:
-        name: Its class.
-        package: The distribution it comes in.
-        make: Makes one against a sandbox.
+        name: Name of the class.
+        package: Its distribution.
+        make: Creates an instance on a sandbox.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Contestant:
 
 
 def maker(module: str, name: str, *, url_field: str, **known: Any) -> Callable[..., Any]:
-    """Makes a class against a sandbox; its module is imported only then, for peers may be missing.
+    """A factory for instances on a sandbox. It imports the module late, as it may not be installed.
 
     Args:
-        module: Where the class is.
-        name: The class.
+        module: Module of the class.
+        name: Name of the class.
         url_field: Its argument for the base URL.
-        **known: What a user has to tell it besides.
+        **known: Other required arguments.
     """
 
     def make(sandbox: Sandbox, **fields: Any) -> Any:
@@ -79,34 +79,34 @@ def maker(module: str, name: str, *, url_field: str, **known: Any) -> Callable[.
 
 
 def outcome(claim: Claim, contestant: Contestant) -> Seen:
-    """What came of a claim for a contestant; an exception it did not foresee is a No."""
+    """The result of a claim for a class. An unexpected exception counts as "no"."""
     with Sandbox() as sandbox:
         try:
             return claim.ask(lambda **fields: contestant.make(sandbox, **fields), sandbox)
-        except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
-            return Seen(False, _told(error))
+        except Exception as error:  # noqa: BLE001 - any exception counts as a result
+            return Seen(False, _summary(error))
 
 
 def raises(call: Callable[[], object], *, saying: str = "") -> Seen:
-    """Held where the call raises, with these words in the error if any are asked for."""
+    """Holds if the call raises an error whose message contains `saying`."""
     try:
         passed_for = call()
-    except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
-        return Seen(saying in str(error), _told(error))
+    except Exception as error:  # noqa: BLE001 - any exception counts as a result
+        return Seen(saying in str(error), _summary(error))
     return Seen(False, f"no error; it gave {passed_for!r}")
 
 
 def in_loops(ask: Callable[[], Coroutine[Any, Any, object]], sandbox: Sandbox) -> Seen:
-    """Held where each of three event loops, one after another, gets its answer at once."""
+    """Holds if one call succeeds in each of three consecutive event loops."""
     failed: list[str] = []
     for _ in range(_LOOPS):
         try:
             asyncio.run(ask())
-        except Exception as error:  # noqa: BLE001, PERF203 - whatever a contestant raises counts
+        except Exception as error:  # noqa: BLE001, PERF203 - any exception counts as a result
             failed.append(type(error).__name__)
     sent = len(sandbox.requests)
-    told = f"failed: {', '.join(failed)}" if failed else "none failed"
-    return Seen(not failed and sent == _LOOPS, f"{sent} sent in {_LOOPS} loops; {told}")
+    errors = f"failed: {', '.join(failed)}" if failed else "none failed"
+    return Seen(not failed and sent == _LOOPS, f"{sent} sent in {_LOOPS} loops; {errors}")
 
 
 class Person(BaseModel):
@@ -117,7 +117,7 @@ class Person(BaseModel):
 
 
 def cut_off(request: Mapping[str, Any]) -> Message:
-    """A `Person` that `max_tokens` cut off, as a tool call where the request asks for one."""
+    """A `Person` truncated by `max_tokens`, as a tool call if the request has tools."""
     written = '{"name": "Ada", "roles": ["author", "engin'
     if not request.get("tools"):
         return Message({"role": "assistant", "content": written}, "length")
@@ -127,26 +127,26 @@ def cut_off(request: Mapping[str, Any]) -> Message:
 
 
 def raises_when_cut_off(ask: Callable[[], object], sandbox: Sandbox) -> Seen:
-    """Held where an answer that `max_tokens` cut off raises; a refused request shows nothing."""
+    """Holds if a response truncated by `max_tokens` raises. A rejected request does not count."""
     sandbox.answer_with(cut_off)
     seen = raises(ask)
     return Seen(seen.held and sandbox.requests[-1].status == 200, seen.what)  # noqa: PLR2004
 
 
-def fixture_stream(name: str) -> Http:
-    """A wire fixture, as a stream. Fields that it leaves out are as in the reference."""
+def stream_fixture(name: str) -> Http:
+    """A wire fixture of the test suite, as a stream with the usual fields added."""
     lines = (_FIXTURES / f"{name}.sse").read_text(encoding="utf-8").splitlines()
     return sse("".join(f"{_whole(line)}\n" for line in lines).encode())
 
 
-def fixture_completion(name: str) -> Http:
-    """A wire fixture, as a plain response."""
+def response_fixture(name: str) -> Http:
+    """A wire fixture of the test suite, as a JSON response."""
     body = (_FIXTURES / f"{name}.json").read_bytes()
     return Http(200, body, {"content-type": "application/json"})
 
 
 def _whole(line: str) -> str:
-    """An event with the fields that fixtures leave out."""
+    """The event with the usual fields that fixtures leave out."""
     if not line.startswith("data: {"):
         return line
     known = {"object": "chat.completion.chunk", "created": 7, "model": "openai/gpt-4o"}
@@ -155,7 +155,7 @@ def _whole(line: str) -> str:
     return f"data: {json.dumps(event)}"
 
 
-def _told(error: Exception) -> str:
-    told = " ".join(str(error).split())
+def _summary(error: Exception) -> str:
+    text = " ".join(str(error).split())
     longest = 90
-    return f"{type(error).__name__}: {told[:longest]}{'…' * (len(told) > longest)}"
+    return f"{type(error).__name__}: {text[:longest]}{'…' * (len(text) > longest)}"

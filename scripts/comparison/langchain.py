@@ -16,12 +16,12 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
-    fixture_completion,
-    fixture_stream,
     in_loops,
     maker,
     raises,
     raises_when_cut_off,
+    response_fixture,
+    stream_fixture,
 )
 from sunra_integrations.sandbox import Http, Sandbox
 
@@ -51,7 +51,7 @@ def _streamed(model: Any) -> AIMessage:
 
 
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("ended_without_finish_reason"))
+    sandbox.next(stream_fixture("ended_without_finish_reason"))
     return raises(lambda: _streamed(make()).content)
 
 
@@ -60,12 +60,12 @@ def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_completion("error_with_status_200"))
+    sandbox.next(response_fixture("error_with_status_200"))
     return raises(lambda: make().invoke("Hi").content, saying="The provider went away")
 
 
 def _one_index(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("two_ids_under_one_index"))
+    sandbox.next(stream_fixture("two_ids_under_one_index"))
     message = _streamed(make())
     calls = [(call["name"], call["args"]) for call in message.tool_calls]
     seen = f"calls {calls}, invalid {len(message.invalid_tool_calls)}"
@@ -73,10 +73,10 @@ def _one_index(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _cumulative_usage(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("usage_cumulative_on_every_chunk"))
+    sandbox.next(stream_fixture("usage_cumulative_on_every_chunk"))
     usage = _streamed(make()).usage_metadata
     total = usage and usage["total_tokens"]
-    return Seen(total == 5, f"{total} tokens of 5")  # noqa: PLR2004 - as recorded
+    return Seen(total == 5, f"{total} tokens of 5")  # noqa: PLR2004 - as in the fixture
 
 
 def _usage_unasked(make: Make, _: Sandbox) -> Seen:
@@ -85,14 +85,14 @@ def _usage_unasked(make: Make, _: Sandbox) -> Seen:
 
 
 def _reasoning(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("reasoning"))
+    sandbox.next(stream_fixture("reasoning"))
     blocks = _streamed(make()).content_blocks
     thought = "".join(str(b.get("reasoning")) for b in blocks if b["type"] == "reasoning")
     return Seen(thought == "Let me think.", f"reasoning {thought!r}")
 
 
 def _logprobs_in_events(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("logprobs"))
+    sandbox.next(stream_fixture("logprobs"))
     message = make(logprobs=True).stream_events("Hi", version="v3").output
     known = message.response_metadata.get("logprobs") or {}
     tokens = [one["token"] for one in known.get("content") or ()]
@@ -102,7 +102,7 @@ def _logprobs_in_events(make: Make, sandbox: Sandbox) -> Seen:
 def _choices(make: Make, _: Sandbox) -> Seen:
     alone = make().invoke("Tell me about Oslo.").text
     text = _streamed_text(make(n=2), "Tell me about Oslo.")
-    return Seen(text == alone, f"{text!r}, where the first choice is {alone!r}")
+    return Seen(text == alone, f"{text!r}; the first choice is {alone!r}")
 
 
 def _streamed_text(model: Any, prompt: str) -> str:
@@ -111,7 +111,7 @@ def _streamed_text(model: Any, prompt: str) -> str:
 
 def _no_tools(make: Make, sandbox: Sandbox) -> Seen:
     sandbox.next("Hello")
-    with suppress(Exception):  # what was sent is what is asked here
+    with suppress(Exception):  # only the request matters here
         make().bind_tools([]).invoke("Hi")
     sent = sorted(sandbox.requests[-1].json)
     return Seen("tools" not in sent, f"sent {sent}")
@@ -130,8 +130,8 @@ def _no_credit(make: Make, sandbox: Sandbox) -> Seen:
         make().invoke("Hi")
     except ModelError as error:
         return Seen(error.is_retryable is False, f"{type(error).__name__}, a ModelError")
-    except Exception as error:  # noqa: BLE001 - whatever a contestant raises is its answer
-        return Seen(False, f"{type(error).__name__}, no ModelError")
+    except Exception as error:  # noqa: BLE001 - any exception counts as a result
+        return Seen(False, f"{type(error).__name__}, not a ModelError")
     return Seen(False, "no error")
 
 
@@ -148,48 +148,48 @@ def _loops(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _cost(make: Make, _: Sandbox) -> Seen:
-    told = "cost" in str(make().invoke("Hi").response_metadata)
-    return Seen(told, "cost told" if told else "no cost in response_metadata")
+    reported = "cost" in str(make().invoke("Hi").response_metadata)
+    return Seen(reported, "cost reported" if reported else "no cost in response_metadata")
 
 
 CLAIMS = (
     Claim(
-        "A stream that was cut off is an error",
+        "A truncated stream raises an error",
         _cut_off,
         f"{_TRAPS}::test_trap_errors_inside_streams_of_no_type",
     ),
     Claim(
-        "A structured answer cut off by the limit is an error",
+        "Structured output truncated by `max_tokens` raises an error",
         _structured_cut_off,
         "tests/langchain/test_structured_output.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
-        "An error with status 200 is raised, with its words",
+        "An error with status 200 is raised with its message",
         _error_in_200,
         f"{_TRAPS}::test_trap_errors_inside_a_200_of_no_type",
     ),
     Claim(
-        "No credit (402) is LangChain's `ModelError`, not to be retried",
+        "Insufficient credit (402) is a LangChain `ModelError` that is not retryable",
         _no_credit,
         f"{_TRAPS}::test_trap_a_permanent_error_retried",
     ),
     Claim(
-        "Two streamed calls under one index stay two",
+        "Two streamed tool calls with the same index stay separate",
         _one_index,
         f"{_TRAPS}::test_trap_calls_sharing_an_index_merged",
     ),
     Claim(
-        "Streamed usage is told without being asked for",
+        "Token usage is reported when streaming, by default",
         _usage_unasked,
         "tests/langchain/test_chat_model.py::test_streams_ask_for_usage_unless_told_otherwise",
     ),
     Claim(
-        "Usage that counts up from chunk to chunk is not summed",
+        "Cumulative usage on every chunk is not summed",
         _cumulative_usage,
         f"{_TRAPS}::test_trap_usage_summed",
     ),
     Claim(
-        "The cost of an answer is told",
+        "The cost of a call is reported",
         _cost,
         f"{_TRAPS}::test_trap_scalars_doubled_and_unequal_floats_raising",
     ),
@@ -199,32 +199,32 @@ CLAIMS = (
         f"{_TRAPS}::test_trap_reasoning_lost_beside_a_tool_call",
     ),
     Claim(
-        "v3 events keep every token's log probability",
+        "Stream events (v3) keep the log probability of every token",
         _logprobs_in_events,
         f"{_TRAPS}::test_trap_logprobs_lost",
     ),
     Claim(
-        "A stream with `n=2` does not mix the choices",
+        "Streaming with `n=2` does not mix the choices",
         _choices,
         f"{_TRAPS}::test_trap_choices_interleaved_in_a_stream",
     ),
     Claim(
-        "No empty `tools` list is sent",
+        "An empty `tools` list is not sent",
         _no_tools,
         f"{_TRAPS}::test_trap_an_empty_list_of_tools_sent",
     ),
     Claim(
-        "A temperature of 3 is found before anything is sent",
+        "`temperature=3` is rejected before the request is sent",
         _range,
         "tests/protocol/test_request.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
     ),
     Claim(
-        "Pickles after calls",
+        "Can be pickled after a call",
         _pickles,
         f"{_TRAPS}::test_trap_no_pickle_or_deepcopy_after_calls",
     ),
     Claim(
-        "One model serves event loops one after another",
+        "One model works in several event loops",
         _loops,
         f"{_TRAPS}::test_trap_event_loops_one_after_another",
     ),

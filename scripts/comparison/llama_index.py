@@ -15,12 +15,12 @@ from scripts.comparison.claims import (
     Make,
     Person,
     Seen,
-    fixture_completion,
-    fixture_stream,
     in_loops,
     maker,
     raises,
     raises_when_cut_off,
+    response_fixture,
+    stream_fixture,
 )
 from sunra_integrations.sandbox import Http, Sandbox, sse
 
@@ -63,7 +63,7 @@ def _tools() -> list[FunctionTool]:
 
 
 def _cut_off(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("ended_without_finish_reason"))
+    sandbox.next(stream_fixture("ended_without_finish_reason"))
     return raises(lambda: list(make().stream_chat(_ASKED))[-1].message.content)
 
 
@@ -74,7 +74,7 @@ def _structured_cut_off(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _error_in_200(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_completion("error_with_status_200"))
+    sandbox.next(response_fixture("error_with_status_200"))
     return raises(lambda: make().chat(_ASKED).message.content, saying="The provider went away")
 
 
@@ -86,7 +86,7 @@ def _retries(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _two_in_one_event(make: Make, sandbox: Sandbox) -> Seen:
-    both = fixture_stream("two_whole_calls_in_one_event").pieces()[0]
+    both = stream_fixture("two_whole_calls_in_one_event").pieces()[0]
     sandbox.next(sse(both.replace(b'"index": 0, "id": "c2"', b'"index": 1, "id": "c2"')))
     llm = make()
     stream = llm.stream_chat_with_tools(_tools(), "Hi", allow_parallel_tool_calls=True)
@@ -100,12 +100,12 @@ def _unset(make: Make, sandbox: Sandbox) -> Seen:
     make().chat(_ASKED)
     sent = sandbox.requests[-1].json
     more = {name: value for name, value in sent.items() if name not in {"model", "messages"}}
-    more.pop("stream", None)  # to say that it is no stream changes nothing
+    more.pop("stream", None)  # `stream: false` changes nothing
     return Seen(not more, f"sent besides model and messages: {more}")
 
 
 def _responses_change(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("call_by_index"))
+    sandbox.next(stream_fixture("call_by_index"))
     responses, before = [], []
     for response in make().stream_chat(_ASKED):
         responses.append(response)
@@ -118,7 +118,7 @@ def _responses_change(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _thinking(make: Make, sandbox: Sandbox) -> Seen:
-    sandbox.next(fixture_stream("reasoning"))
+    sandbox.next(stream_fixture("reasoning"))
     responses = list(make().stream_chat(_ASKED))
     thought = "".join(r.additional_kwargs.get("thinking_delta") or "" for r in responses)
     return Seen(thought == "Let me think.", f"thinking {thought!r}")
@@ -185,17 +185,17 @@ def _loops(make: Make, sandbox: Sandbox) -> Seen:
 
 CLAIMS = (
     Claim(
-        "A stream that was cut off is an error",
+        "A truncated stream raises an error",
         _cut_off,
         f"{_SUITE}/calls.py::test_an_interrupted_stream_raises",
     ),
     Claim(
-        "A structured answer cut off by the limit is an error",
+        "Structured output truncated by `max_tokens` raises an error",
         _structured_cut_off,
         "tests/llama_index/test_structured.py::test_an_answer_that_was_cut_off_is_an_error",
     ),
     Claim(
-        "An error with status 200 is raised, with its words",
+        "An error with status 200 is raised with its message",
         _error_in_200,
         f"{_SUITE}/calls.py::test_an_error_body_with_status_200_raises",
     ),
@@ -205,62 +205,62 @@ CLAIMS = (
         f"{_SUITE}/calls.py::test_max_retries_is_the_number_of_retries",
     ),
     Claim(
-        "Two streamed calls in one event stay two",
+        "Two tool calls in one stream event stay separate",
         _two_in_one_event,
         f"{_SUITE}/tools.py::test_all_streamed_tool_calls_are_read",
     ),
     Claim(
-        "What is not set is not sent",
+        "Unset parameters are not sent",
         _unset,
         f"{_SUITE}/calls.py::test_unset_parameters_are_not_sent",
     ),
     Claim(
-        "Responses of a stream never change once given",
+        "Streamed responses do not change afterwards",
         _responses_change,
         f"{_SUITE}/calls.py::test_yielded_responses_never_change",
     ),
     Claim(
-        "Streamed reasoning comes as `thinking_delta`",
+        "Streamed reasoning is in `thinking_delta`",
         _thinking,
         f"{_SUITE}/calls.py::test_every_thinking_delta_is_yielded",
     ),
     Claim(
-        "Streamed usage is told without being asked for",
+        "Token usage is reported when streaming, by default",
         _usage_unasked,
         f"{_SUITE}/calls.py::test_usage_on_an_earlier_chunk_is_on_the_last_response",
     ),
     Claim(
-        "The cost of an answer is in `additional_kwargs`",
+        "The cost of a call is in `additional_kwargs`",
         _cost,
         "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
     ),
     Claim(
-        "An image in a tool's result is sent",
+        "Images in tool results are sent",
         _image_in_tool_result,
         f"{_SUITE}/content.py::test_an_image_in_a_tool_result_is_sent",
     ),
     Claim(
-        "A misspelt parameter is an error",
+        "A misspelled parameter raises an error",
         _misspelt,
         f"{_SUITE}/calls.py::test_a_misspelled_field_raises_an_error_that_names_the_right_one",
     ),
     Claim(
-        "A temperature of 3 is found before anything is sent",
+        "`temperature=3` is rejected before the request is sent",
         _range,
         "tests/protocol/test_request.py::test_a_value_against_its_rule_names_parameter_value_and_rule",
     ),
     Claim(
-        "Pickles after calls",
+        "Can be pickled after a call",
         _pickles,
         f"{_SUITE}/lifecycle.py::test_a_copy_made_after_calls_works",
     ),
     Claim(
-        "`to_dict()` holds no key",
+        "`to_dict()` does not contain the API key",
         _to_dict_holds_no_key,
         f"{_SUITE}/lifecycle.py::test_no_secret_is_printed_or_stored",
     ),
     Claim(
-        "One LLM serves event loops one after another",
+        "One LLM works in several event loops",
         _loops,
         f"{_SUITE}/lifecycle.py::test_one_llm_serves_several_event_loops",
     ),

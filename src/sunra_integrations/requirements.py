@@ -1,8 +1,8 @@
-"""The oldest versions that work of the packages used here, and an error that names the fix.
+"""The oldest supported versions of other packages, and an error that says what to install.
 
-An installer reads the same bounds in pyproject.toml, but other packages can undo what it did, with
-`pip install --no-deps` or a later downgrade. Below these versions imports fail, or calls do; under
-langchain-core 1.5.4 a stream shows `extra_headers` to every tracer.
+pip enforces the same bounds, from pyproject.toml. They can be broken later, by a downgrade or by
+`pip install --no-deps`. With older versions imports or calls fail; before langchain-core 1.5.4 a
+stream shows `extra_headers` to every tracer.
 """
 
 import re
@@ -29,28 +29,28 @@ LOWEST = {
     "rich": "13.9",
     "pytest": "8.3",
 }
-"""By distribution; a test holds it to pyproject.toml."""
+"""By distribution. A test compares them with pyproject.toml."""
 
-_met: set[str] = set()  # others are looked up again: in a notebook, users install them and go on
+_met: set[str] = set()  # others are checked again: users of a notebook install them and continue
 
 
 @contextmanager
 def requiring(what: str, *names: str, extra: str = "") -> Generator[None, None, None]:
-    """Checks packages before the imports in its block; see `check`."""
+    """Check packages before the imports in the block; see `check`."""
     check(what, *names, extra=extra)
     yield
 
 
 def check(what: str, *names: str, extra: str = "") -> None:
-    """Checks that packages are installed, in versions that work.
+    """Check that packages are installed in supported versions.
 
     Args:
-        what: What needs the packages, to begin a sentence with.
-        *names: The distributions, from `LOWEST`.
+        what: What needs the packages; the first words of the error message.
+        *names: Distributions that are in `LOWEST`.
         extra: The extra that installs them.
 
     Raises:
-        RequirementNotMet: One is not installed, or older than in `LOWEST`.
+        RequirementNotMet: A package is missing, or older than in `LOWEST`.
     """
     for name in names:
         if name in _met:
@@ -65,7 +65,7 @@ def check(what: str, *names: str, extra: str = "") -> None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, trailing zeros aside: 1.4.0rc1 counts as 1.4, "unknown" as ()."""
+    """Return the numbers of a version, without trailing zeros: (1, 4) for 1.4.0rc1, () for "x"."""
     numbers = re.match(r"v?(\d+(?:\.\d+)*)", version)
     parts = [int(part) for part in numbers[1].split(".")] if numbers else []
     while parts and parts[-1] == 0:
@@ -74,20 +74,21 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def version(name: str) -> str | None:
-    """The installed version; None if it is not installed, "" if its version is not recorded."""
+    """Return the installed version; None if it is not installed, "" if the version is unknown."""
     module = _module(name)
     try:
         spec = find_spec(module)
-    except ImportError:  # not even the package that it is in
+    except ImportError:  # of its parent package
         return None
-    except ValueError:  # a module that a program put in its place
+    except ValueError:  # a module without a spec, as a program or a test may create it
         return ""
-    if spec is None or spec.origin is None:  # any folder on the path passes for a package
+    if spec is None or spec.origin is None:  # any folder on the path is a namespace package
         return None
     if not spec.has_location:  # built into the program
         return _recorded(name)
-    # Installers name a folder for the version. importlib.metadata is slow to import, and takes the
-    # first on the path, whichever module it belongs to. A broken update leaves several.
+    # Read the name of the .dist-info folder beside the module: importlib.metadata imports slowly,
+    # and its first match on the path may belong to another copy of the package. A failed update can
+    # leave several folders.
     packages = Path(spec.origin).parents[module.count(".") + 1]
     folders = packages.glob(f"{name.replace('-', '_')}-*.dist-info")
     versions = [folder.name.split("-")[1].removesuffix(".dist") for folder in folders]
@@ -99,12 +100,12 @@ def _module(name: str) -> str:
 
 
 def _recorded(name: str) -> str:
-    """The version from elsewhere: of an editable installation, or one of Debian's packages."""
-    from importlib import metadata  # noqa: PLC0415 - slow, and seldom needed
+    """Return the version that importlib.metadata finds: editable installations, Debian packages."""
+    from importlib import metadata  # noqa: PLC0415 - slow, and rarely needed
 
     try:
         return metadata.version(name) or ""  # type: ignore[redundant-expr,unused-ignore]
-    except Exception:  # noqa: BLE001 - frozen programs have none, damaged ones fail in many ways
+    except Exception:  # noqa: BLE001 - none in frozen programs; damaged metadata raises anything
         return ""
 
 

@@ -148,7 +148,9 @@ def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sa
     ],
 )
 def test_a_proxy_that_cannot_be_used_fails(sunra, environment, proxy, told):
-    environment.setattr("sunra_integrations.transport.proxies.find_spec", lambda _: None)
+    environment.setattr(
+        "sunra_integrations.transport.connections.proxies.find_spec", lambda _: None
+    )
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
     assert found(ended)["proxy"]["status"] == "fail"

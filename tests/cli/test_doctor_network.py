@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from sunra_integrations.cli import doctor
-from sunra_integrations.transport.certificates import tls_context
+from sunra_integrations.transport.connections.certificates import tls_context
 from tests.cli.conftest import found, statuses
 from tests.listening import stop_listening
 

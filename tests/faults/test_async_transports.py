@@ -26,14 +26,9 @@ from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import (
-    AsyncSunraClient,
-    Settings,
-    SunraClient,
-    Timeouts,
-    connections,
-)
-from sunra_integrations.transport.aiohttp_transport import AiohttpTransport
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.connections.aiohttp_transport import AiohttpTransport
 from tests import children, platforms
 from tests.faults.cases import BEGUN, EVENTS, GOOD, IN_CHUNKS, PLAIN
 from tests.faults.server import FaultServer, answer, chunks, drip, raw
@@ -50,7 +45,7 @@ def library(request):
 
 @pytest.fixture(autouse=True)
 def _fresh_pools(monkeypatch):
-    monkeypatch.setattr(connections, "_shared", connections._Shared())
+    monkeypatch.setattr(registry, "_shared", registry._Shared())
 
 
 @pytest.fixture
@@ -213,7 +208,7 @@ def test_both_adapters_pass_on_what_carries_their_async_calls(library, adapter):
             answer = await ChatSunra(model="a/b", base_url=server.base_url, **more).ainvoke("Hi")
         else:
             answer = await Sunra(model="a/b", api_base=server.base_url, **more).acomplete("Hi")
-        (kind,) = connections._shared.by_loop[asyncio.get_running_loop()]
+        (kind,) = registry._shared.by_loop[asyncio.get_running_loop()]
         return answer.text, kind.library
 
     with FaultServer(GOOD) as server:
@@ -224,8 +219,8 @@ def test_pools_that_were_closed_under_way_are_replaced(client):
     async def call():
         with FaultServer(GOOD) as server:
             await client(server).create(ASKED)
-            (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
-            await found.pools.aclose()
+            (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
+            await found.pool.aclose()
             return (await client(server).create(ASKED)).text
 
     assert asyncio.run(call()) == "Hello"

@@ -16,10 +16,8 @@ from pydantic import BaseModel
 from sunra_integrations.errors import StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.transport import (
-    Timeouts,
-    aiohttp_transport,  # noqa: F401 - so that no call has to import it within its time
-)
+from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport.connections import aiohttp_transport  # noqa: F401 - so that no call has to import it within its time
 from tests.faults.cases import FAULTS, READ, STALL, UNKNOWN_HOST, Fault
 from tests.faults.server import FaultServer
 from tests.module_stand_in import without_waits
@@ -227,20 +225,27 @@ def check(limits, fault: Fault, kind, reader, waits):
 
 
 HEADING = """\
-# What happens when something goes wrong
+# Fault table
 
-Each row is a test (`tests/faults/`) that runs on a real socket server, through `ChatSunra` and
-`Sunra`, sync and async, and streamed or not where a fault is not of one kind of call only. *Bound*
-is the longest a call takes beyond the time the server itself takes; `timeout`, `stall_timeout` and
-`total_timeout` are yours to set.
+This page lists the exception raised for each failure. It is generated from tests (`tests/faults/`)
+that run on a socket server: with `ChatSunra` and `Sunra`, sync and async, streamed or not.
+
+*Requests* is the number of requests sent with the default `max_retries=2`. *Time limit* is the
+longest time a call takes in addition to the server's own time. To change it, set `timeout`,
+`stall_timeout` and `total_timeout`; see [Timeouts, retries, errors](guides/errors.md).
 """
 
 
 def table() -> str:
-    """`docs/faults.md`, from the cases."""
+    """`docs/faults.md`, generated from the cases."""
     lines = [HEADING]
     for title, group in FAULTS.items():
-        lines += [f"## {title}", "", "| fault | outcome | requests | bound |", "|---|---|---|---|"]
+        lines += [
+            f"## {title}",
+            "",
+            "| Fault | Outcome | Requests | Time limit |",
+            "|---|---|---|---|",
+        ]
         for name, fault in group.items():
             lines.append(f"| {name} | {outcome(fault)} | {fault.attempts} | {fault.bound} |")
         lines.append("")
@@ -249,8 +254,8 @@ def table() -> str:
 
 def outcome(fault: Fault) -> str:
     if isinstance(fault.outcome, str):
-        return "the whole answer"
-    kept = ", with the partial reply in `.partial`" if fault.partial is not None else ""
+        return "complete response"
+    kept = " with `.partial`" if fault.partial is not None else ""
     return f"`{fault.outcome.__name__}`{kept}"
 
 

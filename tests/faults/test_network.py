@@ -21,14 +21,9 @@ from typing_extensions import Self
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import (
-    AsyncSunraClient,
-    Settings,
-    SunraClient,
-    connections,
-    proxies,
-)
-from sunra_integrations.transport.certificates import tls_context
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
+from sunra_integrations.transport.connections import proxies, registry
+from sunra_integrations.transport.connections.certificates import tls_context
 from tests import children
 from tests.faults.cases import GOOD
 from tests.faults.server import FaultServer
@@ -41,8 +36,8 @@ ASKED = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 
 @pytest.fixture(autouse=True)
 def _fresh_pools(monkeypatch):
-    shared = connections._Shared()
-    monkeypatch.setattr(connections, "_shared", shared)
+    shared = registry._Shared()
+    monkeypatch.setattr(registry, "_shared", shared)
     yield
     for client in shared.sync.values():
         client.close()

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from sunra_integrations.errors import Refused
-from sunra_integrations.langchain import ChatSunra, content_blocks, to_sunra
+from sunra_integrations.langchain import ChatSunra, content_blocks, request
 from sunra_integrations.langchain.content_blocks import refusal_block
 from sunra_integrations.langchain.model_errors import ModelRefusalError
 from tests.recorded_transport import Answer, Recorded, completion, stream
@@ -111,7 +111,7 @@ async def test_it_is_a_standard_block_beside_what_else_was_said(way: Way):
     message = await way(chat(PIECES if way in STREAMED else WHOLE))
     assert bare(message) == [{"type": "reasoning", "reasoning": "Hm."}, REFUSAL]
     assert message.additional_kwargs["refusal"] == "I will not."
-    assert to_sunra.message(message)["refusal"] == "I will not."
+    assert request.message(message)["refusal"] == "I will not."
 
 
 @pytest.mark.parametrize("way", [invoke, ainvoke, *STREAMED])
@@ -121,7 +121,7 @@ async def test_a_refusal_among_the_parts_of_the_content_is_one_too(way: Way):
         chat(pieces({"content": parts}) if way in STREAMED else whole(content=parts))
     )
     assert bare(message) == [REFUSAL]
-    assert to_sunra.message(message)["refusal"] == "I will not."
+    assert request.message(message)["refusal"] == "I will not."
 
 
 async def test_events_of_a_stream_bring_it_whole():

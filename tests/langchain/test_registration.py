@@ -136,5 +136,5 @@ def test_where_it_cannot_be_done_it_says_so_and_changes_nothing(
     before = dict(getattr(base, "_BUILTIN_PROVIDERS", {}))
     with pytest.raises(ConfigurationError, match=says) as failed:
         register()
-    assert 'ChatSunra(model="vendor/model") works' in str(failed.value)
+    assert 'Use ChatSunra(model="vendor/model") instead' in str(failed.value)
     assert getattr(base, "_BUILTIN_PROVIDERS", {}) == before

@@ -420,7 +420,7 @@ def test_a_response_format_beside_the_schema_is_explained():
     model, transport = chat(ended("function_calling", WHOLE, "stop", "Joke"))
     given = {"response_format": {"type": "json_object"}}
     for method in ("json_schema", "json_mode"):
-        with pytest.raises(InvalidParameter, match="`response_format` cannot be given"):
+        with pytest.raises(InvalidParameter, match="`response_format` cannot be combined"):
             model.with_structured_output(Joke, method=method, **given)
     model.with_structured_output(Joke, method="function_calling", **given).invoke("A joke")
     assert transport.bodies[0]["response_format"] == {"type": "json_object"}

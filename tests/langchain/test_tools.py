@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain.tools import answer_format, tool, tool_choice
+from sunra_integrations.langchain.tools import response_format, tool, tool_choice
 
 MODEL = ChatSunra(model="openai/gpt-4o", api_key="sk-made-up")
 PARAMETERS = {
@@ -151,7 +151,7 @@ def test_binding_an_unknown_parameter_is_refused_at_once():
 
 @pytest.mark.parametrize("form", ["pydantic", "TypedDict", "JSON schema", "OpenAI's function"])
 def test_every_form_of_schema_becomes_an_answer_format(form: str):
-    made = answer_format(FORMS[form], strict=True)
+    made = response_format(FORMS[form], strict=True)
     assert made["type"] == "json_schema"
     assert made["json_schema"]["strict"] is True
     schema = made["json_schema"]["schema"]
@@ -168,4 +168,4 @@ def test_every_form_of_schema_becomes_an_answer_format(form: str):
     ],
 )
 def test_a_finished_format_is_passed_on(given: dict[str, Any]):
-    assert answer_format(given) == given
+    assert response_format(given) == given

@@ -25,7 +25,7 @@ from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import BaseModel
 
 from sunra_integrations import errors
-from sunra_integrations.langchain import ChatSunra, with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.langchain.errors import Refused
 from sunra_integrations.langchain.model_errors import (
     ModelAPIError,
@@ -68,14 +68,14 @@ def on(sandbox: Sandbox, **given: Any) -> ChatSunra:
 
 
 def summed(model: ChatSunra) -> AIMessage:
-    return with_broken_calls(reduce(add, model.stream("Hi")))
+    return split_invalid_tool_calls(reduce(add, model.stream("Hi")))
 
 
 def summed_async(model: ChatSunra) -> AIMessage:
     async def chunks() -> list[AIMessageChunk]:
         return [chunk async for chunk in model.astream("Hi")]
 
-    return with_broken_calls(reduce(add, asyncio.run(chunks())))
+    return split_invalid_tool_calls(reduce(add, asyncio.run(chunks())))
 
 
 def streamed_within_invoke(model: ChatSunra) -> AIMessage:

@@ -13,8 +13,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from sunra_integrations import errors
-from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.langchain.model_errors import ModelError
 from tests.recorded_transport import Recorded, completion, stream
 from tests.wire_cases import COMPLETIONS, STREAMS, Fails, Seen, completion_bytes, stream_bytes
@@ -36,7 +35,7 @@ def chat(transport: Recorded, **given: Any) -> ChatSunra:
 
 
 def added_up(chunks: list[AIMessageChunk]) -> AIMessage:
-    return with_broken_calls(reduce(add, chunks))
+    return split_invalid_tool_calls(reduce(add, chunks))
 
 
 async def by_stream(model: ChatSunra) -> AIMessage:

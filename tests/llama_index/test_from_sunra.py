@@ -49,7 +49,7 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
 def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
     so_far = AnswerSoFar()
     reader = CompletionParser(accumulator=so_far)
-    return [from_sunra.chunk(reader.read(event), so_far) for event in events]
+    return [from_sunra.chunk(reader.parse(event), so_far) for event in events]
 
 
 def delta(finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def test_citations_and_images_become_blocks() -> None:
         ],
     }
     reader = CompletionParser("message")
-    reader.read({"choices": [{"message": message, "finish_reason": "stop"}]})
+    reader.parse({"choices": [{"message": message, "finish_reason": "stop"}]})
     response = from_sunra.response(reader.accumulator.reply())
     assert response.message.blocks == [
         TextBlock(text="See this."),

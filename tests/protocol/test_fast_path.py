@@ -1,4 +1,4 @@
-"""What is read in few steps, because nearly every event is so, is what the long way reads."""
+"""Shortcuts give what the full parser gives."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol import completion, fast_path
-from sunra_integrations.protocol.completion import _MESSAGE_FIELDS, parse_choice, parse_rich_choice
-from sunra_integrations.protocol.fast_path import RepeatedEvent
+from sunra_integrations.protocol import completion
+from sunra_integrations.protocol.fast_path import EventTemplate, RepeatedText
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.stream import ChunkStream
-from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker
 
 TEXT = st.one_of(
     st.text(max_size=6),
@@ -59,8 +57,10 @@ DELTA = st.fixed_dictionaries(
     },
 )
 CHOICE = st.fixed_dictionaries(
-    {"index": st.sampled_from([0, 0, 0, 1, None, "0"]), "delta": st.one_of(DELTA, st.none())},
+    {"index": st.sampled_from([0, 0, 0, 1, None, "0"])},
     optional={
+        "delta": st.one_of(DELTA, st.none()),
+        "message": DELTA,
         "finish_reason": st.sampled_from([None, None, "stop", "error", ""]),
         "logprobs": st.sampled_from([None, {"content": [{"token": "a"}]}]),
         "error": st.sampled_from([None, {"message": "no"}]),
@@ -80,37 +80,26 @@ EVENT = st.fixed_dictionaries(
 SPACING = st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")])
 
 
-PIECES = st.one_of(st.sampled_from(["", "{", '"a":', "1}", "null"]), TEXT)
-LOGPROBS = st.sampled_from(
-    [None, {}, {"content": [{"token": '},"logprobs":'}]}, {"content": None}, {"refusal": []}, [], 1]
-)
-
-
 @st.composite
-def other_pieces(draw: st.DrawFn, event: dict[str, Any]) -> dict[str, Any]:
-    """The event with other text, reasoning, arguments and logprobs where it has some."""
+def with_other_text(draw: st.DrawFn, event: dict[str, Any]) -> dict[str, Any]:
+    """The event with other text and reasoning, if it has any."""
     event = deepcopy(event)
     for choice in event["choices"]:
-        delta = choice["delta"] or {}
+        delta = choice.get("delta") or choice.get("message") or {}
         for field in ("content", "reasoning", "reasoning_content"):
             if isinstance(delta.get(field), str):
                 delta[field] = draw(TEXT)
-        for call in delta.get("tool_calls") or ():
-            if isinstance((call.get("function") or {}).get("arguments"), str):
-                call["function"]["arguments"] = draw(PIECES)
-        if choice.get("logprobs"):
-            choice["logprobs"] = draw(LOGPROBS)
     return event
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A stream in which one event comes again and again with other pieces, and others between."""
+    """A stream that repeats an event with other text, between other events."""
     like = draw(EVENT)
     events = []
     for _ in range(draw(st.integers(1, 6))):
         event = draw(st.one_of(st.just(like), EVENT))
-        events.append(draw(other_pieces(event)))
+        events.append(draw(with_other_text(event)))
     separators = draw(SPACING)
     ascii_only = draw(st.booleans())
     lines = [json.dumps(e, separators=separators, ensure_ascii=ascii_only) for e in events]
@@ -132,10 +121,9 @@ def read(body: bytes) -> tuple[list[Chunk], Reply, str]:
     return chunks, stream.so_far(), failure
 
 
-def read_the_long_way(body: bytes) -> tuple[list[Chunk], Reply, str]:
+def read_in_full(body: bytes) -> tuple[list[Chunk], Reply, str]:
     with (
-        patch.object(RepeatedEvent, "read", lambda *_: None),
-        patch.object(ToolCallTracker, "_append_arguments", lambda *_: None),
+        patch.object(RepeatedText, "read", lambda *_: None),
         patch.object(completion, "parse_text_choice", lambda *_: None),
     ):
         return read(body)
@@ -143,13 +131,13 @@ def read_the_long_way(body: bytes) -> tuple[list[Chunk], Reply, str]:
 
 @given(bodies())
 def test_shortcuts_read_what_the_long_way_reads(body):
-    assert read(body) == read_the_long_way(body)
+    assert read(body) == read_in_full(body)
 
 
 @given(bodies())
 def test_shortcuts_keep_the_event_as_it_came(body):
     # Compared as JSON, because to `==` True, 1 and 1.0 are one value.
-    short, long = read(body)[0], read_the_long_way(body)[0]
+    short, long = read(body)[0], read_in_full(body)[0]
     as_json = partial(json.dumps, sort_keys=True)
     assert [as_json(chunk.raw) for chunk in short] == [as_json(chunk.raw) for chunk in long]
 
@@ -166,7 +154,7 @@ def test_chunks_that_were_read_by_repetition_share_nothing_that_could_change(bod
 
 
 def spoil(value: object) -> None:
-    """Changes all that can be changed within a JSON value."""
+    """Changes everything mutable in a JSON value."""
     match value:
         case dict() if value is not EMPTY:
             for inner in value.values():
@@ -183,97 +171,77 @@ def event(text: str, **more: object) -> bytes:
     return json.dumps({"id": "c", "choices": [choice], **more}).encode()
 
 
-def learnt_from(data: bytes) -> RepeatedEvent:
-    stream = ChunkStream()
-    (chunk,) = stream.feed(b"data: " + data + b"\n\n")
-    repeated = RepeatedEvent(stream._reader.calls_of)
-    repeated.learn(data, chunk)
-    return repeated
+def template_of(data: bytes) -> EventTemplate | None:
+    (chunk,) = ChunkStream().feed(b"data: " + data + b"\n\n")
+    return EventTemplate.from_event(data, chunk)
 
 
-MESSAGE = st.dictionaries(
-    st.sampled_from([*_MESSAGE_FIELDS, "odd"]),
-    st.one_of(st.none(), st.just(""), st.just([]), TEXT, st.just([{"type": "text", "text": "a"}])),
-)
-
-
-@given(choice=CHOICE, message=MESSAGE)
-@example(choice={"index": 0}, message={"reasoning": "", "content": "text"})
-def test_a_plain_choice_is_read_as_a_rich_one_would_be(choice, message):
-    read_in_short = parse_choice(choice, 0, message, ())
-    assert read_in_short == parse_rich_choice(choice, 0, message, ())
-
-
-BEGUN = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": ""}}
-REPEATING: dict[str, list[dict[str, Any]]] = {
-    "text": [{"delta": {"content": "a"}}, {"delta": {"content": 'b "\u2028\U0001f600'}}],
-    "text with logprobs": [
-        {"delta": {"content": t}, "logprobs": {"content": [{"token": t}], "refusal": None}}
-        for t in ("a", '},"logprobs":')
-    ],
-    "reasoning": [{"delta": {"content": "", "reasoning": text}} for text in ("a", "b")],
-    "reasoning by its other name": [{"delta": {"reasoning_content": t}} for t in ("a", "b")],
-    "arguments": [
-        {"delta": {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}}
-        for text in ('{"a":', '"}')
-    ],
+REPEATED: dict[str, list[dict[str, Any]]] = {
+    "text": [{"content": "a"}, {"content": 'b "\u2028\U0001f600'}],
+    "with nulls": [{"content": text, "reasoning": None} for text in ("a", "b")],
+    "with empty reasoning": [{"content": text, "reasoning": ""} for text in ("a", "b")],
+    "with its other name": [{"content": text, "reasoning_content": ""} for text in ("a", "b")],
 }
 
 
-@pytest.mark.parametrize("choices", REPEATING.values(), ids=REPEATING)
-def test_an_event_that_repeats_another_is_read_without_being_decoded_whole(choices):
-    begun = {"choices": [{"delta": {"tool_calls": [BEGUN]}}]}
-    first, second = ({"id": "c", "choices": [{"index": 0, **choice}]} for choice in choices)
+@pytest.mark.parametrize("deltas", REPEATED.values(), ids=REPEATED)
+def test_an_event_that_repeats_another_is_not_decoded_whole(deltas):
+    first, second = ({"id": "c", "choices": [{"index": 0, "delta": delta}]} for delta in deltas)
     stream = ChunkStream()
-    feed = partial(as_event, stream)
-    feed(begun), feed(first)
-    with patch.object(ChunkStream, "_chunk", side_effect=AssertionError("decoded whole")):
-        (chunk,) = feed(second)
+    (expected,) = read_event(ChunkStream(), second)
+    read_event(stream, first)
+    with patch.object(ChunkStream, "_parse", side_effect=AssertionError("decoded whole")):
+        (chunk,) = read_event(stream, second)
+    assert chunk == expected
     assert chunk.raw == second
 
 
-def as_event(stream: ChunkStream, event: object) -> list[Chunk]:
+def read_event(stream: ChunkStream, event: object) -> list[Chunk]:
     return list(stream.feed(b"data: " + json.dumps(event).encode() + b"\n\n"))
 
 
-def test_arguments_go_to_the_call_that_came_last_under_their_index():
-    piece = {"index": 0, "function": {"arguments": "{}"}}
-    another = {"index": 0, "id": "c2", "function": {"name": "g", "arguments": ""}}
-    stream = ChunkStream()
-    placed = [
-        as_event(stream, {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})[0]
-        for call in (BEGUN, piece, piece, another, piece)
-    ]
-    assert [chunk.choices[0].tool_calls[0].call_index for chunk in placed] == [0, 0, 0, 1, 1]
+NO_TEMPLATE: dict[str, bytes] = {
+    "another mutable value": event("a", odd={"x": 1}),
+    "no choice but the first has text": b'{"choices":[{"delta":{"content":"a"}},1]}',
+    "a message in place of a delta": b'{"choices":[{"message":{"content":"a"}}]}',
+    "a message beside an empty delta": b'{"choices":[{"delta":null,"message":{"content":"a"}}]}',
+    "content in parts": b'{"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}',
+    "an escaped name": b'{"choices":[{"delta":{"cont\\u0065nt":"a"}}]}',
+}
 
 
-def test_an_event_with_a_changeable_part_is_always_decoded_whole():
-    assert learnt_from(event("a", odd={"x": 1})).read(event("b", odd={"x": 1})) is None
+@pytest.mark.parametrize("data", NO_TEMPLATE.values(), ids=NO_TEMPLATE)
+def test_an_event_with_more_than_one_text_is_no_template(data):
+    assert template_of(data) is None
 
 
 def test_a_key_that_only_ends_like_content_is_not_taken_for_it():
     data = b'{"a\\"content":"x","choices":[{"index":0,"delta":{"content" : "hi"}}]}'
-    assert learnt_from(data).read(data.replace(b'"x"', b'"y"')) is None
+    template = template_of(data)
+    assert template is not None
+    assert template.read(data.replace(b'"x"', b'"y"')) is None
+    assert template.read(data.replace(b'"hi"', b'"ho"')) is not None
 
 
-def test_what_stands_in_the_place_of_the_text_must_be_one_string():
+def test_the_replaced_value_must_be_one_string():
+    template = template_of(event("a"))
+    assert template is not None
     for between in (b'"a","content":"b"', b"null", b'"a" "b"', b'"\\ud800"', b'"a', b""):
-        data = event("a").replace(b'"a"', between)
-        assert learnt_from(event("a")).read(data) is None, between
+        assert template.read(event("a").replace(b'"a"', between)) is None, between
 
 
-def test_a_stream_whose_events_never_repeat_is_not_studied_for_ever():
+def test_a_stream_whose_events_never_repeat_stops_learning():
     stream = ChunkStream()
-    with patch("sunra_integrations.protocol.fast_path._frame", return_value=None) as frame:
+    with patch.object(EventTemplate, "from_event", return_value=None) as learn:
         for number in range(100):
-            list(stream.feed(b"data: " + event("a", nonce=str(number)) + b"\n\n"))
-    assert frame.call_count == 4
+            read_event(stream, {"choices": [{"delta": {"content": "a"}}], "nonce": number})
+    assert learn.call_count == 4
 
 
-def test_a_stream_that_changes_its_kind_at_each_turn_is_not_studied_for_ever():
+def test_a_stream_that_alternates_stops_learning():
     stream = ChunkStream()
-    kinds = [{"delta": {"content": "a"}}, {"delta": {"reasoning": "b"}}]
-    with patch("sunra_integrations.protocol.fast_path._frame", wraps=fast_path._frame) as frame:
-        for number in range(100):  # two of a kind, then two of the other
-            as_event(stream, {"choices": [{"index": 0, **kinds[number // 2 % 2]}]})
-    assert frame.call_count <= 4 + 100 // 8  # the rest is paid for by what it saved
+    with patch.object(EventTemplate, "from_event", wraps=EventTemplate.from_event) as learn:
+        for number in range(100):  # two events of a kind, then two of another
+            event = {"choices": [{"delta": {"content": "a"}}], "nonce": number // 2 % 2}
+            read_event(stream, event)
+    assert learn.call_count <= 4 + 100 // 8  # each further attempt was earned

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from sunra_integrations.protocol import json_text as module
+from sunra_integrations.protocol import fast_path as module
 from sunra_integrations.protocol import request as module_of_request
-from sunra_integrations.protocol.json_text import LONG_STRING, encode_json
+from sunra_integrations.protocol.fast_path import LONG_STRING, encode_json
 from sunra_integrations.protocol.request import ChatRequest
 
 TEXT = st.text(st.sampled_from(["a", '"', "\\", "\n", "\0", "é", "水", "🙂"]), max_size=12)

@@ -18,7 +18,7 @@ from sunra_integrations.protocol.json_schema import (
     valid_name,
     with_object_root,
 )
-from sunra_integrations.sandbox.json_schema import schema_problems, strict_problems
+from sunra_integrations.sandbox.contract.json_schema import schema_problems, strict_problems
 
 STRING = {"type": "string"}
 
@@ -243,8 +243,8 @@ def test_a_strict_schema_keeps_the_rules_of_strict_mode_as_the_sandbox_states_th
     given = EXPRESSIBLE[name]
     before = copy.deepcopy(given)
     strict = strict_schema(given)
-    assert [problem.text for problem in schema_problems("s", strict)] == []
-    assert [problem.text for problem in strict_problems("s", strict)] == []
+    assert [problem.message for problem in schema_problems("s", strict)] == []
+    assert [problem.message for problem in strict_problems("s", strict)] == []
     assert given == before
     assert strict_schema(strict) == strict
 
@@ -376,7 +376,7 @@ def test_strict_is_not_chosen_where_no_finite_answer_would_keep_it_but_can_be_as
     assert try_strict_schema(cls.model_json_schema()) is None
     strict = strict_schema(cls.model_json_schema())
     assert is_recursive(strict)
-    assert [problem.text for problem in strict_problems("s", strict)] == []
+    assert [problem.message for problem in strict_problems("s", strict)] == []
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_lengths_of_strings_are_sent_if_strict_is_asked_for_and_not_claimed_by_d
         key for one in strict["properties"].values() for key in one
     }
     assert kept
-    assert [problem.text for problem in strict_problems("s", strict)] == []
+    assert [problem.message for problem in strict_problems("s", strict)] == []
     assert try_strict_schema(schema) is None
 
 

@@ -59,7 +59,7 @@ EVENT = st.fixed_dictionaries(
 
 def read(events):
     reader = CompletionParser()
-    return reader, [reader.read(event) for event in events]
+    return reader, [reader.parse(event) for event in events]
 
 
 @given(st.lists(EVENT, max_size=4))

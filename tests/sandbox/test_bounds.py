@@ -5,9 +5,12 @@ import socket
 import pytest
 
 from sunra_integrations.sandbox import Sandbox
-from sunra_integrations.sandbox.hosts import is_served
-from sunra_integrations.sandbox.json_schema import fits
-from sunra_integrations.sandbox.patterns import is_found, is_readable
+from sunra_integrations.sandbox.contract.http_rules import is_served_host
+from sunra_integrations.sandbox.contract.json_schema import (
+    is_supported_pattern,
+    is_valid,
+    matches_pattern,
+)
 from tests.waiting import DEADLINE
 
 # Over this text, backtracking engines take longer than the world is old.
@@ -53,7 +56,7 @@ def test_a_pattern_that_backtracks_for_ever_is_matched_at_once(ask):
 )
 def test_every_keyword_with_a_pattern_is_judged_in_linear_time(schema, value):
     expected = "patternProperties" in schema and "additionalProperties" not in schema
-    assert fits(value, schema, schema) is expected
+    assert is_valid(value, schema, schema) is expected
 
 
 @pytest.mark.parametrize(
@@ -84,13 +87,13 @@ def test_every_keyword_with_a_pattern_is_judged_in_linear_time(schema, value):
     ],
 )
 def test_patterns_mean_what_json_schema_says(schema, value, expected):
-    assert fits(value, schema, schema) is expected
+    assert is_valid(value, schema, schema) is expected
 
 
 @pytest.mark.parametrize("pattern", ["(?=a)b", "(?!a)b", "(?<=a)b", r"(a)\1"])
 def test_patterns_that_no_linear_engine_reads_are_not_matched(ask, pattern):
-    assert not is_readable(pattern)
-    assert is_found(pattern, "anything")
+    assert not is_supported_pattern(pattern)
+    assert matches_pattern(pattern, "anything")
     assert ask(**asking(of(name={"type": "string", "pattern": pattern}))).status_code == 200
 
 
@@ -215,7 +218,7 @@ def test_an_encoded_reference_leads_to_its_name(ask):
     ],
 )
 def test_only_its_own_address_and_loopback_names_are_served(header, bound, served):
-    assert is_served(header, bound) is served
+    assert is_served_host(header, bound) is served
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/v1/chat/completions"])

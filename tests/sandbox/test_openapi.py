@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from sunra_integrations.sandbox import Sandbox, strict_rules
-from sunra_integrations.sandbox.contract import DOCUMENTED, FAMILY, request_problems
-from sunra_integrations.sandbox.openapi import document
+from sunra_integrations.sandbox import Sandbox
+from sunra_integrations.sandbox.contract.json_schema import STRICT_RULES
+from sunra_integrations.sandbox.contract.openapi import document
+from sunra_integrations.sandbox.contract.parameters import PARAMETERS, request_problems
 from tests.examples import examples
 from tests.sandbox.test_contract import (
     ACCEPTED,
@@ -40,14 +41,15 @@ REQUEST = Draft202012Validator(DOCUMENT["components"]["schemas"]["ChatCompletion
 
 # What JSON Schema cannot state; the document tells it in words.
 BEYOND_A_SCHEMA = re.compile(
-    r"\(strict\)|; missing: | is not the name of one (?:tool only|of the tools)$"
-    r"| is not answered by a tool message| is not the id of an unanswered"
-    r"| is not a list of distinct ids| is not a valid JSON Schema"
-    r"| is not a reference within this schema| is not a parameter: did you mean"
-    # In JSON Schema 1.0 is an integer; on this wire it is none.
-    r"| is not a schema of at most | is not allowed below the root$"
-    r"| is not read by the sandbox together with patternProperties$"
-    r"|: -?\d+(?:\.0|(?:\.\d+)?e\+\d+) is not an integer"
+    r" \(strict\)| must be a list of tools with distinct names,"
+    r"| must be the name of one of the tools,| must be followed by a tool message for each call "
+    r"| must be the id of an unanswered tool call | must be a list of distinct ids,"
+    r"| must be a valid JSON Schema \(| must be a reference within this schema,"
+    r"| must be a known parameter \(did you mean | must be a schema of at most "
+    r"| must be at the root of the schema only,"
+    r"| must be left out in a schema with patternProperties,"
+    # In JSON Schema, 1.0 is an integer. Here it is not.
+    r"| must be an integer.*, got -?\d+(?:\.0|(?:\.\d+)?e\+\d+)\.$"
 )
 
 
@@ -60,20 +62,20 @@ def is_beyond_a_schema(problems):
 
 
 def problems_of(asked):
-    return [problem.text for problem in request_problems(asked)]
+    return [problem.message for problem in request_problems(asked)]
 
 
 def test_the_document_states_the_rules_of_strict_mode():
     text = json.dumps(DOCUMENT)
-    for rule in strict_rules.RULES:
-        assert json.dumps(rule.sentence)[1:-1] in text
+    for sentence in STRICT_RULES:
+        assert json.dumps(sentence)[1:-1] in text
 
 
 # ── the document and the contract ────────────────────────────────────────────
 
 
 def test_the_document_names_every_parameter_and_no_other():
-    assert set(REQUEST.schema["properties"]) == {*DOCUMENTED, *FAMILY}
+    assert set(REQUEST.schema["properties"]) == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", DOCUMENT["components"]["schemas"])
@@ -148,7 +150,7 @@ def test_the_document_names_the_models_served():
 
 @settings(max_examples=EXAMPLES)
 @given(
-    parameters=st.dictionaries(st.sampled_from([*DOCUMENTED, *FAMILY]), ANYTHING, max_size=4),
+    parameters=st.dictionaries(st.sampled_from(list(PARAMETERS)), ANYTHING, max_size=4),
     messages=st.lists(MESSAGE, max_size=3) | st.just([USER]),
 )
 @example(parameters={}, messages=[CALLING])
@@ -173,7 +175,7 @@ def test_the_document_can_only_be_got(sandbox):
     url = f"{sandbox.base_url.removesuffix('/v1')}/openapi.json"
     response = httpx.post(url, json={}, timeout=DEADLINE)
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
-    assert response.json()["error"]["message"] == "POST is not served here; use GET"
+    assert response.json()["error"]["message"] == "/openapi.json does not accept POST. Use GET."
 
 
 @schemathesis.deserializer("text/event-stream")

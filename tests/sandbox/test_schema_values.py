@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sunra_integrations.sandbox import script
-from sunra_integrations.sandbox.pattern_text import matching
-from sunra_integrations.sandbox.schema_values import instance
-from sunra_integrations.sandbox.supply import Supply
+from sunra_integrations.sandbox.rule_based.replies import default_reply
+from sunra_integrations.sandbox.rule_based.scalar_values import string_matching
+from sunra_integrations.sandbox.rule_based.schema_values import make_value
+from sunra_integrations.sandbox.rule_based.value_candidates import ValueCandidates
 from tests.examples import examples
 from tests.waiting import DEADLINE
 
@@ -55,7 +55,7 @@ SAID = [
 
 @pytest.mark.parametrize(("schema", "expected"), SAID, ids=range(len(SAID)))
 def test_values_are_the_words_of_the_turn(schema, expected):
-    assert instance(schema, Supply(TURN)) == expected
+    assert make_value(schema, ValueCandidates(TURN)) == expected
 
 
 DEEP = {"type": "string"}
@@ -92,7 +92,7 @@ DEMANDING = [
 @pytest.mark.parametrize("schema", DEMANDING, ids=range(len(DEMANDING)))
 @pytest.mark.parametrize("turn", [TURN, "", "你好"])
 def test_values_are_valid(schema, turn):
-    Draft202012Validator(schema).validate(instance(schema, Supply(turn)))
+    Draft202012Validator(schema).validate(make_value(schema, ValueCandidates(turn)))
 
 
 UNSATISFIABLE = [
@@ -113,7 +113,7 @@ UNSATISFIABLE = [
 @pytest.mark.parametrize("schema", UNSATISFIABLE, ids=range(len(UNSATISFIABLE)))
 def test_what_cannot_be_satisfied_still_ends_in_json_and_soon(schema):
     began = time.monotonic()
-    assert json.dumps(instance(schema, Supply(TURN))) is not None
+    assert json.dumps(make_value(schema, ValueCandidates(TURN))) is not None
     assert time.monotonic() - began < DEADLINE
 
 
@@ -170,7 +170,7 @@ SCHEMAS = st.recursive(
 @settings(max_examples=examples(150), deadline=None)
 @given(schema=SCHEMAS, turn=st.sampled_from([TURN, "Hello", "3, 4 and 5: 'quoted' 你好啊集团"]))
 def test_values_of_generated_schemas_are_valid(schema, turn):
-    Draft202012Validator(schema).validate(instance(schema, Supply(turn)))
+    Draft202012Validator(schema).validate(make_value(schema, ValueCandidates(turn)))
 
 
 @pytest.mark.parametrize(
@@ -189,14 +189,14 @@ def test_values_of_generated_schemas_are_valid(schema, turn):
     ],
 )
 def test_a_text_is_written_for_a_pattern(pattern):
-    written = matching(pattern)
+    written = string_matching(pattern)
     assert written is not None
     assert re.search(pattern, written)
 
 
 @pytest.mark.parametrize("pattern", ["(", r"(a)\1b", "(?!a)b", "((a{999}){999}){999}", "[z-a]"])
 def test_a_pattern_beyond_these_means_gives_none(pattern):
-    assert matching(pattern) is None
+    assert string_matching(pattern) is None
 
 
 @pytest.mark.parametrize(
@@ -218,4 +218,4 @@ def test_json_mode_takes_its_keys_from_the_prompt(body, turn, expected):
     request = body(
         messages=[{"role": "user", "content": turn}], response_format={"type": "json_object"}
     )
-    assert json.loads(script.reply(request).choices[0].message["content"]) == expected
+    assert json.loads(default_reply(request).choices[0].message["content"]) == expected

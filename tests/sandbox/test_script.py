@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sunra_integrations.sandbox import script, tokens
+from sunra_integrations.sandbox.rule_based.replies import default_reply
+from sunra_integrations.sandbox.rule_based.text import count_tokens, split_tokens
 from tests.waiting import DEADLINE
 
 USER = {"role": "user", "content": "What is the capital of France?"}
@@ -18,7 +19,7 @@ RAG = (
 
 
 def replied(body, **parameters):
-    return script.reply(body(**parameters)).choices[0].message["content"]
+    return default_reply(body(**parameters)).choices[0].message["content"]
 
 
 def user(*contents):
@@ -89,7 +90,7 @@ def test_a_reply_says_that_no_model_made_it(ask):
 
 
 def test_several_choices_can_be_told_apart(body):
-    reply = script.reply(body(n=3))
+    reply = default_reply(body(n=3))
     contents = [choice.message["content"] for choice in reply.choices]
     assert contents == [
         "You said: Hello",
@@ -103,13 +104,13 @@ def test_several_choices_can_be_told_apart(body):
     [("said", "You "), (["zzz", "Hello"], "You said: "), ("absent", "You said: Hello")],
 )
 def test_a_stop_sequence_ends_the_content_before_it(body, stop, expected):
-    choice = script.reply(body(stop=stop)).choices[0]
+    choice = default_reply(body(stop=stop)).choices[0]
     assert (choice.message["content"], choice.finish_reason) == (expected, "stop")
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_limit_on_tokens_cuts_the_content_and_says_so(body, name):
-    reply = script.reply(body(**{name: 2}))
+    reply = default_reply(body(**{name: 2}))
     assert reply.choices[0].message["content"] == "You said"
     assert reply.choices[0].finish_reason == "length"
     assert reply.usage["completion_tokens"] == 2
@@ -118,13 +119,13 @@ def test_a_limit_on_tokens_cuts_the_content_and_says_so(body, name):
 def test_a_limit_cuts_the_arguments_of_tool_calls(body, function):
     tool = function("get_weather", city={"type": "string"})
     request = body(messages=user("Weather in Paris?"), tools=[tool], max_tokens=6)
-    choice = script.reply(request).choices[0]
+    choice = default_reply(request).choices[0]
     assert choice.finish_reason == "length"
     assert choice.message["tool_calls"][0]["function"]["arguments"] == '{"city":'
 
 
 def test_a_limit_is_spent_on_reasoning_first(body):
-    choice = script.reply(body(reasoning={"effort": "low"}, max_tokens=4)).choices[0]
+    choice = default_reply(body(reasoning={"effort": "low"}, max_tokens=4)).choices[0]
     assert choice.message["reasoning"] == "The turn asks:"
     assert choice.message["content"] == ""
     assert choice.finish_reason == "length"
@@ -144,7 +145,7 @@ def test_a_limit_is_spent_on_reasoning_first(body):
     ],
 )
 def test_reasoning_comes_when_asked_for_or_promised_by_the_name(body, parameters, reasons):
-    reply = script.reply(body(**parameters))
+    reply = default_reply(body(**parameters))
     message = reply.choices[0].message
     assert ("reasoning" in message) is reasons
     assert (reply.usage["completion_tokens_details"]["reasoning_tokens"] > 0) is reasons
@@ -154,14 +155,14 @@ def test_reasoning_comes_when_asked_for_or_promised_by_the_name(body, parameters
 
 
 def test_excluded_reasoning_is_counted_but_not_shown(body):
-    reply = script.reply(body(reasoning={"exclude": True}))
+    reply = default_reply(body(reasoning={"exclude": True}))
     assert "reasoning" not in reply.choices[0].message
     assert reply.usage["completion_tokens_details"]["reasoning_tokens"] > 0
 
 
 def test_usage_adds_up_and_counts_what_is_marked_for_the_cache(body):
     marked = [{"type": "text", "text": "one two", "cache_control": {"type": "ephemeral"}}]
-    usage = script.reply(body(messages=user(marked, "three"))).usage
+    usage = default_reply(body(messages=user(marked, "three"))).usage
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     assert usage["prompt_tokens_details"]["cached_tokens"] == 6
     assert usage["prompt_tokens"] == 11
@@ -192,8 +193,8 @@ def test_log_probabilities_have_the_shape_of_openai(ask):
     ],
 )
 def test_tokens_join_to_their_text(text, expected):
-    assert tokens.split(text) == expected
-    assert tokens.count(text) == len(expected)
+    assert split_tokens(text) == expected
+    assert count_tokens(text) == len(expected)
 
 
 @pytest.mark.parametrize(

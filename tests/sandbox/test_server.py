@@ -197,7 +197,7 @@ def test_the_help_says_that_there_is_no_model():
     with served("--help") as process:
         told, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0
-    assert "stands in for the wire, not for a model" in told
+    assert "emulates the API, not a model" in told
     assert "SUNRA_BASE_URL" in told
 
 

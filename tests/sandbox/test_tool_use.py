@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sunra_integrations.sandbox import script
+from sunra_integrations.sandbox.rule_based.replies import default_reply
 
 STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
@@ -33,7 +33,7 @@ def calls(messages, tools, **parameters):
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     request = {"model": "a/b", "messages": messages, "tools": tools, **parameters}
-    message = script.reply(request).choices[0].message
+    message = default_reply(request).choices[0].message
     return [
         (call["function"]["name"], json.loads(call["function"]["arguments"]))
         for call in message.get("tool_calls", ())
@@ -150,7 +150,7 @@ def test_results_are_answered_with_and_the_tool_is_not_called_again():
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
     messages += answered(calls(messages, [WEATHER]), "It's sunny, 21 °C.")
     request = {"model": "a/b", "messages": messages, "tools": [WEATHER]}
-    message = script.reply(request).choices[0].message
+    message = default_reply(request).choices[0].message
     assert message["content"] == "It's sunny, 21 °C."
     assert "tool_calls" not in message
 
@@ -178,7 +178,7 @@ def test_a_long_result_is_answered_with_its_nearest_sentence():
     pages = "Bananas are yellow. " * 60 + "The refund policy allows 30 days."
     messages = [{"role": "user", "content": "What is the refund policy?"}]
     messages += answered(calls(messages, [SEARCH]), pages)
-    message = script.reply({"model": "a/b", "messages": messages}).choices[0].message
+    message = default_reply({"model": "a/b", "messages": messages}).choices[0].message
     assert message["content"] == "The refund policy allows 30 days."
 
 
@@ -187,8 +187,8 @@ def test_tools_come_before_the_json_that_was_asked_for():
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": shape}}
     messages = [{"role": "user", "content": "Weather in Paris?"}]
     request = {"model": "a/b", "tools": [WEATHER], "response_format": form}
-    first = script.reply({**request, "messages": messages}).choices[0]
+    first = default_reply({**request, "messages": messages}).choices[0]
     messages += answered(calls(messages, [WEATHER]), "Sunny.")
-    second = script.reply({**request, "messages": messages}).choices[0]
+    second = default_reply({**request, "messages": messages}).choices[0]
     assert first.finish_reason == "tool_calls"
     assert json.loads(second.message["content"]) == {"weather": "Sunny."}

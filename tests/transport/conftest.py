@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from sunra_integrations.transport import connections
+from sunra_integrations.transport.connections import registry
 
 
 @pytest.fixture
 def fresh_pools(monkeypatch):
     """Connections that no other test has used."""
-    shared = connections._Shared()
-    monkeypatch.setattr(connections, "_shared", shared)
+    shared = registry._Shared()
+    monkeypatch.setattr(registry, "_shared", shared)
     yield shared
-    for pools in shared.sync.values():
-        pools.close()
+    for pool in shared.sync.values():
+        pool.close()
 
 
 @pytest.fixture(params=["httpx", "aiohttp"])
@@ -27,7 +27,7 @@ def library(request):
 async def loop_pools(fresh_pools):
     """The pools of the test's own event loop, closed at its end."""
     yield lambda: [
-        found.pools for found in fresh_pools.by_loop.get(asyncio.get_running_loop(), {}).values()
+        found.pool for found in fresh_pools.by_loop.get(asyncio.get_running_loop(), {}).values()
     ]
     for found in list(fresh_pools.by_loop.get(asyncio.get_running_loop(), {}).values()):
         await found.keeper.aclose()

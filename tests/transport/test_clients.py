@@ -155,7 +155,7 @@ def test_a_stream_that_breaks_is_never_asked_for_again_and_keeps_what_came(clien
 
 def test_a_plain_answer_that_breaks_off_is_never_asked_for_again(client_of):
     transport = Recorded(stream(PLAIN[:50], httpx.ReadError("reset")))
-    with pytest.raises(errors.StreamInterrupted, match="broke off"):
+    with pytest.raises(errors.StreamInterrupted, match="cut off"):
         client_of(transport).create()
     assert len(transport.sent) == 1
 
@@ -239,7 +239,7 @@ def test_pings_without_data_are_a_stall(client_of, monkeypatch):
     settings = Settings.resolve(KEY, stall_timeout=5)
     pieces = [TWO_EVENTS, *[b": ping\n\n"] * 50]
     with pytest.raises(
-        errors.StreamInterrupted, match=r"no more data from .* within 5 s"
+        errors.StreamInterrupted, match=r"waiting for more data from .* within 5 s"
     ) as caught:
         client_of(Recorded(stream(*pieces)), settings).stream()
     assert caught.value.partial.text == "Hel"
@@ -287,7 +287,7 @@ async def test_a_cancelled_task_closes_its_connection():
 
 def test_without_asyncio_the_async_client_says_that_it_is_needed():
     call = Async(Recorded(completion(PLAIN))).client.create(ASKED)
-    with pytest.raises(errors.ConfigurationError, match="asyncio only"):
+    with pytest.raises(errors.ConfigurationError, match="needs asyncio"):
         call.send(None)  # what another kind of event loop would do
 
 
@@ -310,7 +310,7 @@ def test_a_client_around_a_custom_http_client_says_that_it_cannot_be_pickled(cli
 def test_a_stream_longer_than_allowed_is_refused_with_what_had_come(client_of):
     settings = Settings(**{**vars(Settings.resolve(KEY)), "max_response_bytes": 1000})
     events = [TWO_EVENTS, *[b": a comment is a part of the stream, too\n\n"] * 50]
-    with pytest.raises(errors.UnreadableResponse, match=r"1,000 bytes; .*max_resp") as caught:
+    with pytest.raises(errors.UnreadableResponse, match=r"1,000 bytes\. .*max_resp") as caught:
         client_of(Recorded(stream(*events)), settings).stream()
     assert not caught.value.retryable
     assert caught.value.partial.text == "Hel"

@@ -11,7 +11,8 @@ import pytest
 
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, connections
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
+from sunra_integrations.transport.connections import registry
 from tests import children, platforms
 from tests.transport.counting_server import serving
 from tests.waiting import DEADLINE
@@ -31,8 +32,8 @@ def settings(server, **more):
 def test_making_a_client_opens_nothing():
     SunraClient(Settings.resolve("k"))
     AsyncSunraClient(Settings.resolve("k"))
-    assert connections._shared.sync == {}
-    assert len(connections._shared.by_loop) == 0
+    assert registry._shared.sync == {}
+    assert len(registry._shared.by_loop) == 0
 
 
 def test_clients_with_equal_settings_share_one_connection():
@@ -89,8 +90,8 @@ def test_event_loops_one_after_another_each_get_pools_that_are_closed_with_them(
 
         async def twice():
             await client.create(ASKED)
-            (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
-            return (await client.create(ASKED)).text, found.pools
+            (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
+            return (await client.create(ASKED)).text, found.pool
 
         for loops in (1, 2, 3):
             text, pools = asyncio.run(twice())
@@ -148,7 +149,7 @@ def test_threads_share_one_client():
         for thread in threads:
             thread.join()
         assert texts == ["Hello"] * 16
-        assert len(connections._shared.sync) == 1
+        assert len(registry._shared.sync) == 1
 
 
 @platforms.forks
@@ -178,7 +179,7 @@ def test_keys_that_are_no_longer_used_leave_no_connections(fresh_pools, monkeypa
             SunraClient(Settings.resolve(key, server.base_url)).create(ASKED)
         assert (server.connections, len(fresh_pools.sync)) == (3, 3)
         for pools in fresh_pools.sync.values():
-            pools.allocation._last_taken -= 31
+            pools.last_used -= 31
         SunraClient(Settings.resolve("four", server.base_url)).create(ASKED)
         assert len(fresh_pools.sync) == 1
 
@@ -190,7 +191,7 @@ async def test_nor_do_they_in_async(loop_pools, library):
             await AsyncSunraClient(asked).create(ASKED)
         unused = loop_pools()
         for pools in unused:
-            pools.allocation._last_taken -= 31
+            pools.last_used -= 31
         asked = Settings.resolve("four", server.base_url, async_transport=library)
         await AsyncSunraClient(asked).create(ASKED)
         assert [pools.is_closed for pools in (*unused, *loop_pools())] == [True] * 3 + [False]
@@ -201,14 +202,16 @@ def test_a_stream_that_was_open_at_a_fork_can_be_left_in_the_child():
     program = """
 import os, signal, sys, threading
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import Settings, SunraClient, connections
+from sunra_integrations.transport import Settings, SunraClient
+from sunra_integrations.transport.connections import registry
 asked = ChatRequest(model="a/b", messages=[{"role": "user", "content": "Hi"}])
 stream = SunraClient(Settings.resolve("k", sys.argv[1])).stream(asked)
 assert next(stream)
-(pools,) = connections._shared.sync.values()
+(pools,) = registry._shared.sync.values()
 held, done = threading.Event(), threading.Event()
 def hold():
-    with pools._lock, pools.allocation.pools[0].carrier._pool._optional_thread_lock:
+    (transport,) = pools.all_transports()
+    with pools._lock, transport._pool._optional_thread_lock:
         held.set()
         done.wait()
 threading.Thread(target=hold, daemon=True).start()

@@ -12,14 +12,9 @@ from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, TimedOut
 from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.transport import (
-    AsyncSunraClient,
-    Settings,
-    SunraClient,
-    Timeouts,
-    connections,
-)
-from sunra_integrations.transport.certificates import tls_context
+from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient, Timeouts
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.connections.certificates import tls_context
 from tests.transport.counting_server import serving
 
 pytestmark = pytest.mark.usefixtures("loop_pools")
@@ -34,9 +29,9 @@ def settings(server, **more):
 def open_sockets():
     """Connections of this process's pools, in use or idle."""
     return sum(
-        len(pool.carrier._pool.connections)
-        for pools in connections._shared.sync.values()
-        for pool in pools.allocation.pools
+        len(transport._pool.connections)
+        for pool in registry._shared.sync.values()
+        for transport in pool.all_transports()
     )
 
 
@@ -45,8 +40,8 @@ def test_a_thousand_instances_share_one_pool_and_one_connection():
         clients = [SunraClient(settings(server)) for _ in range(1000)]
         for client in clients:
             client.create(ASKED)
-        (pools,) = connections._shared.sync.values()
-        assert (len(pools.allocation.pools), open_sockets(), server.connections) == (1, 1, 1)
+        (pool,) = registry._shared.sync.values()
+        assert (len(pool.all_transports()), open_sockets(), server.connections) == (1, 1, 1)
 
 
 async def test_and_so_do_a_thousand_async_ones(library, loop_pools):
@@ -55,8 +50,8 @@ async def test_and_so_do_a_thousand_async_ones(library, loop_pools):
         clients = [AsyncSunraClient(asked) for _ in range(1000)]
         for client in clients:
             await client.create(ASKED)
-        (pools,) = loop_pools()
-        assert (len(pools.allocation.pools), server.connections) == (1, 1)
+        (pool,) = loop_pools()
+        assert (len(pool.all_transports()), server.connections) == (1, 1)
 
 
 def count_contexts(monkeypatch):
@@ -100,8 +95,8 @@ async def test_plain_http_makes_no_tls_context(monkeypatch, library):
 
 
 def test_what_stands_for_it_trusts_nobody():
-    kind = connections._Kind(SecretStr("k"), "http://localhost/v1", None)
-    context = connections._tls_for(kind)
+    kind = registry._Kind(SecretStr("k"), "http://localhost/v1", None)
+    context = registry._tls_for(kind)
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.get_ca_certs() == []
@@ -164,10 +159,11 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
         with serving() as server:
             monkeypatch.setenv(variable, server.base_url)
             await AsyncSunraClient(settings(server, **asked)).create(ASKED)
-            (found,) = connections._shared.by_loop[asyncio.get_running_loop()].values()
+            (found,) = registry._shared.by_loop[asyncio.get_running_loop()].values()
+            (transport,) = found.pool.all_transports()
             await found.keeper.aclose()
-            connections._shared.by_loop.clear()
-            return type(found.pools.allocation.pools[0].carrier).__name__
+            registry._shared.by_loop.clear()
+            return type(transport).__name__
 
     assert await carrier() == "AiohttpTransport"
     assert await carrier(async_transport="httpx") == "AsyncHTTPTransport"
@@ -176,7 +172,7 @@ async def test_async_calls_go_through_aiohttp_where_it_is_installed(monkeypatch)
     assert await carrier("HTTP_PROXY", async_transport="aiohttp") == "AiohttpTransport"
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert await carrier("HTTP_PROXY") == "AiohttpTransport"
-    monkeypatch.setattr(connections, "_aiohttp_transport", cache(lambda: None))  # none, or old
+    monkeypatch.setattr(registry, "_aiohttp_transport", cache(lambda: None))  # none, or old
     assert await carrier() == "AsyncHTTPTransport"
     with pytest.raises(ConfigurationError, match="too old"):
         await carrier(async_transport="aiohttp")

@@ -7,29 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunra_integrations import errors
-from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
 from sunra_integrations.transport.retry import RetryPolicy
 
 NOW = 1_800_000_000.0
 POLICY = RetryPolicy()
-OK = Answer(200, {})
+OK = Outcome(200, {})
 
 
 def answer(status, body=b"", **headers):
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    return Outcome(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
-def steps_of(policy=POLICY, *, time_left=math.inf, jitter=0.0):
-    return exchange(policy, jitter=lambda: jitter, now=lambda: NOW, time_left=lambda: time_left)
+def flow_of(policy=POLICY, *, time_left=math.inf, jitter=0.0):
+    return call_flow(policy, jitter=lambda: jitter, now=lambda: NOW, time_left=lambda: time_left)
 
 
 def play(outcomes, **settings):
     """The attempts made for these outcomes, and the answer or error in the end."""
-    steps = steps_of(**settings)
-    attempts = [next(steps)]
+    flow = flow_of(**settings)
+    attempts = [next(flow)]
     for outcome in outcomes:
         try:
-            attempts.append(steps.send(outcome))
+            attempts.append(flow.send(outcome))
         except StopIteration as done:  # noqa: PERF203 - how a generator ends
             return attempts, done.value
         except errors.SunraError as error:
@@ -38,13 +38,13 @@ def play(outcomes, **settings):
 
 
 def test_the_first_attempt_is_made_at_once():
-    assert next(steps_of()) == Attempt(1, 0.0)
+    assert next(flow_of()) == Attempt(1, 0.0)
 
 
 def test_a_503_is_tried_again_after_half_a_second():
-    steps = steps_of()
-    next(steps)
-    assert steps.send(answer(503)) == Attempt(2, 0.5)
+    flow = flow_of()
+    next(flow)
+    assert flow.send(answer(503)) == Attempt(2, 0.5)
 
 
 def test_a_success_ends_the_call():
@@ -132,7 +132,7 @@ OUTCOMES = st.one_of(
     st.builds(errors.ConnectionFailed, st.just("reset")),
     st.builds(errors.TimedOut, st.just("late")),
     st.builds(
-        Answer,
+        Outcome,
         st.integers(300, 599),
         st.dictionaries(
             st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text(max_size=6)

@@ -92,7 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after `sunra`. Defaults to those of the process.
     """
     session = Session()
-    # click expands `*`, `~` and `$NAME` in a prompt on Windows, unless it is passed a list.
+    # On Windows click expands `*`, `~` and `$NAME`, also in a prompt, unless it is passed a list
+    # (`windows_expand_args`).
     given = [_decoded(one) for one in (sys.argv[1:] if arguments is None else arguments)]
     try:
         status = _status(session, given)
@@ -147,7 +148,10 @@ def _show_error(session: Session, error: Exception) -> int:
 
 
 def _is_closed_pipe(error: OSError) -> bool:
-    """Whether the reader of the output has closed it. Windows reports EINVAL, without a file."""
+    """Whether the reader of the output has closed it.
+
+    Windows reports EINVAL, without a file: https://github.com/python/cpython/issues/79935.
+    """
     is_invalid = sys.platform == "win32" and error.errno == errno.EINVAL
     return error.errno == errno.EPIPE or (is_invalid and error.filename is None)
 

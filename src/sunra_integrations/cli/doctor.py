@@ -34,8 +34,8 @@ from sunra_integrations.data import last_updated
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
-from sunra_integrations.transport.certificates import tls_context
-from sunra_integrations.transport.proxies import proxy_for
+from sunra_integrations.transport.connections.certificates import tls_context
+from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.settings import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,

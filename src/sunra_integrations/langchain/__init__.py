@@ -12,11 +12,14 @@ with requiring("ChatSunra", "pydantic", "httpx", "langchain-core", extra="langch
     # Before anything of ours, because core's own imports take a fifth longer from deep within.
     import_module("langchain_core.runnables.base")
 
-from sunra_integrations.langchain.chat_model import ChatSunra
+from sunra_integrations.langchain.chat_models import ChatSunra
 from sunra_integrations.langchain.content_blocks import register as _register_content_blocks
-from sunra_integrations.langchain.from_sunra import with_broken_calls
+from sunra_integrations.langchain.messages import split_invalid_tool_calls
 from sunra_integrations.langchain.registration import register
 
-__all__ = ["ChatSunra", "register", "with_broken_calls"]
+__all__ = ["ChatSunra", "register", "split_invalid_tool_calls"]
+
+with_broken_calls = split_invalid_tool_calls
+"""Former name of `split_invalid_tool_calls`, kept for existing programs."""
 
 _register_content_blocks()

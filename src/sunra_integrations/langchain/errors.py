@@ -1,8 +1,8 @@
-"""What `ChatSunra` raises: the package's own errors, each also the matching langchain-core one.
+"""The exceptions of `ChatSunra`: each is the package's own and the matching langchain-core one.
 
 `except sunra_integrations.errors.RateLimited` and `except
 langchain_core.exceptions.ModelRateLimitError` catch the same error. LangChain's retry middleware
-asks `is_retryable`, which here says what `retryable` says::
+reads `is_retryable`, which equals `retryable`::
 
     ChatSunraError                   SunraError                ModelError
     ├─ ConfigurationError            ConfigurationError
@@ -68,7 +68,7 @@ __all__ = [
 
 
 class ChatSunraError(errors.SunraError, model_errors.ModelError):
-    """Base of all that `ChatSunra` raises; takes what every `SunraError` takes."""
+    """Base class of the exceptions of `ChatSunra`, with the arguments of `SunraError`."""
 
     def __init__(self, message: str, **known: Any) -> None:
         super().__init__(message, **known)
@@ -76,31 +76,31 @@ class ChatSunraError(errors.SunraError, model_errors.ModelError):
 
 
 class ConfigurationError(errors.ConfigurationError, ChatSunraError):
-    """The key, base URL or HTTP client cannot be used; nothing was sent."""
+    """The key, base URL or HTTP client is missing or invalid."""
 
 
 class RequirementNotMet(ConfigurationError, errors.RequirementNotMet):
-    """A package that is needed is not installed, or too old; the message says what to install."""
+    """A required package is not installed or too old; the message says what to install."""
 
 
 class BadRequest(errors.BadRequest, ChatSunraError, model_errors.ModelInvalidRequestError):
-    """The request cannot be answered as it stands; sending it again will not help."""
+    """The request is invalid; sending it again will not help."""
 
 
 class InvalidParameter(BadRequest, errors.InvalidParameter):
-    """A parameter broke a documented rule; nothing was sent."""
+    """A parameter is unknown or breaks its documented rule; no request was sent."""
 
 
 class UnsupportedContent(BadRequest, errors.UnsupportedContent):
-    """A message part that Sunra's wire cannot carry; nothing was sent."""
+    """A message has content that the Sunra API does not support; no request was sent."""
 
 
 class ContextOverflow(BadRequest, errors.ContextOverflow, model_errors.ContextOverflowError):
-    """The conversation is longer than the model's context."""
+    """The conversation does not fit into the model's context window."""
 
 
 class ContentRejected(BadRequest, errors.ContentRejected):
-    """The platform's safety filter declined the input."""
+    """The safety filter rejected the input."""
 
 
 class AuthenticationFailed(
@@ -112,57 +112,57 @@ class AuthenticationFailed(
 class PermissionDenied(
     errors.PermissionDenied, ChatSunraError, model_errors.ModelPermissionDeniedError
 ):
-    """The key is valid but may not do this."""
+    """The key is valid but lacks the permission."""
 
 
 class InsufficientCredit(
     errors.InsufficientCredit, ChatSunraError, model_errors.ModelPermissionDeniedError
 ):
-    """The account has no credit left; waiting does not help."""
+    """The account has no credit left; retrying does not help."""
 
 
 class NotFound(errors.NotFound, ChatSunraError, model_errors.ModelNotFoundError):
-    """No such endpoint or object."""
+    """The endpoint or object does not exist."""
 
 
 class ModelNotFound(NotFound, errors.ModelNotFound):
-    """No such model on Sunra."""
+    """The model does not exist on Sunra."""
 
 
 class RateLimited(errors.RateLimited, ChatSunraError, model_errors.ModelRateLimitError):
-    """Too many requests; `retry_after` says how long to wait, where the server told."""
+    """Too many requests; `retry_after` is the time to wait in seconds, if the server sent one."""
 
 
 class ServerFailed(errors.ServerFailed, ChatSunraError, model_errors.ModelAPIError):
-    """The gateway, or the model behind it, failed."""
+    """The gateway or the model behind it failed."""
 
 
 class Overloaded(ServerFailed, errors.Overloaded):
-    """The gateway, or the model behind it, has no capacity just now."""
+    """The gateway or the model behind it has no capacity at the moment."""
 
 
 class ConnectionFailed(errors.ConnectionFailed, ChatSunraError, model_errors.ModelConnectionError):
-    """No answer came: DNS, TCP, TLS, a proxy, or a reset before the headers."""
+    """No response: DNS, TCP, TLS, a proxy, or a connection reset before the headers."""
 
 
 class TimedOut(errors.TimedOut, ChatSunraError, model_errors.ModelTimeoutError):
-    """No answer came in time; `phase` is connect, read, write, pool or total."""
+    """A timeout; `phase` is connect, read, write, pool or total."""
 
 
 class UnreadableResponse(errors.UnreadableResponse, ChatSunraError, model_errors.ModelAPIError):
-    """A success status came, but what it carried is no answer."""
+    """The response had a success status but no usable content."""
 
 
 class StreamInterrupted(UnreadableResponse, errors.StreamInterrupted):
-    """An answer began and never finished; `partial` is the Reply of what had arrived."""
+    """The stream ended before the response was complete; `partial` is the Reply so far."""
 
 
 class ResponseTruncated(UnreadableResponse, errors.ResponseTruncated):
-    """A structured answer was cut off, by a limit or a filter for example."""
+    """A structured response was cut off, such as by a limit or a filter."""
 
 
 class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):
-    """The model declined to answer; `refusal` holds its words, `raw_message` its message."""
+    """The model declined to answer; `refusal` is its text, `raw_message` its message."""
 
     def __init__(
         self, message: str, *, raw_message: BaseMessage | None = None, **known: Any
@@ -198,10 +198,10 @@ _TWINS: dict[type[errors.SunraError], type[ChatSunraError]] = {
 
 
 def as_model_error(error: errors.SunraError) -> ChatSunraError:
-    """The same error as LangChain knows it, with every attribute, its cause and its traceback.
+    """The matching `ChatSunraError`, with the attributes, cause and traceback of an error.
 
     Args:
-        error: An error of the core. One that is a `ChatSunraError` already is returned as it is.
+        error: Any error of this package; a `ChatSunraError` is returned unchanged.
     """
     if isinstance(error, ChatSunraError):
         return error
@@ -215,7 +215,7 @@ def as_model_error(error: errors.SunraError) -> ChatSunraError:
 
 @contextmanager
 def raised_as_model_errors() -> Generator[None, None, None]:
-    """Whatever `SunraError` is raised within is raised as LangChain knows it."""
+    """Raise any `SunraError` of the block as the matching `ChatSunraError`."""
     try:
         yield
     except errors.SunraError as error:

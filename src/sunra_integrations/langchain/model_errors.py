@@ -1,7 +1,7 @@
-"""The langchain-core exceptions that ours also are, on every langchain-core this package supports.
+"""The exceptions of langchain-core that ours derive from, for all supported versions.
 
-The `ModelError` tree came with langchain-core 1.7 and `ModelRefusalError` with 1.7.5. Where a class
-is missing, one of the same name and shape stands in, so `ChatSunra` raises the same tree anywhere.
+langchain-core 1.7 added `ModelError` and its subclasses, 1.7.5 added `ModelRefusalError`. For older
+versions this module defines classes of the same names, so the exception hierarchy is the same.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 else:
 
     class _ModelError(exceptions.LangChainException):
-        """Stands in for langchain-core's own class of this name."""
+        """Replaces the class of this name, which this langchain-core lacks."""
 
         is_retryable = False
 
     ModelError = getattr(exceptions, "ModelError", _ModelError)
 
     def _named(name: str, *, retryable: bool = False) -> type[Exception]:
-        """langchain-core's class of this name, or a stand-in."""
+        """langchain-core's class of this name, or a replacement."""
         found = getattr(exceptions, name, None)
         if found is not None:
             return found

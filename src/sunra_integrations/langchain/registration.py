@@ -1,4 +1,4 @@
-"""`register`: makes `init_chat_model("sunra:vendor/model")` work."""
+"""`register`: support for `init_chat_model("sunra:vendor/model")`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from sunra_integrations.langchain.errors import ConfigurationError
-from sunra_integrations.langchain.from_sunra import MODEL_PROVIDER
+from sunra_integrations.langchain.messages import MODEL_PROVIDER
 
 _MODULE = "langchain.chat_models.base"
 _REGISTRY = "_BUILTIN_PROVIDERS"
@@ -22,39 +22,38 @@ def _make(cls: Callable[..., BaseChatModel], **given: Any) -> BaseChatModel:
 
 
 def register() -> None:
-    """Makes `init_chat_model("sunra:vendor/model")` return a `ChatSunra`, in this process.
+    """Make `init_chat_model("sunra:vendor/model")` return a `ChatSunra`, in this process.
 
-    LangChain has no public way to add a provider. This adds one entry, `sunra`, to the private
-    table `langchain.chat_models.base._BUILTIN_PROVIDERS`, and changes nothing else. It is never
-    done by importing this package; call it once, before `init_chat_model`. Calling it again does
-    nothing.
+    Call it once, before `init_chat_model`; further calls do nothing. LangChain has no public way to
+    add a provider, so this adds the entry `sunra` to the private dict
+    `langchain.chat_models.base._BUILTIN_PROVIDERS`. Importing this package does not do so.
 
     Raises:
-        ConfigurationError: langchain is not installed, knows another `sunra`, or keeps its
-            providers in some other way than the one this function knows; nothing was changed.
-            `ChatSunra(model="vendor/model")` works all the same.
+        ConfigurationError: langchain is not installed, has another provider `sunra`, or stores its
+            providers in an unknown form. Nothing is changed then, and
+            `ChatSunra(model="vendor/model")` still works.
     """
     registry, look_up = _providers()
     entry = (_HOME, _CLASS, _make)
     found = registry.setdefault(MODEL_PROVIDER, entry)
     if found != entry:
-        raise _cannot(f"it has another provider called {MODEL_PROVIDER!r} already")
+        raise _cannot(f"it already has another provider {MODEL_PROVIDER!r}")
     try:
         look_up(MODEL_PROVIDER)
     except Exception as error:
         del registry[MODEL_PROVIDER]
-        raise _cannot("it does not find a provider that is added to its table") from error
+        raise _cannot("it does not find providers added to its registry") from error
 
 
 def _providers() -> tuple[dict[str, Any], Callable[[str], object]]:
-    """LangChain's table of providers and its look-up, if they are what we take them for."""
+    """LangChain's registry of providers and its look-up function, if they have the known form."""
     try:
         module = import_module(_MODULE)
     except ImportError as error:
         raise _cannot("it is not installed; pip install langchain") from error
     registry, look_up = getattr(module, _REGISTRY, None), getattr(module, _LOOK_UP, None)
     if not callable(look_up) or not isinstance(registry, dict) or not registry:
-        raise _cannot(f"`{_MODULE}` has no `{_REGISTRY}` in the known form")
+        raise _cannot(f"`{_MODULE}` has no `{_REGISTRY}` of the known form")
     for entry in registry.values():
         match entry:
             case (str(), str(), make) if callable(make):
@@ -66,6 +65,6 @@ def _providers() -> tuple[dict[str, Any], Callable[[str], object]]:
 
 def _cannot(why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"`sunra:` cannot be made known to the installed langchain: {why}. Nothing was changed; "
-        f'{_CLASS}(model="vendor/model") works without it.'
+        f"Cannot register `sunra:` with the installed langchain: {why}. "
+        f'Use {_CLASS}(model="vendor/model") instead.'
     )

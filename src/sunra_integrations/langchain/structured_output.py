@@ -1,4 +1,4 @@
-"""Answers of a given schema: which request asks for them, and which parser reads them."""
+"""Structured output: the call parameters that request a schema, and the parser of the response."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.langchain.broken_calls import with_broken_calls
 from sunra_integrations.langchain.errors import Refused, as_model_error
+from sunra_integrations.langchain.messages import split_invalid_tool_calls
 from sunra_integrations.langchain.tools import (
     Tool,
-    answer_format,
+    response_format,
     tool,
     tool_choice,
     traced_schema,
 )
 from sunra_integrations.protocol.json_text import well_formed_value
-from sunra_integrations.protocol.reply import ToolCall as WireToolCall
+from sunra_integrations.protocol.reply import ToolCall as ReplyToolCall
 from sunra_integrations.protocol.tools import tool_name
 from sunra_integrations.protocol.truncation import is_truncated, truncation_error
 
@@ -49,14 +49,14 @@ Parsed = TypeVar("Parsed")
 
 
 class WithRaw(TypedDict, Generic[Parsed]):
-    """An answer asked for with `include_raw=True`."""
+    """The output with `include_raw=True`."""
 
     raw: AIMessage
-    """The message as it came."""
+    """The model's message."""
     parsed: Parsed | None
-    """The object read from it; None where that failed."""
+    """The parsed object; None if parsing failed."""
     parsing_error: BaseException | None
-    """Why it failed; None where it did not."""
+    """The error if parsing failed."""
 
 
 METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json_mode")
@@ -65,15 +65,15 @@ METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json_mode")
 def bound_parameters(
     schema: Tool, method: Method, strict: bool | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The call parameters that ask for an answer of this schema.
+    """The call parameters that request output of this schema.
 
     Args:
         schema: A pydantic or TypedDict class, or a dict.
-        method: `json_schema` and `json_mode` ask by `response_format`, `function_calling` by a
-            tool that must be called.
-        strict: Ask that the answer keep to the schema; None leaves it to the server.
-        given: Other parameters of the call. `tools` are offered beside the schema, and
-            `tool_choice` wins over the one that `function_calling` makes.
+        method: `json_schema` and `json_mode` send a `response_format`, `function_calling` a tool
+            that must be called.
+        strict: Whether the output must follow the schema. Defaults to the server's default.
+        given: Other parameters of the call. `tools` are added to the schema's tool, and
+            `tool_choice` overrides that of `function_calling`.
 
     Raises:
         InvalidParameter: The method is unknown, `strict` is given for `json_mode`, or
@@ -81,14 +81,14 @@ def bound_parameters(
     """
     if method not in METHODS:
         raise InvalidParameter(
-            f"`method` was {method!r}; the rule is: one of {', '.join(METHODS)}.",
+            f"`method` must be one of {', '.join(METHODS)}, got {method!r}.",
             parameter="method",
             value=method,
             rule=f"one of {', '.join(METHODS)}",
         )
     if method == "json_mode" and strict is not None:
         raise InvalidParameter(
-            "`strict` has no meaning with method='json_mode', which sends no schema.",
+            "`strict` cannot be used with method='json_mode', which sends no schema.",
             parameter="strict",
             value=strict,
             rule="with json_schema or function_calling only",
@@ -96,7 +96,7 @@ def bound_parameters(
     rest = {name: value for name, value in given.items() if name not in _CONVERTED}
     traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema)}
     return {
-        **_asked(schema, method, strict, given),
+        **_requested(schema, method, strict, given),
         **rest,
         "ls_structured_output_format": traced,
     }
@@ -105,7 +105,7 @@ def bound_parameters(
 _CONVERTED = frozenset(("response_format", "tools", "tool_choice"))
 
 
-def _asked(
+def _requested(
     schema: Tool, method: Method, strict: bool | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     tools = [tool(one, strict=strict) for one in given.get("tools") or ()]
@@ -114,41 +114,42 @@ def _asked(
         made = tool(schema, strict=strict)
         tools = [made, *(one for one in tools if tool_name(one) != tool_name(made))]
         choice = given.get("tool_choice", tool_name(made))
-    asked = _asked_format(schema, method, strict, given.get("response_format"))
+    requested = _requested_format(schema, method, strict, given.get("response_format"))
     if tools:
-        asked["tools"] = tools
+        requested["tools"] = tools
         choice = tool_choice(choice, tools)
-    return asked if choice is None else {**asked, "tool_choice": choice}
+    return requested if choice is None else {**requested, "tool_choice": choice}
 
 
-def _asked_format(
+def _requested_format(
     schema: Tool, method: Method, strict: bool | None, given: Tool | None
 ) -> dict[str, Any]:
     if method == "function_calling":
-        return {} if given is None else {"response_format": answer_format(given, strict=strict)}
+        return {} if given is None else {"response_format": response_format(given, strict=strict)}
     if given is not None:
         raise InvalidParameter(
-            f"`response_format` cannot be given with method={method!r}, which makes it of the "
-            "schema. Leave it out, or use `bind_tools([], response_format=…)` and read the text.",
+            f"`response_format` cannot be combined with method={method!r}, which sets it from the "
+            "schema. Remove it, or use `bind_tools([], response_format=…)` and parse the text.",
             parameter="response_format",
             value=given,
             rule="with function_calling only",
         )
     if method == "json_mode":
         return {"response_format": {"type": "json_object"}}
-    return {"response_format": answer_format(schema, strict=strict)}
+    return {"response_format": response_format(schema, strict=strict)}
 
 
-def answer_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
-    """What turns the answer into an object of the schema: a model instance, or a dict.
+def output_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
+    """The parser from a message to an object of the schema: a model instance, or a dict.
 
-    Dicts grow while they are streamed. An answer that calls other tools instead is None.
+    When streamed, it yields dicts that grow. If the model calls other tools instead, it returns
+    None.
 
     Raises:
-        Refused: When run: the model declined, and `refusal` holds its words.
-        ResponseTruncated: When run: the answer was cut off, and `text` holds what was received.
-            A stream ends in it.
-        OutputParserException: When run: a finished answer is not an object of the schema.
+        Refused: When run: the model declined; its text is in `refusal`.
+        ResponseTruncated: When run: the output was cut off; the received text is in `text`. When
+            streamed, it is raised at the end.
+        OutputParserException: When run: the finished output is not an object of the schema.
     """
     model = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     name = tool_name(tool(schema)) if method == "function_calling" else _name(schema)
@@ -159,28 +160,28 @@ def answer_parser(schema: Tool, method: Method) -> Runnable[Any, Any]:
         parser = _ModelParser(pydantic_object=model)
     else:
         parser = _DictParser()
-    return _WholeAnswers(name, method, parser).runnable() | parser
+    return _CompletenessCheck(name, method, parser).runnable() | parser
 
 
 def with_raw(
     model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[Any, Any]
 ) -> Runnable[LanguageModelInput, dict[str, Any]]:
-    """Answers as `raw`, `parsed` and `parsing_error`, the last in place of raising.
+    """The output as `raw`, `parsed` and `parsing_error`; parsing errors are not raised.
 
-    A streamed answer is parsed as a whole at its end, since an error there concerns all of it.
+    A streamed response is parsed once, at its end.
     """
 
     def parsed(answer: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         try:
             read = parser.invoke(answer["raw"], config)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed over
+        except Exception as error:  # noqa: BLE001 - returned to the caller
             return {**answer, "parsed": None, "parsing_error": error}
         return {**answer, "parsed": read, "parsing_error": None}
 
     async def aparsed(answer: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         try:
             read = await parser.ainvoke(answer["raw"], config)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed over
+        except Exception as error:  # noqa: BLE001 - returned to the caller
             return {**answer, "parsed": None, "parsing_error": error}
         return {**answer, "parsed": read, "parsing_error": None}
 
@@ -193,7 +194,7 @@ class _DictParser(JsonOutputParser):
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         try:
             value = well_formed_value(super().parse_result(result, partial=partial))
-            if value is None and not partial:  # core reads brackets that do not match as None
+            if value is None and not partial:  # core parses mismatched brackets as None
                 raise _unreadable(result, "is not a JSON object")
         except (OutputParserException, RecursionError) as error:
             return _unread(result, error, partial=partial)
@@ -214,7 +215,7 @@ class _ModelParser(PydanticOutputParser[TBaseModel]):
 
 
 class _CallParser(JsonOutputKeyToolsParser):
-    """The arguments of the first call of the schema, as an instance where it is a class."""
+    """The arguments of the first call of the schema's tool, as an instance if it is a class."""
 
     name: str | None = "JsonOutputKeyToolsParser"
     model: Any = None
@@ -232,7 +233,7 @@ class _CallParser(JsonOutputKeyToolsParser):
 
 
 def _unread(result: list[Generation], error: Exception, *, partial: bool) -> None:
-    """Raises for an answer that cannot be read, unless more may come or it calls tools instead."""
+    """Raises for unreadable output, unless more may follow or the model calls tools instead."""
     if partial or _calls_tools(result):
         return
     if isinstance(error, OutputParserException):
@@ -242,7 +243,7 @@ def _unread(result: list[Generation], error: Exception, *, partial: bool) -> Non
 
 def _unreadable(result: list[Generation], why: str) -> OutputParserException:
     text = result[0].text
-    return OutputParserException(f"The answer {why}: {text[:300]}", llm_output=text)
+    return OutputParserException(f"The output {why}: {text[:300]}", llm_output=text)
 
 
 def _calls_tools(result: list[Generation]) -> bool:
@@ -251,8 +252,8 @@ def _calls_tools(result: list[Generation]) -> bool:
     return isinstance(message, AIMessage) and bool(message.tool_calls)
 
 
-class _WholeAnswers:
-    """Passes messages on as they are received, and raises at the end of a truncated one."""
+class _CompletenessCheck:
+    """Passes messages through, and raises at the end of a truncated or refused one."""
 
     def __init__(
         self, name: str, method: Method, parser: BaseCumulativeTransformOutputParser[Any]
@@ -262,7 +263,7 @@ class _WholeAnswers:
         self._parser = parser
 
     def runnable(self) -> Runnable[AIMessage, AIMessage]:
-        return RunnableGenerator(self._each, self._aeach, name="whole_answers")
+        return RunnableGenerator(self._each, self._aeach, name="completeness_check")
 
     def _each(self, messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
         received: list[AIMessage] = []
@@ -270,7 +271,7 @@ class _WholeAnswers:
         for message in messages:
             received.append(message)
             refused = refused or bool(_refusal_in(message))
-            if not refused:  # core's parsers raise at the start of a refusal
+            if not refused:  # langchain-core's parsers would raise at the start of a refusal
                 yield message
         if received:
             self._check(_sum(received))
@@ -289,37 +290,37 @@ class _WholeAnswers:
     def _check(self, message: AIMessage) -> None:
         refusal = _refusal_in(message)
         if refusal:
-            words = f"The model declined to answer: {refusal}"
-            raise Refused(words, refusal=refusal, raw_message=message)
+            text = f"The model declined to answer: {refusal}"
+            raise Refused(text, refusal=refusal, raw_message=message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
             raise self._truncated(message)
         if self._method != "function_calling":
             if not self._is_whole(message):
                 raise OutputParserException(
-                    "The JSON of the answer is not finished, perhaps because a stop sequence "
-                    f"is in it: {message.text}",
+                    "The JSON output is incomplete, perhaps because it contains a stop sequence: "
+                    f"{message.text}",
                     llm_output=message.text,
                 )
-        elif _only_broken_calls(message):
-            (broken, *_) = message.invalid_tool_calls
+        elif _has_only_invalid_calls(message):
+            (invalid, *_) = message.invalid_tool_calls
             raise OutputParserException(
-                f"The arguments of the call of {broken['name']!r} are not a JSON object: "
-                f"{broken['args']}",
-                llm_output=broken["args"],
+                f"The arguments of the call of {invalid['name']!r} are not a JSON object: "
+                f"{invalid['args']}",
+                llm_output=invalid["args"],
             )
         if isinstance(message, AIMessageChunk):
-            # Reading a stream, core's parsers pass over what does not fit the schema.
+            # langchain-core's parsers skip invalid output while streaming, even at the end.
             self._parser.parse_result([ChatGeneration(message=message)])
 
     def _is_whole(self, message: AIMessage) -> bool:
         if self._method == "function_calling":
-            return not _only_broken_calls(message)
+            return not _has_only_invalid_calls(message)
         try:
             parse_json_markdown(message.text)
         except (ValueError, RecursionError):
-            return True  # not the beginning of JSON either: the parser says so
+            return True  # not even partial JSON: the parser raises
         try:
-            parse_json_markdown(message.text, parser=_unrepaired)
+            parse_json_markdown(message.text, parser=_strict_json)
         except ValueError:
             return False
         return True
@@ -331,8 +332,8 @@ class _WholeAnswers:
             text=str(message.text),
             usage=_metadata(message, "token_usage"),
             calls=(
-                *map(_wire_call, message.tool_calls),
-                *map(_wire_call, message.invalid_tool_calls),
+                *map(_reply_call, message.tool_calls),
+                *map(_reply_call, message.invalid_tool_calls),
             ),
             model=_metadata(message, "model_name"),
             reply_id=_metadata(message, "id"),
@@ -342,32 +343,32 @@ class _WholeAnswers:
 
 
 def _refusal_in(message: AIMessage) -> str:
-    said = message.additional_kwargs.get("refusal")
-    if said or isinstance(message.content, str):
-        return said or ""
+    refusal = message.additional_kwargs.get("refusal")
+    if refusal or isinstance(message.content, str):
+        return refusal or ""
     parts = (part for part in message.content if isinstance(part, dict))
     return "".join(str(part.get("refusal", "")) for part in parts if part.get("type") == "refusal")
 
 
 def _sum(messages: list[AIMessage]) -> AIMessage:
-    """The chunks of a stream as one message; a list is added in one step."""
+    """The chunks of a stream as one message; adding a list is one step."""
     first, *rest = messages
     if not isinstance(first, AIMessageChunk):
-        return first  # a model that does not stream passes one message
+        return first  # not streamed: there is one message
     chunks = [one for one in rest if isinstance(one, AIMessageChunk)]
-    return with_broken_calls(first + chunks)
+    return split_invalid_tool_calls(first + chunks)
 
 
 def _metadata(message: AIMessage, name: str) -> Any:
     return message.response_metadata.get(name)
 
 
-def _only_broken_calls(message: AIMessage) -> bool:
+def _has_only_invalid_calls(message: AIMessage) -> bool:
     return bool(message.invalid_tool_calls) and not message.tool_calls
 
 
-def _unrepaired(text: str) -> Any:
-    """The JSON at the beginning of a text, read as langchain-core reads it; words may follow it."""
+def _strict_json(text: str) -> Any:
+    """The JSON at the start of a text, without langchain-core's repairs; other text may follow."""
     value, _ = _DECODER.raw_decode(text)
     return value
 
@@ -375,10 +376,10 @@ def _unrepaired(text: str) -> Any:
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def _wire_call(call: ToolCall | InvalidToolCall) -> WireToolCall:
+def _reply_call(call: ToolCall | InvalidToolCall) -> ReplyToolCall:
     arguments = call["args"]
-    written = arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
-    return WireToolCall(call["id"] or "", call["name"] or "", written)
+    text = arguments if isinstance(arguments, str) else to_json(arguments or {}).decode()
+    return ReplyToolCall(call["id"] or "", call["name"] or "", text)
 
 
 def _name(schema: Tool) -> str:

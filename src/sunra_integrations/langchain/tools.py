@@ -1,4 +1,4 @@
-"""Tools and answer formats, as LangChain users write them, in the wire's form."""
+"""Convert tools, tool choices and response formats, in any form that LangChain users write."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import NotRequired, ReadOnly, Required, get_type_hints, is_typeddict
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol import tools as wire
+from sunra_integrations.protocol import tools as api
 from sunra_integrations.protocol.json_schema import inline_root, is_recursive
 
 Tool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 """A pydantic or TypedDict class, a function, a LangChain tool, or a dict: a JSON schema with a
-title, a function tool in the wire's form, or Anthropic's form."""
+title, an OpenAI function tool, or an Anthropic tool."""
 
 _SCHEMA_TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 
@@ -27,73 +27,73 @@ ToolChoice = str | bool | Mapping[str, Any] | None
 
 
 def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A function tool in the wire's form.
+    """A function tool in the API's form.
 
     Args:
         given: Any form of tool; see `Tool`.
-        strict: Ask that arguments keep to the schema, which is made strict-valid for it; None
-            leaves what the tool itself says.
+        strict: Whether arguments must follow the schema, which is adapted to the strict rules.
+            Defaults to the tool's own `strict`.
 
     Raises:
-        InvalidParameter: It cannot be read as a function; Sunra has no other kind of tool.
+        InvalidParameter: It cannot be converted to a function tool, the only kind Sunra supports.
     """
-    if strict is None and _is_wire_tool(given):
-        return wire.normalize_tool(given)
-    described = _described(given)
+    if strict is None and _is_api_tool(given):
+        return api.normalize_tool(given)
+    described = _converted_tool(given)
     function = described.get("function")
     if described.get("type") != "function" or not isinstance(function, Mapping):
-        raise _no_function(given, f"a tool of type {described.get('type')!r}")
+        raise _not_a_function(given, f"a tool of type {described.get('type')!r}")
     if strict is None:
-        made = wire.normalize_tool(described)
+        made = api.normalize_tool(described)
     else:
-        strictly = wire.function_tool(
+        strict_tool = api.function_tool(
             str(function.get("name", "")),
             description=function.get("description"),
             parameters=function.get("parameters"),
             strict=strict,
         )
-        made = {**described, "function": {**function, **strictly["function"]}}
+        made = {**described, "function": {**function, **strict_tool["function"]}}
     cache_control = _cache_control(given)
     return {**made, "cache_control": cache_control} if cache_control else made
 
 
 def tool_choice(choice: ToolChoice, tools: Sequence[Mapping[str, Any]]) -> Any:
-    """The wire's tool choice, from OpenAI's, LangChain's or Anthropic's way of saying it.
+    """A tool choice in the API's form, from OpenAI's, LangChain's or Anthropic's.
 
     Args:
         choice: `auto`, `none`, `required` or `any`, a tool's name, True (required), False or None
-            (nothing said), or an object such as `{"type": "tool", "name": …}`.
-        tools: The tools to choose among, in the wire's form.
+            (not sent), or an object such as `{"type": "tool", "name": …}`.
+        tools: The tools to choose from, in the API's form.
 
     Raises:
         InvalidParameter: It names a tool that is not among them.
     """
     match choice:
         case {"type": "tool", "name": str() as name}:
-            return wire.tool_choice(name, tools)
+            return api.tool_choice(name, tools)
         case {"type": "any" | "auto" | "none" as word}:
-            return wire.tool_choice(str(word), tools)
+            return api.tool_choice(str(word), tools)
         case _:
-            return wire.tool_choice(choice, tools)
+            return api.tool_choice(choice, tools)
 
 
-def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A `response_format` for answers of this schema.
+def response_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]:
+    """The `response_format` for a schema.
 
     Args:
         schema: A pydantic or TypedDict class, or a dict: a JSON schema, an OpenAI function, or a
-            `response_format` already, which is sent as given unless `strict` asks for a change.
-        strict: Ask that the answer keep to the schema, which is made strict-valid for it.
+            `response_format`, which is sent unchanged unless `strict` differs.
+        strict: Whether the response must follow the schema, which is adapted to the strict rules.
 
     Raises:
-        InvalidParameter: It cannot be read as a schema.
+        InvalidParameter: It cannot be converted to a schema.
     """
     match schema:
         case Mapping() if not _is_function(schema):
             return _format_of_dict(schema, strict)
         case _:
-            function = _function(schema)
-            return wire.json_schema_format(
+            function = _converted_function(schema)
+            return api.json_schema_format(
                 function["name"],
                 function.get("parameters") or {"type": "object", "properties": {}},
                 description=function.get("description") or None,
@@ -102,9 +102,10 @@ def answer_format(schema: Tool, *, strict: bool | None = None) -> dict[str, Any]
 
 
 def traced_schema(schema: Tool) -> Tool:
-    """The schema as langchain-core can read it for its traces.
+    """The schema in a form that langchain-core can convert for its traces.
 
-    Its own reading does not end for a TypedDict that refers to itself, and fails at `NotRequired`.
+    For a TypedDict class, core's conversion recurses without end if the class refers to itself, and
+    raises for `NotRequired` (langchain-ai/langchain#36490).
     """
     if not (isinstance(schema, type) and is_typeddict(schema)):
         return schema
@@ -121,24 +122,24 @@ def _format_of_dict(schema: Mapping[str, Any], strict: bool | None) -> dict[str,
         case {"name": str(), "schema": Mapping()}:
             return {"type": "json_schema", "json_schema": _named_schema(schema, strict)}
         case {"type": str() as kind} if kind not in _SCHEMA_TYPES:
-            return dict(schema)  # `json_object`, or a format this package has not heard of
+            return dict(schema)  # `json_object`, or a format unknown here
         case _:
-            title, description, _ = wire.split_schema(schema)
-            return wire.json_schema_format(
+            title, description, _ = api.split_schema(schema)
+            return api.json_schema_format(
                 title or "answer", schema, description=description, strict=strict
             )
 
 
 def _named_schema(named: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
-    """A schema that the user named: as given, unless it must be made strict.
+    """A named schema, unchanged unless it must be adapted to the strict rules.
 
-    LangChain's `ProviderStrategy(strict=True)` says `strict` of schemas that are not closed.
+    LangChain's `ProviderStrategy(strict=True)` sets `strict` without closing the schema.
     """
     strict = named.get("strict") if strict is None else strict
     is_closed = named["schema"].get("additionalProperties") is False
     if strict == named.get("strict") and (is_closed or not strict):
         return dict(named)
-    made = wire.json_schema_format(named["name"], named["schema"], strict=strict)
+    made = api.json_schema_format(named["name"], named["schema"], strict=strict)
     return {**named, **made["json_schema"]}
 
 
@@ -146,8 +147,8 @@ def _is_function(schema: Mapping[str, Any]) -> bool:
     return bool({"parameters", "input_schema", "function", "toolSpec"} & schema.keys())
 
 
-def _is_wire_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
-    """Whether it is in the wire's form, as all bound tools are by the time they are sent."""
+def _is_api_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
+    """Whether it is in the API's form already, as bound tools are."""
     return (
         isinstance(given, dict)
         and given.get("type") == "function"
@@ -155,20 +156,20 @@ def _is_wire_tool(given: Tool) -> TypeGuard[dict[str, Any]]:
     )
 
 
-def _described(given: Tool) -> dict[str, Any]:
+def _converted_tool(given: Tool) -> dict[str, Any]:
     try:
         return _converted(given)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise _no_function(given, str(error)) from error
+        raise _not_a_function(given, str(error)) from error
 
 
-def _function(schema: Tool) -> dict[str, Any]:
+def _converted_function(schema: Tool) -> dict[str, Any]:
     inner = schema.get("function") if isinstance(schema, Mapping) else None
     try:
         function: dict[str, Any] = _converted(inner or schema)["function"]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidParameter(
-            f"The schema cannot be read: {error}",
+            f"The schema cannot be converted: {error}",
             parameter="schema",
             value=schema,
             rule="a pydantic or TypedDict class, or a JSON schema",
@@ -177,30 +178,32 @@ def _function(schema: Tool) -> dict[str, Any]:
 
 
 def _converted(given: Tool) -> dict[str, Any]:
-    """What langchain-core makes of a tool, with recursion kept, which it takes out."""
+    """A tool as langchain-core converts it, but with recursive references.
+
+    `convert_to_openai_tool` replaces references and so loses them (langchain-ai/langchain#30797).
+    """
     if isinstance(given, Mapping) and given.get("type") == "function" and "name" in given:
-        given = {
-            key: value for key, value in given.items() if key != "type"
-        }  # of the Responses API
-    function = _own_function(given)
+        # A tool in the form of OpenAI's Responses API.
+        given = {key: value for key, value in given.items() if key != "type"}
+    function = _directly_converted(given)
     if function is not None:
         return {"type": "function", "function": function}
     made = convert_to_openai_tool(dict(given) if isinstance(given, Mapping) else given)
-    schema = _schema_of(given)
+    schema = _arguments_schema(given)
     if schema is None or not is_recursive(schema):
         return made
-    _, _, parameters = wire.split_schema(schema)
+    _, _, parameters = api.split_schema(schema)
     return {**made, "function": {**made["function"], "parameters": parameters}}
 
 
-def _own_function(given: Tool) -> dict[str, Any] | None:
-    """The function of a pydantic class, JSON schema or TypedDict that is read without core."""
+def _directly_converted(given: Tool) -> dict[str, Any] | None:
+    """The function for a class or JSON schema that can be converted without langchain-core."""
     if isinstance(given, Mapping):
         return _function_of_schema(given) if _is_json_schema(given) else None
     if not isinstance(given, type):
         return None
     if issubclass(given, BaseModel):
-        # By the name that langchain-core's parser of calls knows the class by.
+        # langchain-core's `PydanticToolsParser` finds the class by this name.
         name = given.model_config.get("title") or given.__name__
         return _function_of_schema({**inline_root(given.model_json_schema()), "title": name})
     schema = _typed_dict_schema(given) if is_typeddict(given) else None
@@ -216,7 +219,7 @@ def _is_json_schema(given: Mapping[str, Any]) -> bool:
 
 
 def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    title, description, parameters = wire.split_schema(schema)
+    title, description, parameters = api.split_schema(schema)
     function: dict[str, Any] = {"name": title}
     if description:
         function["description"] = description
@@ -224,18 +227,18 @@ def _function_of_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
-    """By pydantic, with what LangChain reads from `Annotated[type, default, "description"]`.
+    """Pydantic's schema, with LangChain's `Annotated[type, default, "description"]`.
 
-    None where langchain-core reads the class as well: it does not if the class refers to itself,
-    and where keys may be missing it requires them, or fails.
+    None if langchain-core converts the class correctly. It does not if the class refers to itself,
+    or if keys may be missing: those it requires, or raises (langchain-ai/langchain#36490).
     """
     try:
-        hints = _typed_dicts_within(typed_dict)
+        hints = _nested_typed_dicts(typed_dict)
     except NameError:
         return None
     try:
         schema = inline_root(TypeAdapter(typed_dict).json_schema())
-    except PydanticUserError as error:  # of `typing` before Python 3.12, which pydantic refuses
+    except PydanticUserError as error:  # `typing.TypedDict` before Python 3.12
         if any(map(_is_qualified, hints.values())):
             raise TypeError(error.message) from error
         return None
@@ -249,8 +252,8 @@ def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     return {**schema, "title": typed_dict.__name__}
 
 
-def _typed_dicts_within(typed_dict: Any) -> dict[Any, dict[str, Any]]:
-    """The class and all TypedDicts that its fields name, with their hints."""
+def _nested_typed_dicts(typed_dict: Any) -> dict[Any, dict[str, Any]]:
+    """The class and all TypedDicts in its fields, with their type hints."""
     found: dict[Any, dict[str, Any]] = {}
     left: list[Any] = [typed_dict]
     while left:
@@ -270,11 +273,11 @@ _QUALIFIERS = (Required, NotRequired, ReadOnly)
 
 
 def _annotate(schema: dict[str, Any], name: str, hint: Any) -> None:
-    """Puts the default and the description of an annotated field into the schema of its class."""
+    """Adds the default and description of an annotated field to the schema of its class."""
     while get_origin(hint) in _QUALIFIERS:
         (hint,) = get_args(hint)
     _, *annotations = get_args(hint) or (hint,)
-    if name not in schema.get("properties", {}) or len(annotations) < _DESCRIBED:
+    if name not in schema.get("properties", {}) or len(annotations) < _WITH_DESCRIPTION:
         return
     default, description, *_ = annotations
     if not isinstance(description, str):
@@ -286,12 +289,12 @@ def _annotate(schema: dict[str, Any], name: str, hint: Any) -> None:
     schema["properties"][name] = described
 
 
-_DESCRIBED = 2
-"""Annotations of a field that has a default, or `...`, and a description."""
+_WITH_DESCRIPTION = 2
+"""The number of annotations of a field with a default, or `...`, and a description."""
 
 
-def _schema_of(given: Tool) -> Mapping[str, Any] | None:
-    """The schema of a tool's arguments before langchain-core replaces its references."""
+def _arguments_schema(given: Tool) -> Mapping[str, Any] | None:
+    """The schema of a tool's arguments, with its references."""
     if isinstance(given, BaseTool):
         schema: Any = given.tool_call_schema
     elif isinstance(given, Mapping):
@@ -317,10 +320,10 @@ def _schema_of(given: Tool) -> Mapping[str, Any] | None:
     return made
 
 
-def _no_function(given: Tool, what: str) -> InvalidParameter:
+def _not_a_function(given: Tool, what: str) -> InvalidParameter:
     return InvalidParameter(
-        f"A tool cannot be read as a function: {what.rstrip('.')}. Sunra takes function tools "
-        "only.",
+        f"A tool cannot be converted to a function tool: {what.rstrip('.')}. Sunra supports "
+        "function tools only.",
         parameter="tools",
         value=given,
         rule="pydantic or TypedDict classes, functions, LangChain tools, or dicts",
@@ -328,7 +331,7 @@ def _no_function(given: Tool, what: str) -> InvalidParameter:
 
 
 def _cache_control(given: Tool) -> Any:
-    """Anthropic's mark for prompt caching, on a dict tool or in a LangChain tool's `extras`."""
+    """Anthropic's prompt caching marker, from a dict tool or a LangChain tool's `extras`."""
     if isinstance(given, Mapping):
         return given.get("cache_control")
     extras = getattr(given, "extras", None) if isinstance(given, BaseTool) else None

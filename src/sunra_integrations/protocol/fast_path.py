@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import deepcopy
-from functools import partial, reduce
-from json import JSONDecoder
-from operator import getitem
+from collections.abc import Callable, Collection, Iterator, Mapping
+from io import BytesIO
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
-from sunra_integrations.protocol.json_text import EMPTY, Json
-from sunra_integrations.protocol.reply import ChoiceDelta, Chunk, ToolCallDelta
-from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker, arguments_alone
+from sunra_integrations.protocol.json_text import EMPTY, Json, as_int
+from sunra_integrations.protocol.reply import ChoiceDelta, Chunk
 
 # ── instances without validation ─────────────────────────────────────────────
 
@@ -167,281 +163,205 @@ def _state(instance: BaseModel) -> tuple[Any, ...]:
     return fields, *(getattr(instance, slot) for slot in _SLOTS[1:])
 
 
-# ── repeated events ──────────────────────────────────────────────────────────
+# ── text events ──────────────────────────────────────────────────────────────
 
-FrameReader = Callable[[bytes], Chunk | None]
-Around = Sequence[bytes]
-"""The bytes before a piece and behind it; where there are two, those between them too."""
+_TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 
 
-class Envelope(NamedTuple):
-    """What stays the same from event to event. Its values are none that could be changed."""
+def parse_text_choice(event: Json) -> ChoiceDelta | None:
+    """The only choice of an event if it adds text and nothing else, like nearly every event.
 
-    choice_index: int
-    said: tuple[Any, ...]
-    """The fields of the Chunk between `choices` and `extra`."""
-    extra: Json
-    """The Chunk's unknown fields, copied for each Chunk where there are any."""
-    event: Json
-    """The event without its choices."""
-    choice: Json
-    """Its one choice without the delta, and without the logprobs where they change."""
-    delta: Json
-    """The delta without the piece."""
-
-
-def of_text(around: Around, envelope: Envelope) -> FrameReader:
-    """A reader of pieces of text."""
-    before, behind = around
-    index, said, extra, event, choice, delta = envelope
-
-    def read(data: bytes) -> Chunk | None:
-        if not (data.startswith(before) and data.endswith(behind)):
-            return None
-        try:  # in place, since nearly all events of all streams come here
-            text = from_json(data[len(before) : len(data) - len(behind)])
-        except ValueError:
-            return None
-        if type(text) is not str or not text:
-            return None
-        raw = {**event, "choices": [{**choice, "delta": {**delta, "content": text}}]}
-        return Chunk._make(((ChoiceDelta(index, text),), *said, extra and {**extra}, raw))
-
-    return read
-
-
-def of_rated_text(around: Around, envelope: Envelope) -> FrameReader:
-    """A reader of pieces of text with the logprobs of their tokens, which come behind the text."""
-    before, between, behind = around
-    index, said, extra, event, choice, delta = envelope
-
-    def read(data: bytes) -> Chunk | None:
-        end = data.find(between, len(before))
-        if end < 0 or not (data.startswith(before) and data.endswith(behind)):
-            return None
-        text = _string(data[len(before) : end])
-        logprobs = _object(data[end + len(between) : len(data) - len(behind)])
-        if not text or logprobs is None:
-            return None
-        changed = {**choice, "delta": {**delta, "content": text}, "logprobs": logprobs}
-        said_now = ChoiceDelta(index, text, logprobs=logprobs)
-        return Chunk._make(
-            ((said_now,), *said, extra and {**extra}, {**event, "choices": [changed]})
-        )
-
-    return read
-
-
-def of_reasoning(around: Around, envelope: Envelope, field: str) -> FrameReader:
-    """A reader of pieces of reasoning.
-
-    Args:
-        around: The bytes before and behind the piece.
-        envelope: What stays the same.
-        field: The name that the reasoning comes under.
+    The result equals that of the full parser. Saves 1.9 of 7.2 µs per event.
     """
-    before, behind = around
-    index, said, extra, event, choice, delta = envelope
-
-    def read(data: bytes) -> Chunk | None:
-        if not (data.startswith(before) and data.endswith(behind)):
-            return None
-        text = _string(data[len(before) : len(data) - len(behind)])
-        if not text:
-            return None
-        raw = {**event, "choices": [{**choice, "delta": {**delta, field: text}}]}
-        said_now = ChoiceDelta(index, reasoning=text, reasoning_field=field)
-        return Chunk._make(((said_now,), *said, extra and {**extra}, raw))
-
-    return read
-
-
-def of_arguments(
-    around: Around,
-    envelope: Envelope,
-    entry: Json,
-    append_arguments: Callable[[str], ToolCallDelta | None],
-) -> FrameReader:
-    """A reader of pieces of a tool call's arguments.
-
-    Args:
-        around: The bytes before and behind the piece.
-        envelope: What stays the same; its delta is without `tool_calls`.
-        entry: The one entry of `tool_calls`, without its `function`.
-        append_arguments: Places the piece; None where it belongs to no call that has begun.
-    """
-    before, behind = around
-    index, said, extra, event, choice, delta = envelope
-
-    def read(data: bytes) -> Chunk | None:
-        if not (data.startswith(before) and data.endswith(behind)):
-            return None
-        arguments = _string(data[len(before) : len(data) - len(behind)])
-        placed = None if arguments is None else append_arguments(arguments)
-        if placed is None:
-            return None
-        calls = [{**entry, "function": {"arguments": arguments}}]
-        raw = {**event, "choices": [{**choice, "delta": {**delta, "tool_calls": calls}}]}
-        return Chunk._make(
-            ((ChoiceDelta(index, "", "", (placed,)),), *said, extra and {**extra}, raw)
-        )
-
-    return read
-
-
-def _string(data: bytes) -> str | None:
-    """The JSON string that these bytes are; None where they are anything else."""
-    try:
-        value = from_json(data)
-    except ValueError:
+    choices = event.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
         return None
-    return value if type(value) is str else None
-
-
-def _object(data: bytes) -> Json | None:
-    """The JSON object that these bytes are; None where they are anything else."""
-    try:
-        value = from_json(data)
-    except ValueError:
+    choice = choices[0]
+    delta = choice.get("delta")
+    if type(delta) is not dict:
         return None
-    return value if type(value) is dict else None
+    content = delta.get("content")
+    if (
+        type(content) is not str
+        or choice.get("logprobs") is not None
+        or choice.get("finish_reason") is not None
+        or len(delta) != 1 + ("role" in delta)
+        or not _TEXT_CHOICE_FIELDS.issuperset(choice)
+    ):
+        return None
+    index = as_int(choice.get("index"))
+    return ChoiceDelta(0 if index is None else index, content)
 
 
-# Learning an event costs about as much as reading a few in full. Each that was read by repetition
-# earns one, so a stream whose events do not repeat is given up after a few tries.
+_TEXT_FIELD = re.compile(rb'"content"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
+_PROBE = "another text"
+_SCALARS = (str, int, float, type(None))
+# Learning a template costs as much as parsing a few events. Every event read with one earns one
+# credit, so a stream whose events do not repeat stops learning after a few attempts.
 _PRICE = 8
 _CREDIT = 4 * _PRICE
 
-_Path = tuple[str | int, ...]
-_CHOICE: _Path = ("choices", 0)
-_DELTA: _Path = (*_CHOICE, "delta")
-_CONTENT: _Path = (*_DELTA, "content")
-_LOGPROBS: _Path = (*_CHOICE, "logprobs")
-_ARGUMENTS: _Path = (*_DELTA, "tool_calls", 0, "function", "arguments")
-_PROBE = "another piece"
-_SCALARS = (str, int, float, type(None))
-_decoder = JSONDecoder()
 
+class RepeatedText:
+    """Reads events that differ from an earlier event in their text only.
 
-class _Kind(NamedTuple):
-    """A kind of event that brings one piece of something."""
-
-    pieces: tuple[_Path, ...]
-    """Where in the event the values are that change, in the order they stand in."""
-    same: tuple[Json, ...]
-    """Further objects of the event that stay the same."""
-    reader: Callable[[Around, Envelope], FrameReader]
-
-
-class RepeatedEvent:
-    """The event of a stream that the next ones are held against.
-
-    Args:
-        calls_of: Gives the order of the tool calls of a choice that has some.
+    Most events of a stream repeat the same id, model and nulls around a few letters. If the bytes
+    around the text are those of an earlier event, only the text is decoded. Replacing one JSON
+    string with another does not change the rest, so the result equals that of the full parser.
+    Saves 2 of 5 µs per event, and 4 of 7 µs if the events contain `"reasoning": null` or the like.
     """
 
-    def __init__(self, calls_of: Callable[[int], ToolCallTracker | None]) -> None:
-        self._calls_of = calls_of
-        self._frame: FrameReader | None = None
+    def __init__(self) -> None:
+        self._template: EventTemplate | None = None
         self._credit = _CREDIT
 
     def read(self, data: bytes) -> Chunk | None:
-        """The event as a Chunk, where it repeats the one that was learnt; else None."""
-        if self._frame is None:
-            return None
-        chunk = self._frame(data)
+        """The chunk of an event that matches the template, else None."""
+        chunk = None if self._template is None else self._template.read(data)
         if chunk is not None:
             self._credit += 1
         return chunk
 
     def learn(self, data: bytes, chunk: Chunk) -> None:
-        """Takes an event as the one to hold the next against, if it brings one piece of something.
+        """Makes a template of an event if it adds text and nothing else.
 
         Args:
-            data: The event as it came.
-            chunk: What was read from it.
+            data: The event.
+            chunk: The result of parsing it.
         """
-        if self._credit < _PRICE or len(chunk.choices) != 1 or len(chunk.raw["choices"]) != 1:
+        if self._credit < _PRICE or len(chunk.choices) != 1 or not chunk.choices[0].text:
             return
-        kind = self._kind(chunk.choices[0], chunk.raw["choices"][0])
-        if kind is not None:
+        index, text, *_, reasoning_field = added = chunk.choices[0]
+        if added == ChoiceDelta(index, text, reasoning_field=reasoning_field):
             self._credit -= _PRICE
-            self._frame = _frame(data, chunk, kind)
+            self._template = EventTemplate.from_event(data, chunk)
 
-    def _kind(self, only: ChoiceDelta, choice: Json) -> _Kind | None:
-        """What an event is whose only choice adds this; None where the next may differ in more."""
-        index, text, field = only.choice_index, only.text, only.reasoning_field
-        if text and only == ChoiceDelta(index, text):
-            return _Kind((_CONTENT,), (), of_text)
-        if text and only == ChoiceDelta(index, text, logprobs=only.logprobs):
-            return _Kind((_CONTENT, _LOGPROBS), (), of_rated_text)
-        if field and only == ChoiceDelta(index, reasoning=only.reasoning, reasoning_field=field):
-            with_field = partial(of_reasoning, field=field)
-            return _Kind(((*_DELTA, field),), (), with_field)
-        if only.tool_calls and only == ChoiceDelta(index, tool_calls=only.tool_calls):
-            return self._kind_of_arguments(index, choice["delta"]["tool_calls"])
+
+class EventTemplate(NamedTuple):
+    """An event without its text. Nothing in it is mutable, because its chunks share it."""
+
+    before: bytes
+    after: bytes
+    choice_index: int
+    after_text: tuple[Any, ...]
+    """The fields of the `ChoiceDelta` after `text`."""
+    after_choices: tuple[Any, ...]
+    """The fields of the `Chunk` after `choices`, up to `extra`."""
+    extra: Json
+    event: Json
+    choice: Json
+    delta: Json
+
+    @classmethod
+    def from_event(cls, data: bytes, chunk: Chunk) -> EventTemplate | None:
+        """A template of an event with one text; None if another value is a list or an object."""
+        match event := chunk.raw:
+            case {"choices": [{"delta": {"content": str()} as delta} as choice]}:
+                pass
+            case _:
+                return None
+        for fields, varying in ((event, "choices"), (choice, "delta"), (delta, "content")):
+            others = (value for name, value in fields.items() if name != varying)
+            if not all(isinstance(value, _SCALARS) for value in others):
+                return None
+        index, _, *after_text = chunk.choices[0]
+        expected = {**event, "choices": [{**choice, "delta": {**delta, "content": _PROBE}}]}
+        for found in _TEXT_FIELD.finditer(data):
+            around = data[: found.start(1)], data[found.end(1) :]
+            if from_json(to_json(_PROBE).join(around)) == expected:
+                # Copies, because the receiver of the chunk may change it.
+                shared = chunk.extra and {**chunk.extra}, {**event}, {**choice}, {**delta}
+                return cls(*around, index, tuple(after_text), chunk[1:-2], *shared)
         return None
 
-    def _kind_of_arguments(self, choice_index: int, entries: list[Json]) -> _Kind | None:
-        order = self._calls_of(choice_index)
-        if order is None or len(entries) != 1 or arguments_alone(entries[0]) is None:
+    def read(self, data: bytes) -> Chunk | None:
+        """The chunk of an event that differs from the template in its text only, else None."""
+        before, after, index, after_text, after_choices, extra, event, choice, delta = self
+        if not (data.startswith(before) and data.endswith(after)):
             return None
-        entry = _without(entries[0], "function")
-        append_arguments = partial(order.append_arguments, entry.get("index"))
-        reader = partial(of_arguments, entry=entry, append_arguments=append_arguments)
-        return _Kind((_ARGUMENTS,), (entry,), reader)
-
-
-def _frame(data: bytes, chunk: Chunk, kind: _Kind) -> FrameReader | None:
-    """A reader of events that are this one but for its pieces; None where that is not sure."""
-    of_delta = [path[len(_DELTA)] for path in kind.pieces if path[: len(_DELTA)] == _DELTA]
-    of_choice = [path[len(_CHOICE)] for path in kind.pieces]
-    choice = chunk.raw["choices"][0]
-    envelope = Envelope(
-        chunk.choices[0].choice_index,
-        chunk[1:-2],
-        chunk.extra,
-        _without(chunk.raw, "choices"),
-        _without(choice, *of_choice),
-        _without(choice["delta"], *of_delta),
-    )
-    # Shared by all the chunks to come, so nothing in it may be changeable.
-    for fields in (envelope.event, envelope.choice, envelope.delta, *kind.same):
-        if not all(isinstance(value, _SCALARS) for value in fields.values()):
-            return None
-    around = _around(data, chunk.raw, kind.pieces)
-    return None if around is None else kind.reader(around, envelope)
-
-
-def _around(data: bytes, event: Json, pieces: tuple[_Path, ...]) -> Around | None:
-    """The bytes before, between and behind the pieces; None where they are not found for sure."""
-    text, at = data.decode(), 0
-    around: list[bytes] = []
-    probe: Any = deepcopy(event)
-    for piece in pieces:
-        holder, name = reduce(getitem, piece[:-1], probe), piece[-1]
-        span = _span(text, at, str(name), holder[name])
-        if span is None:
-            return None
-        holder[name] = _PROBE
-        around.append(text[at : span[0]].encode())
-        at = span[1]
-    around.append(text[at:].encode())
-    return around if from_json(to_json(_PROBE).join(around)) == probe else None
-
-
-def _span(text: str, at: int, name: str, value: object) -> tuple[int, int] | None:
-    """Where the first field of this name and value has its value, from a place on."""
-    for key in re.finditer(rf'"{re.escape(name)}"\s*:\s*', text[at:]):
-        start = at + key.end()
         try:
-            found, end = _decoder.raw_decode(text, start)
+            text = from_json(data[len(before) : len(data) - len(after)])
         except ValueError:
-            continue
-        if found == value:
-            return start, end
-    return None
+            return None
+        if type(text) is not str or not text:
+            return None
+        added = ChoiceDelta._make((index, text, *after_text))
+        raw = {**event, "choices": [{**choice, "delta": {**delta, "content": text}}]}
+        return Chunk._make(((added,), *after_choices, extra and {**extra}, raw))
 
 
-def _without(fields: Json, *names: str | int) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in names}
+# ── requests with files ──────────────────────────────────────────────────────
+
+LONG_STRING = 256 * 1024
+"""Length from which a string is encoded in parts."""
+_PART = 64 * 1024
+_MAX_FILE_DEPTH = 7
+"""One level more than the depth of a file in a request."""
+
+
+def encode_json(value: Any) -> bytes:
+    """The JSON of a request that contains files, without a second copy of them in memory.
+
+    The result equals that of `to_json`, which writes into a buffer and copies that. NaN and
+    infinity are written as such.
+    @@SAVES@@
+
+    Raises:
+        ValueError: A value has no JSON form.
+    """
+    parts = list(_json_parts(value, _MAX_FILE_DEPTH))
+    if len(parts) == 1 and isinstance(parts[0], bytes):
+        return parts[0]
+    out = BytesIO()
+    out.seek(sum(map(len, parts)))  # allocates at once: growing would copy
+    out.write(b"\0")
+    out.seek(0)
+    for part in parts:
+        out.writelines((part,) if isinstance(part, bytes) else _escaped(part))
+    out.truncate()
+    return out.getvalue()
+
+
+def encode_plain_json(value: Any) -> bytes:
+    """As `encode_json`, for values without long strings."""
+    return to_json(value, inf_nan_mode="constants")
+
+
+def has_long_string(value: Any, depth: int) -> bool:
+    """Whether plain JSON contains a long string, at most this many lists and dicts deep."""
+    if type(value) is str:
+        return len(value) >= LONG_STRING
+    return any(has_long_string(item, depth - 1) for item in _items(value, depth))
+
+
+def _json_parts(value: Any, depth: int) -> Iterator[bytes | str]:
+    """The JSON in parts. A str among them is the inside of a long string, not encoded yet."""
+    if not has_long_string(value, depth):
+        yield encode_plain_json(value)
+    elif type(value) is str:
+        yield from (b'"', value, b'"')
+    elif type(value) is list:
+        for place, item in enumerate(value):
+            yield b"," if place else b"["
+            yield from _json_parts(item, depth - 1)
+        yield b"]"
+    else:
+        for place, (key, item) in enumerate(value.items()):
+            yield (b"," if place else b"{") + to_json(key) + b":"
+            yield from _json_parts(item, depth - 1)
+        yield b"}"
+
+
+def _escaped(text: str) -> Iterator[bytes]:
+    """The inside of a string as JSON. JSON escapes every character by itself."""
+    for start in range(0, len(text), _PART):
+        yield to_json(text[start : start + _PART])[1:-1]
+
+
+def _items(value: Any, depth: int) -> Any:
+    """The elements of plain JSON; of anything else none, so that `to_json` handles it."""
+    if depth and type(value) is list:
+        return value
+    if depth and type(value) is dict and all(type(key) is str for key in value):
+        return value.values()
+    return ()

@@ -1,145 +1,68 @@
 r"""JSON as models and servers write it: one policy for bodies, events and tool arguments.
 
-Nearly all of it is valid, so pydantic-core reads first. What only the frameworks' own readers take
-(`json.loads(…, strict=False)`) is read too:
+Nearly all of it is valid, so pydantic-core reads it first. The readers of LangChain and LlamaIndex
+(`json.loads(…, strict=False)`) accept more, and this module reads that too:
 
-- raw control characters in a string, as models write them in tool arguments;
-- half of a surrogate pair (`"\ud83d"`), which is valid JSON but not text: it cannot be encoded.
-  Two halves that a stream brings in two events are joined, any other half becomes U+FFFD;
-- a byte order mark, and UTF-16 or UTF-32, before or of a whole body.
+- Raw control characters in a string, as models write them in tool arguments.
+- Half of a surrogate pair (`"\\ud83d"`). It is valid JSON, but the text cannot be encoded. Two
+  halves in two events of a stream are joined; any other half becomes U+FFFD.
+- A byte order mark, UTF-16 and UTF-32.
 
-NaN and Infinity are numbers, the last of two equal keys counts, and an integer may have 4,300
-digits, for both readers. Nesting beyond pydantic-core's limit is refused by both: whatever copies,
-prints or stores such a value later would run into Python's recursion limit.
+NaN and Infinity are numbers, the last of two equal keys counts, and an integer has up to 4,300
+digits. Nesting beyond pydantic-core's limit is rejected, because copying, printing or storing such
+a value reaches Python's recursion limit.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from io import BytesIO
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from pydantic_core import from_json, to_json
-
-Json = Mapping[str, Any]
-
-
-class _Empty(dict[str, Any]):
-    """An empty dict that stays empty (a MappingProxyType could be neither pickled nor encoded)."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("this shared empty mapping cannot be changed; make a copy")
-
-    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return 0
-
-    def __reduce__(self) -> str:
-        return "EMPTY"
-
-
-EMPTY: Json = _Empty()
-"""The one empty mapping, shared by all that has nothing to say."""
-
-_WORD = 2**63
-
-
-def as_str(value: object) -> str | None:
-    """The value if it is a non-empty string, else None."""
-    return value if isinstance(value, str) and value else None
-
-
-def dicts_in(value: object) -> tuple[Json, ...]:
-    """The JSON objects of a list; empty where the value is no list."""
-    if not value or not isinstance(value, list):
-        return ()
-    return tuple(item for item in value if isinstance(item, dict))
-
-
-def without_keys(given: Json, known: frozenset[str]) -> Json:
-    """The fields of other names than the known ones."""
-    if known.issuperset(given):
-        return EMPTY
-    return {name: value for name, value in given.items() if name not in known}
-
-
-def copy_json(value: Any) -> Any:
-    """Decoded JSON again, sharing nothing that could be changed."""
-    if isinstance(value, dict):
-        return {name: copy_json(item) for name, item in value.items()}
-    return [copy_json(item) for item in value] if isinstance(value, list) else value
-
-
-def as_int(value: object) -> int | None:
-    """A token count as an int; None where the value is no whole number, or none of 64 bits.
-
-    Nothing is counted in more, and Python refuses to print an integer of thousands of digits.
-    """
-    # By type and not by `match`: this runs for every event, and bool is a subclass of int.
-    if type(value) is int:
-        return value if -_WORD <= value < _WORD else None
-    if type(value) is float and -_WORD <= value < _WORD and value.is_integer():
-        return int(value)
-    return None
-
-
-NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
-"""What servers send for a call without arguments; PHP writes an empty object as `[]`."""
+from pydantic_core import from_json
 
 MAX_DEPTH = 201
-"""Levels of values within values that pydantic-core reads; more are refused."""
-
-Path = tuple[object, ...]
-"""A choice's index, and the names from its delta down to a value."""
-_OF_A_DELTA = len(("choice", "field"))
-
-_HALF = re.compile("[\ud800-\udfff]")
-_FIRST_HALF = re.compile("[\ud800-\udbff]\\Z")
-_SECOND_HALF = re.compile("[\udc00-\udfff]")
-_REPLACEMENT = "\ufffd"
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?"?', re.DOTALL)
-_UNFIT = re.compile(
-    r"(?P<fit>\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|(?P<half>\\u[dD][89a-fA-F]\w\w)"
-    r"|(?P<escape>\\.)|(?P<control>[\x00-\x1f])",
-    re.DOTALL,
-)
-
+"""Deepest nesting that pydantic-core reads."""
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
-_WHOLE = frozenset(("id", "type", "format", "role", "name", "index"))
-"""Strings of these names are repeated from event to event, or brought whole."""
-_CONTINUED: Mapping[str, frozenset[str]] = {
-    "content": frozenset(("text",)),
-    "tool_calls": frozenset(("arguments",)),
-    "reasoning_details": frozenset(("text", "summary", "data")),
-    "annotations": frozenset(),
-    "images": frozenset(),
-}
-"""The strings that go on within lists of a delta; of unknown fields, all but `_WHOLE` may."""
+NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
+"""What servers send for a call without arguments. PHP encodes an empty object as `[]`."""
 
 
 def read_json(data: bytes | str) -> Any:
-    """The value that this JSON stands for.
+    """The value of this JSON.
 
     Raises:
-        ValueError: It is not valid JSON by this module's policy.
+        ValueError: The JSON is not valid by the policy of this module.
     """
     try:
         return from_json(data)
-    except (ValueError, TypeError) as error:  # TypeError: half a surrogate pair in a str
-        return well_formed_value(_leniently_read(data, error))
+    except (ValueError, TypeError) as error:  # TypeError: half of a surrogate pair in a str
+        return well_formed_value(_read_leniently(data, error))
+
+
+def parse_arguments(arguments: str) -> dict[str, Any] | None:
+    """The arguments of a tool call as a dict; None if they are not a JSON object.
+
+    The spellings in `NO_ARGUMENTS` give an empty dict.
+    """
+    if arguments.strip() in NO_ARGUMENTS:
+        return {}
+    try:
+        value = read_json(arguments)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def parse_partial_object(text: str) -> dict[str, Any]:
     """The fields so far of a JSON object that is still being written.
 
-    Strings that have no end yet are left out, at any depth, as the frameworks' readers do.
+    Unfinished strings are left out at any depth, as LangChain and LlamaIndex leave them out.
 
     Args:
-        text: The JSON as far as it was received. What is not an object has no fields.
+        text: The JSON received so far. Anything but an object has no fields.
     """
     try:
         try:
@@ -151,23 +74,132 @@ def parse_partial_object(text: str) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
+def _read_leniently(data: bytes | str, rejection: Exception) -> Any:
+    """The value as the frameworks read it. Halves of surrogate pairs stay in it.
+
+    Raises:
+        ValueError: The frameworks reject it too. The message is pydantic-core's.
+    """
+    try:
+        value = json.loads(data, strict=False)
+    except ValueError:
+        raise ValueError(str(rejection)) from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level, depth = [value], 0
+    while level and depth <= levels:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return depth > levels
+
+
+# ── tolerant access to decoded JSON ──────────────────────────────────────────
+
+Json = Mapping[str, Any]
+
+
+class _Empty(dict[str, Any]):
+    """An immutable empty dict. A MappingProxyType cannot be pickled or encoded as JSON."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("this shared empty mapping is immutable; make a copy")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __reduce__(self) -> str:
+        return "EMPTY"
+
+
+EMPTY: Json = _Empty()
+"""The shared empty mapping."""
+
+_INT64 = 2**63
+
+
+def as_str(value: object) -> str | None:
+    """The value if it is a non-empty string, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_int(value: object) -> int | None:
+    """The value as an int, or None unless it is an integer that fits in 64 bits.
+
+    Python refuses to print integers of thousands of digits, so longer ones count as missing.
+    """
+    # `type()` rather than `match`: this runs for every event, and bool is a subclass of int.
+    if type(value) is int:
+        return value if -_INT64 <= value < _INT64 else None
+    if type(value) is float and -_INT64 <= value < _INT64 and value.is_integer():
+        return int(value)
+    return None
+
+
+def dicts_in(value: object) -> tuple[Json, ...]:
+    """The dicts in a list; empty if the value is not a list."""
+    if not value or not isinstance(value, list):
+        return ()
+    return tuple(item for item in value if isinstance(item, dict))
+
+
+def without_keys(fields: Json, keys: frozenset[str]) -> Json:
+    """The fields with other names than these."""
+    if keys.issuperset(fields):
+        return EMPTY
+    return {name: value for name, value in fields.items() if name not in keys}
+
+
+def copy_json(value: Any) -> Any:
+    """A deep copy of decoded JSON."""
+    if isinstance(value, dict):
+        return {name: copy_json(item) for name, item in value.items()}
+    return [copy_json(item) for item in value] if isinstance(value, list) else value
+
+
+# ── text that can be encoded ─────────────────────────────────────────────────
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FIRST_HALF = re.compile("[\ud800-\udbff]\\Z")
+_SECOND_HALF = re.compile("[\udc00-\udfff]")
+_REPLACEMENT = "\ufffd"
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*\\?"?', re.DOTALL)
+_NOT_STRICT = re.compile(
+    r"(?P<pair>\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|(?P<half>\\u[dD][89a-fA-F]\w\w)"
+    r"|(?P<escape>\\.)|(?P<control>[\x00-\x1f])",
+    re.DOTALL,
+)
+
+
 def to_strict_json(text: str) -> str:
     """The same JSON for strict readers, with escapes for the characters tolerated here.
 
-    Text that is not JSON is changed inside its quotes at most.
+    In text that is not JSON, only the insides of quotes change.
     """
-    return _STRING.sub(_strict_string, well_formed(text))
+    return _STRING.sub(_escape_string, well_formed(text))
 
 
 def well_formed(text: str) -> str:
-    """The text with the halves of surrogate pairs joined, or replaced by U+FFFD where one lacks."""
-    if not _HALF.search(text):
+    """The text with halves of surrogate pairs joined. A half without its other becomes U+FFFD."""
+    if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def well_formed_value(value: Any) -> Any:
-    """The value with every text in it `well_formed`."""
+    """The value with `well_formed` applied to every text in it."""
     match value:
         case str():
             return well_formed(value)
@@ -179,33 +211,65 @@ def well_formed_value(value: Any) -> Any:
             return value
 
 
-class EventJsonReader:
-    """Reads the events of one stream, and joins surrogate pairs that are split between two events.
+def _escape_string(string: re.Match[str]) -> str:
+    return _NOT_STRICT.sub(_escape_character, string.group())
 
-    Half of a pair at the end of a text is held back until the text goes on, or until its choice is
-    finished.
+
+def _escape_character(found: re.Match[str]) -> str:
+    match found.lastgroup:
+        case "half":
+            return "\\ufffd"
+        case "control":
+            return f"\\u{ord(found.group()):04x}"
+        case _:
+            return found.group()
+
+
+# ── events of a stream ───────────────────────────────────────────────────────
+
+Path = tuple[object, ...]
+"""A choice's index, and the names from its delta down to a value."""
+_FIELD_DEPTH = len(("choice", "field"))
+
+_NEVER_CONTINUED = frozenset(("id", "type", "format", "role", "name", "index"))
+"""Strings that every event repeats, or that come in one event."""
+_CONTINUED: Mapping[str, frozenset[str]] = {
+    "content": frozenset(("text",)),
+    "tool_calls": frozenset(("arguments",)),
+    "reasoning_details": frozenset(("text", "summary", "data")),
+    "annotations": frozenset(),
+    "images": frozenset(),
+}
+"""Strings that the next event continues, within lists of a delta. For unknown fields, all but
+`_NEVER_CONTINUED`."""
+
+
+class EventJsonReader:
+    """Reads the events of one stream, and joins surrogate pairs that two events share.
+
+    Half of a pair at the end of a text is held until the text continues or its choice finishes.
     """
 
     def __init__(self) -> None:
-        self.halves: dict[Path, str] = {}
-        """What is held back: the next event may complete it."""
-        self.read_strictly: bool = False
-        """Whether the last event was valid as it came, so that nothing in it was changed."""
+        self.held_surrogates: dict[Path, str] = {}
+        """First halves of pairs. The next event may complete them."""
+        self.was_strict: bool = False
+        """Whether the last event was valid, so that nothing in it was changed."""
 
     def read(self, data: bytes) -> Any:
         """The value of one event.
 
         Raises:
-            ValueError: It is not valid JSON.
+            ValueError: The event is not valid JSON.
         """
-        self.read_strictly = False
+        self.was_strict = False
         try:
             value = from_json(data)
         except ValueError as error:
-            value = _leniently_read(data, error)
+            value = _read_leniently(data, error)
         else:
-            if not self.halves:
-                self.read_strictly = True
+            if not self.held_surrogates:
+                self.was_strict = True
                 return value
         if isinstance(value, dict):
             self._join(value)
@@ -218,47 +282,49 @@ class EventJsonReader:
             delta = choice.get("delta")
             delta = delta if isinstance(delta, dict) else {}
             for name, value in delta.items():
-                delta[name] = self._continued(value, (index, name))
+                delta[name] = self._join_value(value, (index, name))
             if choice.get("finish_reason"):
                 self._finish(index, delta)
             if delta:
                 choice["delta"] = delta  # type: ignore[index]  # decoded just now, so a dict
 
-    def _continued(self, value: Any, path: Path) -> Any:
-        """The value with the half held back for its place, without one at its own end."""
+    def _join_value(self, value: Any, path: Path) -> Any:
+        """The value with the half held for its place, and without a half at its own end."""
         match value:
-            case str() if _goes_on(path):
-                text = self._half_before(value, path) + value
+            case str() if _is_continued(path):
+                text = self._held_half(value, path) + value
                 if _FIRST_HALF.search(text):
-                    self.halves[path] = text[-1]
+                    self.held_surrogates[path] = text[-1]
                     return text[:-1]
                 return text
             case dict():
-                return {name: self._continued(one, (*path, name)) for name, one in value.items()}
+                return {name: self._join_value(one, (*path, name)) for name, one in value.items()}
             case list():
-                return [self._continued(one, (*path, _identity(one))) for one in value]
+                return [self._join_value(one, (*path, _identity(one))) for one in value]
             case _:
                 return value
 
-    def _half_before(self, text: str, path: Path) -> str:
-        """The half held back for a place; of a call, only the first piece may say which it is."""
-        nameless = len(path) > _OF_A_DELTA and path[_OF_A_DELTA] is None
-        if nameless and path not in self.halves and _SECOND_HALF.match(text):
-            place = (*path[:_OF_A_DELTA], path[-1])
-            alike = (held for held in self.halves if (*held[:_OF_A_DELTA], held[-1]) == place)
-            path = next(alike, path)
-        return self.halves.pop(path, "")
+    def _held_half(self, text: str, path: Path) -> str:
+        """The half held for a place. Only the first delta of a call may have its id."""
+        is_anonymous = len(path) > _FIELD_DEPTH and path[_FIELD_DEPTH] is None
+        if is_anonymous and path not in self.held_surrogates and _SECOND_HALF.match(text):
+            place = (*path[:_FIELD_DEPTH], path[-1])
+            similar = (
+                held for held in self.held_surrogates if (*held[:_FIELD_DEPTH], held[-1]) == place
+            )
+            path = next(similar, path)
+        return self.held_surrogates.pop(path, "")
 
     def _finish(self, index: int, delta: dict[str, Any]) -> None:
         """Releases the halves of a finished choice, which nothing can complete.
 
-        Only those of texts are shown: JSON or base64 that ends in one is broken as it is.
+        Only text gets a replacement character. JSON or base64 that ends in a half is broken anyway.
         """
-        for path in [path for path in self.halves if path[0] == index]:
-            del self.halves[path]
+        for path in [path for path in self.held_surrogates if path[0] == index]:
+            del self.held_surrogates[path]
             name = str(path[1])
             before = delta.get(name)
-            if len(path) > _OF_A_DELTA and (name != "content" or path[_OF_A_DELTA] != "text"):
+            if len(path) > _FIELD_DEPTH and (name != "content" or path[_FIELD_DEPTH] != "text"):
                 continue
             if isinstance(before, list):
                 delta[name] = [*before, {"type": "text", "text": _REPLACEMENT}]
@@ -266,80 +332,24 @@ class EventJsonReader:
                 delta[name] = (before or "") + _REPLACEMENT
 
 
-def _goes_on(path: Path) -> bool:
-    """Whether the text in this place of a delta is continued by the next event's."""
+def _is_continued(path: Path) -> bool:
+    """Whether the next event may continue the text at this place of a delta."""
     _, field, *_, name = *path, path[-1]
-    continued = _CONTINUED.get(str(field)) if len(path) > _OF_A_DELTA else None
-    return name not in _WHOLE if continued is None else name in continued
+    continued = _CONTINUED.get(str(field)) if len(path) > _FIELD_DEPTH else None
+    return name not in _NEVER_CONTINUED if continued is None else name in continued
 
 
 def _identity(item: Any) -> object:
-    """The field that identifies an element of a list in the events of a stream."""
-    given = item if isinstance(item, dict) else EMPTY
+    """The field that identifies an element of a list throughout a stream."""
+    fields = item if isinstance(item, dict) else EMPTY
     for name in ("index", "id"):
-        if isinstance(given.get(name), int | str):
-            return given[name]
-    kind = None if "function" in given else given.get("type")  # calls name theirs only once
+        if isinstance(fields.get(name), int | str):
+            return fields[name]
+    kind = None if "function" in fields else fields.get("type")  # calls have a type only once
     return kind if isinstance(kind, str) else None
 
 
-def _leniently_read(data: bytes | str, refusal: Exception) -> Any:
-    """The value as the frameworks read it; halves of surrogate pairs are left in it.
-
-    Raises:
-        ValueError: They refuse it too. The message is pydantic-core's.
-    """
-    try:
-        value = json.loads(data, strict=False)
-    except ValueError:
-        raise ValueError(str(refusal)) from None
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    if _is_deeper(value, MAX_DEPTH):
-        raise ValueError(_TOO_DEEP)
-    return value
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    level, deep = [value], 0
-    while level and deep <= levels:
-        deep += 1
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, list | dict)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return deep > levels
-
-
-def _strict_string(string: re.Match[str]) -> str:
-    return _UNFIT.sub(_strict_character, string.group())
-
-
-def _strict_character(found: re.Match[str]) -> str:
-    match found.lastgroup:
-        case "half":
-            return "\\ufffd"
-        case "control":
-            return f"\\u{ord(found.group()):04x}"
-        case _:
-            return found.group()
-
-
-def parse_arguments(arguments: str) -> dict[str, Any] | None:
-    """A call's arguments as a dict; None where they are no JSON object.
-
-    There are none in what servers send for a call without arguments (`NO_ARGUMENTS`).
-    """
-    if arguments.strip() in NO_ARGUMENTS:
-        return {}
-    try:
-        value = read_json(arguments)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
+# ── JSON in several parts ────────────────────────────────────────────────────
 
 _MARK = re.compile(r'\\.|\\\Z|["{}\[\]]', re.DOTALL)
 
@@ -347,109 +357,38 @@ _MARK = re.compile(r'\\.|\\\Z|["{}\[\]]', re.DOTALL)
 class JsonBalance:
     """Whether the JSON so far has closed every bracket it opened.
 
-    It says when parsing is worth the try, not whether the JSON is valid.
+    It tells when parsing is worthwhile, not whether the JSON is valid. It reads each part once.
     """
 
-    __slots__ = ("_beyond", "_depth", "_in_string", "_opened", "_unfinished_escape")
+    __slots__ = ("_depth", "_has_excess", "_in_string", "_open_escape", "_was_opened")
 
     def __init__(self) -> None:
         self._depth = 0
         self._in_string = False
-        self._opened = False
-        self._beyond = False  # something came after the value had ended: no parser will take it
-        self._unfinished_escape = ""
+        self._was_opened = False
+        self._has_excess = False  # text after the end of the value, which no parser accepts
+        self._open_escape = ""
 
     @property
-    def closed(self) -> bool:
-        """One value was opened and has ended, with nothing behind it."""
-        return self._opened and not self._depth and not self._in_string and not self._beyond
+    def is_closed(self) -> bool:
+        """Whether one value began and ended, and nothing follows it."""
+        return self._was_opened and not self._depth and not self._in_string and not self._has_excess
 
-    def feed(self, piece: str) -> None:
-        """Takes in the next piece."""
-        if self.closed and piece.strip():
-            self._beyond = True
-        text = self._unfinished_escape + piece
-        self._unfinished_escape = ""
+    def feed(self, part: str) -> None:
+        """Reads the next part."""
+        if self.is_closed and part.strip():
+            self._has_excess = True
+        text = self._open_escape + part
+        self._open_escape = ""
         for match in _MARK.finditer(text):
             mark = match.group()
             if mark == '"':
                 self._in_string = not self._in_string
             elif mark == "\\":
-                self._unfinished_escape = mark
+                self._open_escape = mark
             elif not self._in_string and mark in "{[":
-                self._beyond = self._beyond or (self._opened and not self._depth)
-                self._opened = True
+                self._has_excess = self._has_excess or (self._was_opened and not self._depth)
+                self._was_opened = True
                 self._depth += 1
             elif not self._in_string and mark in "}]":
                 self._depth -= 1
-
-
-LONG_STRING = 256 * 1024
-"""Characters from which on a string is written in parts."""
-_PART = 64 * 1024
-_DEEPEST = 7
-"""How deep a file lies in a body, with one to spare; what lies deeper is not looked at."""
-
-
-def encode_json(value: Any) -> bytes:
-    """What `to_json` makes of plain JSON; NaN and infinity are written as such.
-
-    Raises:
-        ValueError: Something in it has no JSON form.
-    """
-    pieces = list(_pieces(value, _DEEPEST))
-    if len(pieces) == 1 and isinstance(pieces[0], bytes):
-        return pieces[0]
-    out = BytesIO()
-    out.seek(sum(map(len, pieces)))  # room at once; grown step by step, it would be copied
-    out.write(b"\0")
-    out.seek(0)
-    for piece in pieces:
-        out.writelines((piece,) if isinstance(piece, bytes) else _inside_quotes(piece))
-    out.truncate()
-    return out.getvalue()
-
-
-def encode_plain_json(value: Any) -> bytes:
-    """As `json_bytes`, for values that hold no long string."""
-    return to_json(value, inf_nan_mode="constants")
-
-
-def has_long_string(value: Any, depth: int) -> bool:
-    """Whether plain JSON is or holds a long string, no more than so many lists and dicts deep."""
-    if type(value) is str:
-        return len(value) >= LONG_STRING
-    return any(has_long_string(item, depth - 1) for item in _items(value, depth))
-
-
-def _pieces(value: Any, depth: int) -> Iterator[bytes | str]:
-    """JSON, but for the insides of long strings, which are given as they are."""
-    if not has_long_string(value, depth):
-        yield encode_plain_json(value)
-    elif type(value) is str:
-        yield from (b'"', value, b'"')
-    elif type(value) is list:
-        for place, item in enumerate(value):
-            yield b"," if place else b"["
-            yield from _pieces(item, depth - 1)
-        yield b"]"
-    else:
-        for place, (key, item) in enumerate(value.items()):
-            yield (b"," if place else b"{") + to_json(key) + b":"
-            yield from _pieces(item, depth - 1)
-        yield b"}"
-
-
-def _inside_quotes(text: str) -> Iterator[bytes]:
-    """JSON escapes each character by itself, so what is made of parts is made of the whole."""
-    for start in range(0, len(text), _PART):
-        yield to_json(text[start : start + _PART])[1:-1]
-
-
-def _items(value: Any, depth: int) -> Any:
-    """What lies within; nothing where that is not plain JSON, and `to_json` decides."""
-    if depth and type(value) is list:
-        return value
-    if depth and type(value) is dict and all(type(key) is str for key in value):
-        return value.values()
-    return ()

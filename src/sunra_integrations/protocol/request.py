@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
-from sunra_integrations.protocol.json_text import encode_json, encode_plain_json, has_long_string
+from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
 

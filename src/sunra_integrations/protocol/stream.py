@@ -1,36 +1,43 @@
-"""Bytes of a streamed answer to ordered Chunks, with the proof that the answer is whole.
+"""Bytes of a streamed response to chunks, and whether the reply is whole.
 
-An answer is whole when every choice that began has a finish_reason. `[DONE]` is neither needed
-(some servers never send it) nor proof (aborted streams send it bare). Before that, a damaged line
-means that something may be missing; after it, what cannot be read is ignored.
+A reply is whole once every choice that began has a finish_reason. `[DONE]` is neither required
+(some servers never send it) nor sufficient (aborted streams send it without a finish_reason).
+Before the reply is whole, a damaged line means that part of it may be missing. After that,
+whatever cannot be read is ignored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sunra_integrations.errors import StreamInterrupted, SunraError, TimedOut, UnreadableResponse
+from sunra_integrations.errors import (
+    StreamInterrupted,
+    SunraError,
+    TimedOut,
+    UnreadableResponse,
+)
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.completion import CompletionParser, excerpt, parse_completion
 from sunra_integrations.protocol.error_body import has_error, is_bare_error
-from sunra_integrations.protocol.fast_path import RepeatedEvent
+from sunra_integrations.protocol.fast_path import RepeatedText
 from sunra_integrations.protocol.json_text import EMPTY, EventJsonReader, Json
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.sse import DEFAULT_MAX_EVENT_BYTES, STRAY, Event, SSEDecoder
 
 
 class ChunkStream:
-    """Reads one streamed answer, in pieces of any size.
+    """Reads one streamed response, in blocks of any size.
 
     Args:
-        request_id: The answer's `x-request-id`, put on every chunk.
-        requested_choices: The request's `n`: a connection that breaks before all of them were seen
-            has cut the answer short.
-        requested_model: The request's model, for answers that name none.
-        max_event_bytes: An event, or a stream, longer than this raises `UnreadableResponse`.
-        accumulator: Where the chunks are added up, for a reader who wants the sum as well.
-        fallback_id: As `AnswerReader` takes it.
-        tool_names: The tools' own names; see `ChatRequest.own_tool_names`.
+        request_id: The response's `x-request-id`, set on every chunk.
+        requested_choices: The request's `n`. If the connection breaks before all of them began,
+            the reply is not whole.
+        requested_model: The request's model, for a response that does not name one.
+        max_event_bytes: Longest event, and longest stream. Exceeding it raises
+            `UnreadableResponse`.
+        accumulator: Accumulates the chunks. Defaults to a new one.
+        fallback_id: See `CompletionParser`.
+        tool_names: The original tool names; see `ChatRequest.own_tool_names`.
     """
 
     def __init__(
@@ -46,107 +53,107 @@ class ChunkStream:
     ) -> None:
         self._request_id = request_id
         self._tool_names = tool_names
-        self._requested_choices = requested_choices
         self._max_bytes = self._bytes_left = max_event_bytes
-        self._events = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._decoder = SSEDecoder(max_event_bytes=max_event_bytes)
         self._json = EventJsonReader()
-        self._reader = CompletionParser(
+        self._parser = CompletionParser(
             request_id=request_id,
             requested_model=requested_model,
             accumulator=accumulator,
             fallback_id=fallback_id,
             tool_names=tool_names,
         )
-        self._reader.accumulator.requested_choices = requested_choices
-        self._repeated = RepeatedEvent(self._reader.calls_of)
-        self._damaged_before: bytes | None = (
-            None  # a line in place of which an event may be missing
-        )
+        self._accumulator = self._parser.accumulator
+        self._accumulator.requested_choices = requested_choices
+        self._repeated = RepeatedText()
+        self._damaged_line: bytes | None = None  # received before any choice began
         self._bare_error: Json | None = None
         self.done: bool = False
-        """`[DONE]` came: nothing more is worth waiting for."""
+        """`[DONE]` was received: the rest of the body can be ignored."""
 
     @property
     def data_received(self) -> int:
-        """Bytes of data so far; comments and blank lines do not count as progress."""
-        return self._events.data_received
+        """Bytes of data so far. Comments and blank lines do not count."""
+        return self._decoder.data_received
 
     def so_far(self) -> Reply:
-        """What has arrived, as a Reply."""
-        return self._reader.accumulator.reply()
+        """The reply received so far."""
+        return self._accumulator.reply()
 
-    def feed(self, piece: bytes) -> Iterator[Chunk]:
-        """The chunks that this piece of the body completes, in order.
+    def feed(self, block: bytes) -> Iterator[Chunk]:
+        """The chunks that this block of the body completes, in order.
 
         Raises:
-            SunraError: The stream carries an error; `partial` holds what had arrived.
-            StreamInterrupted: An event is damaged, and the answer was not whole before it.
-            UnreadableResponse: An event is longer than allowed, before the answer was whole.
+            SunraError: The stream contains an error. Its `partial` is the reply received so far.
+            StreamInterrupted: An event is damaged, and the reply was not whole before it.
+            UnreadableResponse: An event is too long, and the reply was not whole before it.
         """
-        self._bytes_left -= len(piece)
+        self._bytes_left -= len(block)
         if self._bytes_left < 0:
-            return self._read_to_the_limit(piece)
-        return self._read(self._events_in(piece))
+            return self._read_up_to_limit(block)
+        return self._read(self._decode(block))
 
     def close(self, broken_by: SunraError | None = None) -> Iterator[Chunk]:
-        """The last chunks, after the body ended, in the ordinary way or by a fault.
+        """The last chunks, after the body ended or the connection broke.
 
         Args:
-            broken_by: What broke the connection; None where the body ended by itself. A fault
-                after the answer was whole does no harm.
+            broken_by: What broke the connection, if anything did. It is ignored if the reply is
+                whole.
 
         Raises:
-            StreamInterrupted: The answer is not whole.
-            UnreadableResponse: There was no answer in the stream at all.
-            SunraError: The body was an error in place of a stream.
+            StreamInterrupted: The reply is not whole.
+            UnreadableResponse: The stream contained no choice.
+            SunraError: The body was an error instead of a stream.
         """
         if broken_by is not None:
-            if not self._whole():
-                late = isinstance(broken_by, TimedOut)
-                why = broken_by.message if late else f"the connection broke. {broken_by.message}"
+            if not self._is_whole():
+                is_timeout = isinstance(broken_by, TimedOut)
+                cause = broken_by.message
+                why = cause if is_timeout else f"the connection broke. {cause}"
                 raise self._interrupted(why) from broken_by
             return
         if not self.done:
-            yield from self._read(self._last_events())
-        so_far = self._reader.accumulator
-        if self._bare_error is not None and (not so_far.started_choices or so_far.unfinished):
-            raise self._reader.failure(self._bare_error, top_level=True)
-        if not so_far.started_choices:
-            raise self._no_answer()
-        if so_far.unfinished:
-            raise self._interrupted(f"choice {so_far.unfinished[0]} ended without a finish_reason")
+            yield from self._read(self._decode_rest())
+        started, unfinished = self._accumulator.started_choices, self._accumulator.unfinished
+        if self._bare_error is not None and (not started or unfinished):
+            raise self._parser.error(self._bare_error, top_level=True)
+        if not started:
+            raise self._no_choices()
+        if unfinished:
+            raise self._interrupted(f"choice {unfinished[0]} has no finish_reason")
 
-    def _whole(self) -> bool:
-        so_far = self._reader.accumulator
-        return len(so_far.started_choices) >= self._requested_choices and not so_far.unfinished
+    def _is_whole(self) -> bool:
+        started = len(self._accumulator.started_choices)
+        all_started = started >= self._accumulator.requested_choices
+        return all_started and not self._accumulator.unfinished
 
-    def _events_in(self, piece: bytes) -> list[Event]:
+    def _decode(self, block: bytes) -> list[Event]:
         try:
-            return self._events.feed(piece)
+            return self._decoder.feed(block)
         except UnreadableResponse as error:
-            return self._done_unless_cut_short(error)
+            return self._end_or_raise(error)
 
-    def _read_to_the_limit(self, piece: bytes) -> Iterator[Chunk]:
-        yield from self._read(self._events_in(piece[: self._bytes_left]))
+    def _decode_rest(self) -> list[Event]:
+        try:
+            return self._decoder.close()
+        except UnreadableResponse as error:
+            return self._end_or_raise(error)
+
+    def _read_up_to_limit(self, block: bytes) -> Iterator[Chunk]:
+        yield from self._read(self._decode(block[: self._bytes_left]))
         if not self.done:
             too_long = UnreadableResponse(
-                f"The stream is longer than {self._max_bytes:,} bytes; "
-                "raise `max_response_bytes` if answers of that size are expected.",
+                f"The stream is longer than {self._max_bytes:,} bytes. "
+                "Raise `max_response_bytes` if you expect replies of this size.",
                 retryable=False,
             )
-            self._done_unless_cut_short(too_long)
+            self._end_or_raise(too_long)
 
-    def _last_events(self) -> list[Event]:
-        try:
-            return self._events.close()
-        except UnreadableResponse as error:
-            return self._done_unless_cut_short(error)
-
-    def _done_unless_cut_short(self, error: UnreadableResponse) -> list[Event]:
-        """Ends the reading at unreadable data if the answer is complete, and raises otherwise."""
-        if not self._whole():
+    def _end_or_raise(self, error: UnreadableResponse) -> list[Event]:
+        """Stops reading if the reply is whole, else raises the error."""
+        if not self._is_whole():
             error.request_id = self._request_id
-            error.partial = self.so_far() if self._reader.accumulator.started_choices else None
+            error.partial = self._partial()
             raise error
         self.done = True
         return []
@@ -156,61 +163,76 @@ class ChunkStream:
             if self.done:
                 return
             if name == STRAY:
-                self._read_stray(data)
+                self._read_stray_line(data)
                 continue
             if data.strip() == b"[DONE]":
                 self.done = True
                 return
-            chunk = None if name or self._json.halves else self._repeated.read(data)
+            chunk = None if name or self._json.held_surrogates else self._repeated.read(data)
             if chunk is not None:
-                self._reader.accumulator.add(chunk)
+                self._accumulator.add(chunk)
                 yield chunk
-            elif (chunk := self._chunk(name, data)) is not None:
-                if self._json.read_strictly:
+            elif (chunk := self._parse(name, data)) is not None:
+                if self._json.was_strict:
                     self._repeated.learn(data, chunk)
                 yield chunk
 
-    def _read_stray(self, line: bytes) -> None:
-        """Notes a line that is not a field: the answer may be incomplete without it."""
-        if self._reader.accumulator.started_choices:
-            self._refuse_before_the_end(f"a line is damaged: {excerpt(line)}")
-        self._damaged_before = line  # before any choice it may as well be a body of another kind
+    def _read_stray_line(self, line: bytes) -> None:
+        """Handles a line that is not a field: the reply may be incomplete without it."""
+        if self._accumulator.started_choices:
+            self._raise_unless_whole(f"a line is damaged: {excerpt(line)}")
+        self._damaged_line = line  # or a body of another kind: the first choice decides
 
-    def _chunk(self, name: str, data: bytes) -> Chunk | None:
-        """The event's chunk; None for a damaged one behind a complete answer."""
-        body, not_json = None, ""
+    def _parse(self, name: str, data: bytes) -> Chunk | None:
+        """The event's chunk; None if it is damaged and the reply is whole without it."""
+        body, invalid = None, ""
         try:
             body = self._json.read(data)
         except ValueError as error:
-            not_json = f"an event is not valid JSON ({error}): {excerpt(data)}"
-        if not_json:  # looked at out here, because a JSONDecodeError carries the whole event
+            invalid = f"an event is not valid JSON ({error}): {excerpt(data)}"
+        if invalid:  # raised outside of `except`: a JSONDecodeError keeps the whole event alive
             if name == "error":
-                raise self._reader.failure(excerpt(data))
-            self._refuse_before_the_end(not_json)
+                raise self._parser.error(excerpt(data))
+            self._raise_unless_whole(invalid)
             return None
         if name == "error":
-            raise self._reader.failure(body, top_level=True)
+            raise self._parser.error(body, top_level=True)
         if isinstance(body, list) and has_error(body):
-            raise self._reader.failure(body)
+            raise self._parser.error(body)
         if not isinstance(body, dict):
-            self._refuse_before_the_end(f"an event is not a JSON object: {excerpt(data)}")
+            self._raise_unless_whole(f"an event is not a JSON object: {excerpt(data)}")
             return None
-        if self._damaged_before is not None and body.get("choices") and not has_error(body):
-            self._refuse_before_the_end(f"a line is damaged: {excerpt(self._damaged_before)}")
-        if is_bare_error(body):  # or a word of the server's own: the end of the stream decides
+        if self._damaged_line is not None and body.get("choices") and not has_error(body):
+            self._raise_unless_whole(f"a line is damaged: {excerpt(self._damaged_line)}")
+        if is_bare_error(body):  # or a notice of the server: the end of the stream decides
             self._bare_error = body
-        return self._reader.read(body)
+        return self._parser.parse(body)
 
-    def _refuse_before_the_end(self, why: str) -> None:
-        """Raises unless the answer is complete: a damaged tail does not change it."""
-        if not self._whole():
+    def _raise_unless_whole(self, why: str) -> None:
+        if not self._is_whole():
             raise self._interrupted(why)
 
-    def _no_answer(self) -> SunraError:
-        stray = self._events.stray
+    def _partial(self) -> Reply | None:
+        return self.so_far() if self._accumulator.started_choices else None
+
+    def _interrupted(self, why: str) -> StreamInterrupted:
+        partial = self._partial()
+        hint = (
+            "Nothing was received."
+            if partial is None
+            else "The partial reply is available as `error.partial`."
+        )
+        return StreamInterrupted(
+            f"The stream ended early: {why.rstrip('.')}. {hint}",
+            request_id=self._request_id,
+            partial=partial,
+        )
+
+    def _no_choices(self) -> SunraError:
+        stray = self._decoder.stray
         if not stray.strip():
             return UnreadableResponse(
-                "Sunra opened a stream and ended it without any choice, so there is no answer.",
+                "Sunra ended the stream without sending a choice.",
                 request_id=self._request_id,
             )
         try:
@@ -220,18 +242,9 @@ class ChunkStream:
         except SunraError as error:
             return error
         return UnreadableResponse(
-            "A stream was asked for and a plain answer was sent; it is kept in `partial`. "
+            "Sunra returned a completion instead of a stream. It is available as `error.partial`. "
             "Use the call that does not stream with this server.",
             request_id=self._request_id,
             retryable=False,
             partial=reply,
-        )
-
-    def _interrupted(self, why: str) -> StreamInterrupted:
-        begun = self._reader.accumulator.started_choices
-        kept = "What had arrived is kept in `partial`." if begun else "Nothing had arrived."
-        return StreamInterrupted(
-            f"The answer is not whole: {why.rstrip('.')}. {kept}",
-            request_id=self._request_id,
-            partial=self.so_far() if begun else None,
         )

@@ -1,6 +1,6 @@
-"""The fixture ``sunra_sandbox``, found by pytest wherever this package is installed.
+"""The pytest fixture ``sunra_sandbox``, available wherever this package is installed.
 
-Nothing of the sandbox is loaded before a test asks for the fixture.
+The sandbox is imported when a test first requests the fixture.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sunra_integrations.sandbox.server import Sandbox
+    from sunra_integrations.sandbox.server.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")
 def _sunra_sandbox_server() -> "Iterator[Sandbox]":
     """One server for the whole run."""
-    from sunra_integrations.sandbox.server import Sandbox  # noqa: PLC0415 - needs the extra, which a project may not have
+    from sunra_integrations.sandbox.server.sandbox import Sandbox  # noqa: PLC0415 - needs the extra
 
     with Sandbox() as sandbox:
         yield sandbox
@@ -23,7 +23,7 @@ def _sunra_sandbox_server() -> "Iterator[Sandbox]":
 
 @pytest.fixture
 def sunra_sandbox(_sunra_sandbox_server: "Sandbox") -> "Iterator[Sandbox]":
-    """A local Sunra endpoint with nothing queued and no request received yet."""
+    """A local Sunra endpoint with no queued replies and no logged requests."""
     _sunra_sandbox_server.clear()
     yield _sunra_sandbox_server
     _sunra_sandbox_server.clear()

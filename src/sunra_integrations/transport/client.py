@@ -1,7 +1,7 @@
-"""SunraClient and AsyncSunraClient, side by side.
+"""SunraClient and AsyncSunraClient, side by side: the only file that sends or waits.
 
-Both perform what `exchange` decides and hand the bytes to `protocol`. Each method of the one has
-its twin in the other, a few lines long.
+Both perform what `call_flow` decides and hand the bytes to `protocol`. Each method of one class has
+its twin in the other.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from sunra_integrations.protocol.error_parsing import sanitize
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
-from sunra_integrations.transport import body, connections, end_of_body
-from sunra_integrations.transport.exchange import Answer, Attempt, exchange
+from sunra_integrations.transport import body
+from sunra_integrations.transport.connections import registry
+from sunra_integrations.transport.connections.proxies import proxy_for
+from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
 from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
+from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
 from sunra_integrations.transport.key_redaction import KeyRedactor
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.post import BearerAuth, Post
-from sunra_integrations.transport.proxies import proxy_for
-from sunra_integrations.transport.sending import send, send_async
+from sunra_integrations.transport.prepared_request import BearerAuth, PreparedRequest
 from sunra_integrations.transport.settings import Options, Settings, check_http_client
 
 _logger = logging.getLogger("sunra_integrations")
 
 
 class _Client:
-    """What both clients are: settings, and the decisions that need no waiting."""
+    """What both clients share: settings, and decisions that do not wait."""
 
     def __init__(
         self, settings: Settings | None, http_client: Any, options: dict[str, Any]
@@ -53,14 +53,14 @@ class _Client:
             failure = error.with_traceback(None)
         else:
             return
-        options.clear()  # so that no frame of the traceback holds what was passed, a key among it
+        options.clear()  # no frame of the traceback may hold the key
         raise failure
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({vars(self).get('settings')!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the settings, which leave the key out; a client of one's own cannot go along."""
+        """Pickles the settings, without the key. A user's own HTTP client cannot be pickled."""
         if self._http_client is not None:
             raise PicklingError(f"A {type(self).__name__} with an `http_client` cannot be pickled.")
         return type(self), (self.settings,)
@@ -70,7 +70,7 @@ class _Client:
         return type(self)(self.settings, http_client=self._http_client)  # type: ignore[call-arg]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """As `copy`: settings never change, and an HTTP client holds locks and connections."""
+        """As `copy`: settings never change, and an HTTP client cannot be copied."""
         return self.__copy__()
 
     def _use(self, settings: Settings) -> None:
@@ -78,39 +78,39 @@ class _Client:
         self._auth = BearerAuth(settings.api_key)
         self._key_redactor = KeyRedactor(settings.api_key)
 
-    def _post(
+    def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
-    ) -> Post:
-        """The request to send, and the key for it."""
+    ) -> PreparedRequest:
+        """Encodes the request."""
         if not self.settings.api_key.get_secret_value():  # unpickled without `SUNRA_KEY`
             self._use(self.settings.with_key())
-        return Post.of(self.settings, request, stream=stream, headers=headers)
+        return PreparedRequest.from_chat(self.settings, request, stream=stream, headers=headers)
 
-    def _patience(self) -> Patience:
-        return Patience(self.settings.timeouts, time.monotonic, self.settings.endpoint)
+    def _deadline(self) -> Deadline:
+        return Deadline(self.settings.timeouts, time.monotonic, self.settings.endpoint)
 
-    def _steps(self, patience: Patience) -> Generator[Attempt, Answer | SunraError, Answer]:
-        return exchange(
+    def _flow(self, deadline: Deadline) -> Generator[Attempt, Outcome | SunraError, Outcome]:
+        return call_flow(
             self.settings.retry,
             jitter=random.random,
             now=time.time,
-            time_left=patience.time_left,
+            time_left=deadline.time_left,
         )
 
-    def _fault(self, error: HttpFault | TimedOut, patience: Patience) -> SunraError:
+    def _fault(self, error: HttpFault | TimedOut, deadline: Deadline) -> SunraError:
         if isinstance(error, TimedOut):
             return error
         url = self.settings.endpoint
         proxy = proxy_for(url) if self._http_client is None else None
-        return typed_fault(error, url, patience, proxy)
+        return typed_fault(error, url, deadline, proxy)
 
-    def _announced(self, attempt: Attempt, post: Post) -> Attempt:
+    def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
         self._key_redactor.redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
             attempt.number,
-            sanitize(post.model),
+            sanitize(prepared.model),
             type(attempt.cause).__name__,
             attempt.cause,
         )
@@ -131,19 +131,19 @@ class _Client:
 
 
 class SunraClient(_Client):
-    """Sunra's chat completions, synchronously. Safe to share between threads, and cheap to make.
+    """A synchronous client for Sunra's chat completions. Thread-safe, and cheap to create.
 
     Args:
-        settings: From `Settings.resolve`; None makes them from `options` and the environment.
-        http_client: A client of your own (proxies, certificates, …) in place of the shared one.
-            It is never closed here.
-        **options: What `Settings.resolve` takes (`api_key`, `base_url`, `timeout`, …), in place of
+        settings: From `Settings.resolve`. Defaults to settings from `options` and the environment.
+        http_client: Your own HTTP client (for proxies, certificates, …). You close it. Defaults to
+            connections shared by all clients with the same settings.
+        **options: Arguments of `Settings.resolve` (`api_key`, `base_url`, `timeout`, …), instead of
             `settings`.
 
     Raises:
-        ConfigurationError: There is no usable key or base URL.
-        InvalidParameter: An option is unknown (it names the closest), or the HTTP client is of
-            another kind.
+        ConfigurationError: The key or base URL is missing or invalid.
+        InvalidParameter: An option is unknown (the message suggests the closest), or `http_client`
+            is not an `httpx.Client`.
     """
 
     def __init__(
@@ -163,31 +163,31 @@ class SunraClient(_Client):
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """The whole answer at once.
+        """Returns the complete reply.
 
         Args:
-            request: What to ask; a dict is checked as a `ChatRequest` is.
-            headers: Sent with this request, over the default ones.
+            request: The request. A dict is validated as a `ChatRequest`.
+            headers: Extra headers for this request. They override the default headers.
 
         Raises:
-            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+            SunraError: The call failed; see `sunra_integrations.errors` for the subclasses.
         """
         request = as_request(request)
-        post = self._post(request, stream=False, headers=headers)
-        patience = self._patience()
+        prepared = self._prepare(request, stream=False, headers=headers)
+        deadline = self._deadline()
         try:
             with self._key_redactor:
-                return self._create(request, post, patience)
+                return self._create(request, prepared, deadline)
         except BaseException:  # Ctrl-C may have come between any two steps
-            connections.give_up(patience)
+            registry.give_up(deadline)
             raise
 
-    def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
-        with closing(self._open(post, patience)) as response:
+    def _create(self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline) -> Reply:
+        with closing(self._open(prepared, deadline)) as response:
             try:
-                content = body.whole(response, self.settings.max_response_bytes, patience)
+                content = body.read_body(response, self.settings.max_response_bytes, deadline)
             except (httpx.HTTPError, TimedOut) as error:
-                fault = self._fault(error, patience)
+                fault = self._fault(error, deadline)
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
@@ -200,94 +200,111 @@ class SunraClient(_Client):
         headers: Mapping[str, str] | None = None,
         so_far: ReplyAccumulator | None = None,
     ) -> Generator[Chunk, None, None]:
-        """The answer piece by piece, as it comes.
+        """Yields chunks of the reply as they arrive.
 
-        Nothing is sent before the first piece is asked for. Closing the generator closes the
-        connection at once.
+        The request is sent when the first chunk is requested. Closing the generator closes the
+        connection immediately.
 
         Args:
-            request: What to ask; a dict is checked as a `ChatRequest` is.
-            headers: Sent with this request, over the default ones.
-            so_far: Where the pieces are added up, for a reader who wants the sum as well.
+            request: The request. A dict is validated as a `ChatRequest`.
+            headers: Extra headers for this request. They override the default headers.
+            so_far: Accumulates the chunks, if you want the complete reply as well.
 
         Raises:
-            StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
-            SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
+            StreamInterrupted: The stream was cut off. The partial reply is in `partial`.
+            SunraError: The call failed; see `sunra_integrations.errors` for the subclasses.
         """
         request = as_request(request)
-        post = self._post(request, stream=True, headers=headers)
-        patience = self._patience()
+        prepared = self._prepare(request, stream=True, headers=headers)
+        deadline = self._deadline()
         try:
             with self._key_redactor:
-                yield from self._stream(request, post, patience, so_far)
+                yield from self._stream(request, prepared, deadline, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
-            connections.give_up(patience)
+            registry.give_up(deadline)
             raise
 
     def _stream(
-        self, request: ChatRequest, post: Post, patience: Patience, so_far: ReplyAccumulator | None
+        self,
+        request: ChatRequest,
+        prepared: PreparedRequest,
+        deadline: Deadline,
+        so_far: ReplyAccumulator | None,
     ) -> Iterator[Chunk]:
-        with closing(self._open(post, patience)) as response:
+        with closing(self._open(prepared, deadline)) as response:
             chunks = self._chunks(request, response, so_far)
-            pieces = body.pieces(response)
+            parts = body.iter_body(response)
             broken_by: SunraError | None = None
             try:
-                for piece in pieces:
-                    yield from chunks.feed(piece)
-                    broken_by = patience.run_out(chunks.data_received)
+                for part in parts:
+                    yield from chunks.feed(part)
+                    broken_by = deadline.expired(chunks.data_received)
                     if chunks.done or broken_by:
                         break
             except (httpx.HTTPError, TimedOut) as error:
-                broken_by = self._fault(error, patience)
+                broken_by = self._fault(error, deadline)
             yield from chunks.close(broken_by)
             if chunks.done:
-                end_of_body.take(response, pieces)
+                body.drain(response, parts)
 
-    def _open(self, post: Post, patience: Patience) -> httpx.Response:
-        """The successful answer, its body still to be read."""
-        steps = self._steps(patience)
-        attempt = next(steps)
+    def _open(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+        """The successful response, its body unread."""
+        flow = self._flow(deadline)
+        attempt = next(flow)
         while True:
             if attempt.wait:
                 time.sleep(attempt.wait)
-            response, outcome = self._send(post, patience)
+            response, outcome = self._attempt(prepared, deadline)
             try:
-                attempt = self._announced(steps.send(outcome), post)
+                attempt = self._announced(flow.send(outcome), prepared)
             except StopIteration:
-                return _opened(response, post, patience)
+                return _opened(response, prepared, deadline)
 
-    def _send(
-        self, post: Post, patience: Patience
-    ) -> tuple[httpx.Response | None, Answer | SunraError]:
-        """One attempt: the answer with its body unread if it is a success, else its failure."""
+    def _attempt(
+        self, prepared: PreparedRequest, deadline: Deadline
+    ) -> tuple[httpx.Response | None, Outcome | SunraError]:
+        """One attempt: its response, with the body unread after a success, and its outcome."""
         try:
-            response = send(post, self.settings, self._auth, self._http_client, patience)
+            response = self._send(prepared, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
-            return None, self._fault(error, patience)
-        _logger.debug("Sunra: answered with %d", response.status_code)
+            return None, self._fault(error, deadline)
+        _logger.debug("Sunra: responded with %d", response.status_code)
         if response.is_success:
-            return response, Answer(response.status_code)
+            return response, Outcome(response.status_code)
         with closing(response):
-            content, note = body.of_error(response, patience)
-        return response, Answer(response.status_code, dict(response.headers), content, note)
+            content, note = body.read_error_body(response, deadline)
+        return response, Outcome(response.status_code, dict(response.headers), content, note)
+
+    def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+        """The response, its body unread."""
+        deadline.attempt_started()
+        if self._http_client is not None:
+            request = prepared.build_with(self._http_client, deadline)
+            return self._http_client.send(
+                request, auth=self._auth, stream=True, follow_redirects=False
+            )
+        request = prepared.build(deadline)
+        self._auth.sign(request)
+        return registry.sync_pool(self.settings).send(request, holder=deadline)
 
 
 class AsyncSunraClient(_Client):
-    """Sunra's chat completions in asyncio. One instance serves any number of event loops.
+    """An asyncio client for Sunra's chat completions. It may be used in any number of event loops.
 
-    Other event loops, such as trio's, are not supported: a call raises `ConfigurationError`.
+    Trio is not supported: calls raise `ConfigurationError`.
 
     Args:
-        settings: From `Settings.resolve`; None makes them from `options` and the environment.
-        http_client: A client of your own (proxies, certificates, …) in place of the shared ones.
-            It is never closed here, and it belongs to one event loop.
-        **options: What `Settings.resolve` takes (`api_key`, `base_url`, `timeout`, …), in place of
+        settings: From `Settings.resolve`. Defaults to settings from `options` and the environment.
+        http_client: Your own HTTP client (for proxies, certificates, …). You close it, and it can
+            be used in one event loop only. Defaults to connections shared by all clients with the
+            same settings.
+        **options: Arguments of `Settings.resolve` (`api_key`, `base_url`, `timeout`, …), instead of
             `settings`.
 
     Raises:
-        ConfigurationError: There is no usable key or base URL.
-        InvalidParameter: An option is unknown (it names the closest), or the HTTP client is of
-            another kind.
+        ConfigurationError: The key or base URL is missing or invalid.
+        InvalidParameter: An option is unknown (the message suggests the closest), or `http_client`
+            is not an `httpx.AsyncClient`.
     """
 
     def __init__(
@@ -307,20 +324,22 @@ class AsyncSunraClient(_Client):
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """The whole answer at once; see `SunraClient.create`."""
+        """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
-        post = self._post(request, stream=False, headers=headers)
+        prepared = self._prepare(request, stream=False, headers=headers)
         with self._key_redactor:
-            return await self._create(request, post, self._patience())
+            return await self._create(request, prepared, self._deadline())
 
-    async def _create(self, request: ChatRequest, post: Post, patience: Patience) -> Reply:
-        async with aclosing(await self._open(post, patience)) as response:
+    async def _create(
+        self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline
+    ) -> Reply:
+        async with aclosing(await self._open(prepared, deadline)) as response:
             try:
-                content = await body.whole_async(
-                    response, self.settings.max_response_bytes, patience
+                content = await body.read_body_async(
+                    response, self.settings.max_response_bytes, deadline
                 )
             except (httpx.HTTPError, TimedOut) as error:
-                fault = self._fault(error, patience)
+                fault = self._fault(error, deadline)
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
@@ -333,61 +352,74 @@ class AsyncSunraClient(_Client):
         headers: Mapping[str, str] | None = None,
         so_far: ReplyAccumulator | None = None,
     ) -> AsyncGenerator[Chunk, None]:
-        """The answer piece by piece, as it comes; see `SunraClient.stream`."""
+        """Yields chunks of the reply as they arrive; see `SunraClient.stream`."""
         request = as_request(request)
-        post = self._post(request, stream=True, headers=headers)
-        patience = self._patience()
+        prepared = self._prepare(request, stream=True, headers=headers)
+        deadline = self._deadline()
         with self._key_redactor:
-            async with aclosing(await self._open(post, patience)) as response:
+            async with aclosing(await self._open(prepared, deadline)) as response:
                 chunks = self._chunks(request, response, so_far)
                 broken_by: SunraError | None = None
-                async with aclosing(body.AsyncPieces(response, patience)) as pieces:
+                async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
                     try:
-                        async for piece in pieces:
-                            for chunk in chunks.feed(piece):
+                        async for part in parts:
+                            for chunk in chunks.feed(part):
                                 yield chunk
-                            broken_by = patience.run_out(chunks.data_received)
+                            broken_by = deadline.expired(chunks.data_received)
                             if chunks.done or broken_by:
                                 break
                     except (httpx.HTTPError, TimedOut) as error:
-                        broken_by = self._fault(error, patience)
+                        broken_by = self._fault(error, deadline)
                     finally:
-                        piece = b""  # it may quote the key, and tracebacks can show variables
+                        part = b""  # it may quote the key, and tracebacks may show variables
                     for chunk in chunks.close(broken_by):
                         yield chunk
                     if chunks.done:
-                        await end_of_body.take_async(response, pieces)
+                        await body.drain_async(response, parts)
 
-    async def _open(self, post: Post, patience: Patience) -> httpx.Response:
-        """The successful answer, its body still to be read."""
+    async def _open(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+        """The successful response, its body unread."""
         _require_asyncio()
-        steps = self._steps(patience)
-        attempt = next(steps)
+        flow = self._flow(deadline)
+        attempt = next(flow)
         while True:
             if attempt.wait:
                 await asyncio.sleep(attempt.wait)
-            response, outcome = await self._send(post, patience)
+            response, outcome = await self._attempt(prepared, deadline)
             try:
-                attempt = self._announced(steps.send(outcome), post)
+                attempt = self._announced(flow.send(outcome), prepared)
             except StopIteration:
-                return _opened(response, post, patience)
+                return _opened(response, prepared, deadline)
 
-    async def _send(
-        self, post: Post, patience: Patience
-    ) -> tuple[httpx.Response | None, Answer | SunraError]:
-        """One attempt: the answer with its body unread if it is a success, else its failure."""
+    async def _attempt(
+        self, prepared: PreparedRequest, deadline: Deadline
+    ) -> tuple[httpx.Response | None, Outcome | SunraError]:
+        """One attempt: its response, with the body unread after a success, and its outcome."""
         try:
-            response = await send_async(
-                post, self.settings, self._auth, self._http_client, patience
-            )
+            response = await self._send(prepared, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
-            return None, self._fault(error, patience)
-        _logger.debug("Sunra: answered with %d", response.status_code)
+            return None, self._fault(error, deadline)
+        _logger.debug("Sunra: responded with %d", response.status_code)
         if response.is_success:
-            return response, Answer(response.status_code)
+            return response, Outcome(response.status_code)
         async with aclosing(response):
-            content, note = await body.of_error_async(response, patience)
-        return response, Answer(response.status_code, dict(response.headers), content, note)
+            content, note = await body.read_error_body_async(response, deadline)
+        return response, Outcome(response.status_code, dict(response.headers), content, note)
+
+    async def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+        """The response, its body unread."""
+        deadline.attempt_started()
+        if self._http_client is not None:
+            with AsyncTimeout(deadline) as timeout:
+                request = prepared.build_with(self._http_client, deadline, trace=timeout.trace)
+                return await self._http_client.send(
+                    request, auth=self._auth, stream=True, follow_redirects=False
+                )
+        pool = await registry.async_pool(self.settings)
+        with AsyncTimeout(deadline) as timeout:
+            request = prepared.build(deadline, trace=timeout.trace)
+            self._auth.sign(request)
+            return await pool.send(request)
 
 
 def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
@@ -415,15 +447,17 @@ def _require_asyncio() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         raise ConfigurationError(
-            "AsyncSunraClient runs on asyncio only; under trio, run it in a thread of its own with "
-            "`asyncio.run`, or use SunraClient in `trio.to_thread`."
+            "AsyncSunraClient needs asyncio. Under trio, use SunraClient in `trio.to_thread`, or "
+            "run AsyncSunraClient in its own thread with `asyncio.run`."
         ) from None
 
 
-def _opened(response: httpx.Response | None, post: Post, patience: Patience) -> httpx.Response:
+def _opened(
+    response: httpx.Response | None, prepared: PreparedRequest, deadline: Deadline
+) -> httpx.Response:
     if response is None:
-        raise AssertionError("a flow that ends well has an answer")
-    post.await_body(response, patience)
+        raise AssertionError("a successful flow has a response")
+    prepared.use_stall_timeout(response, deadline)
     return response
 
 
@@ -443,13 +477,13 @@ def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Re
 
 
 def _answer_id() -> str:
-    """Distinguishes the ids made for tool calls in an answer that brings no id of any kind."""
+    """Makes the ids of tool calls unique if the response has no id of any kind."""
     return secrets.token_hex(8)
 
 
 def _broke_off(fault: SunraError) -> StreamInterrupted:
-    """A 2xx whose body broke off: it is not asked for again, so nothing is paid for twice."""
-    return StreamInterrupted(f"The answer broke off before it was whole. {fault.message}")
+    """The error for a 2xx whose body was cut off. A retry would be paid for twice."""
+    return StreamInterrupted(f"The response was cut off. {fault.message}")
 
 
 def _is_total(fault: SunraError) -> bool:

@@ -1,7 +1,7 @@
-"""What httpx raises, as SunraErrors that hold no key.
+"""Converts httpx exceptions to SunraErrors that hold no key.
 
-An httpx exception carries its request, headers and all, and the frames of its traceback hold the
-request as it was written to the wire. The cause is kept for its type and words; these two go.
+An httpx exception holds its request with all headers, and the frames of its traceback hold the
+request as sent. It stays as the cause, for its type and message, without those two.
 """
 
 from __future__ import annotations
@@ -15,80 +15,82 @@ import httpx
 
 from sunra_integrations.errors import ConfigurationError, ConnectionFailed, SunraError
 from sunra_integrations.protocol.error_parsing import error_from_response, sanitize
-from sunra_integrations.transport.patience import Patience
-from sunra_integrations.transport.proxies import Proxy
+from sunra_integrations.transport.connections.proxies import Proxy
+from sunra_integrations.transport.deadline import Deadline
 from sunra_integrations.transport.settings import is_loopback
 
 HttpFault = httpx.HTTPError | httpx.InvalidURL | RuntimeError
 
 SENDING_FAULTS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
-"""Exceptions of sending; HTTP libraries raise RuntimeError if a client is closed."""
+"""Exceptions of sending. HTTP libraries raise RuntimeError if a client is closed."""
 
-_OF_A_CLOSED_CLIENT = re.compile(
+_CLOSED_CLIENT = re.compile(
     "client has been closed|session is closed|event loop is closed|different (event )?loop",
     re.IGNORECASE,
 )
-_NO_HEAD = re.compile("disconnected|status line|response line|^<")
-"""The connection ended before an answer, in HTTP/1.1 or as an event of HTTP/2; or is not HTTP."""
+_NOT_A_RESPONSE = re.compile("disconnected|status line|response line|^<")
+"""The connection ended before a response (HTTP/1.1, or an event of HTTP/2), or is not HTTP."""
 _QUOTED_BYTES = re.compile(r"""[:\s]*(bytearray\()?\bb(['"]).*""", re.DOTALL)
 
 
 def typed_fault(
-    error: HttpFault, url: str, patience: Patience, proxy: Proxy | None = None
+    error: HttpFault, url: str, deadline: Deadline, proxy: Proxy | None = None
 ) -> SunraError:
-    """The SunraError that an exception of the HTTP library stands for, that one its cause.
+    """The SunraError for an exception of the HTTP library, which becomes its cause.
 
     Args:
         error: The exception.
         url: Where the request was sent.
-        patience: The call's deadlines.
-        proxy: The proxy that it was sent through, where one is known.
+        deadline: The call's deadline.
+        proxy: The proxy it was sent through, if known.
 
     Raises:
-        RuntimeError: The exception itself, where it is the user's own: of a hook, or a transport.
+        RuntimeError: The exception itself, if a hook or transport of the user raised it.
     """
-    if isinstance(error, RuntimeError) and not _OF_A_CLOSED_CLIENT.search(str(error)):
+    if isinstance(error, RuntimeError) and not _CLOSED_CLIENT.search(str(error)):
         raise error
-    typed = _typed(error, url, patience, proxy)
+    typed = _typed(error, url, deadline, proxy)
     typed.__cause__ = _without_secrets(error, url)
     return typed
 
 
-def _typed(error: Exception, url: str, patience: Patience, proxy: Proxy | None) -> SunraError:
-    words = _words(error)
+def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) -> SunraError:
+    message = _message(error)
     through = f" through the proxy {proxy}" if proxy else ""
-    past = _past_the_proxy(url) if proxy else ""
+    advice = _no_proxy_advice(url) if proxy else ""
     match error:
         case httpx.ConnectTimeout():
-            return patience.timed_out("connect", f"{words}{through}")
+            return deadline.timed_out("connect", f"{message}{through}")
         case httpx.WriteTimeout():
-            return patience.timed_out("write", words)
+            return deadline.timed_out("write", message)
         case httpx.PoolTimeout():
-            return patience.timed_out("pool", words)
+            return deadline.timed_out("pool", message)
         case httpx.TimeoutException():
-            return patience.timed_out(None, words)
+            return deadline.timed_out(None, message)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
-            return ConfigurationError(f"A request to {url} cannot be made: {words}.")
+            return ConfigurationError(f"A request to {url} cannot be sent: {message}.")
         case httpx.ProxyError():
             return ConnectionFailed(
-                f"The proxy {proxy or ''} on the way to {url} failed: {words}.{past}"
+                f"The proxy {proxy or ''} on the way to {url} failed: {message}.{advice}"
             )
         case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
             return _of_status(error.response)
         case httpx.DecodingError():
-            return ConnectionFailed(f"The response from {url} could not be decompressed: {words}.")
+            return ConnectionFailed(
+                f"The response from {url} could not be decompressed: {message}."
+            )
         case httpx.HTTPError():
             return ConnectionFailed(
-                f"The connection to {url}{through} failed: {words}.{past}",
+                f"The connection to {url}{through} failed: {message}.{advice}",
                 retryable=False if _is_unreadable_head(error) else None,
             )
         case _:
-            return ConfigurationError(f"The HTTP client cannot be used: {words}.")
+            return ConfigurationError(f"The HTTP client cannot be used: {message}.")
 
 
 def _is_unreadable_head(error: Exception) -> bool:
-    # The server did answer, and an answer is paid for, though its head breaks a rule of HTTP.
-    return isinstance(error, httpx.RemoteProtocolError) and not _NO_HEAD.search(str(error))
+    # The server did respond, and may charge for it, though the head breaks a rule of HTTP.
+    return isinstance(error, httpx.RemoteProtocolError) and not _NOT_A_RESPONSE.search(str(error))
 
 
 def _of_status(response: httpx.Response) -> SunraError:
@@ -98,18 +100,18 @@ def _of_status(response: httpx.Response) -> SunraError:
     return error_from_response(response.status_code, dict(response.headers), body, now=time.time())
 
 
-def _past_the_proxy(url: str) -> str:
-    """What to do where a proxy is asked for this very machine, such as for the sandbox."""
+def _no_proxy_advice(url: str) -> str:
+    """Advice if a proxy is used for this machine, such as for the sandbox."""
     host = urlsplit(url).hostname or ""
     return (
         f" Add {host} to NO_PROXY to connect to this machine directly." if is_loopback(host) else ""
     )
 
 
-def _words(error: BaseException) -> str:
-    # A line of the head may be quoted, and be a cookie.
-    words = sanitize(_QUOTED_BYTES.sub("", str(error)))
-    return words.rstrip(".") or type(error).__name__  # the sentence around it has a full stop
+def _message(error: BaseException) -> str:
+    # It may quote a line of the head, such as a cookie.
+    message = sanitize(_QUOTED_BYTES.sub("", str(error)))
+    return message.rstrip(".") or type(error).__name__  # the sentence around it has a full stop
 
 
 def _without_secrets(error: Exception, url: str) -> Exception:
@@ -117,7 +119,7 @@ def _without_secrets(error: Exception, url: str) -> Exception:
     for link in chain:  # grows while it is walked
         link.__traceback__ = None
         if isinstance(link, Exception) and _QUOTED_BYTES.search(str(link)):
-            link.args = (_words(link),)
+            link.args = (_message(link),)
         if isinstance(link, httpx.RequestError):
             link.request = httpx.Request("POST", url)
         if isinstance(link, httpx.HTTPStatusError):

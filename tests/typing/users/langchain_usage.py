@@ -22,7 +22,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, SecretStr
 from typing_extensions import TypedDict, assert_type
 
-from sunra_integrations.langchain import ChatSunra, register, with_broken_calls
+from sunra_integrations.langchain import ChatSunra, register, split_invalid_tool_calls
 from sunra_integrations.langchain.errors import (
     ChatSunraError,
     RateLimited,
@@ -113,7 +113,7 @@ def streams(model: ChatSunra) -> None:
     with closing(model.stream("Hello")) as closed:
         next(closed)
     if total is not None:
-        assert_type(with_broken_calls(total), AIMessageChunk)
+        assert_type(split_invalid_tool_calls(total), AIMessageChunk)
 
 
 async def asks_and_streams_async(model: ChatSunra) -> None:

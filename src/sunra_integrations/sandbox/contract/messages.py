@@ -1,0 +1,231 @@
+"""The rules of ``messages``: roles, content parts, and the order of tool calls and results."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sunra_integrations.sandbox.contract.checks import (
+    FUNCTION_NAME,
+    SPEAKER_NAME,
+    TEXT,
+    Check,
+    KeyRule,
+    Problem,
+    Schema,
+    anything,
+    broken_rule,
+    by_json_type,
+    exactly_one,
+    list_of,
+    non_empty,
+    nullable,
+    object_of,
+    one_of,
+    requires,
+    string,
+    tagged_union,
+    then,
+    with_schema,
+    wrong_type,
+)
+from sunra_integrations.sandbox.contract.json_schema import matches_pattern
+
+# ── media ────────────────────────────────────────────────────────────────────
+
+# Readers of the OpenAPI document disagree on what \s matches, so the characters are spelled out.
+_WEB_URL = string(
+    r"[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20\x7F/?#]+[^\x00-\x20\x7F]*",
+    "an http:, https: or data: URL",
+)
+_BASE64_PATTERN = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)"
+_SUBTYPE = r"[A-Za-z0-9_.+-]+"
+
+
+def _data_url_start(family: str) -> str:
+    """The pattern of a data URL up to its data. An empty family stands for any."""
+    return rf"data:{family or _SUBTYPE}/{_SUBTYPE}(?:;[A-Za-z0-9_-]+=[^;,]*)*;base64,"
+
+
+@with_schema({"type": "string", "contentEncoding": "base64", "pattern": f"^{_BASE64_PATTERN}$"})
+def _base64(path: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str):
+        yield wrong_type(path, value, "base64 text")
+    # Not `re`, which keeps a state for every repetition over megabytes.
+    elif not matches_pattern(f"^{_BASE64_PATTERN}$", value):
+        yield broken_rule(path, value, "valid base64 of at least one byte")
+
+
+def _data_url(family: str) -> Check:
+    """Accepts base64 data URLs of a media family."""
+    any_start, start = re.compile(_data_url_start("")), re.compile(_data_url_start(family))
+
+    @with_schema({"type": "string", "pattern": f"^{_data_url_start(family)}{_BASE64_PATTERN}$"})
+    def check(path: str, value: Any) -> Iterator[Problem]:
+        found = any_start.match(value)
+        if found is None:
+            yield broken_rule(path, value, "a data URL of the form data:<type>;base64,<data>")
+            return
+        if not start.match(value):
+            yield broken_rule(path, value, f"a data URL of type {family}/…")
+        yield from _base64(path, value[found.end() :])
+
+    return check
+
+
+def _data_url_or(other: Check, family: str = "") -> Check:
+    """Accepts data URLs of a media family, and what another check accepts."""
+    data_url = _data_url(family)
+
+    @with_schema({"anyOf": [other.schema, data_url.schema]})
+    def check(path: str, value: Any) -> Iterator[Problem]:
+        is_data_url = isinstance(value, str) and value.startswith("data:")
+        yield from (data_url if is_data_url else other)(path, value)
+
+    return check
+
+
+# ── content ──────────────────────────────────────────────────────────────────
+
+_AUDIO_FORMAT = string(r"[a-z0-9_]{1,16}", "a short format name such as wav or mp3")
+_IMAGE = object_of(
+    {"url": _data_url_or(_WEB_URL, "image")}, {"detail": one_of("auto", "low", "high")}
+)
+_FILE = object_of(
+    optional={"filename": non_empty, "file_data": _data_url_or(_base64), "file_id": non_empty},
+    rules=[exactly_one("file_data", "file_id"), requires("file_data", "filename")],
+)
+_PARTS: dict[str, Check] = {
+    "text": object_of({"text": TEXT}),
+    "refusal": object_of({"refusal": TEXT}),
+    "thinking": object_of(),
+    "image_url": object_of({"image_url": _IMAGE}),
+    "input_audio": object_of(
+        {"input_audio": object_of({"data": _base64, "format": _AUDIO_FORMAT})}
+    ),
+    "video_url": object_of({"video_url": object_of({"url": _data_url_or(_WEB_URL, "video")})}),
+    "file": object_of({"file": _FILE}),
+}
+_MEDIA = ("text", "image_url", "input_audio", "video_url", "file")
+
+
+def _content(*kinds: str) -> Check:
+    """Accepts a string, or a non-empty list of parts of these kinds."""
+    allowed = {kind: _PARTS[kind] for kind in kinds}
+    parts = list_of(tagged_union("type", allowed, "a part type allowed here:"), min_items=1)
+    return by_json_type("a string or a list of parts", TEXT, parts)
+
+
+# ── roles ────────────────────────────────────────────────────────────────────
+
+_OPTIONAL_KEYS: dict[str, Check] = {"name": SPEAKER_NAME, "cache_control": anything}
+_TOOL_CALL = object_of(
+    {
+        "id": non_empty,
+        "type": one_of("function"),
+        # Not checked for JSON: models do write invalid arguments, and clients send them back.
+        "function": object_of({"name": FUNCTION_NAME, "arguments": TEXT}),
+    },
+)
+_INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "reasoning", "reasoning_content", "audio")
+
+
+@with_schema({"type": "null", "description": "function_call is not part of this API."})
+def _null(path: str, value: Any) -> Iterator[Problem]:
+    if value is not None:
+        yield wrong_type(path, value, "null (function_call is not part of this API)")
+
+
+def _content_or_substitute(path: str, message: dict[str, Any]) -> Iterator[Problem]:
+    if message.get("content") is None and not any(message.get(n) for n in _INSTEAD_OF_CONTENT):
+        rule = "present (null is allowed only beside tool_calls or a refusal)"
+        yield broken_rule(f"{path}.content", None, rule)
+
+
+def _has(name: str, *empty: Any) -> Schema:
+    return {"required": [name], "properties": {name: {"not": {"enum": list(empty)}}}}
+
+
+# A message of a response may be sent back as it is, with null keys and with fields of its vendor:
+# some vendors refuse a turn without the signatures that they put into the message.
+_ASSISTANT = object_of(
+    {"role": anything},
+    {
+        **_OPTIONAL_KEYS,
+        "content": nullable(_content("text", "refusal", "thinking")),
+        "tool_calls": nullable(list_of(_TOOL_CALL, min_items=1)),
+        "refusal": nullable(TEXT),
+        "reasoning": nullable(TEXT),
+        "reasoning_content": nullable(TEXT),
+        "reasoning_details": nullable(list_of(object_of({"type": non_empty}))),
+        "annotations": nullable(list_of(object_of())),
+        "audio": nullable(object_of()),
+        "images": nullable(list_of(object_of())),
+        "prefix": anything,
+        "partial": anything,
+        "function_call": _null,
+    },
+    rules=[
+        KeyRule(
+            _content_or_substitute,
+            {
+                "anyOf": [
+                    _has("content", None),
+                    *(_has(name, None, "", [], {}) for name in _INSTEAD_OF_CONTENT),
+                ]
+            },
+        )
+    ],
+)
+
+
+def _message(*kinds: str, **more: Check) -> Check:
+    """Accepts messages of any role but the assistant's, with content parts of these kinds."""
+    required = {"role": anything, "content": _content(*kinds), **more}
+    return object_of(required, _OPTIONAL_KEYS, closed=True)
+
+
+_MESSAGE = tagged_union(
+    "role",
+    {
+        "system": _message("text"),
+        "developer": _message("text"),
+        "user": _message(*_MEDIA),
+        "assistant": _ASSISTANT,
+        "tool": _message(*_MEDIA, tool_call_id=non_empty),
+    },
+)
+
+# ── the conversation ─────────────────────────────────────────────────────────
+
+
+def _order_problems(path: str, messages: list[dict[str, Any]]) -> Iterator[Problem]:
+    pending: dict[str, int] = {}
+    for index, message in enumerate(messages):
+        where = f"{path}[{index}]"
+        if message["role"] == "tool":
+            call_id = message["tool_call_id"]
+            if pending.pop(call_id, None) is None:
+                rule = "the id of an unanswered tool call of the assistant message before it"
+                yield broken_rule(f"{where}.tool_call_id", call_id, rule)
+            continue
+        yield from _pending_problems(path, pending, f"before {where}")
+        ids = [call["id"] for call in message.get("tool_calls") or ()]
+        pending = dict.fromkeys(ids, index)
+        if len(pending) != len(ids):
+            yield broken_rule(f"{where}.tool_calls", ids, "a list of distinct ids")
+    yield from _pending_problems(path, pending, "by the end")
+
+
+def _pending_problems(path: str, pending: dict[str, int], when: str) -> Iterator[Problem]:
+    for call_id, index in pending.items():
+        rule = f"followed by a tool message for each call {when}"
+        yield broken_rule(f"{path}[{index}].tool_calls", call_id, rule)
+
+
+MESSAGES = then(
+    list_of(_MESSAGE, min_items=1),
+    _order_problems,
+    "The conversation. One tool message answers each tool call of an assistant message, before "
+    "any other message.",
+)
+"""The rules of ``messages``."""

@@ -1,0 +1,1 @@
+"""The local endpoint: ASGI application, scripting, delivery with faults, request log."""
