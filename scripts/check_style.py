@@ -196,7 +196,7 @@ def _page(text: str, first: int = 1) -> tuple[list[Definition], list[Prose]]:
     prose: list[Prose] = []
     for fence in _FENCE.finditer(text):
         if fence[2] in {"python", "py"}:
-            names, words = _python(fence[3], first + text.count("\n", 0, fence.start(3)))
+            names, words = _snippet(fence[3], first + text.count("\n", 0, fence.start(3)))
             definitions += names
             prose += words
     return definitions, [*prose, *_split(_blank(_FENCE, text), first)]
@@ -217,7 +217,7 @@ def _notebook(text: str) -> tuple[list[Definition], list[Prose]]:
         joined = "".join(source)
         if cell["cell_type"] == "code":
             joined = re.sub(r"^[%!].*", "", joined, flags=re.MULTILINE)
-        names, words = (_page if cell["cell_type"] == "markdown" else _python)(joined, at)
+        names, words = (_page if cell["cell_type"] == "markdown" else _snippet)(joined, at)
         definitions += names
         prose += words
     return definitions, prose
@@ -243,6 +243,14 @@ def _split(text: str, first: int) -> Iterator[Prose]:
 def _blank(pattern: re.Pattern[str], text: str) -> str:
     """Replace matches with a placeholder of the same number of lines."""
     return pattern.sub(lambda match: "…" + "\n" * match[0].count("\n"), text)
+
+
+def _snippet(code: str, first: int) -> tuple[list[Definition], list[Prose]]:
+    """Like `_python`; nothing if the code is in another language."""
+    try:
+        return _python(code, first)
+    except SyntaxError:
+        return [], []
 
 
 def _python(code: str, first: int = 1) -> tuple[list[Definition], list[Prose]]:

@@ -72,7 +72,7 @@ def read_source(source: str) -> tuple[str, str]:
     """The text of the source's `_profiles.py`, and the version of its package."""
     path = Path(source)
     if path.suffix == ".py":
-        return path.read_text(encoding="utf-8"), "of an unknown version"
+        return path.read_text(encoding="utf-8"), "(unknown version)"
     if path.suffix == ".whl":
         return zipfile.ZipFile(path).read(MEMBER).decode(), path.name.split("-")[1]
     with tempfile.TemporaryDirectory() as folder:

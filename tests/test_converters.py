@@ -27,7 +27,7 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations import langchain, llama_index
 from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.langchain import request as langchain_request
-from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
+from sunra_integrations.llama_index import request as llama_index_request
 from sunra_integrations.protocol.request import ChatRequest
 
 assert langchain.ChatSunra
@@ -173,4 +173,4 @@ LLAMA_INDEX_TALK = st.lists(
 
 @given(LLAMA_INDEX_TALK)
 def test_any_llama_index_blocks_convert_or_are_refused_with_kind_and_position(talk):
-    converts_or_refuses(llama_index_to_sunra.messages, talk)
+    converts_or_refuses(llama_index_request.messages, talk)

@@ -33,7 +33,7 @@ from llama_index.core.base.llms.types import (
 
 from sunra_integrations.errors import BadRequest, InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain import request as langchain
-from sunra_integrations.llama_index import to_sunra as llama_index
+from sunra_integrations.llama_index import request as llama_index
 
 Json = dict[str, Any]
 

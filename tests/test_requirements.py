@@ -1,4 +1,4 @@
-"""The oldest versions that are supported, and the error for a package that is older or missing."""
+"""The oldest supported versions, and the error for a package that is older or missing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_versions_checked_at_run_time_are_the_declared_ones():
+def test_the_versions_checked_at_run_time_match_pyproject():
     declared = {
         (one.name, bound.version)
         for one in DECLARED
@@ -36,8 +36,8 @@ def test_the_versions_checked_at_run_time_are_the_declared_ones():
     assert declared == set(requirements.LOWEST.items())
 
 
-def test_the_versions_in_the_documents_are_the_declared_ones():
-    """A row of the table may be of several packages, with their versions in the same order."""
+def test_the_documented_versions_match_pyproject():
+    """A row of the table may list several packages, with their versions in the same order."""
     rows = re.findall(
         r"^\| ([a-z][\w, -]*) \| ([\d., ]+) \|", text_of("docs/index.md"), re.MULTILINE
     )
@@ -49,7 +49,7 @@ def test_the_versions_in_the_documents_are_the_declared_ones():
     assert documented == {*requirements.LOWEST.items(), ("certifi", "2024.2.2")}
 
 
-def test_the_documents_install_extras_that_there_are_and_name_them_alike():
+def test_the_documents_name_existing_extras_and_agree():
     extras = set(metadata.metadata("sunra-integrations").get_all("Provides-Extra") or ())
     documents = ["README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
     for document in documents:
@@ -60,7 +60,7 @@ def test_the_documents_install_extras_that_there_are_and_name_them_alike():
     assert set(re.findall(r"\[(.*?)\]", install)) == extras - {"conformance"}
 
 
-def test_the_pythons_that_are_declared_are_those_that_are_tested():
+def test_the_declared_python_versions_are_tested():
     about = metadata.metadata("sunra-integrations")
     lines = [
         one.rpartition(" ")[2] for one in about.get_all("Classifier") or () if "Python :: 3." in one
@@ -71,8 +71,8 @@ def test_the_pythons_that_are_declared_are_those_that_are_tested():
     assert f"| Python | {lines[0]} |" in text_of("docs/index.md")
 
 
-# What is imported, the packages that it checks, its extra, and the first words of the message.
-ENTRANCES: list[tuple[str, list[str], str, str]] = [
+# The imported module, the packages that it checks, its extra, and the first words of the message.
+CHECKED_MODULES: list[tuple[str, list[str], str, str]] = [
     (
         "sunra_integrations.langchain",
         ["pydantic", "httpx", "langchain-core"],
@@ -136,11 +136,11 @@ FOUND = {TOO_OLD: "but 0.0.9 is installed", MISSING: "which is not installed"}
     ("module", "name", "extra", "needs"),
     [
         pytest.param(module, name, extra, needs, id=f"{module.partition('.')[2]}-{name}")
-        for module, names, extra, needs in ENTRANCES
+        for module, names, extra, needs in CHECKED_MODULES
         for name in names
     ],
 )
-def test_a_package_that_is_too_old_or_missing_is_named_with_the_version_and_the_fix(
+def test_an_old_or_missing_package_raises_an_error_with_the_fix(
     program, module, name, extra, needs
 ):
     of_name = "llama_index.core" if name == "llama-index-core" else name.replace("-", "_")
@@ -167,13 +167,13 @@ PASS = ["3.10", "3.10.0", "3.10.1", "4.0a1", "3.10rc1", "3.10.post1", "4.dev0+cu
 
 
 @pytest.mark.parametrize("version", [*PASS, "", "unknown", "0.0.0"])
-def test_other_versions_pass_and_so_does_one_that_is_not_recorded(monkeypatch, version):
+def test_newer_and_unknown_versions_pass(monkeypatch, version):
     installed(monkeypatch, version)
     requirements.check("It", "aiohttp")
 
 
 @pytest.mark.parametrize("version", ["3.9.99", "3", "0.1.dev1+g0a1b2c3", "3.9.post1", "v3.9", None])
-def test_the_error_is_typed_and_an_import_error(monkeypatch, version):
+def test_the_error_is_a_configuration_error_and_an_import_error(monkeypatch, version):
     installed(monkeypatch, version)
     with pytest.raises(ImportError) as failed:
         requirements.check("It", "aiohttp", extra="aiohttp")
@@ -183,8 +183,8 @@ def test_the_error_is_typed_and_an_import_error(monkeypatch, version):
     assert failed.value.retryable is False
 
 
-def test_a_package_that_was_installed_since_the_error_passes(monkeypatch):
-    """As in a notebook, where the process goes on."""
+def test_a_package_installed_after_the_error_passes(monkeypatch):
+    """In a notebook the process continues after an error."""
     installed(monkeypatch, None)
     with pytest.raises(RequirementNotMet):
         requirements.check("It", "aiohttp")
@@ -227,7 +227,7 @@ PACKAGE = "some_package/__init__.py"
     ],
 )
 @pytest.mark.filterwarnings("ignore:Implicit None on return values:DeprecationWarning")
-def test_the_version_is_that_of_the_module(tmp_path, monkeypatch, files, version):
+def test_the_version_belongs_to_the_module(tmp_path, monkeypatch, files, version):
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def test_the_version_is_that_of_the_module(tmp_path, monkeypatch, files, version
     assert requirements.version("some-package") == version
 
 
-def test_the_version_of_a_module_is_not_that_of_metadata_elsewhere(tmp_path, monkeypatch):
+def test_metadata_elsewhere_on_the_path_is_ignored(tmp_path, monkeypatch):
     (tmp_path / "httpx-0.1.dist-info").mkdir()
     (tmp_path / "httpx-0.1.dist-info" / "METADATA").write_text("Name: httpx\nVersion: 0.1\n")
     installed = metadata.version("httpx")
@@ -244,7 +244,7 @@ def test_the_version_of_a_module_is_not_that_of_metadata_elsewhere(tmp_path, mon
     assert (metadata.version("httpx"), requirements.version("httpx")) == ("0.1", installed)
 
 
-def test_a_module_that_a_test_put_in_place_passes(monkeypatch):
+def test_a_module_without_a_spec_passes(monkeypatch):
     monkeypatch.setitem(sys.modules, "some_package", ModuleType("some_package"))
     assert requirements.version("some-package") == ""
 

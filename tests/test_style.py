@@ -82,6 +82,7 @@ def test_a_notebook_is_reported_by_the_lines_of_its_file(tmp_path):
         {"cell_type": "markdown", "source": ["# „Title“\n", "\n", "Mend it."]},
         {"cell_type": "code", "source": ["%pip mend\n", "said = 1"], "outputs": []},
         {"cell_type": "code", "source": [], "outputs": []},
+        {"cell_type": "code", "source": ["%%writefile a.ini\n", "[mend]"], "outputs": []},
     ]
     text = json.dumps({"cells": cells}, indent=1, ensure_ascii=False)
     lines = text.splitlines()

@@ -27,10 +27,10 @@ from llama_index.core.llms import ChatMessage, ImageBlock
 
 import sunra_integrations
 from sunra_integrations import cli
-from sunra_integrations.cli import advice, application, conversation, line_reader
+from sunra_integrations.cli import application, chat, hints, terminal
 from sunra_integrations.errors import ConnectionFailed, TimedOut, UnsupportedContent
 from sunra_integrations.langchain import request as langchain_request
-from sunra_integrations.llama_index import to_sunra as llama_index_to_sunra
+from sunra_integrations.llama_index import request as llama_index_request
 from sunra_integrations.sandbox import Sandbox, __main__, stand_in
 from sunra_integrations.sandbox.server import sandbox as server
 from sunra_integrations.transport import AsyncSunraClient, SunraClient, Timeouts
@@ -458,12 +458,12 @@ def test_a_prompt_is_not_expanded_as_a_pattern(monkeypatch):
 def test_lines_of_a_paste_are_noticed_by_the_keys_that_wait(monkeypatch, is_waiting):
     console = types.SimpleNamespace(kbhit=lambda: int(is_waiting))
     monkeypatch.setitem(sys.modules, "msvcrt", console)
-    monkeypatch.setattr(line_reader.sys, "platform", "win32")
-    assert line_reader._more_is_there() is is_waiting
+    monkeypatch.setattr(terminal.sys, "platform", "win32")
+    assert terminal._has_more_input() is is_waiting
 
 
 def test_a_conversation_names_the_key_that_ends_input(monkeypatch):
-    assert f"/exit or {conversation._END_OF_INPUT} leaves" in conversation._HELP
+    assert f"/exit or {chat._END_OF_INPUT} quits" in chat._HELP
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_a_conversation_names_the_key_that_ends_input(monkeypatch):
     [("win32", "$env:SUNRA_KEY = '…'"), ("linux", "export SUNRA_KEY=…")],
 )
 def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, platform, command):
-    monkeypatch.setattr(advice.sys, "platform", platform)
+    monkeypatch.setattr(hints.sys, "platform", platform)
     cli.main(["doctor", "--base-url", "http://127.0.0.1:9/v1"])
     assert f"→ {command}   # from https://sunra.ai/dashboard" in capfd.readouterr().out
 
@@ -485,7 +485,7 @@ def test_doctor_says_how_to_set_a_variable_on_this_platform(monkeypatch, capfd, 
 def test_a_path_in_place_of_a_url_is_refused(url):
     for translate, message in (
         (langchain_request.messages, HumanMessage([{"type": "image", "url": url}])),
-        (llama_index_to_sunra.messages, ChatMessage(blocks=[ImageBlock(url=url)])),
+        (llama_index_request.messages, ChatMessage(blocks=[ImageBlock(url=url)])),
     ):
         with pytest.raises(UnsupportedContent, match=r"local file|file of this machine"):
             translate([message])

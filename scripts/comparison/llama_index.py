@@ -86,7 +86,7 @@ def _retries(make: Make, sandbox: Sandbox) -> Seen:
 
 
 def _two_in_one_event(make: Make, sandbox: Sandbox) -> Seen:
-    both = stream_fixture("two_whole_calls_in_one_event").pieces()[0]
+    both = stream_fixture("two_whole_calls_in_one_event").body_chunks()[0]
     sandbox.next(sse(both.replace(b'"index": 0, "id": "c2"', b'"index": 1, "id": "c2"')))
     llm = make()
     stream = llm.stream_chat_with_tools(_tools(), "Hi", allow_parallel_tool_calls=True)
@@ -232,7 +232,7 @@ CLAIMS = (
     Claim(
         "The cost of a call is in `additional_kwargs`",
         _cost,
-        "tests/llama_index/test_from_sunra.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+        "tests/llama_index/test_response.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
     ),
     Claim(
         "Images in tool results are sent",

@@ -45,7 +45,7 @@ def check(what: str, *names: str, extra: str = "") -> None:
     """Check that packages are installed in supported versions.
 
     Args:
-        what: What needs the packages; the first words of the error message.
+        what: The code that needs the packages, named at the start of the error message.
         *names: Distributions that are in `LOWEST`.
         extra: The extra that installs them.
 

@@ -1,4 +1,4 @@
-"""The command line, run in this process or in one of its own; the key must appear in no output."""
+"""Run the command line, in this process or in its own. The key must not appear in any output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Ended(NamedTuple):
 
 
 class Typed(io.StringIO):
-    """What somebody types at a terminal."""
+    """Input that is typed at a terminal."""
 
     def isatty(self):
         return True
@@ -41,7 +41,7 @@ def without_key(ended):
 
 
 def found(ended):
-    """What the doctor found, by the name of the check."""
+    """Return the findings of `sunra doctor --json` by check."""
     return {finding["check"]: finding for finding in json.loads(ended.out)["findings"]}
 
 
@@ -59,7 +59,7 @@ def environment(sunra_sandbox, monkeypatch):
 
 @pytest.fixture
 def sunra(environment, capfd):
-    """Runs `sunra` with these arguments in this process; its output is piped."""
+    """Run `sunra` with these arguments in this process, with its output piped."""
 
     def sunra(*arguments, stdin=""):
         environment.setattr(
@@ -78,7 +78,7 @@ def sunra(environment, capfd):
 
 @pytest.fixture
 def start(environment):
-    """Starts `sunra` in a process of its own."""
+    """Start `sunra` in its own process."""
 
     def start(*arguments, **more):
         child = children.started(
@@ -94,7 +94,7 @@ def start(environment):
 
 @pytest.fixture
 def refusing(sunra_sandbox):
-    """Lets the sandbox refuse whatever asks for one of these parameters, in these words."""
+    """Make the sandbox reject requests that have one of these parameters, with these messages."""
 
     def refusing(status=400, **words):
         def answer(request):

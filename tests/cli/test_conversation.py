@@ -1,4 +1,4 @@
-"""`sunra chat` without a prompt, as somebody at a terminal has it."""
+"""`sunra chat` without a prompt: the interactive chat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ try:
 except ImportError:
     readline = None
 
-from sunra_integrations.sandbox import Http, Say
+from sunra_integrations.sandbox import Http, TextReply
 from tests import platforms
 from tests.cli.conftest import KEY, Typed
 from tests.waiting import DEADLINE
@@ -34,7 +34,7 @@ def said(request):
     return [(message["role"], message["content"]) for message in request.json["messages"]]
 
 
-def test_what_was_said_is_remembered_until_it_is_reset(sunra, sunra_sandbox):
+def test_the_conversation_is_sent_until_it_is_reset(sunra, sunra_sandbox):
     sunra_sandbox.next("First.", "Second.", "Third.")
     ended = sunra(*CHAT, "-q", "-s", "Be brief.", stdin=Typed("one\n\ntwo\n/reset\nthree\n/exit\n"))
     assert (ended.status, ended.out) == (0, "First.\nSecond.\nThird.\n")
@@ -46,13 +46,13 @@ def test_what_was_said_is_remembered_until_it_is_reset(sunra, sunra_sandbox):
     ]
 
 
-def test_it_ends_where_the_input_ends(sunra):
+def test_the_chat_ends_with_its_input(sunra):
     ended = sunra(*CHAT, stdin=Typed(""))
     assert (ended.status, ended.out) == (0, "")
     assert "Chatting with sandbox/echo." in ended.err
 
 
-def test_what_goes_wrong_is_told_and_forgotten_and_the_conversation_goes_on(sunra, sunra_sandbox):
+def test_a_failed_message_is_reported_and_dropped(sunra, sunra_sandbox):
     sunra_sandbox.next(Http(400, {"error": {"message": f"Bad {KEY}"}}), "Fine.")
     ended = sunra(*CHAT, "-q", stdin=Typed("one\ntwo\n"))
     assert (ended.status, ended.out) == (0, "Fine.\n")
@@ -60,7 +60,7 @@ def test_what_goes_wrong_is_told_and_forgotten_and_the_conversation_goes_on(sunr
     assert said(sunra_sandbox.requests[1]) == [("user", "two")]
 
 
-def test_commands_are_told_and_a_misspelt_one_is_not_sent(sunra, sunra_sandbox):
+def test_help_lists_the_commands_and_an_unknown_command_is_not_sent(sunra, sunra_sandbox):
     ended = sunra(*CHAT, "-q", stdin=Typed("/help\n/rest\n//exit\n/etc/hosts\n"))
     assert ended.err.count("/reset clears the conversation") == 3
     assert "Unknown command: /rest" in ended.err
@@ -78,21 +78,21 @@ def test_commands_are_told_and_a_misspelt_one_is_not_sent(sunra, sunra_sandbox):
         ("/HELP", "/HELP"),
     ],
 )
-def test_what_is_meant_as_a_command_is_never_sent(sunra, sunra_sandbox, typed, named):
+def test_a_command_is_never_sent(sunra, sunra_sandbox, typed, named):
     ended = sunra(*CHAT, "-q", stdin=Typed(f"{typed}\n"))
     assert f"Unknown command: {named}" in ended.err
     assert sunra_sandbox.requests == []
 
 
 @pytest.mark.parametrize("typed", ["/etc/hosts is empty", "/usr/bin", "a /reset", "// a comment"])
-def test_what_only_looks_like_a_command_is_sent(sunra, sunra_sandbox, typed):
+def test_a_path_is_not_a_command(sunra, sunra_sandbox, typed):
     sunra(*CHAT, "-q", stdin=Typed(f"{typed}\n"))
     sent = typed.removeprefix("/") if typed.startswith("//") else typed
     assert [said(request)[-1][1] for request in sunra_sandbox.requests] == [sent]
 
 
-def test_details_of_reasoning_go_back_unchanged(sunra, sunra_sandbox):
-    sunra_sandbox.next(Say("Yes.", reasoning="Hm."))
+def test_reasoning_details_are_sent_back_unchanged(sunra, sunra_sandbox):
+    sunra_sandbox.next(TextReply("Yes.", reasoning="Hm."))
     sunra(*CHAT, stdin=Typed("one\ntwo\n"))
     answer = sunra_sandbox.requests[1].json["messages"][1]
     assert answer == {
@@ -102,7 +102,7 @@ def test_details_of_reasoning_go_back_unchanged(sunra, sunra_sandbox):
     }
 
 
-def test_json_needs_something_to_ask(sunra, sunra_sandbox):
+def test_json_requires_a_prompt(sunra, sunra_sandbox):
     ended = sunra(*CHAT, "--json", stdin=Typed("one\n"))
     assert ended.status == 2
     assert "--json requires PROMPT" in ended.err
@@ -110,22 +110,20 @@ def test_json_needs_something_to_ask(sunra, sunra_sandbox):
 
 
 @platforms.terminals
-def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the_program(
-    start, sunra_sandbox, terminal
-):
-    sunra_sandbox.next(Say("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
+def test_a_terminal_shows_markdown_and_ctrl_c_stops_only_the_reply(start, sunra_sandbox, terminal):
+    sunra_sandbox.next(TextReply("A **bold** \x1b]0;title\x07word.", reasoning="Let me think."))
     sunra_sandbox.next("one two three" + " more" * 2000 + " last", pause=0.1)
     sunra_sandbox.next("Third.")
     process = start(*CHAT, env={"TERM": "xterm"}, **terminal.streams())
-    terminal.type_behind("> ", "one\n")
+    terminal.type_after("> ", "one\n")
     terminal.see("cost 0.0")
-    terminal.type_behind("> ", "two\n")
+    terminal.type_after("> ", "two\n")
     terminal.see("two three")
     process.send_signal(signal.SIGINT)
     terminal.see("Stopped.")
-    terminal.type_behind("> ", "three\n")
+    terminal.type_after("> ", "three\n")
     terminal.see("Third.")
-    terminal.type_behind("> ", "\x04")
+    terminal.type_after("> ", "\x04")
     assert process.wait(DEADLINE) == 0
     seen = terminal.seen
     assert "Let me think." in re.sub(r"\x1b\[[\d;]*m", "", seen)
@@ -139,7 +137,7 @@ def test_at_a_terminal_markdown_is_drawn_and_ctrl_c_stops_the_answer_but_not_the
 
 
 PASTED = "def f():\n    return 1\n\n/** done"
-WAYS_TO_PASTE = {
+PASTES = {
     "on a plain terminal": ({"TERM": "dumb"}, {}, PASTED),
     "on a terminal that does not mark it": ({"TERM": "xterm"}, {}, PASTED),
     "with the answers going elsewhere": ({"TERM": "xterm"}, {"stdout": -1}, PASTED),
@@ -150,18 +148,18 @@ WAYS_TO_PASTE = {
     ),
 }
 if "GNU" not in (getattr(readline, "__doc__", None) or ""):
-    del WAYS_TO_PASTE["on a terminal that marks it"]  # only GNU readline asks for it
+    del PASTES["on a terminal that marks it"]  # only GNU readline supports it
 
 
 @platforms.terminals
-@pytest.mark.parametrize("way", WAYS_TO_PASTE)
-def test_several_lines_that_are_pasted_are_one_message(start, sunra_sandbox, terminal, way):
-    environment, streams, keys = WAYS_TO_PASTE[way]
+@pytest.mark.parametrize("way", PASTES)
+def test_pasted_lines_are_one_message(start, sunra_sandbox, terminal, way):
+    environment, streams, keys = PASTES[way]
     process = start(*CHAT, "-q", env=environment, **{**terminal.streams(), **streams})
-    terminal.type_behind("> ", keys)
-    terminal.see("done")  # the last line is not ended yet: the user presses return
+    terminal.type_after("> ", keys)
+    terminal.see("done")  # the last line has no line end until the user presses return
     terminal.type("\n")
-    terminal.type_behind("> ", "/exit\n")
+    terminal.type_after("> ", "/exit\n")
     assert process.wait(DEADLINE) == 0
     assert [said(request) for request in sunra_sandbox.requests] == [[("user", PASTED)]]
 
@@ -169,18 +167,18 @@ def test_several_lines_that_are_pasted_are_one_message(start, sunra_sandbox, ter
 @platforms.terminals
 def test_a_command_typed_ahead_is_still_a_command(start, sunra_sandbox, terminal):
     process = start(*CHAT, "-q", env={"TERM": "dumb"}, **terminal.streams())
-    terminal.type_behind("> ", "one\n/exit\n")
+    terminal.type_after("> ", "one\n/exit\n")
     assert process.wait(DEADLINE) == 0
     assert [said(request) for request in sunra_sandbox.requests] == [[("user", "one")]]
 
 
 class Screen:
-    """A terminal with somebody at it."""
+    """A pseudo-terminal with a simulated user."""
 
     def __init__(self):
         self._ours, self._theirs = os.openpty()
         self.seen = ""
-        self._behind = 0
+        self._seen_up_to = 0
 
     def close(self):
         os.close(self._ours)
@@ -190,15 +188,15 @@ class Screen:
         return dict.fromkeys(("stdin", "stdout", "stderr"), self._theirs)
 
     def see(self, text):
-        """Waits until this is seen behind what was waited for before."""
+        """Wait until this text appears after the one before."""
         end = time.monotonic() + DEADLINE
-        while text not in self.seen[self._behind :]:
+        while text not in self.seen[self._seen_up_to :]:
             assert time.monotonic() < end, self.seen
             if select.select([self._ours], [], [], 0.1)[0]:
                 self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
-        self._behind = self.seen.index(text, self._behind) + len(text)
+        self._seen_up_to = self.seen.index(text, self._seen_up_to) + len(text)
 
-    def type_behind(self, prompt, keys):
+    def type_after(self, prompt, keys):
         self.see(prompt)
         self.type(keys)
 

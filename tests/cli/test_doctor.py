@@ -1,4 +1,4 @@
-"""`sunra doctor`: what it finds, and what it says to do about it."""
+"""`sunra doctor`: findings and suggested fixes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from sunra_integrations.sandbox import Http
 from tests.cli.conftest import KEY, found, statuses
 
 
-def test_all_is_fine_on_the_sandbox_and_the_key_is_not_sent(sunra, sunra_sandbox, environment):
+def test_every_check_passes_with_the_sandbox_and_the_key_is_not_sent(
+    sunra, sunra_sandbox, environment
+):
     environment.setenv("SUNRA_MODEL", "sandbox/echo")  # used by chat only
     environment.setattr("sunra_integrations.cli.doctor.last_updated", lambda: date.max)
     ended = sunra("doctor", "--json")
@@ -48,7 +50,7 @@ def test_old_model_data_is_a_warning(monkeypatch, days, status):
     assert finding.fix == (None if status == "ok" else "pip install --upgrade sunra-integrations")
 
 
-def test_with_a_model_one_tiny_call_is_made(sunra, sunra_sandbox):
+def test_a_model_is_sent_a_short_prompt(sunra, sunra_sandbox):
     sunra_sandbox.next("Hello")
     ended = sunra("doctor", "-m", "sandbox/echo")
     assert ended.status == 0
@@ -66,7 +68,7 @@ def test_with_a_model_one_tiny_call_is_made(sunra, sunra_sandbox):
         (Http(400, {"error": {"message": "No"}}), "Fix the problem that the message describes."),
     ],
 )
-def test_a_call_that_fails_is_told_with_a_fix(sunra, sunra_sandbox, answer, fix):
+def test_a_failed_call_comes_with_a_fix(sunra, sunra_sandbox, answer, fix):
     sunra_sandbox.next(answer)
     ended = sunra("doctor", "-m", "sandbox/echo", "--json")
     assert ended.status == 1
@@ -79,9 +81,7 @@ NOT_ASCII = os.fsdecode("schlüssel".encode())  # as it arrives, whatever the lo
 
 
 @pytest.mark.parametrize("key", [None, "", "two words", "line\nbreak", NOT_ASCII])
-def test_a_key_that_can_be_none_fails_and_the_rest_is_looked_at_all_the_same(
-    sunra, environment, key
-):
+def test_an_invalid_key_fails_and_the_other_checks_still_run(sunra, environment, key):
     environment.delenv("SUNRA_KEY")
     if key is not None:
         environment.setenv("SUNRA_KEY", key)
@@ -93,7 +93,7 @@ def test_a_key_that_can_be_none_fails_and_the_rest_is_looked_at_all_the_same(
     assert found(ended)["call"]["fix"] == "Fix those first."
 
 
-def test_a_key_in_quotation_marks_is_warned_of(sunra, environment):
+def test_a_key_in_quotation_marks_is_a_warning(sunra, environment):
     environment.setenv("SUNRA_KEY", f'"{KEY}"')
     ended = sunra("doctor", "--json")
     assert ended.status == 0
@@ -101,7 +101,7 @@ def test_a_key_in_quotation_marks_is_warned_of(sunra, environment):
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://example.com", "https://u:secret@example.com"])
-def test_a_base_url_that_cannot_be_used_fails(sunra, url):
+def test_an_invalid_base_url_fails(sunra, url):
     ended = sunra("doctor", "--base-url", url, "--json")
     assert ended.status == 1
     assert list(statuses(ended).items())[-1] == ("base URL", "fail")
@@ -111,7 +111,7 @@ def test_a_base_url_that_cannot_be_used_fails(sunra, url):
 @pytest.mark.parametrize(
     ("url", "check"), [("https://localhost:1", "TCP"), ("https://nowhere.invalid", "DNS")]
 )
-def test_the_way_ends_at_its_first_step_that_fails(sunra, monkeypatch, url, check):
+def test_the_connection_checks_stop_at_the_first_failure(sunra, monkeypatch, url, check):
     def no_address(host, *rest, **more):
         if host != "nowhere.invalid":
             return look_up(host, *rest, **more)
@@ -127,7 +127,7 @@ def test_the_way_ends_at_its_first_step_that_fails(sunra, monkeypatch, url, chec
     assert last[1].lstrip().startswith("→ Check ")
 
 
-def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sandbox):
+def test_a_proxy_is_shown_without_its_password(sunra, environment, sunra_sandbox):
     port = sunra_sandbox.base_url.rpartition(":")[2].partition("/")[0]
     environment.setenv("HTTPS_PROXY", f"http://me:hush-hush@127.0.0.1:{port}")
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
@@ -140,31 +140,31 @@ def test_a_proxy_is_told_of_and_its_password_is_not(sunra, environment, sunra_sa
 
 
 @pytest.mark.parametrize(
-    ("proxy", "told"),
+    ("proxy", "message"),
     [
         ("http://127.0.0.1:hush-hush", "HTTPS_PROXY is not a URL"),
         ("socks5://me:hush@127.0.0.1:1", "without the package socksio"),
         ("ftp://me:hush@127.0.0.1:1", "its scheme must be one of"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_fails(sunra, environment, proxy, told):
+def test_an_invalid_proxy_fails(sunra, environment, proxy, message):
     environment.setattr(
         "sunra_integrations.transport.connections.proxies.find_spec", lambda _: None
     )
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
     assert found(ended)["proxy"]["status"] == "fail"
-    assert told in found(ended)["proxy"]["found"]
+    assert message in found(ended)["proxy"]["found"]
     assert "hush" not in ended.out
 
 
-def test_a_network_in_no_proxy_counts_as_it_does_for_calls(sunra, environment):
+def test_a_network_in_no_proxy_is_respected(sunra, environment):
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     environment.setenv("NO_PROXY", "127.0.0.0/8")
     assert found(sunra("doctor", "--json"))["proxy"]["found"] == "none for this address"
 
 
-def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_sandbox):
+def test_a_proxy_to_a_local_gateway_is_a_warning(sunra, environment, sunra_sandbox):
     environment.setenv("HTTP_PROXY", sunra_sandbox.base_url.removesuffix("/v1"))
     ended = sunra("doctor", "--json")
     assert ended.status == 0
@@ -187,11 +187,11 @@ def test_a_local_gateway_behind_a_proxy_is_warned_of(sunra, environment, sunra_s
         ("unknown", ">=1.4,<2", True),
     ],
 )
-def test_a_version_is_held_against_the_bounds(version, bounds, within):
+def test_a_version_is_compared_with_the_bounds(version, bounds, within):
     assert doctor.is_within(version, bounds) is within
 
 
-def test_a_framework_that_is_too_old_or_missing_is_told(sunra, monkeypatch):
+def test_an_old_framework_fails_and_a_missing_one_does_not(sunra, monkeypatch):
     versions = {"langchain-core": "0.3.1", "aiohttp": None, "llama-index-core": None}
     frozen = dict.fromkeys(("httpx", "uvicorn"), "")
     known = versions | frozen

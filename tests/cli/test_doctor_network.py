@@ -1,4 +1,4 @@
-"""`sunra doctor` on the way to the gateway: certificates, what answers, clocks."""
+"""`sunra doctor`: the connection checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
 @pytest.fixture(autouse=True)
-def _certificates_read_anew():
+def _clear_certificate_cache():
     tls_context.cache_clear()
     yield
     tls_context.cache_clear()
@@ -28,7 +28,7 @@ def _certificates_read_anew():
 
 @pytest.fixture
 def https(tmp_path):
-    """A server with a certificate of an authority of its own; yields its URL and the authority."""
+    """A server with a certificate of its own authority; yields its URL and the authority's root."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
@@ -55,7 +55,7 @@ def https(tmp_path):
             thread.join()
 
 
-def test_a_trusted_certificate_is_told_with_its_issuer_and_its_days(sunra, environment, https):
+def test_a_trusted_certificate_is_shown_with_its_issuer(sunra, environment, https):
     url, root = https
     environment.setenv("SSL_CERT_FILE", str(root))
     ended = sunra("doctor", "--base-url", url, "--json")
@@ -65,14 +65,16 @@ def test_a_trusted_certificate_is_told_with_its_issuer_and_its_days(sunra, envir
     assert found(ended)["HTTP"]["found"].startswith("reachable (")
 
 
-def test_a_certificate_that_is_not_trusted_fails_and_the_root_is_named_as_the_mend(sunra, https):
+def test_an_untrusted_certificate_fails_and_the_fix_is_its_root(sunra, https):
     ended = sunra("doctor", "--base-url", https[0], "--json")
     assert ended.status == 1
     assert list(statuses(ended).items())[-1] == ("TLS", "fail")
     assert "SSL_CERT_FILE" in found(ended)["TLS"]["fix"]
 
 
-def test_a_bad_certificate_file_is_found_though_the_gateway_cannot_be_reached(sunra, environment):
+def test_an_invalid_certificate_file_is_found_even_if_the_gateway_is_unreachable(
+    sunra, environment
+):
     environment.setenv("SSL_CERT_FILE", "/gone/ca.pem")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -81,22 +83,20 @@ def test_a_bad_certificate_file_is_found_though_the_gateway_cannot_be_reached(su
     assert "/gone/ca.pem" in found(ended)["TLS"]["found"]
 
 
-def test_a_certificate_of_another_host_fails_and_the_host_is_to_be_checked(
-    sunra, environment, https
-):
+def test_a_certificate_for_another_host_fails(sunra, environment, https):
     url, root = https
     environment.setenv("SSL_CERT_FILE", str(root))
     ended = sunra("doctor", "--base-url", url.replace("localhost", "127.0.0.1"), "--json")
     assert found(ended)["TLS"]["fix"].startswith("Check the host of the base URL")
 
 
-def test_a_port_that_does_not_speak_tls_fails(sunra, sunra_sandbox):
+def test_a_port_without_tls_fails(sunra, sunra_sandbox):
     url = sunra_sandbox.base_url.replace("http:", "https:")
     ended = sunra("doctor", "--base-url", url, "--json")
     assert found(ended)["TLS"]["fix"] == "Check that the port of the base URL uses https."
 
 
-def test_what_answers_without_speaking_http_fails(sunra):
+def test_a_response_that_is_not_http_fails(sunra):
     def answer(listening):
         while True:
             try:
@@ -120,9 +120,7 @@ def test_what_answers_without_speaking_http_fails(sunra):
     assert list(statuses(ended).items())[-1] == ("HTTP", "fail")
 
 
-def test_behind_a_proxy_of_another_kind_the_rest_of_the_way_is_not_looked_at(
-    sunra, environment, sunra_sandbox
-):
+def test_other_proxy_types_skip_the_remaining_checks(sunra, environment, sunra_sandbox):
     proxy = sunra_sandbox.base_url.removesuffix("/v1").replace("http:", "https:")
     environment.setenv("HTTPS_PROXY", proxy)
     ended = sunra("doctor", "--base-url", "https://example.com", "--json")
@@ -130,7 +128,7 @@ def test_behind_a_proxy_of_another_kind_the_rest_of_the_way_is_not_looked_at(
     assert list(statuses(ended).items())[-1] == ("TLS", "warn")
 
 
-def test_a_clock_that_is_wrong_is_told_by_how_much(sunra, environment):
+def test_a_wrong_clock_fails_with_the_difference(sunra, environment):
     environment.setattr("sunra_integrations.cli.doctor._now", lambda: 0.0)
     ended = sunra("doctor", "--json")
     assert ended.status == 1
@@ -139,7 +137,7 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(sunra, environment):
 
 
 @pytest.mark.parametrize(
-    ("date", "ahead", "status", "told"),
+    ("date", "ahead", "status", "message"),
     [
         (DATE, 0, "ok", "agrees"),
         (DATE, 29, "ok", "agrees"),
@@ -149,14 +147,14 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(sunra, environment):
         ("noon", 0, "warn", "sent no valid date"),
     ],
 )
-def test_a_clock_is_judged_by_how_far_it_is_off(date, ahead, status, told):
+def test_a_clock_is_judged_by_its_difference(date, ahead, status, message):
     finding = doctor.judge_clock(date, NOW + ahead)
     assert finding.status == status
-    assert told in finding.found
+    assert message in finding.found
 
 
 @pytest.mark.parametrize(("days", "status"), [(90, "ok"), (7, "ok"), (6, "warn")])
-def test_a_certificate_about_to_end_is_warned_of(days, status):
+def test_a_certificate_about_to_expire_is_a_warning(days, status):
     certificate = {"notAfter": "Jan 15 08:00:00 2027 GMT"}
     finding = doctor.judge_certificate(certificate, "TLSv1.3", NOW - days * 86_400)
     assert finding.status == status
@@ -164,7 +162,7 @@ def test_a_certificate_about_to_end_is_warned_of(days, status):
 
 
 @pytest.mark.parametrize(("status", "judged"), [(401, "ok"), (301, "warn"), (503, "warn")])
-def test_an_answer_is_judged_by_its_status(status, judged):
+def test_a_response_is_judged_by_its_status(status, judged):
     assert doctor.judge_status(status, "1 ms").status == judged
 
 
@@ -176,9 +174,7 @@ NOT_CERTIFICATES = {
 
 
 @pytest.mark.parametrize("case", NOT_CERTIFICATES)
-def test_a_setting_that_names_no_certificates_is_explained(
-    sunra, environment, https, tmp_path, case
-):
+def test_a_setting_without_certificates_fails(sunra, environment, https, tmp_path, case):
     (tmp_path / "empty.pem").write_text("not a certificate")
     path = NOT_CERTIFICATES[case](tmp_path)
     environment.setenv("SSL_CERT_FILE", str(path))

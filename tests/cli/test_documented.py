@@ -1,4 +1,4 @@
-"""The examples of the help and of docs/cli.md are run; every option is in the document."""
+"""The examples in the help and in docs/cli.md work, and every option is documented."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.cli.conftest import Typed
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 COMMANDS = dict(application.commands)
-# Known elsewhere, or the same for all commands.
+# Documented elsewhere, or the same for all commands.
 UNDOCUMENTED = {"--base-url", "--timeout", "--version", "--help"}
 
 
 def examples():
-    """Every line of the document and the help that is a command and needs no shell."""
+    """Return the command lines in the document and the help that need no shell."""
     helps = [command.epilog or "" for command in (application, *COMMANDS.values())]
     blocks = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
     lines = "\n".join([*blocks, *helps]).splitlines()
@@ -31,13 +31,13 @@ def examples():
 @pytest.mark.parametrize(
     "arguments", [line for line in examples() if line[0] != "sandbox"], ids=" ".join
 )
-def test_an_example_works_as_it_stands(sunra, environment, arguments):
+def test_an_example_works(sunra, environment, arguments):
     environment.setenv("SUNRA_MODEL", "openai/gpt-4o")
     ended = sunra(*arguments, stdin=Typed("/exit\n"))
     assert ended.status == 0, ended.err
 
 
-def test_every_command_option_and_feature_is_in_the_document():
+def test_every_command_option_and_feature_is_documented():
     for name, command in COMMANDS.items():
         assert f"`sunra {name}`" in DOCUMENT
         longest = {

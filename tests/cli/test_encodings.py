@@ -1,4 +1,4 @@
-"""Input and output that is not UTF-8, as on Windows in a pipe, or where the locale is C."""
+"""Input and output that is not UTF-8, such as a pipe on Windows or the C locale."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def ended(process, piped=None):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-16", "latin-1"])
-def test_json_is_ascii_where_the_output_is_not_utf_8_and_nothing_is_lost(
-    start, sunra_sandbox, encoding
-):
+def test_json_is_ascii_if_the_output_is_not_utf_8(start, sunra_sandbox, encoding):
     sunra_sandbox.next(MIXED)
     env = {"PYTHONIOENCODING": encoding}
     status, out, err = ended(start(*ASK, "--json", "Hi", env=env))
@@ -46,7 +44,7 @@ def test_json_is_ascii_where_the_output_is_not_utf_8_and_nothing_is_lost(
         ("ascii:surrogateescape", "caf? -> ? ? ?...?"),
     ],
 )
-def test_what_an_encoding_lacks_is_replaced_in_an_answer_and_told_once(
+def test_characters_that_the_encoding_lacks_are_replaced_and_noted_once(
     start, sunra_sandbox, encoding, shown
 ):
     sunra_sandbox.next(MIXED)
@@ -59,21 +57,19 @@ def test_what_an_encoding_lacks_is_replaced_in_an_answer_and_told_once(
     ("handler", "shown"),
     [("backslashreplace", b"caf\\xe9 \\u65e5\n"), ("xmlcharrefreplace", b"caf&#233; &#26085;\n")],
 )
-def test_what_the_user_chose_for_characters_that_an_encoding_lacks_is_done(
-    start, sunra_sandbox, handler, shown
-):
+def test_the_users_encoding_error_handler_is_kept(start, sunra_sandbox, handler, shown):
     sunra_sandbox.next("café 日")
-    ended_so = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": f"ascii:{handler}"}))
-    assert ended_so == (0, shown, "")
+    finished = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": f"ascii:{handler}"}))
+    assert finished == (0, shown, "")
 
 
-def test_in_utf_8_nothing_is_replaced_and_nothing_told(start, sunra_sandbox):
+def test_nothing_is_replaced_in_utf_8(start, sunra_sandbox):
     sunra_sandbox.next(MIXED)
     status, out, err = ended(start(*ASK, "Hi", env={"PYTHONIOENCODING": "utf-8"}))
     assert (status, out.decode(), err) == (0, f"{MIXED}\n", "")
 
 
-def test_ornaments_of_a_report_are_written_in_ascii_without_a_word(start):
+def test_ornaments_of_a_report_become_ascii_without_a_note(start):
     env = {"PYTHONIOENCODING": "ascii", "SUNRA_KEY": f"'{KEY}'"}
     status, out, err = ended(start("doctor", env=env))
     assert status == 0
@@ -81,7 +77,7 @@ def test_ornaments_of_a_report_are_written_in_ascii_without_a_word(start):
     assert NOTE not in err
 
 
-def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_sandbox, capfd):
+def test_a_chat_notes_replaced_characters_once(environment, sunra_sandbox, capfd):
     sunra_sandbox.next("日", "本")
     out = io.TextIOWrapper(io.BytesIO(), "ascii", newline="\n")
     environment.setattr("sys.stdout", out)
@@ -90,11 +86,11 @@ def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_san
     assert out.buffer.getvalue() == b"?\n?\n"
     err = capfd.readouterr().err
     assert err.count(NOTE) == 1
-    assert err.index(NOTE) < err.rindex("> ")  # behind the first answer, not at the end
+    assert err.index(NOTE) < err.rindex("> ")  # after the first reply, not at the end
 
 
 @pytest.mark.parametrize(
-    ("piped", "env", "asked", "told"),
+    ("piped", "env", "asked", "message"),
     [
         ("café\r\n日".encode(), {"PYTHONIOENCODING": "cp1252"}, "café\n日", ""),
         ("café".encode("utf-8-sig"), {"PYTHONIOENCODING": "cp1252"}, "café", ""),
@@ -110,10 +106,12 @@ def test_a_conversation_tells_of_replaced_characters_once(environment, sunra_san
     ],
     ids=["UTF-8", "with a mark", "UTF-16", "the locale's", "in the C locale", "the locale's mark"],
 )
-def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, env, asked, told):
+def test_the_encoding_of_piped_input_is_detected(
+    start, sunra_sandbox, *, piped, env, asked, message
+):
     sunra_sandbox.next("Fine.")
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
-    assert (status, out.removeprefix(codecs.BOM_UTF8), err) == (0, b"Fine.\n", told)
+    assert (status, out.removeprefix(codecs.BOM_UTF8), err) == (0, b"Fine.\n", message)
     assert sunra_sandbox.requests[0].json["messages"][-1]["content"] == asked
 
 
@@ -128,14 +126,14 @@ def test_what_is_piped_in_is_read_as_what_it_is(start, sunra_sandbox, *, piped, 
         ("UTF-32".encode("utf-32"), {"PYTHONIOENCODING": "utf-8"}),
     ],
 )
-def test_what_is_in_no_known_encoding_is_not_sent(start, sunra_sandbox, piped, env):
+def test_input_in_an_unknown_encoding_is_not_sent(start, sunra_sandbox, piped, env):
     status, out, err = ended(start(*ASK, env=env, stdin=subprocess.PIPE), piped)
     assert (status, out) == (2, b"")
     assert "Input is not valid" in err
     assert sunra_sandbox.requests == []
 
 
-def test_a_prompt_that_the_locale_could_not_decode_is_read_as_utf_8(start, sunra_sandbox):
+def test_a_prompt_that_the_locale_cannot_decode_is_read_as_utf_8(start, sunra_sandbox):
     sunra_sandbox.next("Fine.")
     status, out, _ = ended(start(*ASK, "café 日", env=C_LOCALE))
     assert (status, out) == (0, b"Fine.\n")
@@ -143,7 +141,7 @@ def test_a_prompt_that_the_locale_could_not_decode_is_read_as_utf_8(start, sunra
 
 
 class Undecodable(Typed):
-    """A terminal at which the first line is not in its encoding."""
+    """A terminal whose first line is not in its encoding."""
 
     was_read = False
 
@@ -154,7 +152,7 @@ class Undecodable(Typed):
         return super().readline(*size)
 
 
-def test_a_line_that_cannot_be_decoded_is_told_and_the_conversation_goes_on(sunra, sunra_sandbox):
+def test_a_line_that_cannot_be_decoded_does_not_end_the_chat(sunra, sunra_sandbox):
     sunra_sandbox.next("Fine.")
     ended = sunra("chat", "-q", "-m", "sandbox/echo", stdin=Undecodable("Hi\n"))
     assert (ended.status, ended.out) == (0, "Fine.\n")

@@ -1,4 +1,4 @@
-"""What all commands have in common: help, exit statuses, errors, completion."""
+"""What all commands share: help, exit status, errors, completion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.waiting import DEADLINE, until
 MODEL = ("-m", "sandbox/echo")
 
 
-def test_version_and_help_are_told_and_the_status_is_0(sunra):
+def test_version_and_help_are_printed(sunra):
     assert sunra("--version") == (0, f"sunra, version {__version__}\n", "")
     for arguments in (["--help"], ["chat", "-h"], ["doctor", "-h"], ["probe", "-h"]):
         ended = sunra(*arguments)
@@ -31,7 +31,7 @@ def test_version_and_help_are_told_and_the_status_is_0(sunra):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Usage: sunra"),
         (["chatt"], "chatt"),
@@ -48,41 +48,39 @@ def test_version_and_help_are_told_and_the_status_is_0(sunra):
         (["sandbox", "--port", "many"], "--port"),
     ],
 )
-def test_a_command_that_is_not_understood_ends_with_2_and_says_why(
-    sunra, sunra_sandbox, arguments, told
-):
+def test_a_usage_error_exits_with_2_and_says_why(sunra, sunra_sandbox, arguments, message):
     ended = sunra(*arguments)
     assert ended.status == 2
     assert ended.out == ""
-    assert told in ended.err
+    assert message in ended.err
     assert sunra_sandbox.requests == []
 
 
-def test_without_the_extra_it_says_in_one_line_what_to_install(sunra, monkeypatch):
+def test_without_the_extra_one_line_says_what_to_install(sunra, monkeypatch):
     monkeypatch.setattr(requirements, "_met", set())
     monkeypatch.setattr(requirements, "version", lambda name: "8.1.8" if name == "click" else "99")
-    told = "sunra needs click >= 8.2, but 8.1.8 is installed: pip install 'sunra-integrations[cli]'"
-    assert sunra("chat", "Hi") == (1, "", f"{told}\n")
+    message = (
+        "sunra needs click >= 8.2, but 8.1.8 is installed: pip install 'sunra-integrations[cli]'"
+    )
+    assert sunra("chat", "Hi") == (1, "", f"{message}\n")
 
 
-def test_an_unforeseen_error_is_one_line_and_with_debug_a_traceback(
-    environment, capfd, monkeypatch
-):
+def test_an_unexpected_error_is_one_line_or_with_debug_a_traceback(environment, capfd, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(application.Session, "settings", broken)
     environment.setattr("sys.stdin", None)
     assert cli.main(["chat", *MODEL, "Hi"]) == 1
-    told = "Error: ZeroDivisionError('division by zero'). Use --debug to see the traceback.\n"
-    assert capfd.readouterr().err == told
+    message = "Error: ZeroDivisionError('division by zero'). Use --debug to see the traceback.\n"
+    assert capfd.readouterr().err == message
     for arguments in (["--debug", "chat", *MODEL, "Hi"], ["chat", *MODEL, "Hi", "--debug"]):
         assert cli.main(arguments) == 1
         assert "Traceback (most recent call last)" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_what_completes_commands_in_a_shell_is_printed(sunra, shell):
+def test_a_shell_completion_script_is_printed(sunra, shell):
     ended = sunra("completion", shell)
     assert ended.status == 0
     assert "_SUNRA_COMPLETE" in ended.out
@@ -106,7 +104,7 @@ def test_commands_options_and_models_are_completed(sunra, monkeypatch, words, of
     assert f"plain,{offered}\n" in ended.out
 
 
-def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
+def test_a_closed_pipe_prints_no_error(start, sunra_sandbox):
     sunra_sandbox.next("A long answer. " * 2000, pause=0.01)
     process = start("chat", *MODEL, "-q", "Hi")
     process.stdout.read(1)
@@ -116,7 +114,7 @@ def test_a_reader_who_leaves_early_is_no_error_to_tell_of(start, sunra_sandbox):
 
 
 @platforms.signals
-def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, sunra_sandbox):
+def test_ctrl_c_during_a_probe_exits_with_130(start, sunra_sandbox):
     sunra_sandbox.next("Hello", wait=600)
     process = start("probe", "a/b")
     assert process.stderr.readline().startswith(b"Testing 1 model")
@@ -126,41 +124,41 @@ def test_ctrl_c_while_a_model_is_probed_ends_with_130_and_no_traceback(start, su
     assert (process.returncode, out, err) == (130, b"", b"\n")
 
 
-def test_the_key_is_not_even_in_a_traceback(environment, capfd, sunra_sandbox):
+def test_a_traceback_does_not_contain_the_key(environment, capfd, sunra_sandbox):
     sunra_sandbox.next(Http(400, {"error": {"message": f"Bad {KEY}"}}))
     environment.setattr("sys.stdin", None)
     assert cli.main(["--debug", "chat", *MODEL, "Hi"]) == 1
-    told = capfd.readouterr().err
-    assert "Traceback (most recent call last)" in told
-    assert "Bad [the key]" in told
-    assert KEY not in told
+    message = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in message
+    assert "Bad [the key]" in message
+    assert KEY not in message
 
 
 @platforms.signals
-def test_the_sandbox_serves_until_it_is_interrupted(start):
+def test_the_sandbox_runs_until_ctrl_c(start):
     process = start("sandbox", "--port", "0", stdin=None)
     assert process.stdout.readline().startswith(b"http://127.0.0.1:")
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == 0
 
 
-def test_the_sandbox_tells_its_own_options(sunra):
+def test_the_sandbox_prints_its_own_help(sunra):
     ended = sunra("sandbox", "--help")
     assert ended.status == 0
     assert ended.out.startswith("usage: sunra sandbox")
     assert "--port" in ended.out
 
 
-def test_the_sandbox_names_its_extra_where_it_is_not_installed(sunra, monkeypatch):
+def test_the_sandbox_names_its_missing_extra(sunra, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("sunra_integrations.sandbox.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(requirements, "_met", set())
     monkeypatch.setattr(requirements, "version", lambda name: None if name == "uvicorn" else "99")
-    told = (
+    message = (
         "Error: The sandbox needs uvicorn >= 0.34, which is not installed: "
         "pip install 'sunra-integrations[sandbox]'\n"
     )
-    assert sunra("sandbox") == (1, "", told)
+    assert sunra("sandbox") == (1, "", message)
 
 
 def test_the_installed_command_is_this_one():
@@ -170,7 +168,7 @@ def test_the_installed_command_is_this_one():
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (errors.RateLimited("", retry_after=7.4), "Try again in 7 s."),
         (errors.RateLimited(""), "Try again later."),
@@ -182,13 +180,13 @@ def test_the_installed_command_is_this_one():
         (errors.BadRequest(""), ""),
     ],
 )
-def test_what_to_do_is_said_where_the_error_does_not_say_it(error, told):
-    assert hint(error) == told
+def test_an_error_has_a_hint(error, message):
+    assert hint(error) == message
 
 
 @pytest.fixture
 def elsewhere(environment, sunra_sandbox):
-    """The sandbox under the name of another machine."""
+    """The sandbox, addressed as another machine."""
     port = int(sunra_sandbox.base_url.split(":")[2].split("/")[0])
     resolve = socket.getaddrinfo
 
@@ -205,7 +203,7 @@ def elsewhere(environment, sunra_sandbox):
 )
 @pytest.mark.parametrize("permitted_by", ["--allow-http", "SUNRA_ALLOW_HTTP"])
 @pytest.mark.usefixtures("elsewhere")
-def test_plain_http_to_another_machine_must_be_permitted(
+def test_plain_http_to_another_machine_must_be_allowed(
     sunra, sunra_sandbox, environment, command, permitted_by
 ):
     refused = sunra(*command)

@@ -1,4 +1,4 @@
-"""`sunra probe`: what is asked, and what is made of the answers."""
+"""`sunra probe`: requests and results."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import zlib
 import pytest
 
 from sunra_integrations.cli.probe import FEATURES, PICTURE
-from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, Say
+from sunra_integrations.sandbox import CallTools, HangUp, Http, Message, TextReply
 from tests.cli.conftest import KEY
 from tests.module_stand_in import without_waits
 
 NAMES = [feature.name for feature in FEATURES]
 
 
-def verdicts(ended, place=0):
-    """Feature to status."""
+def results(ended, place=0):
+    """Return the status of each feature."""
     features = json.loads(ended.out)["models"][place]["features"]
-    return {name: verdict["status"] for name, verdict in features.items()}
+    return {name: result["status"] for name, result in features.items()}
 
 
 def only(sunra, feature):
-    """The verdict of one feature alone: the words if it is not ok."""
+    """Test one feature; return exit status, result and words."""
     ended = sunra("probe", "sandbox/echo", "--only", feature, "--json")
-    verdict = json.loads(ended.out)["models"][0]["features"][feature]
-    return ended.status, verdict["status"], verdict["words"]
+    result = json.loads(ended.out)["models"][0]["features"][feature]
+    return ended.status, result["status"], result["words"]
 
 
-def test_on_the_sandbox_all_is_found_but_that_it_sees_no_images(sunra, sunra_sandbox):
+def test_every_feature_but_images_works_with_the_sandbox(sunra, sunra_sandbox):
     ended = sunra("probe", "sandbox/echo", "--json")
     assert ended.status == 0
-    assert verdicts(ended) == {**dict.fromkeys(NAMES, "ok"), "image": "ignored"}
+    assert results(ended) == {**dict.fromkeys(NAMES, "ok"), "image": "ignored"}
     value = json.loads(ended.out)
     assert value["calls"] == len(sunra_sandbox.requests) == len(NAMES) + 1
     assert value["prompt_tokens"] > 0
     assert value["cost"] > 0
-    told = ended.err.splitlines()
-    assert told[0] == "Testing 1 model with up to 13 small requests."
-    assert told[1].startswith("13 calls, ")
+    message = ended.err.splitlines()
+    assert message[0] == "Testing 1 model with up to 13 small requests."
+    assert message[1].startswith("13 calls, ")
 
 
-def test_in_a_pipe_each_finding_is_a_line_with_tabs(sunra):
+def test_a_pipe_gets_a_tab_separated_line_for_each_result(sunra):
     ended = sunra("probe", "a/b", "c/d", "a/b", "--only", "n", "--only", "seed")
     assert ended.status == 0
     assert [line.split("\t") for line in ended.out.splitlines()] == [
@@ -55,7 +55,7 @@ def test_in_a_pipe_each_finding_is_a_line_with_tabs(sunra):
     assert ended.err.startswith("Testing 2 models with up to 6 small requests")
 
 
-def test_at_a_terminal_it_is_a_table_with_the_words_below(sunra, sunra_sandbox, monkeypatch):
+def test_a_terminal_gets_a_table_with_details_below(sunra, sunra_sandbox, monkeypatch):
     monkeypatch.setattr("sunra_integrations.cli.terminal.Terminal.is_terminal", True)
     sunra_sandbox.answer_with(
         lambda asked: Http(400, {"error": {"message": "No n \x1b[2J"}}) if "n" in asked else None
@@ -67,15 +67,15 @@ def test_at_a_terminal_it_is_a_table_with_the_words_below(sunra, sunra_sandbox, 
     assert ended.out.splitlines()[-1] == "sandbox/echo n refused: No n [2J (HTTP 400)."
 
 
-def test_a_refusal_is_told_in_the_servers_words_and_ends_no_other_probe(sunra, refusing):
+def test_a_refusal_is_reported_with_the_servers_message(sunra, refusing):
     refusing(logprobs=f"Logprobs are not for {KEY}", tools="No tools", seed="No seed")
     ended = sunra("probe", "sandbox/echo", "--json")
     assert ended.status == 0
     refused = {"tools", "forced-tool", "parallel-tools", "logprobs", "seed"}
-    assert {name for name, status in verdicts(ended).items() if status == "refused"} == refused
+    assert {name for name, status in results(ended).items() if status == "refused"} == refused
     words = json.loads(ended.out)["models"][0]["features"]["logprobs"]["words"]
     assert words == "Logprobs are not for [the key] (HTTP 400, invalid_input)."
-    assert verdicts(ended)["json-schema"] == "ok"
+    assert results(ended)["json-schema"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_refusal_is_told_in_the_servers_words_and_ends_no_other_probe(sunra, r
         (Http(429, {"error": {"message": "Slow"}}, {"retry-after": "90"}), "unknown"),
     ],
 )
-def test_only_a_refusal_says_that_a_feature_is_not_there(sunra, sunra_sandbox, answer, status):
+def test_only_a_refusal_shows_that_a_feature_is_missing(sunra, sunra_sandbox, answer, status):
     sunra_sandbox.next(answer)
     ended, found, _ = only(sunra, "tools")
     assert found == status
@@ -118,14 +118,12 @@ def test_only_a_refusal_says_that_a_feature_is_not_there(sunra, sunra_sandbox, a
         ("reasoning", ["Yes."], "no reasoning"),
     ],
 )
-def test_what_was_accepted_without_effect_is_told_as_ignored(
-    sunra, sunra_sandbox, feature, answers, words
-):
+def test_a_request_without_effect_is_ignored(sunra, sunra_sandbox, feature, answers, words):
     sunra_sandbox.next(*answers)
     assert only(sunra, feature) == (0, "ignored", words)
 
 
-def test_usage_and_logprobs_that_do_not_come_are_ignored(sunra, sunra_sandbox):
+def test_missing_usage_and_logprobs_are_ignored(sunra, sunra_sandbox):
     bare = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
     sunra_sandbox.next(Http(200, bare))
     assert only(sunra, "logprobs") == (0, "ignored", "no log probabilities")
@@ -135,7 +133,7 @@ def test_usage_and_logprobs_that_do_not_come_are_ignored(sunra, sunra_sandbox):
     assert only(sunra, "usage-in-stream") == (0, "ignored", "no token usage reported")
 
 
-def test_an_image_that_was_read_and_reasoning_that_was_only_counted_are_ok(sunra, sunra_sandbox):
+def test_a_read_image_and_counted_reasoning_are_ok(sunra, sunra_sandbox):
     sunra_sandbox.next("7,421")
     assert only(sunra, "image") == (0, "ok", "the number in the image was read")
     counted = {
@@ -148,27 +146,27 @@ def test_an_image_that_was_read_and_reasoning_that_was_only_counted_are_ok(sunra
     assert only(sunra, "reasoning") == (0, "ok", "the reply includes reasoning")
 
 
-def test_a_stream_is_asked_for_with_and_without_usage(sunra, sunra_sandbox):
+def test_streams_are_requested_with_and_without_usage(sunra, sunra_sandbox):
     sunra("probe", "a/b", "--only", "stream", "--only", "usage-in-stream", "--at-once", "1")
     asked = [request.json.get("stream_options") for request in sunra_sandbox.requests]
     assert asked == [None, {"include_usage": True}]
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (Http(401, {"error": {"message": f"Bad key {KEY}"}}), "Bad key [the key]"),
         (Http(404, {"error": {"code": "MODEL_NOT_FOUND", "message": "None"}}), "vendor/name"),
     ],
 )
-def test_where_a_model_gives_no_plain_answer_nothing_else_is_asked_of_it(
-    sunra, sunra_sandbox, answer, told
-):
-    sunra_sandbox.answer_with(lambda asked: answer if asked["model"] == "a/b" else Say("Hello"))
+def test_a_model_that_cannot_be_called_is_not_tested_further(sunra, sunra_sandbox, answer, message):
+    sunra_sandbox.answer_with(
+        lambda asked: answer if asked["model"] == "a/b" else TextReply("Hello")
+    )
     ended = sunra("probe", "a/b", "c/d", "--json")
     assert ended.status == 1
     first, second = json.loads(ended.out)["models"]
-    assert told in first["error"]
+    assert message in first["error"]
     assert first["features"] == {}
     assert second["error"] is None
     assert list(second["features"]) == NAMES
@@ -176,14 +174,14 @@ def test_where_a_model_gives_no_plain_answer_nothing_else_is_asked_of_it(
     assert [r.json["model"] for r in sunra_sandbox.requests].count("a/b") == 1
 
 
-def test_a_model_that_only_streams_is_probed_all_the_same(sunra, sunra_sandbox):
+def test_a_model_that_only_streams_is_tested(sunra, sunra_sandbox):
     refused = Http(400, {"error": {"message": "Only streams here"}})
     sunra_sandbox.answer_with(lambda asked: None if asked.get("stream") else refused)
-    found = verdicts(sunra("probe", "a/b", "--json"))
+    found = results(sunra("probe", "a/b", "--json"))
     assert (found["answer"], found["stream"], found["tools"]) == ("refused", "ok", "refused")
 
 
-def test_without_a_network_it_is_one_line(sunra, sunra_sandbox, monkeypatch):
+def test_a_missing_network_is_one_line(sunra, sunra_sandbox, monkeypatch):
     waited = without_waits(monkeypatch)
     sunra_sandbox.next(HangUp(), HangUp(), HangUp())
     ended = sunra("probe", "a/b")
@@ -192,7 +190,7 @@ def test_without_a_network_it_is_one_line(sunra, sunra_sandbox, monkeypatch):
     assert len(waited) == 2
 
 
-def test_the_picture_is_a_png_of_its_size():
+def test_the_picture_is_a_valid_png():
     png = base64.b64decode(PICTURE.partition(",")[2])
     width, height = struct.unpack(">II", png[16:24])
     data = png[png.index(b"IDAT") + 4 : png.index(b"IEND") - 8]

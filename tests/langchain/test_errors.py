@@ -14,7 +14,7 @@ from langchain_core import exceptions
 
 from sunra_integrations import errors
 from sunra_integrations.langchain import ChatSunra
-from sunra_integrations.langchain import errors as twins
+from sunra_integrations.langchain import errors as langchain_errors
 from sunra_integrations.langchain import model_errors as core
 from tests.recorded_transport import Answer, Recorded, completion, status, stream
 from tests.wire_cases import completion_bytes, stream_bytes
@@ -49,20 +49,20 @@ CORE = sorted(set(errors.__all__) - {"ErrorResponse"})
 @pytest.mark.parametrize("name", CORE)
 def test_each_core_error_is_also_langchains(name: str):
     kind: type[errors.SunraError] = getattr(errors, name)
-    twin = twins.as_model_error(kind("It broke."))
+    twin = langchain_errors.as_model_error(kind("It broke."))
     assert isinstance(twin, kind)
     assert isinstance(twin, LANGCHAIN[name])
-    assert isinstance(twin, twins.ChatSunraError)
+    assert isinstance(twin, langchain_errors.ChatSunraError)
     for ancestor in kind.__mro__:
         if ancestor in vars(errors).values() and ancestor is not errors.SunraError:
-            assert isinstance(twin, getattr(twins, ancestor.__name__))
+            assert isinstance(twin, getattr(langchain_errors, ancestor.__name__))
 
 
 @pytest.mark.parametrize("name", CORE)
 @pytest.mark.parametrize("retryable", [None, True, False])
 def test_is_retryable_says_what_retryable_says(name: str, retryable: bool | None):
     kind: type[errors.SunraError] = getattr(errors, name)
-    twin = twins.as_model_error(kind("It broke.", retryable=retryable))
+    twin = langchain_errors.as_model_error(kind("It broke.", retryable=retryable))
     assert twin.is_retryable is twin.retryable
     assert twin.retryable is (kind.default_retryable if retryable is None else retryable)
 
@@ -83,7 +83,7 @@ def test_a_twin_keeps_everything_the_error_knew():
     }
     error = errors.RateLimited("Slow down.", **known)
     error.__cause__ = OSError("reset")
-    twin = twins.as_model_error(error)
+    twin = langchain_errors.as_model_error(error)
     assert {name: getattr(twin, name) for name in known} == known
     assert str(twin) == "Slow down."
     assert twin.__cause__ is error.__cause__
@@ -93,7 +93,10 @@ def test_a_twin_is_raised_with_the_traceback_and_without_the_error_it_stands_for
     def breaks() -> None:
         raise errors.ServerFailed("It broke.")
 
-    with pytest.raises(twins.ServerFailed) as failed, twins.raised_as_model_errors():
+    with (
+        pytest.raises(langchain_errors.ServerFailed) as failed,
+        langchain_errors.raised_as_model_errors(),
+    ):
         breaks()
     text = "".join(traceback.format_exception(failed.value))
     assert "in breaks" in text
@@ -101,13 +104,13 @@ def test_a_twin_is_raised_with_the_traceback_and_without_the_error_it_stands_for
 
 
 def test_a_twin_has_no_twin_of_its_own():
-    twin = twins.InvalidParameter("No.", parameter="n", value=0, rule="from 1")
-    assert twins.as_model_error(twin) is twin
+    twin = langchain_errors.InvalidParameter("No.", parameter="n", value=0, rule="from 1")
+    assert langchain_errors.as_model_error(twin) is twin
 
 
 @pytest.mark.parametrize("name", CORE)
 def test_a_twin_survives_pickling_and_copying(name: str):
-    twin = twins.as_model_error(getattr(errors, name)("It broke.", request_id="req-1"))
+    twin = langchain_errors.as_model_error(getattr(errors, name)("It broke.", request_id="req-1"))
     pickled = pickle.loads(pickle.dumps(twin))  # noqa: S301 - our own
     for twice in (pickled, copy.deepcopy(twin)):
         assert type(twice) is type(twin)
@@ -121,7 +124,7 @@ def test_langchain_cores_own_class_is_taken_where_it_has_one(name: str):
 
 
 def test_the_list_of_names_is_complete():
-    assert set(twins.__all__) >= set(CORE) - {"SunraError"}
+    assert set(langchain_errors.__all__) >= set(CORE) - {"SunraError"}
 
 
 CALLS: dict[str, tuple[Answer, type[Exception], bool]] = {
@@ -216,7 +219,7 @@ async def test_an_interrupted_answer_is_retryable_and_only_who_asks_for_it_asks_
     with pytest.raises(errors.StreamInterrupted):
         await model(alone).ainvoke("Hi")
     assert len(alone.sent) == 2  # one request for each call
-    assert isinstance(broken.value, twins.StreamInterrupted)
+    assert isinstance(broken.value, langchain_errors.StreamInterrupted)
     assert broken.value.retryable is broken.value.is_retryable is True
     assert errors.StreamInterrupted.default_retryable is True
 

@@ -1,4 +1,4 @@
-"""The conformance suite over Sunra, or over a Sunra that something was done to."""
+"""The conformance tests for Sunra, or for a subclass of it with a bug."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sunra_integrations.sandbox import Sandbox
 
 
 class SunraTests(FunctionCallingLLMTests):
-    """Every capability is on."""
+    """Sunra has every capability."""
 
     failure = SunraError
     key_variable = "SUNRA_KEY"

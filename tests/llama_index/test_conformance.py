@@ -1,4 +1,4 @@
-"""Sunra held to everything LlamaIndex may ask of an LLM."""
+"""Sunra passes the conformance tests."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from tests.llama_index.judged import SunraTests
 
 
 class TestSunra(SunraTests):
-    """What is judged, and how, stands in `sunra_integrations.conformance.llama_index`."""
+    """The tests are in `sunra_integrations.conformance.llama_index`."""

@@ -274,7 +274,7 @@ def test_the_suite_catches(sandbox, monkeypatch, name: str) -> None:
         getattr(judge, test)(sandbox, **given)
 
 
-def test_every_bug_is_tried() -> None:
+def test_every_bug_is_tested() -> None:
     broken = {
         one
         for one in vars(traps).values()
@@ -283,13 +283,13 @@ def test_every_bug_is_tried() -> None:
     assert broken == {trap for trap, *_ in TRAPS.values()}
 
 
-def test_what_an_llm_is_said_not_to_do_is_skipped(sandbox) -> None:
+def test_a_disabled_capability_skips_its_tests(sandbox) -> None:
     judge = type("Judge", (SunraTests,), {"gives_logprobs": False})()
     with pytest.raises(pytest.skip.Exception, match="gives_logprobs = False"):
         judge.test_log_probabilities_are_returned_for_each_token(sandbox, method="chat")
     assert sandbox.requests == []
 
 
-def test_a_suite_must_say_how_its_llm_is_made(sandbox) -> None:
+def test_a_suite_must_implement_make_llm(sandbox) -> None:
     with pytest.raises(NotImplementedError, match="FunctionCallingLLMTests"):
         FunctionCallingLLMTests().make_llm(sandbox)

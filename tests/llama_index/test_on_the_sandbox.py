@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from sunra_integrations.errors import BadRequest
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.sandbox import Message
-from tests.llama_index.test_to_sunra import MP4, PDF, PNG, WAV
+from tests.llama_index.test_request import MP4, PDF, PNG, WAV
 from tests.llama_index.ways import WAYS, text_of
 
 

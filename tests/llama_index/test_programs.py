@@ -148,9 +148,9 @@ async def test_a_stream_whose_whole_call_does_not_fit_the_class_ends_in_an_error
 
 async def test_a_stream_without_a_call_ends_in_an_error(line):
     asked = program(line, streamed({"content": "I can"}, {"content": "not."}))
-    with pytest.raises(ValueError, match=r"called no tool. It answered: I cannot\."):
+    with pytest.raises(ValueError, match=r"called no tool. It replied: I cannot\."):
         list(asked.stream_call())
-    with pytest.raises(ValueError, match=r"called no tool. It answered: I cannot\."):
+    with pytest.raises(ValueError, match=r"called no tool. It replied: I cannot\."):
         [one async for one in await asked.astream_call()]
 
 

@@ -20,19 +20,20 @@ from llama_index.core.base.llms.types import (
 )
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
-from sunra_integrations.llama_index import attachments, from_sunra, to_sunra
-from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.llama_index import content_parts, request
+from sunra_integrations.llama_index import response as converters
+from sunra_integrations.llama_index.response import StreamState
 from sunra_integrations.protocol.accumulator import accumulate
 from tests.pieces import chunks
 
 
 @given(st.lists(chunks(highest_choice=0), max_size=8))
 def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
-    so_far = AnswerSoFar()
+    so_far = StreamState()
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
-        response = from_sunra.chunk(piece, so_far)
-        whole = from_sunra.response(accumulate(pieces[:number]))
+        response = converters.chunk(piece, so_far)
+        whole = converters.chat_response(accumulate(pieces[:number]))
         assert response.message == whole.message
         assert response.message.model_dump() == whole.message.model_dump()
         known = {n: v for n, v in response.additional_kwargs.items() if n != "thinking_delta"}
@@ -43,20 +44,20 @@ def test_each_response_of_a_stream_is_what_its_chunks_add_up_to(pieces) -> None:
 
 @given(st.lists(chunks(), max_size=8))
 def test_what_is_made_into_responses_adds_up_to_the_reply_of_all_chunks(pieces) -> None:
-    so_far = AnswerSoFar()
+    so_far = StreamState()
     for number, piece in enumerate(pieces, 1):
         so_far.add(piece)
-        from_sunra.chunk(piece, so_far)
+        converters.chunk(piece, so_far)
         assert so_far.reply() == accumulate(pieces[:number])
 
 
 @given(st.lists(chunks(highest_choice=0), max_size=8))
 def test_what_a_reader_does_to_a_response_changes_no_later_one(pieces) -> None:
-    untouched, so_far = AnswerSoFar(), AnswerSoFar()
+    untouched, so_far = StreamState(), StreamState()
     for piece in pieces:
         untouched.add(piece)
         so_far.add(piece)
-        reference, response = from_sunra.chunk(piece, untouched), from_sunra.chunk(piece, so_far)
+        reference, response = converters.chunk(piece, untouched), converters.chunk(piece, so_far)
         assert response == reference
         for block in response.message.blocks:
             block.__dict__.clear()
@@ -94,8 +95,8 @@ def outcome(convert: Any, *given_: Any) -> object:
 @given(role=st.sampled_from(list(MessageRole)), blocks=blocks, kwargs=kwargs)
 def test_a_plain_message_is_what_any_message_would_be(role, blocks, kwargs) -> None:
     message = ChatMessage(role=role, blocks=blocks, additional_kwargs=kwargs)
-    shorter = outcome(to_sunra.messages, [message])
-    longer = outcome(to_sunra.message, message)
+    shorter = outcome(request.messages, [message])
+    longer = outcome(request.message, message)
     assert shorter == (longer if isinstance(longer, type) else [longer])
 
 
@@ -107,7 +108,7 @@ def test_bytes_go_out_as_base64_of_what_the_framework_reads_in_them(content) -> 
         read = base64.b64decode(content, validate=True)
     except binascii.Error:
         read = content
-    sent = attachments._as_text(content)
+    sent = content_parts._as_base64_text(content)
     assert well_formed_base64(sent)
     assert base64.b64decode(sent) == read
 
@@ -115,7 +116,7 @@ def test_bytes_go_out_as_base64_of_what_the_framework_reads_in_them(content) -> 
 @given(st.lists(st.sampled_from([*b"AAAAZz09+/==\n-\x89"]), max_size=12).map(bytes))
 @example(b"AAAA=")
 def test_base64_that_is_well_formed_is_known_as_such(content) -> None:
-    assert attachments._is_base64(content) is well_formed_base64(content.decode("latin-1"))
+    assert content_parts._is_base64(content) is well_formed_base64(content.decode("latin-1"))
 
 
 def well_formed_base64(text: str) -> bool:
@@ -127,5 +128,5 @@ def well_formed_base64(text: str) -> bool:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 300])
 def test_base64_of_any_length_is_known_as_such(size) -> None:
-    assert attachments._is_base64(base64.b64encode(bytes(range(256)) * 2)[: size * 4 or None])
-    assert attachments._is_base64(base64.b64encode(b"\xff" * size))
+    assert content_parts._is_base64(base64.b64encode(bytes(range(256)) * 2)[: size * 4 or None])
+    assert content_parts._is_base64(base64.b64encode(b"\xff" * size))

@@ -30,8 +30,8 @@ from pydantic import (
     model_validator,
 )
 
-from sunra_integrations.llama_index import from_sunra, token_logprobs, tool_calls
-from sunra_integrations.llama_index.tool_calls import CalledFunction, CalledTool
+from sunra_integrations.llama_index import response as converters
+from sunra_integrations.llama_index.response import FunctionCall, MessageToolCall
 from sunra_integrations.protocol import fast_path
 
 texts = st.text(max_size=20)
@@ -57,12 +57,12 @@ messages = st.builds(
     additional_kwargs=objects,
 )
 probabilities = st.none() | st.lists(st.lists(logprobs, max_size=2), max_size=3)
-functions = st.builds(CalledFunction, name=texts, arguments=texts)
+functions = st.builds(FunctionCall, name=texts, arguments=texts)
 
 MADE: dict[str, tuple[Any, type[BaseModel], dict[str, st.SearchStrategy[Any]]]] = {
-    "text": (from_sunra._text_block, TextBlock, {"text": texts}),
+    "text": (converters._text_block, TextBlock, {"text": texts}),
     "thinking": (
-        from_sunra._thinking_block,
+        converters._thinking_block,
         ThinkingBlock,
         {
             "content": st.none() | texts,
@@ -71,7 +71,7 @@ MADE: dict[str, tuple[Any, type[BaseModel], dict[str, st.SearchStrategy[Any]]]] 
         },
     ),
     "message": (
-        from_sunra._chat_message,
+        converters._chat_message,
         ChatMessage,
         {
             "role": st.just(MessageRole.ASSISTANT),
@@ -80,7 +80,7 @@ MADE: dict[str, tuple[Any, type[BaseModel], dict[str, st.SearchStrategy[Any]]]] 
         },
     ),
     "response": (
-        from_sunra._chat_response,
+        converters._chat_response,
         ChatResponse,
         {
             "message": messages,
@@ -91,7 +91,7 @@ MADE: dict[str, tuple[Any, type[BaseModel], dict[str, st.SearchStrategy[Any]]]] 
         },
     ),
     "completion": (
-        from_sunra._completion_response,
+        converters._completion_response,
         CompletionResponse,
         {
             "text": texts,
@@ -102,14 +102,22 @@ MADE: dict[str, tuple[Any, type[BaseModel], dict[str, st.SearchStrategy[Any]]]] 
         },
     ),
     "call block": (
-        tool_calls._block,
+        converters._tool_call_block,
         ToolCallBlock,
         {"tool_call_id": texts, "tool_name": texts, "tool_kwargs": texts},
     ),
-    "called function": (tool_calls._function, CalledFunction, {"name": texts, "arguments": texts}),
-    "called tool": (tool_calls._entry, CalledTool, {"id": texts, "function": functions}),
+    "called function": (
+        converters._function_call,
+        FunctionCall,
+        {"name": texts, "arguments": texts},
+    ),
+    "called tool": (
+        converters._message_tool_call,
+        MessageToolCall,
+        {"id": texts, "function": functions},
+    ),
     "log probability": (
-        token_logprobs._logprob_of,
+        converters._log_prob,
         LogProb,
         {
             "token": texts,
@@ -282,7 +290,7 @@ def test_what_is_known_to_be_harmless_is_no_reason_to_validate() -> None:
     )
 )
 def test_log_probabilities_are_read_as_validation_reads_them(token) -> None:
-    ((read,),) = token_logprobs.logprobs({"content": [token]})
+    ((read,),) = converters.logprobs({"content": [token]})
     logprob = token.get("logprob")
     reference = LogProb(
         token=token.get("token") or "",

@@ -26,9 +26,10 @@ from pydantic import BaseModel, PrivateAttr
 
 from sunra_integrations.errors import ServerFailed, StreamInterrupted, SunraError
 from sunra_integrations.errors import UnreadableResponse as NoAnswer
-from sunra_integrations.llama_index import Sunra, from_sunra
-from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
-from sunra_integrations.llama_index.tool_calls import BrokenCall, first_call_only
+from sunra_integrations.llama_index import Sunra
+from sunra_integrations.llama_index import response as converters
+from sunra_integrations.llama_index.response import StreamState
+from sunra_integrations.llama_index.tools import InvalidToolCall, first_call_only
 from sunra_integrations.protocol.reply import Chunk
 
 NOTHING_SAID = ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=""))
@@ -105,11 +106,11 @@ class Rereads(Sunra):
         raise NotImplementedError
 
     def _responses(self, request, headers):
-        so_far = AnswerSoFar()
-        for chunk in self._client.stream(request, headers=headers):
+        so_far = StreamState()
+        for chunk in self._client().stream(request, headers=headers):
             reread = self.reread(chunk)
             so_far.add(reread)
-            yield from_sunra.chunk(reread, so_far)
+            yield converters.chunk(reread, so_far)
 
 
 def _with_calls(chunk: Chunk, change) -> Chunk:
@@ -157,9 +158,9 @@ class ForgetsUsage(Sunra):
     """Usage counts where it stands on the last chunk, and not on an earlier one."""
 
     def _responses(self, request, headers):
-        so_far = AnswerSoFar()
-        for chunk in self._client.stream(request, headers=headers, so_far=so_far):
-            response = from_sunra.chunk(chunk, so_far)
+        so_far = StreamState()
+        for chunk in self._client().stream(request, headers=headers, so_far=so_far):
+            response = converters.chunk(chunk, so_far)
             response.raw = dict(chunk.raw)
             yield response
 
@@ -168,9 +169,9 @@ class EndsEmpty(Sunra):
     """The chunk with usage and no choice makes an empty last response."""
 
     def _responses(self, request, headers):
-        so_far = AnswerSoFar()
-        for chunk in self._client.stream(request, headers=headers, so_far=so_far):
-            response = from_sunra.chunk(chunk, so_far)
+        so_far = StreamState()
+        for chunk in self._client().stream(request, headers=headers, so_far=so_far):
+            response = converters.chunk(chunk, so_far)
             if not chunk.choices:
                 response.message = NOTHING_SAID.message
             yield response
@@ -309,7 +310,7 @@ class GivesUpOnBrokenCalls(Sunra):
     def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **kwargs):
         calls = super().get_tool_calls_from_response(response, error_on_no_tool_call)
         for call in calls:
-            if isinstance(call, BrokenCall):
+            if isinstance(call, InvalidToolCall):
                 raise call.error
         return calls
 
@@ -320,7 +321,7 @@ class GivesUpOnBrokenCalls(Sunra):
 class TellsTwice(Sunra):
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return from_sunra.completion(self.chat(self._asked(prompt, formatted), **kwargs))
+        return converters.completion(self.chat(self._user_message(prompt, formatted), **kwargs))
 
 
 class HidesFromSpans(Sunra):
@@ -397,10 +398,11 @@ class CannotBeCopied(Sunra):
 
 
 class KeepsItsFirstKey(Sunra):
-    @property
-    def _client(self):
-        _, client, _ = self._clients or ((), *self._both_clients())
-        return client
+    _first: Any = PrivateAttr(default=None)
+
+    def _client(self, changes=None):
+        self._first = self._first or super()._client(changes)
+        return self._first
 
 
 class ClosesTheUsersClient(Sunra):

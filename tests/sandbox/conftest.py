@@ -1,4 +1,4 @@
-"""The sandbox under test and an HTTP client that knows nothing but HTTP."""
+"""The sandbox under test, and a plain HTTP client."""
 
 import httpx
 import pytest

@@ -1,16 +1,24 @@
-"""What one request may cost the sandbox, and which requests are not meant for it."""
+"""Limits on the work of one request, and requests for other hosts."""
 
 import socket
 
 import pytest
 
+from sunra_integrations import sandbox as package
 from sunra_integrations.sandbox import Sandbox
-from sunra_integrations.sandbox.contract.http_rules import is_served_host
+from sunra_integrations.sandbox.contract.http_rules import (
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    is_served_host,
+)
 from sunra_integrations.sandbox.contract.json_schema import (
+    MAX_SCHEMA_LENGTH,
+    MAX_STEPS,
     is_supported_pattern,
     is_valid,
     matches_pattern,
 )
+from sunra_integrations.sandbox.contract.parameters import PARAMETERS
 from tests.waiting import DEADLINE
 
 # Over this text, backtracking engines take longer than the world is old.
@@ -26,6 +34,18 @@ def asking(schema, text="Hello"):
 
 def of(**properties):
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def test_the_documentation_has_the_limits():
+    choices = PARAMETERS["n"].check.schema["maximum"]
+    for limit in (
+        f"{choices} choices",
+        f"{MAX_BODY_BYTES // 1024**2} MiB",
+        f"{MAX_DEPTH} levels",
+        f"{MAX_SCHEMA_LENGTH:,} characters",
+        f"{MAX_STEPS:,} steps",
+    ):
+        assert limit in package.__doc__.replace("\n", " ")
 
 
 # ── patterns ─────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Requests are held to the contract: what breaks it is refused, told where, and never a 5xx."""
+"""Invalid requests are refused with the path of each problem, and never with a 5xx."""
 
 import base64
 import json

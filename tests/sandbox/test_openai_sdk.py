@@ -1,4 +1,4 @@
-"""The official openai SDK, an independent client, is served without complaint."""
+"""The official openai SDK, an independent client, works with the sandbox."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""The OpenAPI document says what the sandbox does, and the sandbox does what it says.
+"""The OpenAPI document and the sandbox agree.
 
-Schemathesis makes requests of the document, right and wrong ones, and holds each response to it.
-The suite's own number of them takes some ten seconds.
+Schemathesis makes valid and invalid requests from the document, and checks each response with it.
+The default number of requests takes about ten seconds.
 """
 
 import json

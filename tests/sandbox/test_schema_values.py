@@ -1,4 +1,4 @@
-"""Values made of a JSON Schema are valid, and say what the words say."""
+"""Values made from a JSON Schema are valid and use the words of the turn."""
 
 import json
 import re

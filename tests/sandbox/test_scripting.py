@@ -1,4 +1,4 @@
-"""A test says what the sandbox answers, down to the bytes, and sees what it received."""
+"""Tests can queue replies, down to the bytes, and see the requests."""
 
 import json
 import threading
@@ -17,6 +17,7 @@ from sunra_integrations.sandbox import (
     Message,
     Say,
     Scripted,
+    TextReply,
     completion,
     sse,
 )
@@ -28,7 +29,7 @@ def choice(response):
 
 
 def test_a_text_is_said_once_and_then_the_script_goes_on(sandbox, ask):
-    sandbox.next("scripted", Say("thought", reasoning="hm", finish_reason="length"))
+    sandbox.next("scripted", TextReply("thought", reasoning="hm", finish_reason="length"))
     first, second, third = (choice(ask()) for _ in range(3))
     assert first["message"]["content"] == "scripted"
     assert (second["message"]["reasoning"], second["finish_reason"]) == ("hm", "length")
@@ -239,6 +240,10 @@ def test_answers_may_be_queued_and_taken_from_many_threads(sandbox, http, body):
         thread.join()
     assert sorted(heard) == sorted(said)
     assert len(sandbox.requests) == 40
+
+
+def test_the_former_name_of_a_text_reply_still_works():
+    assert Say is TextReply
 
 
 # ── answers for one model ────────────────────────────────────────────────────

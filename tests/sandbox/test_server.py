@@ -1,4 +1,4 @@
-"""The server: quick to start, clean to stop, from Python, a shell, or pytest."""
+"""Starting and stopping the server from Python, a shell and pytest."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Streams: the unstreamed reply in pieces, in order, ended as the wire ends them."""
+"""Streams add up to the complete reply and end as the API ends them."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A program that runs with a key and without."""
+"""`stand_in`, with a key and without."""
 
 from __future__ import annotations
 

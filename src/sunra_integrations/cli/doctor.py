@@ -104,8 +104,8 @@ class Finding:
     Args:
         check: The name of the check.
         status: `ok`; `warn` if calls may work all the same; `fail` if they cannot work.
-        found: What the check found.
-        fix: What to do about it; None if nothing is wrong.
+        found: The observation, in words.
+        fix: The suggested fix; None if nothing is wrong.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""What the commands share: the session, and the options that several of them have."""
+"""The session, and the options that several commands have."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Result(NamedTuple):
     Args:
         status: `ok`; `ignored`: accepted, but without effect; `refused`: rejected by the server;
             `unknown`: not determined.
-        words: What was observed, or the server's message.
+        words: The observation, or the server's message.
     """
 
     status: Literal["ok", "ignored", "refused", "unknown"]
@@ -250,7 +250,7 @@ FEATURES = (
     Feature("image", 1, _image),
     Feature("reasoning", 1, _reasoning),
 )
-"""All features. If the first one, a plain answer, fails, the model is not tested further."""
+"""All features. If the call for `answer` fails, the model is not tested further."""
 
 
 def _result(works: bool, if_so: str, if_not: str) -> Result:
@@ -433,7 +433,7 @@ def _is_incomplete(report: Report) -> bool:
 
 
 def _show_table(terminal: Terminal, reports: Sequence[Report], features: Sequence[Feature]) -> None:
-    """Show a column for each model, and below it what was observed for all that is not ok."""
+    """Show a column for each model, and details of each result that is not ok below it."""
     tested = [report for report in reports if report.error is None]
     if tested:
         table = Table("feature", *(terminal.safe_line(report.model) for report in tested))

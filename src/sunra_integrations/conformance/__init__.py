@@ -1,4 +1,4 @@
-"""Conformance tests: whether an integration supports everything that its framework can ask of it.
+"""Conformance tests: check that an integration supports everything its framework may call.
 
 A suite is a class to subclass in your own tests. It runs your integration against the sandbox,
 which is scripted to respond as real servers do.

@@ -36,6 +36,7 @@ from sunra_integrations.data import model_facts
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import request, response, structured_output
 from sunra_integrations.langchain.errors import raised_as_model_errors
+from sunra_integrations.langchain.fast_path import cache_signatures
 from sunra_integrations.langchain.messages import MODEL_PROVIDER
 from sunra_integrations.langchain.response import StreamState
 from sunra_integrations.langchain.stream_events import MessageEvents, keep_refusal
@@ -294,7 +295,10 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
 
     @model_validator(mode="after")
     def _check_profile_keys(self) -> Self:
-        """Runs langchain-core's check only for profiles from the user: it doubles the time."""
+        """Runs langchain-core's check for profiles from the user only.
+
+        It takes 100 µs, as long as everything else, and the catalogue has only known keys.
+        """
         check = getattr(super(), "_check_profile_keys", None)
         return self if check is None or self._has_default_profile() else check()
 
@@ -877,6 +881,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         for shared in map(self.__dict__.get, _SHARED_BY_COPIES):
             memo[id(shared)] = shared
         return super().__deepcopy__(memo)
+
+
+cache_signatures(ChatSunra, "_generate", "_agenerate")
 
 
 def _check_model_kwargs(model_kwargs: Any, known: frozenset[str]) -> None:

@@ -30,7 +30,7 @@ reads `is_retryable`, which equals `retryable`::
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -171,46 +171,20 @@ class Refused(errors.Refused, ChatSunraError, model_errors.ModelRefusalError):
         self.raw_message = raw_message
 
 
-_TWINS: dict[type[errors.SunraError], type[ChatSunraError]] = {
-    errors.SunraError: ChatSunraError,
-    errors.ConfigurationError: ConfigurationError,
-    errors.RequirementNotMet: RequirementNotMet,
-    errors.BadRequest: BadRequest,
-    errors.InvalidParameter: InvalidParameter,
-    errors.UnsupportedContent: UnsupportedContent,
-    errors.ContextOverflow: ContextOverflow,
-    errors.ContentRejected: ContentRejected,
-    errors.AuthenticationFailed: AuthenticationFailed,
-    errors.PermissionDenied: PermissionDenied,
-    errors.InsufficientCredit: InsufficientCredit,
-    errors.NotFound: NotFound,
-    errors.ModelNotFound: ModelNotFound,
-    errors.RateLimited: RateLimited,
-    errors.ServerFailed: ServerFailed,
-    errors.Overloaded: Overloaded,
-    errors.ConnectionFailed: ConnectionFailed,
-    errors.TimedOut: TimedOut,
-    errors.UnreadableResponse: UnreadableResponse,
-    errors.StreamInterrupted: StreamInterrupted,
-    errors.ResponseTruncated: ResponseTruncated,
-    errors.Refused: Refused,
-}
-
-
 def as_model_error(error: errors.SunraError) -> ChatSunraError:
     """The matching `ChatSunraError`, with the attributes, cause and traceback of an error.
 
     Args:
-        error: Any error of this package; a `ChatSunraError` is returned unchanged.
+        error: Any error of this package. A `ChatSunraError` is returned unchanged.
     """
     if isinstance(error, ChatSunraError):
         return error
-    kind = next(_TWINS[known] for known in type(error).__mro__ if known in _TWINS)
-    twin = kind(error.message)
-    twin.__dict__.update(error.__dict__)
-    twin.is_retryable = error.retryable
-    twin.__cause__ = error.__cause__
-    return twin.with_traceback(error.__traceback__)
+    kind = next(_MATCHING[base] for base in type(error).__mro__ if base in _MATCHING)
+    converted = kind(error.message)
+    converted.__dict__.update(error.__dict__)
+    converted.is_retryable = error.retryable
+    converted.__cause__ = error.__cause__
+    return converted.with_traceback(error.__traceback__)
 
 
 @contextmanager
@@ -219,7 +193,20 @@ def raised_as_model_errors() -> Generator[None, None, None]:
     try:
         yield
     except errors.SunraError as error:
-        twin = as_model_error(error)
-        if twin is error:
+        converted = as_model_error(error)
+        if converted is error:
             raise
-        raise twin from error.__cause__
+        raise converted from error.__cause__
+
+
+def _subclasses(kind: type[ChatSunraError]) -> Iterator[type[ChatSunraError]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+_MATCHING: dict[type[errors.SunraError], type[ChatSunraError]] = {
+    errors.SunraError: ChatSunraError,
+    **{getattr(errors, kind.__name__): kind for kind in _subclasses(ChatSunraError)},
+}
+"""Our exception for each of the package's, which has the same name."""

@@ -226,15 +226,15 @@ class StreamState:
 
     def remaining_deltas(self) -> Iterator[ChoiceDelta]:
         """The deltas of the message's choice if the stream had no choice 0."""
-        index = self.finished()[0].index
         for delta in self._held_back:
-            if delta.choice_index == index:
+            if delta.choice_index == self.so_far.message_index:
                 yield self._without_null_arguments(delta)
 
     def finished(self) -> tuple[Choice, Reply]:
         """The message's choice, and the reply with only this choice."""
         reply = self.so_far.reply()
-        choice = next((one for one in reply.choices if one.index == 0), reply.choice)
+        index = self.so_far.message_index
+        choice = next((one for one in reply.choices if one.index == index), reply.choice)
         return choice, replace(reply, choices=(choice,))
 
     def _without_null_arguments(self, delta: ChoiceDelta) -> ChoiceDelta:

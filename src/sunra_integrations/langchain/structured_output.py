@@ -171,21 +171,21 @@ def with_raw(
     A streamed response is parsed once, at its end.
     """
 
-    def parsed(answer: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    def parse(output: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         try:
-            read = parser.invoke(answer["raw"], config)
+            parsed = parser.invoke(output["raw"], config)
         except Exception as error:  # noqa: BLE001 - returned to the caller
-            return {**answer, "parsed": None, "parsing_error": error}
-        return {**answer, "parsed": read, "parsing_error": None}
+            return {**output, "parsed": None, "parsing_error": error}
+        return {**output, "parsed": parsed, "parsing_error": None}
 
-    async def aparsed(answer: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def aparse(output: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         try:
-            read = await parser.ainvoke(answer["raw"], config)
+            parsed = await parser.ainvoke(output["raw"], config)
         except Exception as error:  # noqa: BLE001 - returned to the caller
-            return {**answer, "parsed": None, "parsing_error": error}
-        return {**answer, "parsed": read, "parsing_error": None}
+            return {**output, "parsed": None, "parsing_error": error}
+        return {**output, "parsed": parsed, "parsing_error": None}
 
-    return RunnableMap(raw=model) | RunnableLambda(parsed, aparsed, name="parsed")
+    return RunnableMap(raw=model) | RunnableLambda(parse, aparse, name="parsed")
 
 
 class _DictParser(JsonOutputParser):

@@ -1,4 +1,4 @@
-"""About how many tokens a conversation has. Files count by their number, whatever their size."""
+"""Estimate the tokens of a conversation. A file has a fixed number, whatever its size."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 TOKENS_PER_IMAGE = 85
-"""As in langchain-core, which has it from OpenAI's images of low detail."""
+"""As in langchain-core; OpenAI counts 85 for an image of low detail."""
 TOKENS_PER_FILE = 1000
-"""A sound, a video or a document. No rule fits all models: this is a page or two of text."""
+"""For audio, video and documents. Models differ; this is a page or two of text."""
 
 _IMAGES = frozenset(("image", "image_url", "input_image"))
 _FILES = frozenset(
@@ -22,12 +22,12 @@ _FILES = frozenset(
 def count_tokens(
     messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]] | None = None
 ) -> int:
-    """The tokens of messages and tools: four characters are one, and files are counted apart.
+    """The approximate number of tokens of messages and tools: one for every 4 characters.
 
     Args:
-        messages: The conversation. An image is `TOKENS_PER_IMAGE`, every other file
-            `TOKENS_PER_FILE`; the length of their base64 says little about either.
-        tools: Function tools, in the wire's form.
+        messages: The conversation. An image has `TOKENS_PER_IMAGE`, any other file
+            `TOKENS_PER_FILE`, because the length of their base64 says little.
+        tools: Function tools in the API's form.
     """
     files: list[int] = []
     texts = [
@@ -40,7 +40,7 @@ def count_tokens(
 
 
 def _without_files(content: Any, found: list[int]) -> Any:
-    """Content of any depth without its files, whose tokens are added to those found."""
+    """Nested content without its files, whose tokens are appended to `found`."""
     match content:
         case {"type": str() as kind} if kind in _IMAGES:
             found.append(TOKENS_PER_IMAGE)
@@ -61,7 +61,7 @@ def _without_files(content: Any, found: list[int]) -> Any:
 
 
 def _text_of_file(block: Mapping[str, Any], found: list[int]) -> Any:
-    """A document may be given as text or as content, which is counted as such."""
+    """A document can consist of text or content blocks, which are counted as such."""
     match block:
         case {"source": {"type": "text", "data": str() as text}}:
             return {"type": "text", "text": text}

@@ -1,11 +1,25 @@
-"""`Sunra`, the LLM."""
+"""`Sunra`: any model behind the Sunra gateway as a LlamaIndex LLM.
+
+A call goes through `request.build`, the client's `create` or `stream`, and `response.chat_response`
+or `response.chunk`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Generator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import httpx
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -14,128 +28,203 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     CompletionResponseAsyncGen,
     CompletionResponseGen,
+    LLMMetadata,
     MessageRole,
 )
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.prompts import BasePromptTemplate
-from llama_index.core.types import TokenAsyncGen, TokenGen
-
-from sunra_integrations.llama_index import from_sunra, to_sunra
-from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
-from sunra_integrations.llama_index.hidden_headers import EXTRA_HEADERS, hidden
-from sunra_integrations.llama_index.observed import (
-    observed_chat,
-    observed_completion,
-    observed_stream,
-    unobserved,
+from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictInProgressEvent,
+    LLMStructuredPredictStartEvent,
 )
-from sunra_integrations.llama_index.parameters import merged
-from sunra_integrations.llama_index.prediction import StructuredPrediction
-from sunra_integrations.llama_index.streams import amapped, awatched, mapped, watched
-from sunra_integrations.llama_index.tool_calling import ToolCalling
-from sunra_integrations.protocol.arguments import split_call
-from sunra_integrations.protocol.request import ChatRequest
-from sunra_integrations.protocol.tools import tool_choice as wire_tool_choice
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.program.utils import FlexibleModel
+from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
+from llama_index.core.tools.types import BaseTool
+from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
+from pydantic import BaseModel, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Self, Unpack
+
+from sunra_integrations.data import model_facts
+from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.llama_index import request, response
+from sunra_integrations.llama_index.instrumentation import (
+    EXTRA_HEADERS,
+    amap_stream,
+    awith_callbacks,
+    dispatcher,
+    instrumented,
+    instrumented_chat,
+    instrumented_completion,
+    instrumented_stream,
+    map_stream,
+    secret_headers,
+    with_callbacks,
+    without_span,
+)
+from sunra_integrations.llama_index.structured import (
+    PartialObjects,
+    StructuredSunra,
+    aprogram_stream,
+    check_program_response,
+    parse,
+    program_class,
+    program_stream,
+    schema_format,
+    schema_tool,
+    with_schema_instructions,
+)
+from sunra_integrations.llama_index.tools import (
+    agent_response,
+    arun_tools,
+    first_call_only,
+    run_tools,
+    tool_selections,
+)
+from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
+from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
+from sunra_integrations.protocol.request import (
+    ChatRequest,
+    check_parameters,
+    not_a_dict,
+    parameter_rules,
+)
+from sunra_integrations.protocol.tools import tool_choice as api_tool_choice
+from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
+from sunra_integrations.transport.settings import check_loaded, resolved_base_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import httpx
     from llama_index.core.callbacks import CallbackManager
     from llama_index.core.rate_limiter import BaseRateLimiter
-    from llama_index.core.types import BaseOutputParser, PydanticProgramMode
-    from typing_extensions import Unpack
+    from llama_index.core.types import BaseOutputParser
 
-    from sunra_integrations.transport.parameters import ModelArguments
+DEFAULT_CONTEXT_WINDOW = 128_000
+"""Tokens. Assumed for models that are not in the bundled catalogue; any name works on Sunra."""
+
+_PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
+_CALL_ARGUMENTS = (*_PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
+_PROGRAM_ARGUMENTS = frozenset(
+    ("tool_choice", "tool_required", "allow_parallel_tool_calls", "strict")
+)
+_NATIVE_MODES = frozenset(
+    (PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM)
+)
+_PROCESS_FIELDS = ("http_client", "async_http_client", "callback_manager", "rate_limiter")
+_HIDDEN_PARAMETERS = frozenset(("messages", "tools", "response_format", "extra_body", "user"))
+_CLASS_NAME = "class_name"
+"""A key that `to_dict` adds and that is not a field."""
 
 
-class Sunra(ToolCalling, StructuredPrediction):
-    """A model behind Sunra, for all that LlamaIndex does with an LLM.
+class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
+    """Any model behind the Sunra LLM gateway, as a LlamaIndex LLM.
 
     ::
 
         llm = Sunra(model="openai/gpt-4o", temperature=0.2)
         llm.chat([ChatMessage("Hello")])
 
-    What is not set is not sent: the server's defaults are the server's. Every parameter can also
-    be given per call (`llm.chat(messages, temperature=0)`) and wins over the instance's; None
-    leaves it out of that call. Per call there are also `extra_headers`, `timeout`,
-    `stall_timeout`, `total_timeout` and `max_retries`. Streams, async, tool
-    calls, structured output, agents and callbacks work as with any `FunctionCallingLLM`. A
-    structured answer that was cut off, by `max_tokens` for example, raises `ResponseTruncated`.
+    Streaming, async, tool calls, structured output, agents and callbacks work as with any
+    `FunctionCallingLLM`. A structured reply that was cut off, for example by `max_tokens`, raises
+    `ResponseTruncated`.
+
+    A parameter that is not set is not sent, so the server's default applies. Request parameters can
+    also be passed to a call, such as `llm.chat(messages, temperature=0)`. They override the
+    instance's, and None leaves a parameter out. A call also accepts `extra_headers`, `timeout`,
+    `stall_timeout`, `total_timeout` and `max_retries`.
+
+    The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
+    …), those of `ConnectionParameters` (`api_key`, `timeout`, `max_retries`, …) and these:
 
     Args:
-        model: The model to ask, as `vendor/name`. Any name is allowed; the server knows.
-        api_key: The key; else from the environment variable `SUNRA_KEY`. Shown and stored nowhere.
-        api_base: Base URL, with or without `/v1`; else from `SUNRA_BASE_URL`, else Sunra's own.
-        max_tokens: Most tokens to generate.
-        max_completion_tokens: The newer name of `max_tokens`; never together with it.
-        temperature: Randomness, 0 to 2.
-        top_p: Nucleus sampling, 0 to 1.
-        frequency_penalty: From -2 to 2.
-        presence_penalty: From -2 to 2.
-        stop: One sequence or up to 4, at which generation stops.
-        n: Answers per request. The first is the response; the others are in its
-            `additional_kwargs["choices"]`.
-        logprobs: Return log probabilities, in the responses' `logprobs`.
-        top_logprobs: How many alternatives per token, 0 to 20; needs `logprobs=True`.
-        response_format: The format the model must answer in.
-        seed: An integer, for answers as alike as can be.
-        tools: Tools of every call, in the wire's form. Agents and programs pass their own.
-        tool_choice: `none`, `auto`, `required`, or an object naming a function.
-        parallel_tool_calls: Whether one answer may call several tools.
-        user: The end user's id, for abuse monitoring.
-        provider: Routing rules, such as `{"only": ["google-vertexai"]}`.
-        reasoning: Passed on as given.
-        reasoning_effort: Passed on as given, such as `"low"`.
-        stream_options: Streams ask for usage unless it is given; `{}` asks for nothing.
-        extra_body: Keys to put into the request body untouched. No `messages`, no `stream`, and
-            nothing that is named like a credential.
-        additional_kwargs: More parameters by name, as LlamaIndex has it; the fields above win.
-        strict: Hold tool arguments and structured output to their schemas. None leaves tools as
-            they are and holds structured output to its schema where that is possible.
-        context_window: Tokens the model takes, prompt and answer; else as the packaged catalogue
-            has it, else 128,000.
-        num_output: Tokens that LlamaIndex keeps free for the answer when it packs prompts; else
-            `max_tokens`, else 256. It is never sent.
-        is_function_calling_model: Whether the model takes tools.
-        tokenizer: Counts tokens, for those who ask the LLM for one. Not used here.
-        timeout: Seconds for an answer to begin, per attempt (600 by default), and for each silence
-            within it (300 by default); or all `Timeouts`, an `httpx.Timeout`, `(connect, read)`.
-            Also `request_timeout`.
-        stall_timeout: Seconds for each silence within an answer. Defaults to `timeout`.
-        total_timeout: Seconds for a call as a whole, retries included; none by default.
-        max_retries: Tries after the first one; nothing above this retries. 2 by default.
-        default_headers: Sent with every request. Not shown; stored in pickles only.
-        max_connections: Connections open at once, per key and process (sync) or event loop (async).
-            Defaults to no limit.
-        max_response_bytes: The longest response to read, streamed or not; 256 MiB by default.
-        async_transport: What carries async calls, `httpx` or `aiohttp`; `auto`, the default, is
-            aiohttp where it is installed and the environment names no proxy for it.
-        allow_http: Permit plain http to another machine; the key crosses the network readable.
-            Defaults to `SUNRA_ALLOW_HTTP`.
-        http_client: An `httpx.Client` of your own; it is never closed here. Without one, proxies
-            and certificates come from the usual environment variables, such as `HTTPS_PROXY` and
-            `SSL_CERT_FILE`.
-        async_http_client: An `httpx.AsyncClient` of your own; it is never closed here.
+        model: Model name, as `vendor/name`. Any name is allowed.
+        api_base: Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to Sunra's.
+        tools: Tools for every call, in the API's format. Agents and programs pass their own.
+        tool_choice: `none`, `auto`, `required`, or a dict that names a function.
+        additional_kwargs: More request parameters by name, as in LlamaIndex's OpenAI class. The
+            fields override them.
+        strict: Enforce the schemas of tool arguments and structured output. Defaults to None:
+            structured output is strict if its schema can be, and tools are not.
+        context_window: Context window in tokens, prompt and reply. Defaults to the bundled
+            catalogue's value, then to 128,000.
+        num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
+            sent. Defaults to `max_tokens`, then to 256.
+        is_function_calling_model: Whether the model supports tools. Defaults to True.
+        tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
+        request_timeout: Another name of `timeout`.
+        async_http_client: Your own `httpx.AsyncClient`, which is never closed here.
         callback_manager: LlamaIndex's callbacks.
         rate_limiter: LlamaIndex's rate limiter.
-        system_prompt: Put before the conversation by `predict`, `structured_predict` and all that
-            stands on them.
-        messages_to_prompt: As in every LlamaIndex LLM.
+        system_prompt: Put before the conversation by `predict`, `structured_predict` and the
+            methods built on them.
         completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`.
-        pydantic_program_mode: How `structured_predict` asks: `DEFAULT` natively by JSON schema,
-            `FUNCTION` by a required tool call, `LLM` by JSON mode with the schema in the prompt.
-        output_parser: As in every LlamaIndex LLM.
-        query_wrapper_prompt: As in every LlamaIndex LLM.
+        pydantic_program_mode: How `structured_predict` requests an object: `DEFAULT` by JSON
+            schema, `FUNCTION` by a required tool call, `LLM` by JSON mode with the schema in the
+            prompt.
+        messages_to_prompt, output_parser, query_wrapper_prompt: As in every LlamaIndex LLM.
+
+    With `n` above 1, the first choice is the response. The others are in its
+    `additional_kwargs["choices"]`.
 
     Raises:
-        InvalidParameter: A value breaks its rule, or a name is unknown; it names the closest.
-        ConfigurationError: There is no usable key, base URL or timeout.
+        InvalidParameter: A value is not valid, or a name is unknown. The error suggests the
+            closest one.
+        ConfigurationError: The key, base URL or a timeout is missing or not valid.
     """
 
-    # For type checkers: they read pydantic's fields each in a way of its own, which leaves out that
-    # a key may be text and `timeout` has two names.
+    _base_url_field: ClassVar[str] = "api_base"
+    _async_client_field: ClassVar[str] = "async_http_client"
+
+    model: str = Field(description="Model name, as `vendor/name`.")
+    api_key: SecretStr | None = Field(
+        default=None, exclude=True, repr=False, description="API key. Defaults to `SUNRA_KEY`."
+    )
+    api_base: str | None = Field(
+        default=None,
+        description="Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's.",
+    )
+    tools: list[dict[str, Any]] | None = Field(
+        default=None, description="Tools for every call, in the API's format."
+    )
+    tool_choice: str | dict[str, Any] | None = Field(
+        default=None, description="none, auto, required, or a dict that names a function."
+    )
+    additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="More request parameters by name. The fields override them.",
+    )
+    strict: bool | None = Field(
+        default=None, description="Enforce the schemas of tool arguments and structured output."
+    )
+    context_window: int | None = Field(
+        default=None, description="Context window in tokens, prompt and reply."
+    )
+    num_output: int | None = Field(
+        default=None, description="Tokens that LlamaIndex reserves for the reply. Never sent."
+    )
+    is_function_calling_model: bool = Field(
+        default=True, description="Whether the model supports tools."
+    )
+    tokenizer: Annotated[Callable[[str], list[Any]] | None, WithJsonSchema({"type": "string"})] = (
+        Field(
+            default=None,
+            exclude=True,
+            repr=False,
+            description="Counts tokens, for code that asks the LLM for a tokenizer.",
+        )
+    )
+    async_http_client: SkipJsonSchema[httpx.AsyncClient | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Your own HTTP client for async calls. It is never closed here.",
+    )
+
+    # Type checkers derive a signature from pydantic's fields that lacks the key as a string and
+    # the alias `request_timeout`.
     if TYPE_CHECKING:
 
         def __init__(
@@ -163,76 +252,126 @@ class Sunra(ToolCalling, StructuredPrediction):
             **arguments: Unpack[ModelArguments],
         ) -> None: ...
 
+    @classmethod
+    def _argument_names(cls) -> frozenset[str]:
+        return super()._argument_names() | {_CLASS_NAME}
+
+    @classmethod
+    def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = super()._check_arguments(given)
+        arguments.pop(_CLASS_NAME, None)
+        more = arguments.get("additional_kwargs") or {}
+        if not isinstance(more, Mapping):
+            raise not_a_dict("additional_kwargs", more)
+        if EXTRA_HEADERS in more:
+            raise InvalidParameter(
+                f"`{EXTRA_HEADERS}` cannot be in `additional_kwargs`, which is stored and shown. "
+                "Use `default_headers`, or pass them with a call.",
+                parameter=EXTRA_HEADERS,
+                rule="headers go into default_headers, or extra_headers of a call",
+            )
+        _check_known(more, _PARAMETERS, of="additional_kwargs")
+        own = {name: arguments[name] for name in _PARAMETERS if name in arguments}
+        check_parameters(merge_parameters(more, own) | {"model": own.get("model")})
+        if not own.get("model"):
+            rule = parameter_rules()["model"]
+            raise InvalidParameter(f"`model` is required: {rule}.", parameter="model", rule=rule)
+        return arguments | {"additional_kwargs": dict(more)}
+
+    @model_validator(mode="after")
+    def _check_connection(self) -> Self:
+        """Reports a missing key now rather than on the first call."""
+        if not _loading.get():
+            self._settings()
+        return self
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex needs to know to pack prompts, for any model name."""
+        known_window: int | None = (model_facts(self.model) or {}).get("max_input_tokens")
+        max_tokens = self.max_completion_tokens or self.max_tokens
+        return LLMMetadata(
+            context_window=self.context_window or known_window or DEFAULT_CONTEXT_WINDOW,
+            num_output=self.num_output or max_tokens or DEFAULT_NUM_OUTPUTS,
+            is_chat_model=True,
+            is_function_calling_model=self.is_function_calling_model,
+            model_name=self.model,
+        )
+
     # ── the eight methods ────────────────────────────────────────────────────
 
-    @observed_chat
+    @instrumented_chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """The answer to a conversation.
+        """The reply to a conversation.
 
         Args:
             messages: The conversation.
-            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+            **kwargs: Request parameters for this call, `extra_headers`, `timeout`,
+                `stall_timeout`, `total_timeout` and `max_retries`.
 
         Raises:
-            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+            SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
         """
         return self._chat(messages, **kwargs)
 
-    @observed_chat
+    @instrumented_chat
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """As `chat`."""
+        """Async `chat`."""
         return await self._achat(messages, **kwargs)
 
-    @observed_stream
+    @instrumented_stream
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """The answer as it comes: each response holds all of it so far, `delta` the new text.
+        """Streams the reply. Each response contains the whole reply so far; `delta` is new text.
 
-        Closing the generator closes the connection at once.
+        Closing the generator closes the connection immediately.
 
         Args:
             messages: The conversation.
-            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+            **kwargs: As for `chat`.
 
         Raises:
-            StreamInterrupted: The answer broke off; its `partial` holds what had arrived.
-            SunraError: Whatever else went wrong, typed; see `sunra_integrations.errors`.
+            StreamInterrupted: The stream was cut off. The partial reply is in `error.partial`.
+            SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
         """
-        return watched(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
+        return with_callbacks(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
 
-    @observed_stream
+    @instrumented_stream
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
-        """As `stream_chat`."""
-        return await awatched(self, llm_chat_callback(), self._astream_chat, messages, **kwargs)
+        """Async `stream_chat`."""
+        return await awith_callbacks(
+            self, llm_chat_callback(), self._astream_chat, messages, **kwargs
+        )
 
-    @observed_completion
+    @instrumented_completion
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """The answer to a prompt, which is sent as one user message.
+        """The reply to a prompt, which is sent as a user message.
 
         Args:
-            prompt: What to ask.
-            formatted: Whether `completion_to_prompt` has been applied to it already.
-            **kwargs: Parameters of this call, `extra_body`, `extra_headers`.
+            prompt: The prompt.
+            formatted: `completion_to_prompt` is already applied to it.
+            **kwargs: As for `chat`.
 
         Raises:
-            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
+            SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
         """
-        return from_sunra.completion(self._chat(self._asked(prompt, formatted), **kwargs))
+        return response.completion(self._chat(self._user_message(prompt, formatted), **kwargs))
 
-    @observed_completion
+    @instrumented_completion
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
-        """As `complete`."""
-        return from_sunra.completion(await self._achat(self._asked(prompt, formatted), **kwargs))
+        """Async `complete`."""
+        messages = self._user_message(prompt, formatted)
+        return response.completion(await self._achat(messages, **kwargs))
 
-    @observed_stream
+    @instrumented_stream
     def stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
-        """As `complete`, streamed as in `stream_chat`."""
-        return watched(
+        """Streams the reply to a prompt, as `stream_chat` does."""
+        return with_callbacks(
             self,
             llm_completion_callback(),
             self._stream_complete,
@@ -241,12 +380,12 @@ class Sunra(ToolCalling, StructuredPrediction):
             **kwargs,
         )
 
-    @observed_stream
+    @instrumented_stream
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
-        """As `complete`, streamed as in `stream_chat`."""
-        return await awatched(
+        """Async `stream_complete`."""
+        return await awith_callbacks(
             self,
             llm_completion_callback(),
             self._astream_complete,
@@ -255,79 +394,60 @@ class Sunra(ToolCalling, StructuredPrediction):
             **kwargs,
         )
 
-    # ── the framework's own over them, under spans that last to the end ──────
-
-    @observed_stream
-    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
-        """The text of the answer to a prompt template, piece by piece.
-
-        Args:
-            prompt: The prompt, to be filled with `prompt_args`.
-            **prompt_args: Values for the prompt's variables.
-
-        Raises:
-            SunraError: Whatever went wrong, typed; see `sunra_integrations.errors`.
-        """
-        return unobserved(super().stream)(prompt, **prompt_args)
-
-    @observed_stream
-    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
-        """As `stream`."""
-        return await unobserved(super().astream)(prompt, **prompt_args)
-
-    # ── what stands behind them, unseen by callbacks ─────────────────────────
+    # The eight methods without spans and callbacks:
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        kwargs, changed = split_call(kwargs)
-        request, headers = self._request(messages, kwargs)
-        return from_sunra.response(self._client(changed).create(request, headers=headers))
+        kwargs, settings = split_call(kwargs)
+        chat_request, headers = self._request(messages, kwargs)
+        reply = self._client(settings).create(chat_request, headers=headers)
+        return response.chat_response(reply)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        kwargs, changed = split_call(kwargs)
-        request, headers = self._request(messages, kwargs)
-        client = self._async_client(changed)
-        return from_sunra.response(await client.create(request, headers=headers))
+        kwargs, settings = split_call(kwargs)
+        chat_request, headers = self._request(messages, kwargs)
+        reply = await self._async_client(settings).create(chat_request, headers=headers)
+        return response.chat_response(reply)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        kwargs, changed = split_call(kwargs)
-        return self._responses(*self._request(messages, kwargs), **changed)
+        kwargs, settings = split_call(kwargs)
+        return self._responses(*self._request(messages, kwargs), **settings)
 
     def _astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        kwargs, changed = split_call(kwargs)
-        return self._aresponses(*self._request(messages, kwargs), **changed)
+        kwargs, settings = split_call(kwargs)
+        return self._aresponses(*self._request(messages, kwargs), **settings)
 
     def _stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
-        stream = self._stream_chat(self._asked(prompt, formatted), **kwargs)
-        return mapped(from_sunra.completion, stream)
+        stream = self._stream_chat(self._user_message(prompt, formatted), **kwargs)
+        return map_stream(response.completion, stream)
 
     def _astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
-        stream = self._astream_chat(self._asked(prompt, formatted), **kwargs)
-        return amapped(from_sunra.completion, stream)
+        stream = self._astream_chat(self._user_message(prompt, formatted), **kwargs)
+        return amap_stream(response.completion, stream)
 
     def _responses(
-        self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
+        self, chat_request: ChatRequest, headers: Mapping[str, str] | None, **settings: Any
     ) -> Generator[ChatResponse, None, None]:
-        so_far = AnswerSoFar()
-        stream = self._client(changed).stream(request, headers=headers, so_far=so_far)
-        with closing(stream) as chunks:
+        state = response.StreamState()
+        client = self._client(settings)
+        with closing(client.stream(chat_request, headers=headers, so_far=state)) as chunks:
             for chunk in chunks:
-                yield from_sunra.chunk(chunk, so_far)
+                yield response.chunk(chunk, state)
 
     async def _aresponses(
-        self, request: ChatRequest, headers: Mapping[str, str] | None, **changed: Any
+        self, chat_request: ChatRequest, headers: Mapping[str, str] | None, **settings: Any
     ) -> AsyncGenerator[ChatResponse, None]:
-        so_far = AnswerSoFar()
-        client = self._async_client(changed)
-        stream = client.stream(request, headers=headers, so_far=so_far)
+        state = response.StreamState()
+        client = self._async_client(settings)
+        stream = client.stream(chat_request, headers=headers, so_far=state)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                yield from_sunra.chunk(chunk, so_far)
+                yield response.chunk(chunk, state)
 
-    def _asked(self, prompt: str, formatted: bool) -> list[ChatMessage]:
+    def _user_message(self, prompt: str, formatted: bool) -> list[ChatMessage]:
         to_prompt = None if formatted else self.completion_to_prompt
         text = prompt if to_prompt is None else to_prompt(prompt)
         return [ChatMessage(role=MessageRole.USER, content=text)]
@@ -335,14 +455,495 @@ class Sunra(ToolCalling, StructuredPrediction):
     def _request(
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> tuple[ChatRequest, dict[str, str] | None]:
+        """The request of one call, and its headers."""
         call = dict(kwargs)
         given = call.pop(EXTRA_HEADERS, None)
-        headers = hidden(given).shown() if given else None
-        parameters = merged(self._parameters(), call)
-        tools = [to_sunra.tool(tool) for tool in parameters.get("tools") or ()]
+        headers = secret_headers(given).get_secret_value() if given else None
+        _check_known(call, _CALL_ARGUMENTS, of="a call")
+        parameters = merge_parameters(self._parameters(), call)
+        tools = [request.tool(tool) for tool in parameters.get("tools") or ()]
         parameters["tools"] = tools or None
-        if not tools:  # what is set about tools for all calls says nothing about one without any
+        if not tools:
+            # The instance's settings about tools do not apply to a call without tools.
             parameters |= {name: call.get(name) for name in ("tool_choice", "parallel_tool_calls")}
         if not isinstance(parameters.get("tool_choice"), dict):
-            parameters["tool_choice"] = wire_tool_choice(parameters.get("tool_choice"), tools)
-        return to_sunra.request(messages, parameters), headers or None
+            parameters["tool_choice"] = api_tool_choice(parameters.get("tool_choice"), tools)
+        return request.build(messages, parameters), headers or None
+
+    def _parameters(self) -> dict[str, Any]:
+        """The request parameters of every call. Fields override `additional_kwargs`."""
+        fields = {name: getattr(self, name) for name in _PARAMETERS}
+        given = {name: value for name, value in fields.items() if value is not None}
+        return merge_parameters(self.additional_kwargs, given)
+
+    # ── prompt templates ─────────────────────────────────────────────────────
+
+    @instrumented_stream
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """Streams the text of the reply to a prompt template.
+
+        Args:
+            prompt: The prompt template.
+            **prompt_args: Values for its variables.
+
+        Raises:
+            SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
+        """
+        return without_span(super().stream)(prompt, **prompt_args)
+
+    @instrumented_stream
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """Async `stream`."""
+        return await without_span(super().astream)(prompt, **prompt_args)
+
+    # ── tools ────────────────────────────────────────────────────────────────
+
+    @instrumented
+    def predict_and_call(  # noqa: PLR0917 - the framework's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Sends a message with tools, and runs the tools that the model calls.
+
+        Args:
+            tools: The tools to choose from.
+            user_msg: The message, sent after the history.
+            chat_history: The conversation before it.
+            verbose: Print the calls and their results.
+            allow_parallel_tool_calls: Run all calls of the reply, not only the first.
+            error_on_no_tool_call: Raise if the model calls no tool.
+            error_on_tool_error: Raise if a tool fails, or a call is invalid or names an unknown
+                tool. Otherwise the error's text is the result.
+            **kwargs: Arguments of `chat_with_tools`, such as request parameters.
+
+        Raises:
+            ValueError: See `error_on_no_tool_call` and `error_on_tool_error`.
+            UnreadableResponse: A call was required (`tool_required`) and is invalid.
+        """
+        if not self.metadata.is_function_calling_model:
+            react = without_span(super(FunctionCallingLLM, self).predict_and_call)
+            return react(list(tools), user_msg, chat_history, verbose, **kwargs)
+        reply = self.chat_with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, **kwargs
+        )
+        calls = self.get_tool_calls_from_response(reply, error_on_no_tool_call)
+        outputs = run_tools(calls, tools, verbose=verbose)
+        return agent_response(
+            reply,
+            outputs,
+            error_on_tool_error=error_on_tool_error,
+            tool_required=kwargs.get("tool_required"),
+        )
+
+    @instrumented
+    async def apredict_and_call(  # noqa: PLR0917 - the framework's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Async `predict_and_call`, which runs the tools concurrently."""
+        if not self.metadata.is_function_calling_model:
+            react = without_span(super(FunctionCallingLLM, self).apredict_and_call)
+            return await react(list(tools), user_msg, chat_history, verbose, **kwargs)
+        reply = await self.achat_with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, **kwargs
+        )
+        calls = self.get_tool_calls_from_response(reply, error_on_no_tool_call)
+        outputs = await arun_tools(calls, tools, verbose=verbose)
+        return agent_response(
+            reply,
+            outputs,
+            error_on_tool_error=error_on_tool_error,
+            tool_required=kwargs.get("tool_required"),
+        )
+
+    def stream_chat_with_tools(  # noqa: PLR0917 - the framework's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseGen:
+        """Streams the reply to a message with tools, as `stream_chat` does."""
+        stream = super().stream_chat_with_tools(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            tool_required,
+            **kwargs,
+        )
+        if not allow_parallel_tool_calls:
+            stream = map_stream(first_call_only, stream)
+        output_cls = program_class(tools)
+        return stream if output_cls is None else program_stream(stream, output_cls)
+
+    async def astream_chat_with_tools(  # noqa: PLR0917 - the framework's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseAsyncGen:
+        """Async `stream_chat_with_tools`."""
+        stream = await super().astream_chat_with_tools(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            tool_required,
+            **kwargs,
+        )
+        if not allow_parallel_tool_calls:
+            stream = amap_stream(first_call_only, stream)
+        output_cls = program_class(tools)
+        return stream if output_cls is None else aprogram_stream(stream, output_cls)
+
+    def get_tool_calls_from_response(
+        self,
+        response: ChatResponse,
+        error_on_no_tool_call: bool = True,
+        **kwargs: Any,  # noqa: ARG002 - the framework's signature
+    ) -> list[ToolSelection]:
+        """The tool calls of a response, with their arguments as far as received.
+
+        In a finished response, an invalid or truncated call gets a name that no tool has and that
+        says what is wrong. So no tool runs with guessed arguments: agents tell the model and go on.
+
+        Args:
+            response: A response of this LLM, streamed or not.
+            error_on_no_tool_call: Raise if there is no call.
+            **kwargs: Ignored.
+
+        Raises:
+            ValueError: There is no call, and `error_on_no_tool_call` is set.
+            ResponseTruncated: The response was cut off before a required call.
+        """
+        return tool_selections(response, error_on_no_tool_call=error_on_no_tool_call)
+
+    @instrumented  # as LlamaIndex does with this method, but without the values of headers
+    def _prepare_chat_with_tools(  # noqa: PLR0917 - the framework's signature
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,  # noqa: ARG002 - the framework's signature
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The arguments for `chat`. The caller's history is not changed."""
+        messages = list(chat_history or ())
+        if isinstance(user_msg, str):
+            user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
+        if user_msg is not None:
+            messages.append(user_msg)
+        if not tools:
+            return {"messages": messages, **kwargs}
+        strict = self.strict if strict is None else strict
+        prepared: dict[str, Any] = {"tools": [request.tool(tool, strict=strict) for tool in tools]}
+        choice = "required" if tool_choice is None and tool_required else tool_choice
+        if choice is not None:
+            prepared["tool_choice"] = choice
+        # False, LlamaIndex's default, is not sent: all but the first of several calls are dropped
+        # instead. An instance's `parallel_tool_calls` is sent in any case.
+        if allow_parallel_tool_calls and self.parallel_tool_calls is False:
+            prepared["parallel_tool_calls"] = True
+        return {"messages": messages, **prepared, **kwargs}
+
+    def _validate_chat_with_tools_response(
+        self,
+        response: ChatResponse,
+        tools: Sequence[BaseTool],
+        allow_parallel_tool_calls: bool = False,
+        **kwargs: Any,  # noqa: ARG002 - the framework's signature
+    ) -> ChatResponse:
+        output_cls = program_class(tools)
+        if output_cls is not None:
+            check_program_response(response, output_cls)
+        return response if allow_parallel_tool_calls else first_call_only(response)
+
+    # ── structured prediction ────────────────────────────────────────────────
+
+    @instrumented
+    def structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """The reply to a prompt template as an object of a class.
+
+        Args:
+            output_cls: The class.
+            prompt: The prompt template.
+            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            **prompt_args: Values for the template's variables.
+
+        Raises:
+            Refused: The model declined to answer.
+            ResponseTruncated: The response was cut off, for example by `max_tokens`. The text is
+                in `error.text`.
+            pydantic.ValidationError: The reply is not an object of the class.
+            SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
+        """
+        if self.pydantic_program_mode not in _NATIVE_MODES:
+            called: Model = without_span(super().structured_predict)(
+                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+            )
+            return called
+        dispatcher.event(_start_event(output_cls, prompt, prompt_args))
+        messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        result = parse(self.chat(messages, **kwargs), output_cls)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
+
+    @instrumented
+    async def astructured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Async `structured_predict`."""
+        if self.pydantic_program_mode not in _NATIVE_MODES:
+            called: Model = await without_span(super().astructured_predict)(
+                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+            )
+            return called
+        dispatcher.event(_start_event(output_cls, prompt, prompt_args))
+        messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        result = parse(await self.achat(messages, **kwargs), output_cls)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+        return result
+
+    @instrumented_stream
+    def stream_structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        """Streams the object, each time with everything received so far.
+
+        While required fields are missing it is a `FlexibleModel`. The last one is complete.
+
+        Args:
+            output_cls: The class.
+            prompt: The prompt template.
+            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            **prompt_args: Values for the template's variables.
+
+        Raises:
+            As `structured_predict`.
+        """
+        dispatcher.event(_start_event(output_cls, prompt, prompt_args))
+        with closing(
+            self._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        ) as objects:
+            latest: Any = None
+            for latest in objects:
+                dispatcher.event(LLMStructuredPredictInProgressEvent(output=latest))
+                yield latest
+        dispatcher.event(LLMStructuredPredictEndEvent(output=latest))
+
+    @instrumented_stream
+    async def astream_structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        """Async `stream_structured_predict`."""
+
+        async def objects_with_events() -> AsyncGenerator[Model | FlexibleModel, None]:
+            dispatcher.event(_start_event(output_cls, prompt, prompt_args))
+            opened = await self._structured_astream_call(
+                output_cls, prompt, llm_kwargs, **prompt_args
+            )
+            async with aclosing(opened) as objects:
+                latest: Any = None
+                async for latest in objects:
+                    dispatcher.event(LLMStructuredPredictInProgressEvent(output=latest))
+                    yield latest
+            dispatcher.event(LLMStructuredPredictEndEvent(output=latest))
+
+        return objects_with_events()
+
+    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> StructuredSunra:
+        """An LLM whose every reply is an object of a class.
+
+        Args:
+            output_cls: The class.
+            **kwargs: Fields of the structured LLM, such as `callback_manager`.
+        """
+        return StructuredSunra(llm=self, output_cls=output_cls, **kwargs)
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Any, None, None]:
+        if self.pydantic_program_mode not in _NATIVE_MODES:
+            return super()._structured_stream_call(
+                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+            )
+        messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        return PartialObjects(output_cls).read(self.stream_chat(messages, **kwargs))
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Any, None]:
+        if self.pydantic_program_mode not in _NATIVE_MODES:
+            return await super()._structured_astream_call(
+                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+            )
+        messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+        return PartialObjects(output_cls).aread(await self.astream_chat(messages, **kwargs))
+
+    def _structured_call(
+        self,
+        output_cls: type[BaseModel],
+        prompt: BasePromptTemplate,
+        llm_kwargs: dict[str, Any] | None,
+        prompt_args: dict[str, Any],
+    ) -> tuple[list[ChatMessage], dict[str, Any]]:
+        """The messages and keyword arguments for `chat` that request the object."""
+        given = dict(llm_kwargs or {})
+        strict = given.get("strict", self.strict)
+        kwargs = {name: value for name, value in given.items() if name not in _PROGRAM_ARGUMENTS}
+        messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+        format_: dict[str, Any]
+        match self.pydantic_program_mode:
+            case PydanticProgramMode.LLM:
+                messages = with_schema_instructions(messages, output_cls)
+                format_ = {"response_format": {"type": "json_object"}}
+            case PydanticProgramMode.FUNCTION:
+                tool = schema_tool(output_cls, strict=strict)
+                format_ = {"tools": [tool], "tool_choice": "required"}
+            case _:
+                format_ = {"response_format": schema_format(output_cls, strict=strict)}
+        return messages, {**format_, **kwargs}
+
+    # ── serialization and copies ─────────────────────────────────────────────
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name under which LlamaIndex stores and loads this LLM."""
+        return "Sunra_LLM"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The LLM that `to_dict` was called on. If there is no key, its first call raises.
+
+        Args:
+            data: The stored dict. Its base URL is not trusted: the key in `SUNRA_KEY` is only sent
+                to Sunra, to this machine, or to the URL in `SUNRA_BASE_URL`.
+            **kwargs: Fields that override those of `data`, such as `api_key`.
+
+        Raises:
+            ConfigurationError: The key would be sent elsewhere.
+        """
+        with _key_not_required():
+            llm: Self = super().from_dict(data, **kwargs)
+        if {**data, **kwargs}.get("api_key") is None and kwargs.get("api_base") is None:
+            check_loaded(resolved_base_url(llm.api_base, allow_http=llm.allow_http))
+        return llm
+
+    def to_payload(self) -> dict[str, Any]:
+        """The fields for callbacks and events, without keys, headers and the end user's id."""
+        parameters = {
+            name: value
+            for name, value in self._parameters().items()
+            if value is not None and name not in _HIDDEN_PARAMETERS
+        }
+        return {**super().to_payload(), "temperature": None, **parameters}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields without the key, and without clients, callbacks and rate limiter."""
+        left_out = (*_PROCESS_FIELDS, "api_key")
+        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return {"__dict__": fields}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Initializes the instance from its fields. The key comes from `SUNRA_KEY`.
+
+        Without a key, unpickling succeeds and the first call raises: a pool whose worker fails to
+        load its task would never return an error.
+        """
+        with _key_not_required():
+            self.__init__(**state["__dict__"])  # type: ignore[misc]  # validates the fields
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy with its own settings. Clients, callbacks and rate limiter are shared."""
+        shared = {name: getattr(self, name) for name in _PROCESS_FIELDS}
+        memo = {} if memo is None else memo
+        fields = {
+            name: copy.deepcopy(value, memo)
+            for name, value in self.__dict__.items()
+            if name not in shared
+        }
+        with _key_not_required():
+            return type(self)(**fields, **shared)
+
+
+_loading: ContextVar[bool] = ContextVar("sunra_loading", default=False)
+
+
+@contextmanager
+def _key_not_required() -> Generator[None, None, None]:
+    """Instances created here may have no key: dicts and pickles never contain one."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
+
+
+def _check_known(names: Collection[str], known: Collection[str], *, of: str) -> None:
+    """Raises `InvalidParameter` for unknown names."""
+    unknown = unknown_arguments(names, tuple(known), of=of, sendable=True)
+    if unknown is not None:
+        raise unknown
+
+
+def _start_event(
+    output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]
+) -> LLMStructuredPredictStartEvent:
+    return LLMStructuredPredictStartEvent(
+        output_cls=output_cls, template=prompt, template_args=prompt_args
+    )

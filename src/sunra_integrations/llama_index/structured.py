@@ -1,4 +1,9 @@
-"""Objects of a pydantic class out of answers: what to ask for, and how to read what comes."""
+"""Structured output: what to request, how to read replies, and LlamaIndex's programs.
+
+`Sunra.structured_predict` and its variants use `schema_format`, `schema_tool` or
+`with_schema_instructions` for the request, then `parse` or `PartialObjects` for the reply.
+`StructuredSunra` is what `as_structured_llm` returns.
+"""
 
 from __future__ import annotations
 
@@ -11,97 +16,210 @@ from typing import Any, Generic
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
     MessageRole,
     TextBlock,
     ToolCallBlock,
 )
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
-from llama_index.core.types import Model
-from pydantic import BaseModel, ValidationError
+from llama_index.core.prompts.base import BasePromptTemplate, ChatPromptTemplate
+from llama_index.core.tools.types import BaseTool
+from llama_index.core.types import Model, TokenAsyncGen, TokenGen
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import to_json
 
-from sunra_integrations.errors import Refused, ResponseTruncated
-from sunra_integrations.llama_index.tool_calls import truncation
+from sunra_integrations.errors import Refused, ResponseTruncated, UnreadableResponse
+from sunra_integrations.llama_index import response as converters
+from sunra_integrations.llama_index.instrumentation import (
+    amap_stream,
+    awith_callbacks,
+    instrumented,
+    instrumented_stream,
+    map_stream,
+    with_callbacks,
+    without_span,
+)
+from sunra_integrations.llama_index.tools import (
+    arguments_of_calls,
+    response_truncated,
+    tool_selections,
+)
 from sunra_integrations.protocol.json_schema import inline_root, try_strict_schema
-from sunra_integrations.protocol.json_text import parse_partial_object, read_json
+from sunra_integrations.protocol.json_text import parse_arguments, parse_partial_object, read_json
 from sunra_integrations.protocol.tools import function_tool, json_schema_format, split_schema
 from sunra_integrations.protocol.truncation import is_truncated
 
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
-_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-"""Reasoning that servers without a reasoning parser leave in the text, as DeepSeek R1 writes it."""
-_DECODER = json.JSONDecoder(strict=False)
-_MOST_BRACKETS = 100
-"""Brackets looked at, since each may be read to the end of the text."""
+# ── requests ─────────────────────────────────────────────────────────────────
 
 
 def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str, Any]:
-    """The `response_format` that asks for JSON of this class.
+    """The `response_format` that requests JSON of this class.
 
     Args:
         output_cls: The class.
-        strict: Hold the answer to the schema. None does so if strict mode can express the schema,
-            which it cannot with free-form dicts, for example.
+        strict: Make the schema strict and ask the server to enforce it. None does so if strict
+            mode can express the schema. For example, it cannot express free-form dicts.
 
     Raises:
-        InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
+        InvalidParameter: `strict` is True and strict mode cannot express the schema.
     """
     name, description, schema = _named_schema(output_cls)
-    expressed = try_strict_schema(schema) if strict is None else None
-    if expressed is not None:
-        return json_schema_format(name, expressed, description=description, strict=True)
+    strict_schema = try_strict_schema(schema) if strict is None else None
+    if strict_schema is not None:
+        return json_schema_format(name, strict_schema, description=description, strict=True)
     return json_schema_format(name, schema, description=description, strict=strict)
 
 
 def schema_tool(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str, Any]:
-    """The tool, in the wire's form, whose arguments are the fields of this class.
+    """A tool, in the API's format, whose arguments are the fields of this class.
 
     Args:
         output_cls: The class.
-        strict: Hold the arguments to the schema.
+        strict: Make the schema strict and ask the server to enforce it.
 
     Raises:
-        InvalidParameter: `strict` is True and the schema cannot be made strict-valid.
+        InvalidParameter: `strict` is True and strict mode cannot express the schema.
     """
     name, description, schema = _named_schema(output_cls)
     return function_tool(name, description=description, parameters=schema, strict=strict)
 
 
-def with_schema_told(
+def with_schema_instructions(
     messages: Sequence[ChatMessage], output_cls: type[BaseModel]
 ) -> list[ChatMessage]:
-    """The conversation, its last user message asking for JSON of this class in words."""
+    """The conversation, with the class's JSON schema added to its last user message."""
     schema = to_json(inline_root(output_cls.model_json_schema())).decode()
-    asked = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
+    block = TextBlock(text=f"Answer with one JSON object of this JSON schema only:\n{schema}")
     if not messages or messages[-1].role is not MessageRole.USER:
-        return [*messages, ChatMessage(role=MessageRole.USER, blocks=[asked])]
+        return [*messages, ChatMessage(role=MessageRole.USER, blocks=[block])]
     *before, last = messages
-    return [*before, last.model_copy(update={"blocks": [*last.blocks, asked]})]
+    return [*before, last.model_copy(update={"blocks": [*last.blocks, block]})]
 
 
-def parsed(response: ChatResponse, output_cls: type[Model]) -> Model:
-    """The object in an answer: a call's arguments, or the text, the words around it left out.
+def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
+    """The name, the description, and the schema without both."""
+    title, description, schema = split_schema(output_cls.model_json_schema())
+    return title or output_cls.__name__, description, schema
+
+
+# ── replies ──────────────────────────────────────────────────────────────────
+
+
+def parse(response: ChatResponse, output_cls: type[Model]) -> Model:
+    """The object in a finished response: the arguments of a call, or JSON in the text.
 
     Raises:
         Refused: The model declined to answer.
-        ResponseTruncated: The answer was cut off.
-        pydantic.ValidationError: What it wrote is no such object.
+        ResponseTruncated: The response was cut off.
+        pydantic.ValidationError: The response is not an object of the class.
     """
-    check_refusal(response)
-    text = _written(response)
-    if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_whole(text)):
-        raise truncation(response, output_cls.__name__)
+    _raise_if_refused(response)
+    text = _json_text(response)
+    if is_truncated(response.additional_kwargs.get("finish_reason"), lambda: _is_complete(text)):
+        raise response_truncated(response, output_cls.__name__)
     try:
-        return _validated(output_cls, text)
+        return _validate(output_cls, text)
     except ValidationError:
-        between = _without_words(text)
-        if between == text:
+        extracted = _extract_object(text)
+        if extracted == text:
             raise
-        return _validated(output_cls, between)
+        return _validate(output_cls, extracted)
 
 
-def _validated(output_cls: type[Model], text: str) -> Model:
-    """The object in this JSON, which may be written as models write it: with raw line breaks."""
+class PartialObjects(Generic[Model]):
+    """Reads the object of a streamed response as far as it is received.
+
+    Args:
+        output_cls: The class. While required fields are missing, the object is a `FlexibleModel`
+            with the same fields, the missing ones None.
+    """
+
+    def __init__(self, output_cls: type[Model]) -> None:
+        self._output_cls = output_cls
+        self._flexible = create_flexible_model(output_cls)
+        self._truncated: ResponseTruncated | None = None
+
+    def read(
+        self, stream: Generator[ChatResponse, None, None]
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        """Yields the object again for each response. Closing the result closes the stream.
+
+        Raises:
+            As `parse` does, once the response is finished.
+        """
+        with closing(stream):
+            for response in stream:
+                latest = self._latest(response)
+                if latest is not None:
+                    yield latest
+        self._raise_if_truncated()
+
+    async def aread(
+        self, stream: AsyncGenerator[ChatResponse, None]
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        """`read` for an async stream."""
+        async with aclosing(stream):
+            async for response in stream:
+                latest = self._latest(response)
+                if latest is not None:
+                    yield latest
+        self._raise_if_truncated()
+
+    def _latest(self, response: ChatResponse) -> Model | FlexibleModel | None:
+        """The object so far. None if the response is finished and was cut off."""
+        if response.additional_kwargs.get("finish_reason") is not None:
+            try:
+                return parse(response, self._output_cls)
+            except ResponseTruncated as error:  # raised at the end, when the usage is known
+                self._truncated = error
+                return None
+        fields = parse_partial_object(_FENCE.sub("", _json_text(response), count=1))
+        try:
+            return self._output_cls.model_validate(fields)
+        except ValidationError:
+            return self._flexible.model_validate(fields)
+
+    def _raise_if_truncated(self) -> None:
+        if self._truncated is not None:
+            raise self._truncated
+
+
+_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
+_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+"""DeepSeek R1's reasoning, which servers without a reasoning parser leave in the text."""
+_DECODER = json.JSONDecoder(strict=False)
+_MAX_BRACKETS = 100
+"""Brackets to try, because each may be parsed to the end of the text."""
+
+
+def _raise_if_refused(response: ChatResponse) -> None:
+    extra: Mapping[str, Any] = response.message.additional_kwargs
+    refusal = extra.get("refusal")
+    if refusal:
+        raise Refused(
+            f"The model declined to answer: {refusal}",
+            refusal=str(refusal),
+            request_id=response.additional_kwargs.get("request_id"),
+        )
+
+
+def _json_text(response: ChatResponse) -> str:
+    """The JSON that the model wrote: the arguments of its first call, or else its text."""
+    for block in response.message.blocks:
+        if isinstance(block, ToolCallBlock):
+            arguments = block.tool_kwargs
+            return arguments if isinstance(arguments, str) else to_json(arguments).decode()
+    return response.message.content or ""
+
+
+def _validate(output_cls: type[Model], text: str) -> Model:
+    """The object in JSON as models write it, for example with raw line breaks in strings."""
     try:
         return output_cls.model_validate_json(text)
     except ValidationError as error:
@@ -114,100 +232,27 @@ def _validated(output_cls: type[Model], text: str) -> Model:
         return output_cls.model_validate_json(to_json(value))
 
 
-class PartialObjects(Generic[Model]):
-    """Reads the object of a streamed answer as far as it has come.
+def _extract_object(text: str) -> str:
+    """The JSON object in a text, if there is exactly one; else the text.
 
-    Args:
-        output_cls: The class; where what has come is not yet enough for it, a `FlexibleModel` of
-            the same fields is given, the missing ones None.
-    """
-
-    def __init__(self, output_cls: type[Model]) -> None:
-        self._output_cls = output_cls
-        self._flexible = create_flexible_model(output_cls)
-        self._cut_off: ResponseTruncated | None = None
-
-    def each(
-        self, stream: Generator[ChatResponse, None, None]
-    ) -> Generator[Model | FlexibleModel, None, None]:
-        """The object in a stream, again and again as it grows; closing closes the stream.
-
-        Raises:
-            As `parsed` does, once the answer is finished.
-        """
-        with closing(stream):
-            for response in stream:
-                latest = self._read(response)
-                if latest is not None:
-                    yield latest
-        self._end()
-
-    async def aeach(
-        self, stream: AsyncGenerator[ChatResponse, None]
-    ) -> AsyncGenerator[Model | FlexibleModel, None]:
-        """As `each`, for an async stream."""
-        async with aclosing(stream):
-            async for response in stream:
-                latest = self._read(response)
-                if latest is not None:
-                    yield latest
-        self._end()
-
-    def _read(self, response: ChatResponse) -> Model | FlexibleModel | None:
-        """The object so far; whole once the answer is finished, None if it was cut off."""
-        if response.additional_kwargs.get("finish_reason") is not None:
-            try:
-                return parsed(response, self._output_cls)
-            except ResponseTruncated as error:  # raised at the end, when token counts are known
-                self._cut_off = error
-                return None
-        fields = parse_partial_object(_FENCE.sub("", _written(response), count=1))
-        try:
-            return self._output_cls.model_validate(fields)
-        except ValidationError:
-            return self._flexible.model_validate(fields)
-
-    def _end(self) -> None:
-        if self._cut_off is not None:
-            raise self._cut_off
-
-
-def _named_schema(output_cls: type[BaseModel]) -> tuple[str, str | None, dict[str, Any]]:
-    """The name, the description, and the schema without them: each is said once."""
-    title, description, schema = split_schema(output_cls.model_json_schema())
-    return title or output_cls.__name__, description, schema
-
-
-def _written(response: ChatResponse) -> str:
-    """The JSON that the model wrote: the arguments of its first call, else its text."""
-    for block in response.message.blocks:
-        if isinstance(block, ToolCallBlock):
-            given = block.tool_kwargs
-            return given if isinstance(given, str) else to_json(given).decode()
-    return response.message.content or ""
-
-
-def _without_words(text: str) -> str:
-    """The object between words, if there is just one.
-
-    Reasoning in think tags is left out first. Brackets that the words leave open are those of a
-    list, or of a second object, that was cut off: then its first object is not the answer.
+    Reasoning in think tags is ignored. Unbalanced brackets around the object mean that a list, or
+    a second object, was cut off. Then its first object is not the answer.
     """
     text = _THINKING.sub("", text, count=1)
-    found = _objects_in(text)
+    found = _find_objects(text)
     if len(found) != 1:
         return text
     ((begin, end),) = found
-    words = text[:begin] + text[end:]
-    is_closed = words.count("[") == words.count("]") and words.count("{") == words.count("}")
-    return text[begin:end] if is_closed else text
+    around = text[:begin] + text[end:]
+    is_balanced = around.count("[") == around.count("]") and around.count("{") == around.count("}")
+    return text[begin:end] if is_balanced else text
 
 
-def _objects_in(text: str) -> list[tuple[int, int]]:
-    """Where the JSON objects of a text begin and end; a bracket of prose begins none."""
+def _find_objects(text: str) -> list[tuple[int, int]]:
+    """Where the JSON objects in a text begin and end. Brackets in prose are skipped."""
     found: list[tuple[int, int]] = []
     begin = text.find("{")
-    for _ in range(_MOST_BRACKETS):
+    for _ in range(_MAX_BRACKETS):
         if begin < 0:
             break
         try:
@@ -220,22 +265,230 @@ def _objects_in(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _is_whole(text: str) -> bool:
-    """Whether the JSON in a text is valid as it stands; a text without any has nothing to lack."""
+def _is_complete(text: str) -> bool:
+    """Whether the JSON in a text is valid as it stands. A text without any is complete."""
     try:
-        read_json(_without_words(text))
+        read_json(_extract_object(text))
     except ValueError:
         return "{" not in text
     return True
 
 
-def check_refusal(response: ChatResponse) -> None:
-    """Raises `Refused` if the model declined to answer."""
-    known: Mapping[str, Any] = response.message.additional_kwargs
-    refusal = known.get("refusal")
-    if refusal:
-        raise Refused(
-            f"The model declined to answer: {refusal}",
-            refusal=str(refusal),
-            request_id=response.additional_kwargs.get("request_id"),
+# ── programs ─────────────────────────────────────────────────────────────────
+# While LlamaIndex's `FunctionCallingProgram` reads a stream, it logs errors and goes on
+# (llama-index-core 0.14). Of two objects it keeps the one with more values, and counts the
+# defaults of a partial object. So the stream itself raises the errors, and the arguments of a
+# finished response include the defaults.
+
+_PROGRAM_MODULE = "llama_index.core.program.function_program"
+
+
+def program_class(tools: Sequence[BaseTool]) -> type[BaseModel] | None:
+    """The class whose fields a program requests as a tool; None if no program made the tools."""
+    for tool in tools:
+        function = getattr(tool, "real_fn", None)
+        schema = tool.metadata.fn_schema
+        if schema is not None and getattr(function, "__module__", None) == _PROGRAM_MODULE:
+            return schema
+    return None
+
+
+def check_program_response(response: ChatResponse, output_cls: type[BaseModel]) -> None:
+    """Raises unless a finished response has the whole object.
+
+    Raises:
+        Refused: The model declined to answer.
+        ResponseTruncated: The response was cut off.
+        UnreadableResponse: The arguments of a call are not a JSON object.
+    """
+    _raise_if_refused(response)
+    invalid = [text for text in arguments_of_calls(response) if parse_arguments(text) is None]
+    finish_reason = response.additional_kwargs.get("finish_reason")
+    if is_truncated(finish_reason, lambda: not invalid):
+        raise response_truncated(response, output_cls.__name__)
+    if invalid:
+        raise UnreadableResponse(
+            f"The arguments of the call of {output_cls.__name__!r} are not a JSON object: "
+            f"{invalid[0][:300]}"
         )
+
+
+def program_stream(
+    stream: Generator[ChatResponse, None, None], output_cls: type[BaseModel]
+) -> Generator[ChatResponse, None, None]:
+    """The responses for a program. Closing the result closes the stream.
+
+    Raises:
+        As `check_program_response` does, at the end of the stream.
+        ValueError: The model called no tool, or the arguments do not fit the class.
+    """
+    last = None
+    with closing(stream):
+        for last in stream:
+            yield _with_defaults(last, output_cls)
+    if last is not None:
+        _check_last(last, output_cls)
+
+
+async def aprogram_stream(
+    stream: AsyncGenerator[ChatResponse, None], output_cls: type[BaseModel]
+) -> AsyncGenerator[ChatResponse, None]:
+    """`program_stream` for an async stream."""
+    last = None
+    async with aclosing(stream):
+        async for last in stream:
+            yield _with_defaults(last, output_cls)
+    if last is not None:
+        _check_last(last, output_cls)
+
+
+def _check_last(last: ChatResponse, output_cls: type[BaseModel]) -> None:
+    """Raises if the program cannot make its object; it would return a partial one instead."""
+    check_program_response(last, output_cls)
+    for call in tool_selections(last, error_on_no_tool_call=True):
+        output_cls.model_validate(call.tool_kwargs)
+
+
+def _with_defaults(response: ChatResponse, output_cls: type[BaseModel]) -> ChatResponse:
+    if response.additional_kwargs.get("finish_reason") is None:
+        return response
+    message = response.message
+    blocks = [
+        block.model_copy(update={"tool_kwargs": _all_fields(block.tool_kwargs, output_cls)})
+        if isinstance(block, ToolCallBlock)
+        else block
+        for block in message.blocks
+    ]
+    return response.model_copy(update={"message": message.model_copy(update={"blocks": blocks})})
+
+
+def _all_fields(arguments: dict[str, Any] | str, output_cls: type[BaseModel]) -> Any:
+    """The arguments with the class's defaults, if the class reads the same object from them."""
+    given = parse_arguments(arguments) if isinstance(arguments, str) else arguments
+    try:
+        parsed = output_cls.model_validate(given)
+        fields = parsed.model_dump(round_trip=True)
+        same = output_cls.model_validate(fields) == parsed
+    except Exception:  # noqa: BLE001 - the class's own validator; the program raises it too
+        return arguments
+    return fields if same and not issubclass(output_cls, RootModel) else arguments
+
+
+# ── the structured LLM ───────────────────────────────────────────────────────
+
+
+class StructuredSunra(StructuredLLM):
+    """A `Sunra` whose replies are JSON of one pydantic class. `raw` is the object.
+
+    LlamaIndex's `StructuredLLM` lacks the streamed completions (llama-index-core 0.14).
+    """
+
+    @instrumented
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """The reply to a conversation."""
+        response: ChatResponse = without_span(super().chat)(messages, **kwargs)
+        return response
+
+    @instrumented
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Async `chat`."""
+        response: ChatResponse = await without_span(super().achat)(messages, **kwargs)
+        return response
+
+    @instrumented
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """The reply to a prompt."""
+        response: CompletionResponse = without_span(super().complete)(prompt, formatted, **kwargs)
+        return response
+
+    @instrumented
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """Async `complete`."""
+        response: CompletionResponse = await without_span(super().acomplete)(
+            prompt, formatted, **kwargs
+        )
+        return response
+
+    @instrumented_stream
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Streams the reply. Each response contains the whole reply so far."""
+        return with_callbacks(self, llm_chat_callback(), self._stream_chat, messages, **kwargs)
+
+    @instrumented_stream
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Async `stream_chat`."""
+        return await awith_callbacks(
+            self, llm_chat_callback(), self._astream_chat, messages, **kwargs
+        )
+
+    @instrumented_stream
+    def stream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: ARG002 - the framework's signature
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
+        """Streams the reply to a prompt, as `stream_chat` does."""
+        callback = llm_completion_callback()
+        return with_callbacks(self, callback, self._stream_complete, prompt, **kwargs)
+
+    @instrumented_stream
+    async def astream_complete(  # pyright: ignore[reportIncompatibleMethodOverride] - the base's own annotation names the sync generator
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: ARG002 - the framework's signature
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """Async `stream_complete`."""
+        callback = llm_completion_callback()
+        return await awith_callbacks(self, callback, self._astream_complete, prompt, **kwargs)
+
+    @instrumented_stream
+    def stream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenGen:
+        """Streams the text of the reply to a prompt template."""
+        return without_span(super().stream)(prompt, **prompt_args)
+
+    @instrumented_stream
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """Async `stream`."""
+        return await without_span(super().astream)(prompt, **prompt_args)
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        objects = self.llm.stream_structured_predict(
+            self.output_cls, _template(messages), llm_kwargs=kwargs
+        )
+        return map_stream(_response, objects)
+
+    async def _astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        objects = await self.llm.astream_structured_predict(
+            self.output_cls, _template(messages), llm_kwargs=kwargs
+        )
+        async with aclosing(amap_stream(_response, objects)) as responses:
+            async for response in responses:
+                yield response
+
+    def _stream_complete(self, prompt: str, **kwargs: Any) -> CompletionResponseGen:
+        return map_stream(converters.completion, self._stream_chat([_user(prompt)], **kwargs))
+
+    def _astream_complete(self, prompt: str, **kwargs: Any) -> CompletionResponseAsyncGen:
+        return amap_stream(converters.completion, self._astream_chat([_user(prompt)], **kwargs))
+
+
+def _template(messages: Sequence[ChatMessage]) -> Any:
+    """The messages as a prompt without variables, as LlamaIndex passes them to programs."""
+    return ChatPromptTemplate(message_templates=list(messages))
+
+
+def _user(prompt: str) -> ChatMessage:
+    return ChatMessage(role=MessageRole.USER, content=prompt)
+
+
+def _response(partial: BaseModel) -> ChatResponse:
+    message = ChatMessage(role=MessageRole.ASSISTANT, content=partial.model_dump_json())
+    return ChatResponse(message=message, raw=partial)

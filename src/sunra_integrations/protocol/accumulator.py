@@ -66,6 +66,11 @@ class ReplyAccumulator:
         """The indices of the choices received so far."""
         return self._choices.keys()
 
+    @property
+    def message_index(self) -> int:
+        """The choice that becomes the message: 0, or the lowest of a server that counts from 1."""
+        return 0 if 0 in self._choices else min(self._choices, default=0)
+
     def add(self, chunk: Chunk) -> None:
         """Takes in one chunk."""
         for delta in chunk.choices:

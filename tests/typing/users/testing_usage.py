@@ -32,6 +32,7 @@ from sunra_integrations.sandbox import (
     Sandbox,
     Say,
     Scripted,
+    TextReply,
     completion,
     sse,
     stand_in,
@@ -81,7 +82,7 @@ def test_scripted(sunra_sandbox: Sandbox) -> None:
 
 def test_handled(sunra_sandbox: Sandbox) -> None:
     def answers(request: dict[str, Any]) -> Answer | Scripted | None:
-        return Say(str(request["model"]))
+        return TextReply(str(request["model"]))
 
     sunra_sandbox.answer_with(answers)
     sunra_sandbox.answer_with(lambda request: str(request["model"]))

@@ -26,7 +26,7 @@ from sunra_integrations.conformance.llama_index.suite import (
     text_of,
     usage_of,
 )
-from sunra_integrations.sandbox import HangUp, Http, Sandbox, Say
+from sunra_integrations.sandbox import HangUp, Http, Sandbox, TextReply
 
 # ── request and response ─────────────────────────────────────────────────────
 
@@ -158,7 +158,7 @@ CLOSE_TIMEOUT = 5.0
 """Seconds within which the sandbox must notice that a stream was closed."""
 
 _STREAMING_CHAT_METHODS = tuple(name for name in CHAT_METHODS if "stream" in name)
-_LONG = Say("word " * 60)
+_LONG = TextReply("word " * 60)
 _EVERYTHING = (
     bodies.chunk({"role": "assistant", "reasoning": "Let "}),
     bodies.chunk({"reasoning": "me think."}),

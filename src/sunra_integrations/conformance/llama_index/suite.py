@@ -1,4 +1,4 @@
-"""What every test of the suite uses: the base class, and the LLM's methods as plain functions."""
+"""The base class of all tests, and the LLM's methods as plain functions."""
 
 from __future__ import annotations
 

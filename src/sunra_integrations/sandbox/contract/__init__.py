@@ -1,1 +1,1 @@
-"""The rules of the wire. The checks and the OpenAPI document come from the same statements."""
+"""The rules of the API. The checks and the OpenAPI document come from the same statements."""

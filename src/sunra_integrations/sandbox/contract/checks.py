@@ -3,6 +3,7 @@
 The OpenAPI document is built from these schemas, so that a rule is written once.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -91,105 +92,68 @@ def short_repr(value: Any) -> str:
 # ── scalars ──────────────────────────────────────────────────────────────────
 
 
-@with_schema({})
-def anything(path: str, value: Any) -> Iterator[Problem]:
-    """Accepts any value: for keys whose value Sunra does not document."""
-    del path, value
-    yield from ()
+def scalar(
+    kind: type | tuple[type, ...],
+    schema: Schema,
+    rule: str,
+    accepts: Callable[[Any], bool] = lambda _: True,
+) -> Check:
+    """Accepts values of a type that pass a test. A bool is not taken for a number.
 
+    Args:
+        kind: The Python type.
+        schema: The rule as a JSON Schema.
+        rule: The rule in words.
+        accepts: The test.
+    """
 
-@with_schema({"type": "boolean"})
-def boolean(path: str, value: Any) -> Iterator[Problem]:
-    """Accepts true and false."""
-    if not isinstance(value, bool):
-        yield wrong_type(path, value, "a boolean")
+    @with_schema(schema)
+    def check(path: str, value: Any) -> Iterator[Problem]:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, (int, float))):
+            yield wrong_type(path, value, rule)
+        elif not accepts(value):
+            yield broken_rule(path, value, rule)
+
+    return check
 
 
 def integer(minimum: int | None = None, maximum: int | None = None, source: str = "") -> Check:
-    """Accepts integers in a range. ``true`` and ``1.0`` are not integers here.
+    """Accepts integers in a range. ``1.0`` is not an integer here.
 
     Args:
         minimum: The smallest value. Defaults to no bound.
         maximum: The largest value. Defaults to no bound.
         source: Where the bound comes from, if not from Sunra's reference.
     """
-    bounds = {"minimum": minimum, "maximum": maximum}
     rule = "an integer" + _range(minimum, maximum) + (f" ({source})" if source else "")
-
-    @with_schema(
-        {"type": "integer", **_given(bounds), **({"description": source} if source else {})}
-    )
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        if isinstance(value, bool) or not isinstance(value, int):
-            yield wrong_type(path, value, rule)
-        elif (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-            yield broken_rule(path, value, rule)
-
-    return check
+    bounds = _given(minimum=minimum, maximum=maximum, description=source or None)
+    low, high = _bound(minimum, -math.inf), _bound(maximum, math.inf)
+    return scalar(int, {"type": "integer", **bounds}, rule, lambda value: low <= value <= high)
 
 
 def number(minimum: float, maximum: float) -> Check:
-    """Accepts finite numbers in a range."""
+    """Accepts numbers in a range. NaN is in no range."""
+    schema = {"type": "number", "minimum": minimum, "maximum": maximum}
     rule = "a number" + _range(minimum, maximum)
-
-    @with_schema({"type": "number", "minimum": minimum, "maximum": maximum})
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            yield wrong_type(path, value, rule)
-        elif not minimum <= value <= maximum:  # false for NaN too
-            yield broken_rule(path, value, rule)
-
-    return check
+    return scalar((int, float), schema, rule, lambda value: minimum <= value <= maximum)
 
 
-def string(pattern: str | None = None, rule: str = "a string") -> Check:
+def string(pattern: str, rule: str) -> Check:
     """Accepts strings that a pattern matches as a whole.
 
     Args:
         pattern: A regular expression that Python and ECMAScript read alike.
         rule: The pattern in words.
     """
-    compiled = re.compile(pattern) if pattern else None
-    stated = {"pattern": f"^(?:{pattern})$", "description": rule} if pattern else {}
-
-    @with_schema({"type": "string", **stated})
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield wrong_type(path, value, rule)
-        elif compiled and not compiled.fullmatch(value):
-            yield broken_rule(path, value, rule)
-
-    return check
-
-
-@with_schema({"type": "string", "minLength": 1})
-def non_empty(path: str, value: Any) -> Iterator[Problem]:
-    """Accepts strings other than the empty one."""
-    if not isinstance(value, str):
-        yield wrong_type(path, value, "a non-empty string")
-    elif not value:
-        yield broken_rule(path, value, "a non-empty string")
-
-
-TEXT = string()
-FUNCTION_NAME = string(r"[a-zA-Z0-9_-]{1,64}", "a name of 1 to 64 letters, digits, _ or -")
-SPEAKER_NAME = string(
-    r"[^\x00-\x20<|\\/>]{1,64}", "a name of 1 to 64 characters other than spaces, <, |, \\, / and >"
-)
+    schema = {"type": "string", "pattern": f"^(?:{pattern})$", "description": rule}
+    compiled = re.compile(pattern)
+    return scalar(str, schema, rule, lambda value: compiled.fullmatch(value) is not None)
 
 
 def one_of(*allowed: str) -> Check:
     """Accepts these strings only."""
-    rule = "one of " + ", ".join(allowed)
-
-    @with_schema({"type": "string", "enum": list(allowed)})
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        if not isinstance(value, str):
-            yield wrong_type(path, value, rule)
-        elif value not in allowed:
-            yield broken_rule(path, value, rule)
-
-    return check
+    schema = {"type": "string", "enum": list(allowed)}
+    return scalar(str, schema, f"one of {', '.join(allowed)}", lambda value: value in allowed)
 
 
 def _range(minimum: float | None, maximum: float | None) -> str:
@@ -198,8 +162,24 @@ def _range(minimum: float | None, maximum: float | None) -> str:
     return f", at least {minimum:g}" if maximum is None else f" between {minimum:g} and {maximum:g}"
 
 
-def _given(bounds: Mapping[str, float | None]) -> Schema:
-    return {name: bound for name, bound in bounds.items() if bound is not None}
+def _bound(bound: float | None, default: float) -> float:
+    return default if bound is None else bound
+
+
+def _given(**keywords: Any) -> Schema:
+    return {name: value for name, value in keywords.items() if value is not None}
+
+
+ANYTHING = scalar(object, {}, "anything")
+"""For keys whose value Sunra does not document."""
+
+BOOLEAN = scalar(bool, {"type": "boolean"}, "a boolean")
+TEXT = scalar(str, {"type": "string"}, "a string")
+NON_EMPTY = scalar(str, {"type": "string", "minLength": 1}, "a non-empty string", bool)
+FUNCTION_NAME = string(r"[a-zA-Z0-9_-]{1,64}", "a name of 1 to 64 letters, digits, _ or -")
+SPEAKER_NAME = string(
+    r"[^\x00-\x20<|\\/>]{1,64}", "a name of 1 to 64 characters other than spaces, <, |, \\, / and >"
+)
 
 
 # ── lists and objects ────────────────────────────────────────────────────────
@@ -212,7 +192,7 @@ def list_of(item: Check, min_items: int | None = None, max_items: int | None = N
         {
             "type": "array",
             "items": item.schema,
-            **_given({"minItems": min_items, "maxItems": max_items}),
+            **_given(minItems=min_items, maxItems=max_items),
         }
     )
     def check(path: str, value: Any) -> Iterator[Problem]:

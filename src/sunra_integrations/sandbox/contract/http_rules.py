@@ -46,26 +46,19 @@ class ErrorKind:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-_INVALID = "invalid_request_error"
-_NOT_FOUND = "not_found_error"
+def _invalid_input(status: int, when: str) -> ErrorKind:
+    return ErrorKind(status, "invalid_request_error", "invalid_input", when)
 
-MALFORMED = ErrorKind(
-    400, _INVALID, "invalid_input", "The body is not JSON, or a value in it has the wrong type."
+
+MALFORMED = _invalid_input(400, "The body is not JSON, or a value in it has the wrong type.")
+TOO_COMPLEX = _invalid_input(
+    400, f"The schemas in the body take more than {MAX_STEPS} steps to check or to fill."
 )
-TOO_COMPLEX = ErrorKind(
-    400,
-    _INVALID,
-    "invalid_input",
-    f"The schemas in the body take more than {MAX_STEPS} steps to check or to fill.",
+WRONG_HOST = _invalid_input(
+    400, "The `Host` is neither a loopback name nor the address that the sandbox listens on."
 )
-WRONG_HOST = ErrorKind(
-    400,
-    _INVALID,
-    "invalid_input",
-    "The `Host` is neither a loopback name nor the address that the sandbox listens on.",
-)
-TWO_LENGTHS = ErrorKind(
-    400, _INVALID, "invalid_input", "The request has a `Content-Length` and a `Transfer-Encoding`."
+TWO_LENGTHS = _invalid_input(
+    400, "The request has both a `Content-Length` and a `Transfer-Encoding`."
 )
 UNAUTHORIZED = ErrorKind(
     401,
@@ -74,26 +67,21 @@ UNAUTHORIZED = ErrorKind(
     "The bearer key is missing or unknown.",
     {"www-authenticate": "How to authenticate: `Bearer`."},
 )
-MODEL_NOT_FOUND = ErrorKind(404, _NOT_FOUND, "MODEL_NOT_FOUND", "The model is not served.")
-PATH_NOT_FOUND = ErrorKind(404, _NOT_FOUND, "NOT_FOUND", "The path does not exist.")
+MODEL_NOT_FOUND = ErrorKind(404, "not_found_error", "MODEL_NOT_FOUND", "The model is not served.")
+PATH_NOT_FOUND = ErrorKind(404, "not_found_error", "NOT_FOUND", "The path does not exist.")
 WRONG_METHOD = ErrorKind(
     405,
-    _INVALID,
+    "invalid_request_error",
     "METHOD_NOT_ALLOWED",
     "The path has another method.",
     {"allow": "The method of this path."},
 )
-TOO_LARGE = ErrorKind(
-    413, _INVALID, "invalid_input", f"The body is larger than {MAX_BODY_BYTES} bytes."
+TOO_LARGE = _invalid_input(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+UNSUPPORTED_BODY = _invalid_input(
+    415, f"The content type is not `{JSON_TYPE}`, or the body is compressed."
 )
-UNSUPPORTED_BODY = ErrorKind(
-    415, _INVALID, "invalid_input", f"The content type is not `{JSON_TYPE}`, or it is compressed."
-)
-BROKEN_RULE = ErrorKind(
-    422,
-    _INVALID,
-    "invalid_input",
-    "A value of the right type breaks a rule, or does not go with another parameter.",
+BROKEN_RULE = _invalid_input(
+    422, "A value of the right type breaks a rule, or does not go with another parameter."
 )
 BROKEN_SCRIPT = ErrorKind(
     500, "test_error", "SCRIPT_FAILED", "A reply that a test scripted could not be sent."
@@ -131,7 +119,7 @@ class ErrorResponse:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
     def body(self, path: str, request_id: str) -> bytes:
-        """Sunra's error body. Only its timestamp depends on the clock."""
+        """Sunra's error body. Only its timestamp differs between equal requests."""
         details = [
             {"path": problem.path, "rule": problem.rule, "message": problem.message}
             for problem in self.problems[:MAX_DETAILS]

@@ -5,28 +5,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from sunra_integrations.sandbox.contract.checks import (
+    ANYTHING,
     FUNCTION_NAME,
+    NON_EMPTY,
     SPEAKER_NAME,
     TEXT,
     Check,
     KeyRule,
     Problem,
     Schema,
-    anything,
     broken_rule,
     by_json_type,
     exactly_one,
     list_of,
-    non_empty,
     nullable,
     object_of,
     one_of,
     requires,
+    scalar,
     string,
     tagged_union,
     then,
     with_schema,
-    wrong_type,
 )
 from sunra_integrations.sandbox.contract.json_schema import matches_pattern
 
@@ -46,13 +46,13 @@ def _data_url_start(family: str) -> str:
     return rf"data:{family or _SUBTYPE}/{_SUBTYPE}(?:;[A-Za-z0-9_-]+=[^;,]*)*;base64,"
 
 
-@with_schema({"type": "string", "contentEncoding": "base64", "pattern": f"^{_BASE64_PATTERN}$"})
-def _base64(path: str, value: Any) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield wrong_type(path, value, "base64 text")
+_BASE64 = scalar(
+    str,
+    {"type": "string", "contentEncoding": "base64", "pattern": f"^{_BASE64_PATTERN}$"},
+    "valid base64 of at least one byte",
     # Not `re`, which keeps a state for every repetition over megabytes.
-    elif not matches_pattern(f"^{_BASE64_PATTERN}$", value):
-        yield broken_rule(path, value, "valid base64 of at least one byte")
+    lambda value: matches_pattern(f"^{_BASE64_PATTERN}$", value),
+)
 
 
 def _data_url(family: str) -> Check:
@@ -67,7 +67,7 @@ def _data_url(family: str) -> Check:
             return
         if not start.match(value):
             yield broken_rule(path, value, f"a data URL of type {family}/…")
-        yield from _base64(path, value[found.end() :])
+        yield from _BASE64(path, value[found.end() :])
 
     return check
 
@@ -91,7 +91,7 @@ _IMAGE = object_of(
     {"url": _data_url_or(_WEB_URL, "image")}, {"detail": one_of("auto", "low", "high")}
 )
 _FILE = object_of(
-    optional={"filename": non_empty, "file_data": _data_url_or(_base64), "file_id": non_empty},
+    optional={"filename": NON_EMPTY, "file_data": _data_url_or(_BASE64), "file_id": NON_EMPTY},
     rules=[exactly_one("file_data", "file_id"), requires("file_data", "filename")],
 )
 _PARTS: dict[str, Check] = {
@@ -100,7 +100,7 @@ _PARTS: dict[str, Check] = {
     "thinking": object_of(),
     "image_url": object_of({"image_url": _IMAGE}),
     "input_audio": object_of(
-        {"input_audio": object_of({"data": _base64, "format": _AUDIO_FORMAT})}
+        {"input_audio": object_of({"data": _BASE64, "format": _AUDIO_FORMAT})}
     ),
     "video_url": object_of({"video_url": object_of({"url": _data_url_or(_WEB_URL, "video")})}),
     "file": object_of({"file": _FILE}),
@@ -117,10 +117,10 @@ def _content(*kinds: str) -> Check:
 
 # ── roles ────────────────────────────────────────────────────────────────────
 
-_OPTIONAL_KEYS: dict[str, Check] = {"name": SPEAKER_NAME, "cache_control": anything}
+_OPTIONAL_KEYS: dict[str, Check] = {"name": SPEAKER_NAME, "cache_control": ANYTHING}
 _TOOL_CALL = object_of(
     {
-        "id": non_empty,
+        "id": NON_EMPTY,
         "type": one_of("function"),
         # Not checked for JSON: models do write invalid arguments, and clients send them back.
         "function": object_of({"name": FUNCTION_NAME, "arguments": TEXT}),
@@ -129,10 +129,7 @@ _TOOL_CALL = object_of(
 _INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "reasoning", "reasoning_content", "audio")
 
 
-@with_schema({"type": "null", "description": "function_call is not part of this API."})
-def _null(path: str, value: Any) -> Iterator[Problem]:
-    if value is not None:
-        yield wrong_type(path, value, "null (function_call is not part of this API)")
+_NULL = scalar(type(None), {"type": "null"}, "null, because function_call is not part of this API")
 
 
 def _content_or_substitute(path: str, message: dict[str, Any]) -> Iterator[Problem]:
@@ -148,7 +145,7 @@ def _has(name: str, *empty: Any) -> Schema:
 # A message of a response may be sent back as it is, with null keys and with fields of its vendor:
 # some vendors refuse a turn without the signatures that they put into the message.
 _ASSISTANT = object_of(
-    {"role": anything},
+    {"role": ANYTHING},
     {
         **_OPTIONAL_KEYS,
         "content": nullable(_content("text", "refusal", "thinking")),
@@ -156,13 +153,13 @@ _ASSISTANT = object_of(
         "refusal": nullable(TEXT),
         "reasoning": nullable(TEXT),
         "reasoning_content": nullable(TEXT),
-        "reasoning_details": nullable(list_of(object_of({"type": non_empty}))),
+        "reasoning_details": nullable(list_of(object_of({"type": NON_EMPTY}))),
         "annotations": nullable(list_of(object_of())),
         "audio": nullable(object_of()),
         "images": nullable(list_of(object_of())),
-        "prefix": anything,
-        "partial": anything,
-        "function_call": _null,
+        "prefix": ANYTHING,
+        "partial": ANYTHING,
+        "function_call": _NULL,
     },
     rules=[
         KeyRule(
@@ -180,7 +177,7 @@ _ASSISTANT = object_of(
 
 def _message(*kinds: str, **more: Check) -> Check:
     """Accepts messages of any role but the assistant's, with content parts of these kinds."""
-    required = {"role": anything, "content": _content(*kinds), **more}
+    required = {"role": ANYTHING, "content": _content(*kinds), **more}
     return object_of(required, _OPTIONAL_KEYS, closed=True)
 
 
@@ -191,7 +188,7 @@ _MESSAGE = tagged_union(
         "developer": _message("text"),
         "user": _message(*_MEDIA),
         "assistant": _ASSISTANT,
-        "tool": _message(*_MEDIA, tool_call_id=non_empty),
+        "tool": _message(*_MEDIA, tool_call_id=NON_EMPTY),
     },
 )
 

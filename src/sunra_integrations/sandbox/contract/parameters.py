@@ -1,7 +1,7 @@
 """Every request parameter, in one table. To add a parameter, add a row.
 
 The checks and the request schema of the OpenAPI document are both built from the table. A wrong
-type is answered with 400, a broken rule with 422, and an unknown model with 404.
+type gives status 400, a broken rule 422, an unknown model 404.
 """
 
 import difflib
@@ -11,19 +11,19 @@ from typing import Any
 
 from sunra_integrations.sandbox.contract.checks import (
     ANY_OBJECT,
+    ANYTHING,
+    BOOLEAN,
+    NON_EMPTY,
     TEXT,
     Check,
     KeyRule,
     Problem,
     Schema,
-    anything,
     at,
-    boolean,
     broken_rule,
     by_json_type,
     integer,
     list_of,
-    non_empty,
     not_both,
     number,
     object_of,
@@ -61,27 +61,27 @@ class Parameter:
 
 # Readers of the OpenAPI document disagree on what \s matches, so the characters are spelled out.
 _MODEL_NAME = string(r"[^/\x00-\x20\x7F]+/[^\x00-\x20\x7F]+", "a model name like vendor/name")
-_STRINGS = list_of(non_empty)
+_STRINGS = list_of(NON_EMPTY)
 _STOP = by_json_type(
-    "a string or a list of at most 4 strings", non_empty, list_of(non_empty, max_items=4)
+    "a string or a list of at most 4 strings", NON_EMPTY, list_of(NON_EMPTY, max_items=4)
 )
 _PROVIDER = object_of(
     optional={
         "only": _STRINGS,
         "order": _STRINGS,
         "ignore": _STRINGS,
-        "sort": anything,
-        "allow_fallbacks": boolean,
+        "sort": ANYTHING,
+        "allow_fallbacks": BOOLEAN,
     }
 )
 
 PARAMETERS: dict[str, Parameter] = {
     # Sunra's reference documents these.
     #
-    # The schema also demands vendor/name. The check does not: such a model is answered with 404.
+    # The schema also demands vendor/name. The check does not, because such a model gives a 404.
     "model": Parameter(Check(TEXT.find, _MODEL_NAME.schema), required=True),
     "messages": Parameter(MESSAGES, required=True),
-    "stream": Parameter(boolean),
+    "stream": Parameter(BOOLEAN),
     "max_tokens": Parameter(integer(1)),
     "max_completion_tokens": Parameter(integer(1), excludes="max_tokens"),
     "temperature": Parameter(number(0, 2)),
@@ -91,20 +91,20 @@ PARAMETERS: dict[str, Parameter] = {
     "stop": Parameter(_STOP),
     # Sunra states no limit. Each choice takes memory here.
     "n": Parameter(integer(1, 128, "a limit of the sandbox, not of Sunra")),
-    "logprobs": Parameter(boolean),
+    "logprobs": Parameter(BOOLEAN),
     "top_logprobs": Parameter(integer(0, 20), needs_true="logprobs"),
     "response_format": Parameter(RESPONSE_FORMAT),
     "seed": Parameter(integer()),
     "tools": Parameter(TOOLS),
     "tool_choice": Parameter(TOOL_CHOICE, needs="tools"),
-    "parallel_tool_calls": Parameter(boolean, needs="tools"),
+    "parallel_tool_calls": Parameter(BOOLEAN, needs="tools"),
     "user": Parameter(TEXT),
     # Other gateways with the same API document these.
     "provider": Parameter(_PROVIDER),
     "reasoning": Parameter(ANY_OBJECT),
-    "reasoning_effort": Parameter(non_empty),
+    "reasoning_effort": Parameter(NON_EMPTY),
     "stream_options": Parameter(
-        object_of(optional={"include_usage": boolean}), needs_true="stream"
+        object_of(optional={"include_usage": BOOLEAN}), needs_true="stream"
     ),
     "metadata": Parameter(ANY_OBJECT),
     "logit_bias": Parameter(ANY_OBJECT),
@@ -113,27 +113,27 @@ PARAMETERS: dict[str, Parameter] = {
     "min_p": Parameter(number(0, 1)),
     "top_a": Parameter(number(0, 1)),
     "repetition_penalty": Parameter(number(0, 2)),
-    "models": Parameter(anything),
-    "route": Parameter(anything),
-    "transforms": Parameter(anything),
-    "plugins": Parameter(anything),
-    "usage": Parameter(anything),
-    "store": Parameter(anything),
-    "prediction": Parameter(anything),
-    "audio": Parameter(anything),
-    "verbosity": Parameter(anything),
-    "service_tier": Parameter(anything),
-    "safety_identifier": Parameter(anything),
-    "prompt_cache_key": Parameter(anything),
-    "web_search_options": Parameter(anything),
-    "thinking": Parameter(anything),
-    "enable_thinking": Parameter(anything),
-    "include_reasoning": Parameter(anything),
-    "min_tokens": Parameter(anything),
-    "min_completion_tokens": Parameter(anything),
-    "structured_outputs": Parameter(anything),
-    "cache_control": Parameter(anything),
-    "best_of": Parameter(anything),
+    "models": Parameter(ANYTHING),
+    "route": Parameter(ANYTHING),
+    "transforms": Parameter(ANYTHING),
+    "plugins": Parameter(ANYTHING),
+    "usage": Parameter(ANYTHING),
+    "store": Parameter(ANYTHING),
+    "prediction": Parameter(ANYTHING),
+    "audio": Parameter(ANYTHING),
+    "verbosity": Parameter(ANYTHING),
+    "service_tier": Parameter(ANYTHING),
+    "safety_identifier": Parameter(ANYTHING),
+    "prompt_cache_key": Parameter(ANYTHING),
+    "web_search_options": Parameter(ANYTHING),
+    "thinking": Parameter(ANYTHING),
+    "enable_thinking": Parameter(ANYTHING),
+    "include_reasoning": Parameter(ANYTHING),
+    "min_tokens": Parameter(ANYTHING),
+    "min_completion_tokens": Parameter(ANYTHING),
+    "structured_outputs": Parameter(ANYTHING),
+    "cache_control": Parameter(ANYTHING),
+    "best_of": Parameter(ANYTHING),
 }
 
 UNKNOWN_PARAMETERS = (

@@ -6,15 +6,15 @@ from typing import Any
 
 from sunra_integrations.sandbox.contract.checks import (
     ANY_OBJECT,
+    BOOLEAN,
     FUNCTION_NAME,
+    NON_EMPTY,
     TEXT,
     Problem,
     at,
-    boolean,
     broken_rule,
     by_json_type,
     list_of,
-    non_empty,
     object_of,
     one_of,
     tagged_union,
@@ -71,7 +71,7 @@ _TOOL = then(
             "type": one_of("function"),
             "function": object_of(
                 {"name": FUNCTION_NAME},
-                {"description": TEXT, "parameters": _parameters, "strict": boolean},
+                {"description": TEXT, "parameters": _parameters, "strict": BOOLEAN},
             ),
         }
     ),
@@ -92,7 +92,7 @@ TOOL_CHOICE = by_json_type(
     "a string or an object that names a function",
     one_of("none", "auto", "required"),
     object_of(
-        {"type": one_of("function"), "function": object_of({"name": non_empty}, closed=True)},
+        {"type": one_of("function"), "function": object_of({"name": NON_EMPTY}, closed=True)},
         closed=True,
     ),
     description="A named function must be one of `tools`.",
@@ -137,7 +137,7 @@ def _strict_response_schema(path: str, named: dict[str, Any]) -> Iterator[Proble
 _NAMED_SCHEMA = then(
     object_of(
         {"name": FUNCTION_NAME, "schema": _response_schema},
-        {"description": TEXT, "strict": boolean},
+        {"description": TEXT, "strict": BOOLEAN},
         closed=True,
     ),
     _strict_response_schema,
@@ -149,7 +149,7 @@ RESPONSE_FORMAT = tagged_union(
         "text": ANY_OBJECT,
         "json_object": ANY_OBJECT,
         "json_schema": object_of({"json_schema": _NAMED_SCHEMA}),
-        "grammar": object_of({"grammar": non_empty}),
+        "grammar": object_of({"grammar": NON_EMPTY}),
     },
 )
 """The rules of ``response_format``."""

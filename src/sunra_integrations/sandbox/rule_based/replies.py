@@ -389,7 +389,7 @@ _MAX_KEYS = 32
 
 
 def _json_value(request: dict[str, Any], conversation: Conversation) -> Any:
-    """The value that ``response_format`` asks for."""
+    """The value that ``response_format`` requires."""
     match request["response_format"]:
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
             return make_value(schema, _candidates(conversation))
@@ -427,7 +427,7 @@ def _candidates(conversation: Conversation) -> ValueCandidates:
 
 
 def _schemas_in(prompt: str) -> Iterator[dict[str, Any]]:
-    """JSON Schemas in a prompt, where output parsers put them."""
+    """JSON Schemas in a prompt, as output parsers write them."""
     decoder = json.JSONDecoder()
     for opening in itertools.islice(re.finditer(r"\{", prompt), _MAX_BRACES):
         try:

@@ -1,8 +1,9 @@
-"""aiohttp as a transport of httpx: the extra `aiohttp`.
+"""aiohttp as a transport of httpx (the extra `aiohttp`).
 
-What it does as httpx's own transport does, aiohttp by itself would not: a timeout for each kind of
-wait, bytes that came before a connection broke are not lost, cookies are not kept, and exceptions,
-which hold the request with its key, do not leave this file.
+httpx-aiohttp 0.1.12 is not enough. It reports a disconnect as a connect timeout, has no write
+timeout, cannot change the read timeout once the headers are there, and raises exceptions that hold
+the request with its key. This transport fixes these. It also keeps bytes that arrived before a
+connection broke, and keeps no cookies.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError, StreamWriter
 from yarl import URL
 
-_PIECE = 64 * 1024
-_LONGEST_HEADER = 64 * 1024
+_PART = 64 * 1024
+_MAX_HEADER = 64 * 1024
 
-_BREAKS = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError)
-_FAULTS = (*_BREAKS, RuntimeError, ValueError)  # a closed session; a proxy it cannot use
+_BROKEN_BY = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError)
+_FAILED_BY = (*_BROKEN_BY, RuntimeError, ValueError)  # a closed session; a proxy it cannot use
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends through aiohttp. To be made in the event loop that it is used in.
+    """Sends through aiohttp. Create it in the event loop that uses it.
 
-    It limits no connections: whoever sends through it does.
+    It does not limit connections; `AsyncPool` does.
 
     Args:
-        tls: How servers prove who they are.
+        tls: The TLS context.
         keepalive_expiry: Seconds until an idle connection is closed.
         proxy: The URL of the proxy to go through.
     """
@@ -55,16 +56,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, its body unread.
+        """Sends a request; the response's body is unread.
 
         Raises:
-            httpx.HTTPError: It could not be had.
-            RuntimeError: This was closed.
+            httpx.HTTPError: The request failed.
+            RuntimeError: The transport is closed.
         """
         waits = request.extensions["timeout"]
         body = _RequestBody(request.content, waits["write"], request.extensions.get("trace"))
@@ -80,9 +81,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     connect=waits["connect"], sock_read=waits["read"], ceil_threshold=math.inf
                 ),
             )
-        except _FAULTS as error:
+        except _FAILED_BY as error:
             body.abort()
-            fault = _as_httpx(error)
+            converted = _as_httpx(error)
         except BaseException:  # the task was cancelled
             body.abort()
             raise
@@ -94,49 +95,51 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 stream=stream,
                 extensions={"network_stream": stream},
             )
-        await _nothing_is_handled()
-        raise fault  # here, where it takes no context along
+        await _leave_except()
+        raise converted  # outside of `except`, so that it has no context
 
     async def aclose(self) -> None:
         """Closes all connections."""
         await self._session.close()
-        await asyncio.sleep(0)  # in this step the loop closes the sockets
+        await asyncio.sleep(0)  # the loop closes the sockets in its next step
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Counts as closed when its event loop has ended, shut down in order or not.
+    """Makes our connections, and counts as closed once its event loop no longer runs.
 
-    aiohttp logs an error for a session that was not closed. Many a program closes its loop without
-    shutting it down first; there is nothing it could do about a session that it knows nothing of.
+    aiohttp logs an error for a session that was not closed. A program that closes its event loop
+    without shutting it down cannot close a session that it does not know.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
+        self._own_loop = asyncio.get_running_loop()
+        # aiohttp has no argument for the class of its connections.
+        self._factory = partial(_Connection, loop=self._own_loop)  # type: ignore[assignment]
 
     @property
     def closed(self) -> bool:
-        return super().closed or not self._loop.is_running()
+        return super().closed or not self._own_loop.is_running()
 
     def __del__(self, _warnings: Any = None) -> None:
-        """Says nothing: asyncio itself warns of sockets that were left open."""
+        """Does not warn: asyncio itself warns of sockets that were left open."""
 
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class _Connection(ResponseHandler):
-    """A connection that hands a head over before it reads what comes behind it.
+    """A connection that parses a head before the bytes behind it.
 
-    aiohttp reads all that came at once, and a fault in it, or behind it, takes the head and the
-    whole body along: a billed response would look like none, and be requested again.
+    aiohttp 3.14 parses all bytes that arrived together. An error behind the head then discards the
+    head as well: a response that is billed would look like none, and be requested again.
     """
 
     _is_in_head = False
     _status_line = b""
-    """The beginning of the head, as far as its status."""
+    """The beginning of the head, up to its status."""
     _before = b""
-    """The last bytes before, which may be a part of the head's end."""
+    """The last bytes before these, which may begin the end of the head."""
 
     def set_response_params(self, **params: Any) -> None:
         self._is_in_head, self._status_line, self._before = True, b"", b""
@@ -159,7 +162,7 @@ class _Connection(ResponseHandler):
                 self.transport.close()
         elif data:
             super().data_received(data)
-            self._tell_the_body_of_a_fault()
+            self._pass_error_to_body()
 
     def _head_of(self, data: bytes) -> tuple[bytes, bytes]:
         joined = self._before + data
@@ -172,65 +175,71 @@ class _Connection(ResponseHandler):
         self._before = b"" if found else joined[-2:]
         return data[:end], data[end:]
 
-    def _tell_the_body_of_a_fault(self) -> None:
-        body, fault = self._payload, self._exception
-        if fault is not None and body is not None and not body.is_eof():
+    def _pass_error_to_body(self) -> None:
+        body = self._payload
+        if self.exception() is not None and body is not None and not body.is_eof():
             body.set_exception(aiohttp.ClientPayloadError())
 
     def _is_idle(self) -> bool:
-        return self._exception is not None or self._payload is None or self._payload.is_eof()
+        body = self._payload
+        return self.exception() is not None or body is None or body.is_eof()
 
 
 class _RequestBody(aiohttp.Payload):
-    """A request body with a timeout for each piece that is written."""
+    """A request body with a timeout for each part that is written."""
 
-    def __init__(self, content: bytes, patience: float | None, trace: Any) -> None:
+    def __init__(self, content: bytes, write_timeout: float | None, trace: Any) -> None:
         super().__init__(content)
-        self._size = len(content)
-        self._patience = patience
+        self._content = content
+        self._write_timeout = write_timeout
         self._trace = trace
-        self._way: asyncio.WriteTransport | None = None
+        self._socket: asyncio.WriteTransport | None = None
+
+    @property
+    def size(self) -> int:
+        """For the header Content-Length."""
+        return len(self._content)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
-        return str(self._value, encoding, errors)
+        return str(self._content, encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Sends it."""
         if isinstance(writer, StreamWriter):
-            self._way = writer.transport
-        if len(self._value) <= _PIECE:  # fits in the socket's buffer
-            await writer.write(self._value)
+            self._socket = writer.transport
+        if len(self._content) <= _PART:  # fits in the socket's buffer
+            await writer.write(self._content)
         else:
             await self._write_large(writer)
         if self._trace is not None:
             await self._trace("receive_response_headers.started", {})
 
     async def _write_large(self, writer: AbstractStreamWriter) -> None:
-        content = memoryview(self._value)
-        for start in range(0, len(content), _PIECE):
-            sending = self._send(writer, content[start : start + _PIECE])
+        content = memoryview(self._content)
+        for start in range(0, len(content), _PART):
+            sending = self._send(writer, content[start : start + _PART])
             try:
-                await asyncio.wait_for(sending, self._patience)
+                await asyncio.wait_for(sending, self._write_timeout)
             except asyncio.TimeoutError:
-                raise _NotTakenIn from None
+                raise _WriteTimedOut from None
 
-    async def _send(self, writer: AbstractStreamWriter, piece: memoryview) -> None:
-        await writer.write(piece)
+    async def _send(self, writer: AbstractStreamWriter, part: memoryview) -> None:
+        await writer.write(part)
         await writer.drain()
 
     def abort(self) -> None:
-        """Ends the connection that this is sent on; closing it would wait for what is unsent."""
-        if self._way is not None:
-            self._way.abort()
+        """Aborts the connection. Closing it would wait for unsent bytes."""
+        if self._socket is not None:
+            self._socket.abort()
 
 
-class _NotTakenIn(Exception):
-    """The server did not take in a piece of the request in time."""
+class _WriteTimedOut(Exception):
+    """A part of the request could not be written in time."""
 
 
 class _ResponseBody(httpx.AsyncByteStream):
-    """The body of an answer, as it comes."""
+    """The body of a response, as it arrives."""
 
     def __init__(
         self, response: aiohttp.ClientResponse, request: httpx.Request, sent: _RequestBody
@@ -239,42 +248,42 @@ class _ResponseBody(httpx.AsyncByteStream):
         self._request = request
         self._sent = sent
 
-        self._fault: Exception | None = None
-        self._has_begun = False
+        self._error: Exception | None = None
+        self._has_started = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._has_begun:
-            self._has_begun = True
-            self._wait_as_long_as_the_request_says_now()
-        piece = b"" if self._fault else await self._next()
-        if not piece and self._fault is not None:
-            await _nothing_is_handled()
-            raise self._fault
-        if not piece:
+        if not self._has_started:
+            self._has_started = True
+            self._use_current_read_timeout()
+        part = b"" if self._error else await self._next()
+        if not part and self._error is not None:
+            await _leave_except()
+            raise self._error
+        if not part:
             raise StopAsyncIteration
-        return piece
+        return part
 
     async def _next(self) -> bytes:
         content = self._response.content
         try:
             return await content.readany()
-        except _BREAKS as error:
-            self._fault = _as_httpx(error)
-        # aiohttp raises at once; what had come before is still there.
+        except _BROKEN_BY as error:
+            self._error = _as_httpx(error)
+        # aiohttp raises at once, but the bytes received before are still there.
         content.set_exception(None)  # type: ignore[arg-type]  # its default, and the way back to it
         return content.read_nowait()
 
-    def _wait_as_long_as_the_request_says_now(self) -> None:
+    def _use_current_read_timeout(self) -> None:
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = self._request.extensions["timeout"]["read"]
             connection.protocol.start_timeout()
 
     def get_extra_info(self, name: str) -> Any:
-        """What is known of the connection; None once the body has ended and another may use it."""
+        """As of a network stream; None once the body has ended and another call may use it."""
         connection = self._response.connection
         if connection is None or connection.transport is None:
             return None
@@ -286,26 +295,25 @@ class _ResponseBody(httpx.AsyncByteStream):
             self._sent.abort()
         self._response.close()
         if was_left_early:
-            await asyncio.sleep(0)  # in this step the loop closes the socket
+            await asyncio.sleep(0)  # the loop closes the socket in its next step
 
 
-async def _nothing_is_handled() -> None:
-    """Makes sure that an exception which was caught is no context of the next one.
-
-    In Python 3.10 it can be, behind its `except`, until the coroutine is resumed.
-    """
+async def _leave_except() -> None:
+    """Yields once, because Python 3.10 may chain the next exception to the one just handled."""
     if sys.version_info < (3, 11):
         await asyncio.sleep(0)
 
 
 def _as_httpx(error: Exception) -> Exception:
-    """The exception of httpx's own transport, without headers in its message."""
-    if isinstance(error.__cause__, _NotTakenIn):
-        return httpx.WriteTimeout("a piece of the request was not taken in")
-    return next(meant(_words(error)) for kind, meant in _MEANINGS if isinstance(error, kind))
+    """The exception that httpx's own transport would raise, without headers in its message."""
+    if isinstance(error.__cause__, _WriteTimedOut):
+        return httpx.WriteTimeout("a part of the request could not be written")
+    return next(
+        equivalent(_message(error)) for kind, equivalent in _EQUIVALENTS if isinstance(error, kind)
+    )
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     match error:
         case aiohttp.ServerDisconnectedError():  # its message may be the head
             return "the server disconnected before the end of the headers"
@@ -322,7 +330,7 @@ def _words(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
-_MEANINGS: tuple[tuple[type[Exception], type[Exception]], ...] = (
+_EQUIVALENTS: tuple[tuple[type[Exception], type[Exception]], ...] = (
     (ConnectionTimeoutError, httpx.ConnectTimeout),
     (asyncio.TimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientProxyConnectionError, httpx.ProxyError),

@@ -15,8 +15,8 @@ from llama_index.core.instrumentation import root_dispatcher
 from llama_index.core.llms import callbacks as framework
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from sunra_integrations.llama_index import Sunra, untold
-from sunra_integrations.llama_index.streams import awatched, watched
+from sunra_integrations.llama_index import Sunra, fast_path
+from sunra_integrations.llama_index.instrumentation import awith_callbacks, with_callbacks
 from tests.llama_index.test_events import Callbacks, Events
 
 ASKED = [ChatMessage("Hi")]
@@ -59,7 +59,7 @@ def drain(llm: Sunra, length: int, broken: bool) -> list[str | None]:
 
     read: list[str | None] = []
     try:
-        read.extend(r.delta for r in watched(llm, llm_chat_callback(), stream, ASKED))
+        read.extend(r.delta for r in with_callbacks(llm, llm_chat_callback(), stream, ASKED))
     except Broken:
         read.append(None)
     return read
@@ -67,7 +67,7 @@ def drain(llm: Sunra, length: int, broken: bool) -> list[str | None]:
 
 async def adrain(llm: Sunra, length: int, broken: bool) -> list[str | None]:
     read: list[str | None] = []
-    opened = awatched(llm, llm_chat_callback(), lambda _: aresponses(length, broken), ASKED)
+    opened = awith_callbacks(llm, llm_chat_callback(), lambda _: aresponses(length, broken), ASKED)
     try:
         async for response in await opened:
             read += [response.delta]
@@ -122,8 +122,8 @@ async def test_a_stream_that_is_left_ends_its_event_and_is_closed(listened) -> N
 
     async def leave_both() -> list[Callbacks]:
         (llm, callbacks), (allm, acallbacks) = model(), model()
-        left = watched(llm, llm_chat_callback(), stream, ASKED)
-        aleft = await awatched(allm, llm_chat_callback(), astream, ASKED)
+        left = with_callbacks(llm, llm_chat_callback(), stream, ASKED)
+        aleft = await awith_callbacks(allm, llm_chat_callback(), astream, ASKED)
         for _ in range(3):
             next(left)
             await anext(aleft)
@@ -156,7 +156,9 @@ async def test_every_response_comes_once_however_listeners_come_and_go(heard) ->
     length = len(heard)
     llm, callbacks = model()
     read = []
-    stream = watched(llm, llm_chat_callback(), lambda _: responses(length, broken=False), ASKED)
+    stream = with_callbacks(
+        llm, llm_chat_callback(), lambda _: responses(length, broken=False), ASKED
+    )
     for response, events in come_and_go(stream):
         read.append(response.delta)
         if events is not None:
@@ -181,13 +183,13 @@ async def test_while_nobody_listens_no_event_is_made_for_each_response(monkeypat
 
 
 def test_it_is_the_decorators_own_dispatcher_that_is_asked_for_listeners() -> None:
-    assert untold._dispatcher is framework.dispatcher
-    assert not untold.heard(untold.dispatchers())
+    assert fast_path._dispatcher is framework.dispatcher
+    assert not fast_path.has_event_handlers(fast_path.event_dispatchers())
     with listening():
-        assert untold.heard(untold.dispatchers())
+        assert fast_path.has_event_handlers(fast_path.event_dispatchers())
     framework.dispatcher.add_event_handler(events := Events())
     try:
-        assert untold.heard(untold.dispatchers())
+        assert fast_path.has_event_handlers(fast_path.event_dispatchers())
     finally:
         framework.dispatcher.event_handlers.remove(events)
-    assert not untold.heard(untold.dispatchers())
+    assert not fast_path.has_event_handlers(fast_path.event_dispatchers())

@@ -1,4 +1,4 @@
-"""Plain replies: deterministic, made of the conversation's words, and honest about it."""
+"""The default text replies."""
 
 import base64
 import re

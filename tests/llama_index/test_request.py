@@ -25,7 +25,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
-from sunra_integrations.llama_index import to_sunra
+from sunra_integrations.llama_index import request
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(24)
@@ -326,7 +326,7 @@ MESSAGES: dict[str, tuple[ChatMessage, dict[str, Any]]] = {
 def test_a_message_is_sent_as(name: str) -> None:
     message, wire = MESSAGES[name]
     before = message.model_dump()
-    assert to_sunra.message(message) == wire
+    assert request.message(message) == wire
     assert message.model_dump() == before
 
 
@@ -395,13 +395,13 @@ BLOCKS: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_block_is_sent_as(name: str) -> None:
     block, part = BLOCKS[name]
-    assert to_sunra.content([block]) == [part]
+    assert request.content([block]) == [part]
 
 
 def test_files_are_read_from_their_paths_and_named_after_them(tmp_path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     (tmp_path / "notes.txt").write_text("words")
-    parts = to_sunra.content(
+    parts = request.content(
         [ImageBlock(path=tmp_path / "a.png"), DocumentBlock(path=tmp_path / "notes.txt")]
     )
     assert parts == [
@@ -419,7 +419,7 @@ def test_files_are_read_from_their_paths_and_named_after_them(tmp_path) -> None:
 def test_an_open_file_is_left_where_it_stood() -> None:
     opened = io.BytesIO(PNG)
     opened.seek(5)
-    to_sunra.content([ImageBlock(image=opened, image_mimetype="image/png")])
+    request.content([ImageBlock(image=opened, image_mimetype="image/png")])
     assert opened.tell() == 5
 
 
@@ -497,7 +497,7 @@ REFUSED: dict[str, tuple[ChatMessage, str, str]] = {
 def test_what_the_wire_cannot_carry_is_named_with_its_place(name: str) -> None:
     message, kind, position = REFUSED[name]
     with pytest.raises(UnsupportedContent) as refused:
-        to_sunra.messages([ChatMessage("before"), message])
+        request.messages([ChatMessage("before"), message])
     assert (refused.value.kind, refused.value.position) == (kind, position)
     assert position in str(refused.value)
 
@@ -518,7 +518,7 @@ UNANSWERABLE = {
 def test_what_cannot_be_answered_is_told_before_sending(name: str) -> None:
     message, position = UNANSWERABLE[name]
     with pytest.raises(InvalidParameter) as wrong:
-        to_sunra.messages([message])
+        request.messages([message])
     assert wrong.value.parameter == position
 
 
@@ -536,7 +536,7 @@ def add(a: int, b: int = 0) -> int:
 
 def test_a_tool_goes_with_its_name_description_and_schema() -> None:
     tool = FunctionTool.from_defaults(fn=add, name="add[int]", fn_schema=Sum)
-    sent = to_sunra.tool(tool)
+    sent = request.tool(tool)
     assert sent["type"] == "function"
     assert sent["function"]["name"] == "add[int]"  # made to fit by the request; see test_schemas
     assert sent["function"]["description"].endswith("Adds.")
@@ -545,7 +545,7 @@ def test_a_tool_goes_with_its_name_description_and_schema() -> None:
 
 
 def test_a_strict_tool_gets_a_strict_schema() -> None:
-    sent = to_sunra.tool(FunctionTool.from_defaults(fn=add, fn_schema=Sum), strict=True)
+    sent = request.tool(FunctionTool.from_defaults(fn=add, fn_schema=Sum), strict=True)
     assert sent["function"]["strict"] is True
     assert sent["function"]["parameters"]["required"] == ["a", "b"]
     assert sent["function"]["parameters"]["additionalProperties"] is False
@@ -553,4 +553,4 @@ def test_a_strict_tool_gets_a_strict_schema() -> None:
 
 def test_a_tool_in_the_wires_form_is_sent_as_it_is() -> None:
     tool = {"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}
-    assert to_sunra.tool(tool) == tool
+    assert request.tool(tool) == tool

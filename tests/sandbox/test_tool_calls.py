@@ -1,4 +1,4 @@
-"""Tools are called when the turn asks for them, with its own words for arguments, and not again."""
+"""Tools are called once if the turn asks for them, with its own words as arguments."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What may reach a terminal of the texts of others, and how Markdown is drawn there."""
+"""Safe output on a terminal: control characters and Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sunra_integrations.cli.terminal import (
     split_finished,
 )
 
-OBEYED = "\x00\x07\x08\x0d\x1b\x7f\x9b\u2028\u202e\u2066\ud800"
+CONTROLS = "\x00\x07\x08\x0d\x1b\x7f\x9b\u2028\u202e\u2066\ud800"
 
 
 def screen(height=24):
@@ -31,16 +31,16 @@ def screen(height=24):
     )
 
 
-def test_what_a_terminal_obeys_is_left_out_and_all_else_stays():
-    assert printable(f"a\tb{OBEYED}\nc 好 é 👩‍👧") == "a\tb\nc 好 é 👩‍👧"
-    assert one_line(f" a\n\tb{OBEYED} ") == "a b"
+def test_control_characters_are_removed():
+    assert printable(f"a\tb{CONTROLS}\nc 好 é 👩‍👧") == "a\tb\nc 好 é 👩‍👧"
+    assert one_line(f" a\n\tb{CONTROLS} ") == "a b"
     assert one_line("x" * 600, 500) == "x" * 500 + "…"
 
 
-def test_json_is_harmless_and_loses_nothing():
-    written = as_json({OBEYED: OBEYED, "好": 1})
-    assert json.loads(written) == {OBEYED: OBEYED, "好": 1}
-    assert not set(OBEYED) & set(written)
+def test_control_characters_are_escaped_in_json():
+    written = as_json({CONTROLS: CONTROLS, "好": 1})
+    assert json.loads(written) == {CONTROLS: CONTROLS, "好": 1}
+    assert not set(CONTROLS) & set(written)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_json_is_harmless_and_loses_nothing():
         ("", ""),
     ],
 )
-def test_a_block_is_finished_when_nothing_that_follows_can_change_it(text, finished):
+def test_a_block_is_finished_if_following_text_cannot_change_it(text, finished):
     assert split_finished(text) == (finished, text[len(finished) :])
 
 
 @pytest.mark.parametrize("text", ["&#27;[2J", "&#x1b;", "&#155;", "a &#x202e; b", "&#13;"])
-def test_what_a_terminal_obeys_cannot_be_written_as_an_entity(text):
+def test_control_characters_cannot_be_written_as_html_entities(text):
     console = screen()
     console.print(SafeMarkdown(text))
     drawn = console.file.getvalue()
@@ -72,14 +72,14 @@ def test_what_a_terminal_obeys_cannot_be_written_as_an_entity(text):
     assert "\x1b[2J" not in drawn
 
 
-def test_a_link_shows_where_it_leads():
+def test_a_link_shows_its_address():
     console = screen()
     console.print(SafeMarkdown("[your bank](https://elsewhere.example)"))
     assert "https://elsewhere.example" in console.file.getvalue()
     assert "\x1b]8" not in console.file.getvalue()
 
 
-def test_markdown_is_drawn_whole_at_its_end_however_long_it_is():
+def test_long_markdown_is_printed_completely_at_the_end():
     console = screen(height=6)
     drawing = LiveMarkdown(console)
     lines = [f"line {number}  \n" for number in range(40)]
@@ -92,7 +92,7 @@ def test_markdown_is_drawn_whole_at_its_end_however_long_it_is():
     assert "**" not in left
 
 
-def test_of_a_long_block_no_more_is_drawn_at_a_time_than_the_screen_holds():
+def test_at_most_a_screenful_of_a_long_block_is_redrawn():
     console = screen(height=6)
     drawing = LiveMarkdown(console)
     drawing.add("```\n" + "\n".join(f"code {number}" for number in range(2000)))

@@ -18,8 +18,9 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
 )
 
-from sunra_integrations.llama_index import from_sunra, to_sunra
-from sunra_integrations.llama_index.answer_so_far import AnswerSoFar
+from sunra_integrations.llama_index import request
+from sunra_integrations.llama_index import response as converters
+from sunra_integrations.llama_index.response import StreamState
 from sunra_integrations.protocol.completion import CompletionParser, parse_completion
 from sunra_integrations.protocol.reply import Reply
 from sunra_integrations.protocol.stream import ChunkStream
@@ -36,20 +37,20 @@ from tests.wire_cases import (
 
 def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatResponse:
     """The last response of a stream; the list, if given, keeps all, also when an error comes."""
-    so_far = AnswerSoFar()
+    so_far = StreamState()
     stream = ChunkStream(request_id="req-1", accumulator=so_far)
     responses = [] if latest is None else latest
     for start in range(0, len(raw), 7):
         pieces = stream.feed(raw[start : start + 7])
-        responses.extend(from_sunra.chunk(chunk, so_far) for chunk in pieces)
-    responses.extend(from_sunra.chunk(chunk, so_far) for chunk in stream.close())
+        responses.extend(converters.chunk(chunk, so_far) for chunk in pieces)
+    responses.extend(converters.chunk(chunk, so_far) for chunk in stream.close())
     return responses[-1]
 
 
 def read_events(*events: dict[str, Any]) -> list[ChatResponse]:
-    so_far = AnswerSoFar()
+    so_far = StreamState()
     reader = CompletionParser(accumulator=so_far)
-    return [from_sunra.chunk(reader.parse(event), so_far) for event in events]
+    return [converters.chunk(reader.parse(event), so_far) for event in events]
 
 
 def delta(finish_reason: str | None = None, index: int = 0, **fields: Any) -> dict[str, Any]:
@@ -82,11 +83,11 @@ def test_a_null_in_a_later_chunk_hides_nothing_that_an_earlier_one_said() -> Non
 
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) -> None:
-    so_far = AnswerSoFar()
+    so_far = StreamState()
     reader = ChunkStream(accumulator=so_far)
     text, thinking, given, then = "", "", [], []
     for chunk in chain(reader.feed(stream_bytes(name)), reader.close()):
-        response = from_sunra.chunk(chunk, so_far)
+        response = converters.chunk(chunk, so_far)
         text += response.delta or ""
         thinking += response.additional_kwargs.get("thinking_delta", "")
         assert (response.message.content or "") == text
@@ -98,7 +99,10 @@ def test_deltas_add_up_to_the_messages_and_no_response_changes_later(name: str) 
 
 @pytest.mark.parametrize("name", WHOLE_COMPLETIONS)
 def test_a_whole_answer_is_read(name: str) -> None:
-    assert seen(from_sunra.response(parse_completion(completion_bytes(name)))) == COMPLETIONS[name]
+    assert (
+        seen(converters.chat_response(parse_completion(completion_bytes(name))))
+        == COMPLETIONS[name]
+    )
 
 
 @pytest.mark.parametrize("name", [n for n, c in STREAMS.items() if isinstance(c, Fails)])
@@ -138,7 +142,7 @@ def test_reasoning_details_are_joined_and_go_back_as_they_came() -> None:
     assert last.message.blocks[0] == ThinkingBlock(
         content="ab", additional_information={"reasoning_details": details}
     )
-    assert to_sunra.message(last.message) == {
+    assert request.message(last.message) == {
         "role": "assistant",
         "content": "c",
         "reasoning_details": details,
@@ -206,7 +210,7 @@ def test_two_choices_are_never_mixed_and_the_second_comes_once_it_is_whole() -> 
 
 
 def test_the_other_choices_of_a_whole_answer_stand_beside_it() -> None:
-    response = from_sunra.response(parse_completion(completion_bytes("two_choices")))
+    response = converters.chat_response(parse_completion(completion_bytes("two_choices")))
     (other,) = response.additional_kwargs["choices"]
     assert other["message"] == ChatMessage(role="assistant", content="B")
     assert len(response.raw["choices"]) == 2
@@ -233,7 +237,7 @@ def test_log_probabilities_add_up_the_chosen_token_first() -> None:
     assert [[p.token for p in tokens] for tokens in first.logprobs] == [["a", "b"]]
     assert [[p.token for p in tokens] for tokens in second.logprobs] == [["a", "b"], ["c"]]
     assert second.logprobs[0][0].logprob == -0.5
-    assert from_sunra.completion(second).logprobs == second.logprobs
+    assert converters.completion(second).logprobs == second.logprobs
 
 
 def test_citations_and_images_become_blocks() -> None:
@@ -251,7 +255,7 @@ def test_citations_and_images_become_blocks() -> None:
     }
     reader = CompletionParser("message")
     reader.parse({"choices": [{"message": message, "finish_reason": "stop"}]})
-    response = from_sunra.response(reader.accumulator.reply())
+    response = converters.chat_response(reader.accumulator.reply())
     assert response.message.blocks == [
         TextBlock(text="See this."),
         ImageBlock(url="https://a.b/c.png"),
@@ -281,7 +285,7 @@ def test_a_sound_becomes_a_block_once_its_base64_is_whole() -> None:
             "audio": {"id": "audio_1", "transcript": "La."}
         }
     sent = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
-    assert to_sunra.message(last.message) == sent
+    assert request.message(last.message) == sent
 
 
 def test_parts_of_no_known_kind_are_kept() -> None:
@@ -313,16 +317,16 @@ def test_an_answer_survives_a_store_and_goes_back_as_it_came() -> None:
     stored = ChatMessage.model_validate_json(last.message.model_dump_json())
     sent = {name: value for name, value in call.items() if name != "index"}
     for message in (last.message, stored):
-        assert to_sunra.message(message)["tool_calls"] == [sent]
+        assert request.message(message)["tool_calls"] == [sent]
 
 
 def test_a_completion_keeps_thinking_and_does_not_touch_the_response() -> None:
     *_, last = read_events(delta(reasoning="hm"), delta("stop", content="a"))
     before = copy.deepcopy(last)
-    completion = from_sunra.completion(last)
+    completion = converters.completion(last)
     assert completion.additional_kwargs == {"thinking": "hm", "finish_reason": "stop"}
     assert last == before
 
 
 def test_a_reply_without_choices_is_an_empty_answer() -> None:
-    assert from_sunra.response(Reply(())).message.content == ""
+    assert converters.chat_response(Reply(())).message.content == ""
