@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "sunra_integrations"
 FOLDERS = (ROOT, SOURCE, ROOT / "tests", ROOT / ".github" / "workflows")
 DOCUMENTS = [
     *(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")),
-    *(ROOT / "docs" / name for name in ("policy.md", "private-parts.md")),
+    ROOT / "docs" / "policy.md",
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
     *sorted((ROOT / "docs" / "upstream").glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
