@@ -127,3 +127,9 @@ def test_every_exception_of_the_style_guide_is_needed():
         for hit in guide.hits(root / name, name)
     }
     assert excepted <= needed
+
+
+def test_no_entry_recommends_what_it_discourages():
+    rules = Guide(GUIDE.read_text(encoding="utf-8")).rules
+    assert len(rules) > 100
+    assert [one.avoid for one in rules if re.search(rf"`{re.escape(one.avoid)}\b", one.use)] == []

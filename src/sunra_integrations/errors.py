@@ -1,32 +1,32 @@
-"""Everything that can go wrong, as one tree of exceptions.
+"""The exception hierarchy.
 
 ::
 
     SunraError
-    ├─ ConfigurationError       key, base URL or HTTP client cannot be used; nothing was sent
+    ├─ ConfigurationError       the key, base URL or HTTP client is missing or invalid
     │  └─ RequirementNotMet      a package is missing or too old; also an ImportError
-    ├─ BadRequest               the request cannot be answered as it stands (400, 409, 413, 422)
-    │  ├─ InvalidParameter      found before sending: .parameter, .value and .rule say what
-    │  ├─ UnsupportedContent    a message part that Sunra's wire cannot carry; nothing was sent
+    ├─ BadRequest               the request is invalid (400, 409, 413, 422)
+    │  ├─ InvalidParameter      found before sending; see .parameter, .value and .rule
+    │  ├─ UnsupportedContent    the API does not support a message part; found before sending
     │  ├─ ContextOverflow       the conversation is longer than the model's context
-    │  └─ ContentRejected       the platform's safety filter declined the input
+    │  └─ ContentRejected       the platform's safety filter rejected the input
     ├─ AuthenticationFailed     the key is missing, wrong or expired (401)
-    ├─ PermissionDenied         the key may not do this (403)
+    ├─ PermissionDenied         the key does not have this permission (403)
     ├─ InsufficientCredit       the account has no credit left (402)
     ├─ NotFound                 no such endpoint or object (404)
     │  └─ ModelNotFound         no such model
-    ├─ RateLimited              too many requests (429); .retry_after says how long to wait
+    ├─ RateLimited              too many requests (429); see .retry_after
     ├─ ServerFailed             the gateway or the model behind it failed (5xx)
-    │  └─ Overloaded            it has no capacity just now (503, 529)
-    ├─ ConnectionFailed         no answer: DNS, TCP, TLS, proxy, or a reset before the headers
-    ├─ TimedOut                 no answer in time; .phase is connect, read, write, pool or total
-    ├─ UnreadableResponse       a success status without a usable answer
-    │  ├─ StreamInterrupted     an answer began and never finished; .partial is what was received
-    │  └─ ResponseTruncated     a structured answer was cut off; .text is what was received
-    └─ Refused                  the model declined to answer; .refusal holds its words
+    │  └─ Overloaded            it has no capacity at the moment (503, 529)
+    ├─ ConnectionFailed         no response: DNS, TCP, TLS, proxy, or a reset before the headers
+    ├─ TimedOut                 no response in time; .phase is connect, read, write, pool or total
+    ├─ UnreadableResponse       a success status, but no usable content
+    │  ├─ StreamInterrupted     a reply began and did not finish; .partial has it so far
+    │  └─ ResponseTruncated     a structured reply was cut off; .text has it so far
+    └─ Refused                  the model refused the request; .refusal has its text
 
-Each carries what is known of `status`, `code`, `request_id`, `retryable`, `retry_after`,
-`attempts`, `response` and `partial`; what is not known is None. No error holds the API key.
+Every error has `status`, `code`, `request_id`, `retryable`, `retry_after`, `attempts`, `response`
+and `partial`, each None if it is unknown. No error contains the API key.
 """
 
 from __future__ import annotations
@@ -67,48 +67,48 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """The HTTP answer behind an error, as it came."""
+    """The HTTP response behind an error."""
 
     status_code: int
     headers: Mapping[str, str]
-    """Lower-case names; cookies are left out."""
+    """Header names are in lower case. Cookies are left out."""
     body: bytes
 
     @property
     def text(self) -> str:
-        """The body as text, undecodable bytes replaced."""
+        """The body as text. Invalid bytes are replaced."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body read as JSON.
+        """The body as JSON.
 
         Raises:
-            ValueError: The body is not valid JSON, or it is nested too deeply.
+            ValueError: The body is not valid JSON, or is nested too deeply.
         """
         try:
             return json.loads(self.body)
         except RecursionError as error:
-            raise ValueError("The body is nested too deeply to be read.") from error
+            raise ValueError("The body is nested too deeply.") from error
 
 
 class SunraError(Exception):
-    """Base of all errors of this package.
+    """Base class of all errors of this package.
 
     Args:
-        message: What happened, where, and what to do about it.
-        status: HTTP status, where there was one.
-        code: Sunra's error code (an open set), such as `MODEL_NOT_FOUND`.
-        type: Sunra's error type, coarser than the code.
-        reason: Finer than the code, where Sunra says it.
-        details: The error body's `details` (or `detail`), with every field of it that has no place
-            of its own here, such as `metadata`, `param` or `failed_generation`, unchanged.
-        request_id: The id to quote to Sunra's support.
-        retryable: Whether the same request may succeed later. The error body's own word
-            where it has one, else the default of the class.
-        retry_after: Seconds the server asked to wait.
-        attempts: How many times the request was sent before giving up.
-        response: The HTTP answer behind the error.
-        partial: The `Reply` that had arrived before the error, where one had begun.
+        message: The problem, its location, and how to fix it.
+        status: HTTP status.
+        code: Sunra's error code, such as `MODEL_NOT_FOUND`. New codes may be added.
+        type: Sunra's error type, more general than the code.
+        reason: Sunra's reason, more specific than the code.
+        details: The error body's `details` or `detail`, and its fields that are not attributes
+            here, such as `metadata`, `param` and `failed_generation`.
+        request_id: Id of the request, for Sunra's support.
+        retryable: Whether the same request may succeed later. Defaults to the error body's
+            `retryable`, or to that of the class.
+        retry_after: Seconds that the server asks clients to wait before a retry.
+        attempts: How many times the request was sent.
+        response: The HTTP response.
+        partial: The `Reply` received before the error, if one had begun.
     """
 
     default_retryable: ClassVar[bool] = False
@@ -119,7 +119,7 @@ class SunraError(Exception):
         *,
         status: int | None = None,
         code: str | None = None,
-        type: str | None = None,  # noqa: A002 - the wire's own name
+        type: str | None = None,  # noqa: A002 - the name in the API
         reason: str | None = None,
         details: Any = None,
         request_id: str | None = None,
@@ -144,21 +144,21 @@ class SunraError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened, where, and what to do about it."""
+        """The problem, its location, and how to fix it."""
         return str(self.args[0])
 
 
 class ConfigurationError(SunraError):
-    """The key, base URL or HTTP client cannot be used; nothing was sent."""
+    """The key, base URL or HTTP client is missing or invalid."""
 
 
 class RequirementNotMet(ConfigurationError, ImportError):
-    """A package that is needed is not installed, or too old; the message says what to install.
+    """A required package is not installed or too old. The message says what to install.
 
     Args:
-        message: Which package, from which version, and how to install it.
-        name: The module that cannot be used, as in every `ImportError`.
-        **known: What every `SunraError` takes.
+        message: Which package and version is required, and how to install it.
+        name: The module that cannot be imported, as in every `ImportError`.
+        **known: Arguments of `SunraError`.
     """
 
     def __init__(self, message: str, *, name: str | None = None, **known: Any) -> None:
@@ -167,11 +167,19 @@ class RequirementNotMet(ConfigurationError, ImportError):
 
 
 class BadRequest(SunraError):
-    """The request cannot be answered as it stands; sending it again will not help."""
+    """The request is invalid. Retrying it does not help."""
 
 
 class InvalidParameter(BadRequest):
-    """A parameter broke a documented rule; found here, before anything was sent."""
+    """A parameter broke its rule. This is raised before the request is sent.
+
+    Args:
+        message: Which parameter, its rule, and the value.
+        parameter: Name of the parameter.
+        value: Its value.
+        rule: The rule for the value.
+        **known: Arguments of `SunraError`.
+    """
 
     def __init__(
         self, message: str, *, parameter: str = "", value: Any = None, rule: str = "", **known: Any
@@ -183,13 +191,13 @@ class InvalidParameter(BadRequest):
 
 
 class UnsupportedContent(BadRequest):
-    """A message part that Sunra's wire cannot carry; found here, before anything was sent.
+    """The API does not support a message part. This is raised before the request is sent.
 
     Args:
-        message: Which part, where, and what can be sent instead.
-        kind: The part's type, as its framework names it.
-        position: Where it stands, as in `messages[2].content[0]`.
-        **known: What every `SunraError` takes.
+        message: Which part, its position, and what to send instead.
+        kind: Type of the part in its framework.
+        position: Position of the part, such as `messages[2].content[0]`.
+        **known: Arguments of `SunraError`.
     """
 
     def __init__(self, message: str, *, kind: str = "", position: str = "", **known: Any) -> None:
@@ -203,7 +211,7 @@ class ContextOverflow(BadRequest):
 
 
 class ContentRejected(BadRequest):
-    """The platform's safety filter declined the input."""
+    """The platform's safety filter rejected the input."""
 
 
 class AuthenticationFailed(SunraError):
@@ -211,7 +219,7 @@ class AuthenticationFailed(SunraError):
 
 
 class PermissionDenied(SunraError):
-    """The key is valid but may not do this."""
+    """The key is valid but does not have this permission."""
 
 
 class InsufficientCredit(SunraError):
@@ -227,29 +235,35 @@ class ModelNotFound(NotFound):
 
 
 class RateLimited(SunraError):
-    """Too many requests; `retry_after` says how long to wait, where the server told."""
+    """Too many requests. `retry_after` is the time to wait, if the server sent one."""
 
     default_retryable = True
 
 
 class ServerFailed(SunraError):
-    """The gateway, or the model behind it, failed."""
+    """The gateway or the model behind it failed."""
 
     default_retryable = True
 
 
 class Overloaded(ServerFailed):
-    """The gateway, or the model behind it, has no capacity just now."""
+    """The gateway or the model behind it has no capacity at the moment."""
 
 
 class ConnectionFailed(SunraError):
-    """No answer came: DNS, TCP, TLS, a proxy, or a reset before the headers."""
+    """There was no response: DNS, TCP, TLS, a proxy, or a reset before the headers."""
 
     default_retryable = True
 
 
 class TimedOut(SunraError):
-    """No answer came in time; `phase` is connect, read, write, pool or total."""
+    """There was no response in time.
+
+    Args:
+        message: The phase that timed out, and the setting that limits it.
+        phase: The phase that timed out: `connect`, `read`, `write`, `pool` or `total`.
+        **known: Arguments of `SunraError`.
+    """
 
     default_retryable = True
 
@@ -261,31 +275,31 @@ class TimedOut(SunraError):
 class UnreadableResponse(SunraError):
     """The response had a success status but no usable content.
 
-    It is `retryable`, because a new request may succeed. The client itself never
-    retries it, because the response may have been billed.
+    It is `retryable`, because a new request may succeed. The client itself does not retry it,
+    because the response may have been billed.
     """
 
     default_retryable = True
 
 
 class StreamInterrupted(UnreadableResponse):
-    """An answer began and never finished; `partial` is the Reply received so far.
+    """A reply began and did not finish. `partial` is the `Reply` received so far.
 
-    It is `retryable`, and as every `UnreadableResponse` it is not retried by the client itself.
+    It is `retryable`, but the client itself does not retry it; see `UnreadableResponse`.
     """
 
 
 class ResponseTruncated(UnreadableResponse):
-    """A structured answer was cut off, by a limit or a filter for example.
+    """A structured reply was cut off, for example by a limit or a filter.
 
-    `retryable` is False for a limit or a filter, because the same request meets it again.
+    `retryable` is False for a limit or a filter, because a retry reaches it again.
 
     Args:
-        message: What cut the answer off, and how to get all of it.
-        finish_reason: The reason as the server sent it; None if it sent none.
-        text: The JSON as far as it was received, or the arguments of the tool call.
-        usage: The token counts as the server sent them, if it did.
-        **known: What every `SunraError` takes.
+        message: The cause, and how to avoid it.
+        finish_reason: The server's reason, if any.
+        text: The JSON received, or the arguments of the tool call.
+        usage: The usage object of the response, if any.
+        **known: Arguments of `SunraError`.
     """
 
     default_retryable = False
@@ -306,7 +320,13 @@ class ResponseTruncated(UnreadableResponse):
 
 
 class Refused(SunraError):
-    """The model declined to answer; `refusal` holds its words."""
+    """The model refused the request.
+
+    Args:
+        message: The refusal, with the object that was requested.
+        refusal: The text of the refusal.
+        **known: Arguments of `SunraError`.
+    """
 
     def __init__(self, message: str, *, refusal: str = "", **known: Any) -> None:
         super().__init__(message, **known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ pytest.importorskip("tomllib")  # the script needs Python 3.11
 
 from scripts import make_profiles
 from sunra_integrations.data import _profiles
+from tests import children
 
 SOURCE = """
 from typing import Any
@@ -84,8 +84,8 @@ def test_written_profiles_are_formatted(target, monkeypatch):
     pytest.importorskip("ruff")
     monkeypatch.setattr(sys, "argv", ["make_profiles.py", str(source(target, "wheel"))])
     make_profiles.main()
-    ruff = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length=100", "--check"]
-    done = subprocess.run([*ruff, target / "_profiles.py"], capture_output=True, check=False)  # noqa: S603 - our own command
+    formatting = ("-m", "ruff", "format", "--isolated", "--line-length=100", "--check")
+    done = children.python(*formatting, str(target / "_profiles.py"))
     assert done.returncode == 0, done.stderr
 
 

@@ -116,7 +116,7 @@ def test_the_body_s_retryable_wins_over_the_status(status, told):
         (b"[1, 2]", "[1, 2]"),
         (b"<html><title>Bad &amp; worse</title>", "Bad & worse"),
         (b"<Error><Code>No</Code><Message>Not today</Message></Error>", "Not today"),
-        (b"<html><style>p {}</style><body>Down</body>", "page came in place of JSON: Down"),
+        (b"<html><style>p {}</style><body>Down</body>", "page instead of JSON: Down"),
         ({"error": None, "message": "beside null"}, "beside null"),
         ({"error": "Bad Request", "message": "spring's"}, "Bad Request: spring's"),
         ({"error": "Bad Request", "message": ["n is low", "m is high"]}, "n is low; m is high"),
@@ -358,7 +358,7 @@ def test_a_message_without_end_is_not_read_to_its_end(words):
 
 
 def test_a_redirect_names_no_setting_that_only_one_adapter_has():
-    assert "check the base URL" in str(failed(302))
+    assert "Check the base URL" in str(failed(302))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ REQUEST = Draft202012Validator(DOCUMENT["components"]["schemas"]["ChatCompletion
 # What JSON Schema cannot state; the document tells it in words.
 BEYOND_A_SCHEMA = re.compile(
     r" \(strict\)| must be a list of tools with distinct names,"
-    r"| must be the name of one of the tools,| must be followed by a tool message for each call "
+    r"| must be the name of one of the tools,| must be followed by a tool message for each call\b"
     r"| must be the id of an unanswered tool call | must be a list of distinct ids,"
     r"| must be a valid JSON Schema \(| must be a reference within this schema,"
     r"| must be a known parameter \(did you mean | must be a schema of at most "

@@ -113,7 +113,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         provider: Routing rules, such as `{"only": ["openai"]}`. Sent unchanged.
         reasoning: Reasoning options, such as `{"effort": "low"}`. Sent unchanged.
         reasoning_effort: Reasoning effort, such as `"low"`. Sent unchanged.
+        streaming: Stream in `invoke` too, for callbacks that handle tokens. Defaults to False.
         stream_usage: Request token usage of streams. Defaults to True.
+        stream_options: Options of streams. `{}` disables what `stream_usage` requests.
         extra_body: More keys for the request body, sent unchanged. Messages, `stream` and
             credentials are not allowed.
         model_kwargs: The same under LangChain's name.
@@ -409,7 +411,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         state = StreamState()
         with raised_as_model_errors():
-            with closing(self._open_stream(messages, stop, kwargs, state.so_far)) as events:
+            with closing(self._open_stream(messages, stop, kwargs, state.accumulator)) as events:
                 for event in events:
                     for chunk in state.chunks(event):
                         if run_manager is not None:
@@ -429,7 +431,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         state = StreamState()
         with raised_as_model_errors():
-            stream = self._open_async_stream(messages, stop, kwargs, state.so_far)
+            stream = self._open_async_stream(messages, stop, kwargs, state.accumulator)
             async with aclosing(stream) as events:
                 async for event in events:
                     for chunk in state.chunks(event):
@@ -450,7 +452,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> Iterator[MessagesData]:
         message = MessageEvents(_message_id(run_manager))
         with raised_as_model_errors():
-            with closing(self._open_stream(messages, stop, kwargs, message.so_far)) as events:
+            with closing(self._open_stream(messages, stop, kwargs, message.accumulator)) as events:
                 for event in events:
                     yield from message.events(event)
             yield from message.end()
@@ -464,7 +466,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> AsyncIterator[MessagesData]:
         message = MessageEvents(_message_id(run_manager))
         with raised_as_model_errors():
-            stream = self._open_async_stream(messages, stop, kwargs, message.so_far)
+            stream = self._open_async_stream(messages, stop, kwargs, message.accumulator)
             async with aclosing(stream) as events:
                 async for event in events:
                     for message_event in message.events(event):
@@ -477,22 +479,22 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        so_far: ReplyAccumulator,
+        accumulator: ReplyAccumulator,
     ) -> Generator[Chunk, None, None]:
         chat_request = self._streamed_request(messages, stop, kwargs)
         client = self._client(_client_settings(kwargs))
-        return client.stream(chat_request, headers=_headers(kwargs), so_far=so_far)
+        return client.stream(chat_request, headers=_headers(kwargs), so_far=accumulator)
 
     def _open_async_stream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        so_far: ReplyAccumulator,
+        accumulator: ReplyAccumulator,
     ) -> AsyncGenerator[Chunk, None]:
         chat_request = self._streamed_request(messages, stop, kwargs)
         client = self._async_client(_client_settings(kwargs))
-        return client.stream(chat_request, headers=_headers(kwargs), so_far=so_far)
+        return client.stream(chat_request, headers=_headers(kwargs), so_far=accumulator)
 
     def _streamed_request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.messages.base import TextAccessor
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
 from sunra_integrations.langchain.messages import Constructors, Content, MessageChunk
@@ -29,7 +30,7 @@ class FastConstructors(Constructors):
     """
 
     def message(self, fields: dict[str, Any]) -> AIMessage:
-        """A message; `fields` are all of `_MESSAGE`."""
+        """A message; `fields` are those of the examples of `_message`."""
         return _message(fields) if isinstance(fields["content"], str) else super().message(fields)
 
     def generation(self, message: AIMessage, info: dict[str, Any] | None) -> ChatGeneration:
@@ -47,23 +48,13 @@ class FastConstructors(Constructors):
         tool_call_chunks: list[ToolCallChunk],
     ) -> ChatGenerationChunk:
         """A chunk of a stream; empty arguments count as not set."""
-        calls: list[ToolCall] = []
-        invalid: list[InvalidToolCall] = []
-        for part in tool_call_chunks:
-            if not part["args"]:
-                calls.append(_call(part))
-            elif part["args"].lstrip()[:1] != "{":  # core cannot parse it, not even partially
-                invalid.append(_invalid_call(part))
-        is_parsed = len(calls) + len(invalid) == len(tool_call_chunks)
-        if not is_parsed or not isinstance(content, str):
+        calls = _call_fields(tool_call_chunks)
+        if calls is None or not isinstance(content, str):
             return super().chunk(content, additional_kwargs, response_metadata, tool_call_chunks)
         given: dict[str, Any] = {"content": content, "response_metadata": response_metadata}
         defaults: dict[str, Any] = {}
         (given if additional_kwargs else defaults)["additional_kwargs"] = additional_kwargs
-        of_calls = given if tool_call_chunks else defaults
-        of_calls["tool_call_chunks"] = tool_call_chunks
-        of_calls["tool_calls"] = calls
-        of_calls["invalid_tool_calls"] = invalid
+        (given if tool_call_chunks else defaults).update(calls)
         message = _chunk[bool(additional_kwargs), bool(tool_call_chunks)](given, defaults)
         text = TextAccessor(content) if content else _NO_TEXT
         return _generation_chunk({"text": text, "message": message})
@@ -76,63 +67,79 @@ def cache_signatures(cls: type, *names: str) -> None:
         method.__signature__ = inspect.signature(method)
 
 
-def _call(chunk: ToolCallChunk) -> ToolCall:
-    return {"name": chunk["name"] or "", "args": {}, "id": chunk["id"], "type": "tool_call"}
+def _call_fields(chunks: list[ToolCallChunk]) -> dict[str, Any] | None:
+    """The fields that langchain-core's `init_tool_calls` sets; None if it can parse arguments."""
+    calls: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    for chunk in chunks:
+        name, args, call_id = chunk["name"], chunk["args"], chunk["id"]
+        if not args:
+            calls.append({"name": name or "", "args": {}, "id": call_id, "type": "tool_call"})
+        elif args.lstrip()[:1] != "{":
+            invalid.append(
+                {"name": name, "args": args, "id": call_id, "error": None, "type": _INVALID}
+            )
+        else:
+            return None
+    return {"tool_call_chunks": chunks, "tool_calls": calls, "invalid_tool_calls": invalid}
 
 
-def _invalid_call(chunk: ToolCallChunk) -> InvalidToolCall:
-    return {
-        "name": chunk["name"],
-        "args": chunk["args"],
-        "id": chunk["id"],
-        "error": None,
-        "type": "invalid_tool_call",
-    }
-
-
+_INVALID: Literal["invalid_tool_call"] = "invalid_tool_call"
 _NO_TEXT = TextAccessor("")
-_MESSAGE: dict[str, Any] = {
-    "content": "Hi",
-    "additional_kwargs": {"reasoning_content": "Hm"},
-    "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}],
-    "invalid_tool_calls": [
-        {"name": "f", "args": "{", "id": "2", "error": None, "type": "invalid_tool_call"}
-    ],
-    "usage_metadata": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
-    "response_metadata": {"model_name": "m"},
-}
-_TEXT: dict[str, Any] = {"content": "", "response_metadata": {}}
-_KWARGS: dict[str, Any] = {"additional_kwargs": {"reasoning_content": "…"}}
-_CALL_CHUNK = ToolCallChunk(name=None, args="", id=None, index=0, type="tool_call_chunk")
-_CALLS: dict[str, Any] = {
-    "tool_call_chunks": [_CALL_CHUNK],
-    "tool_calls": [_call(_CALL_CHUNK)],
-    "invalid_tool_calls": [],
-}
-_NO_KWARGS: dict[str, Any] = {"additional_kwargs": {}}
-_NO_CALLS: dict[str, Any] = {name: [] for name in _CALLS}
 
-# For text content, the only work of these validators is to parse tool call chunks, which
-# `FastConstructors.chunk` does itself, and to add a `type` to tool calls, which ours have.
+# ── constructors, compared with validation on texts and calls that validators look at ────────────
+
+_TEXTS = ("Hi", '{"a": 1')
+_ARGUMENTS = ("", '"a": 1}')
+
 _message = constructor(
-    AIMessage, _MESSAGE, known_validators=("__init__", "_backwards_compat_tool_calls")
+    AIMessage,
+    *(
+        {
+            "content": text,
+            "additional_kwargs": {"reasoning_content": "Hm"},
+            "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}],
+            "invalid_tool_calls": [
+                {"name": "f", "args": '{"a', "id": "2", "error": None, "type": _INVALID}
+            ],
+            "usage_metadata": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+            "response_metadata": {"model_name": "m"},
+        }
+        for text in _TEXTS
+    ),
+    known_validators=("__init__", "_backwards_compat_tool_calls"),
 )
 _generation = constructor(
     ChatGeneration,
-    {
-        "text": TextAccessor("Hi"),
-        "generation_info": {"finish_reason": "stop"},
-        "message": AIMessage("Hi"),
-    },
+    *(
+        {
+            "text": TextAccessor(text),
+            "generation_info": {"finish_reason": "stop"},
+            "message": AIMessage(text),
+        }
+        for text in _TEXTS
+    ),
     known_validators=("__init__", "set_text"),
 )
 
 
 def _chunk_constructor(*, kwargs: bool, calls: bool) -> Callable[..., MessageChunk]:
+    defaults: dict[str, Any] = {} if kwargs else {"additional_kwargs": {}}
+    if not calls:
+        defaults |= _call_fields([]) or {}
+    examples: list[dict[str, Any]] = []
+    for text, arguments in zip(_TEXTS, _ARGUMENTS, strict=True):
+        example: dict[str, Any] = {"content": text, "response_metadata": {}}
+        if kwargs:
+            example["additional_kwargs"] = {"reasoning_content": "…"}
+        if calls:
+            call = tool_call_chunk(name=None, args=arguments, id=None, index=0)
+            example |= _call_fields([call]) or {}
+        examples.append(example)
     return constructor(
         MessageChunk,
-        {**_TEXT, **(_KWARGS if kwargs else {}), **(_CALLS if calls else {})},
-        defaults={**({} if kwargs else _NO_KWARGS), **({} if calls else _NO_CALLS)},
+        *examples,
+        defaults=defaults,
         known_validators=(
             "__init__",
             "_backwards_compat_tool_calls",
@@ -149,9 +156,9 @@ _chunk = {
 }
 _generation_chunk = constructor(
     ChatGenerationChunk,
-    {
-        "text": _NO_TEXT,
-        "message": _chunk[False, False](dict(_TEXT), {**_NO_KWARGS, **_NO_CALLS}),
-    },
+    *(
+        {"text": TextAccessor(text), "message": MessageChunk(content=text, response_metadata={})}
+        for text in _TEXTS
+    ),
     known_validators=("__init__", "set_text"),
 )

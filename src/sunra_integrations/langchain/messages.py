@@ -104,7 +104,7 @@ def _with_invalid_call(
 def _with_valid_text_in_calls(message: _Message) -> _Message:
     """The message without lone surrogates in its calls, which cannot be encoded as UTF-8.
 
-    langchain-core's `parse_partial_json` (1.8.3) keeps them.
+    langchain-core's `parse_partial_json` keeps them; see docs/upstream/langchain-core.md.
     """
     if not message.tool_calls:
         return message

@@ -202,7 +202,7 @@ class StreamState:
     """
 
     def __init__(self) -> None:
-        self.so_far: ReplyAccumulator = ReplyAccumulator()
+        self.accumulator: ReplyAccumulator = ReplyAccumulator()
         """The accumulated reply; the client adds each chunk before it yields it."""
         self._held_back: list[ChoiceDelta] = []
         self._calls_with_arguments: set[int] = set()
@@ -221,19 +221,19 @@ class StreamState:
         for delta in event.choices:
             if delta.choice_index == 0:
                 yield self._without_null_arguments(delta)
-            elif 0 not in self.so_far.started_choices:
+            elif 0 not in self.accumulator.started_choices:
                 self._held_back.append(delta)
 
     def remaining_deltas(self) -> Iterator[ChoiceDelta]:
         """The deltas of the message's choice if the stream had no choice 0."""
         for delta in self._held_back:
-            if delta.choice_index == self.so_far.message_index:
+            if delta.choice_index == self.accumulator.message_index:
                 yield self._without_null_arguments(delta)
 
     def finished(self) -> tuple[Choice, Reply]:
         """The message's choice, and the reply with only this choice."""
-        reply = self.so_far.reply()
-        index = self.so_far.message_index
+        reply = self.accumulator.reply()
+        index = self.accumulator.message_index
         choice = next((one for one in reply.choices if one.index == index), reply.choice)
         return choice, replace(reply, choices=(choice,))
 

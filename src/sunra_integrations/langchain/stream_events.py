@@ -45,7 +45,7 @@ class MessageEvents:
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
         self._state = StreamState()
-        self.so_far: ReplyAccumulator = self._state.so_far
+        self.accumulator: ReplyAccumulator = self._state.accumulator
         """The accumulated reply; the client adds each chunk before it yields it."""
         self._started = False
         self._indices: dict[str | int, int] = {}
@@ -212,7 +212,7 @@ def keep_refusal(stream: Any, event: MessagesData) -> None:
     """Adds a refusal to the message that langchain-core assembles from the events.
 
     langchain-core 1.8 ignores blocks of this type there, so the finished message would not show
-    that the model declined.
+    that the model declined; see docs/upstream/langchain-core.md.
 
     Args:
         stream: langchain-core's accumulator, after it processed the event.

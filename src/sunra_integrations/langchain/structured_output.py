@@ -194,7 +194,8 @@ class _DictParser(JsonOutputParser):
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         try:
             value = well_formed_value(super().parse_result(result, partial=partial))
-            if value is None and not partial:  # core parses mismatched brackets as None
+            if value is None and not partial:
+                # core returns None for mismatched brackets (langchain-ai/langchain#36603)
                 raise _unreadable(result, "is not a JSON object")
         except (OutputParserException, RecursionError) as error:
             return _unread(result, error, partial=partial)
@@ -309,7 +310,8 @@ class _CompletenessCheck:
                 llm_output=invalid["args"],
             )
         if isinstance(message, AIMessageChunk):
-            # langchain-core's parsers skip invalid output while streaming, even at the end.
+            # langchain-core's parsers skip invalid output while streaming, even at the end; see
+            # docs/upstream/langchain-core.md.
             self._parser.parse_result([ChatGeneration(message=message)])
 
     def _is_whole(self, message: AIMessage) -> bool:

@@ -105,7 +105,7 @@ def traced_schema(schema: Tool) -> Tool:
     """The schema in a form that langchain-core can convert for its traces.
 
     For a TypedDict class, core's conversion recurses without end if the class refers to itself, and
-    raises for `NotRequired` (langchain-ai/langchain#36490).
+    raises for `NotRequired` (langchain-ai/langchain#34085).
     """
     if not (isinstance(schema, type) and is_typeddict(schema)):
         return schema
@@ -230,7 +230,7 @@ def _typed_dict_schema(typed_dict: type) -> dict[str, Any] | None:
     """Pydantic's schema, with LangChain's `Annotated[type, default, "description"]`.
 
     None if langchain-core converts the class correctly. It does not if the class refers to itself,
-    or if keys may be missing: those it requires, or raises (langchain-ai/langchain#36490).
+    or if keys may be missing: those it requires (langchain-ai/langchain#36490), or raises (#34085).
     """
     try:
         hints = _nested_typed_dicts(typed_dict)

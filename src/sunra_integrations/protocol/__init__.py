@@ -1,7 +1,7 @@
-"""What Sunra says, as pure values: no I/O, no clock, no environment, no framework.
+"""The format of Sunra's requests and responses: no I/O, clock, environment or framework.
 
-`requests` is what goes out, `chunk_stream` and `answer` read what comes back, `reply` adds it up,
-`failures` names what went wrong.
+`request` encodes what is sent. `stream` and `completion` parse what is received, and `accumulator`
+adds it up. `error_parsing` turns failures into exceptions.
 """
 
 from sunra_integrations.requirements import check

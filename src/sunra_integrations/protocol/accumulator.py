@@ -1,4 +1,8 @@
-"""Stream chunks, or one completion, to a `Reply`: the only place that knows how they add up."""
+"""Chunks to a `Reply`: the only place that knows how they add up.
+
+Parts are collected, and joined only when the result is read. Joining at every chunk would copy
+everything before it each time.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +23,32 @@ from sunra_integrations.protocol.reply import (
 )
 from sunra_integrations.protocol.truncation import is_cut_before_arguments
 
+__all__ = [
+    "ReplyAccumulator",
+    "accumulate",
+]
+
 
 def accumulate(chunks: Iterable[Chunk]) -> Reply:
-    """The Reply that these chunks add up to."""
-    total = ReplyAccumulator()
+    """The reply that these chunks add up to."""
+    accumulator = ReplyAccumulator()
     for chunk in chunks:
-        total.add(chunk)
-    return total.reply()
+        accumulator.add(chunk)
+    return accumulator.reply()
 
 
 class ReplyAccumulator:
-    """Adds up chunks as they come; what they add up to may be asked at any time.
+    """Adds up the chunks of a response. The reply so far is available at any time.
 
     Args:
-        whole: The one chunk is a whole completion, in which nothing is left to join.
+        whole: The only chunk is a whole completion, in which nothing has to be joined.
 
     Attributes:
         usage: The latest usage.
-        requested_model: The request's model, used if the answer names none, because tools
-            that count usage count it by the model's name.
+        requested_model: The request's model, for a response that does not name one. Tools that
+            count usage count it by model.
         requested_choices: The request's `n`.
-        request_id: The answer's.
+        request_id: The response's `x-request-id`.
         extra: Unknown top-level fields.
     """
 
@@ -57,14 +66,14 @@ class ReplyAccumulator:
         self._fingerprint: str | None = None
 
     @property
-    def unfinished(self) -> list[int]:
-        """The choices that began and have no finish_reason yet."""
-        return [i for i, choice in self._choices.items() if choice.finish_reason is None]
+    def started_choices(self) -> Collection[int]:
+        """The indices of the choices that have begun."""
+        return self._choices.keys()
 
     @property
-    def started_choices(self) -> Collection[int]:
-        """The indices of the choices received so far."""
-        return self._choices.keys()
+    def unfinished(self) -> list[int]:
+        """The indices of the choices that have begun and have no finish_reason yet."""
+        return [i for i, choice in self._choices.items() if choice.finish_reason is None]
 
     @property
     def message_index(self) -> int:
@@ -72,7 +81,7 @@ class ReplyAccumulator:
         return 0 if 0 in self._choices else min(self._choices, default=0)
 
     def add(self, chunk: Chunk) -> None:
-        """Takes in one chunk."""
+        """Adds one chunk."""
         for delta in chunk.choices:
             choice = self._choices.get(delta.choice_index)
             if choice is None:
@@ -88,12 +97,16 @@ class ReplyAccumulator:
         if fingerprint is not None:
             self._fingerprint = fingerprint
         if usage is not None:
-            self.usage = usage  # cumulative where repeated: the last one counts
+            self.usage = usage  # servers that report it repeatedly report the sum so far
         if extra:
-            merge(self.extra, extra)
+            _merge(self.extra, extra)
 
     def reply(self, raw: Json = EMPTY) -> Reply:
-        """What has come so far, as a Reply; `raw` is the completion it was read from."""
+        """The reply so far.
+
+        Args:
+            raw: The completion that the reply was parsed from.
+        """
         return Reply(
             tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
             self._id,
@@ -108,35 +121,35 @@ class ReplyAccumulator:
 
 
 class ToolCallAccumulator:
-    """Adds up one tool call."""
+    """Adds up the deltas of one tool call."""
 
-    __slots__ = ("_arguments", "_pieces", "extra", "id", "name")
+    __slots__ = ("_joined_arguments", "_new_arguments", "extra", "id", "name")
 
     def __init__(self) -> None:
         self.id: str = ""
         self.name: str = ""
         self.extra: dict[str, Any] = {}
-        self._arguments = ""
-        self._pieces: list[str] = []
+        self._joined_arguments = ""
+        self._new_arguments: list[str] = []
 
     @property
     def arguments(self) -> str:
         """The arguments so far."""
-        if self._pieces:
-            self._arguments += "".join(self._pieces)
-            self._pieces.clear()
-        return self._arguments
+        if self._new_arguments:
+            self._joined_arguments += "".join(self._new_arguments)
+            self._new_arguments.clear()
+        return self._joined_arguments
 
     def add(self, delta: ToolCallDelta) -> None:
-        """Takes in a piece of the call."""
-        _, reply_id, name, arguments, extra = delta
-        if reply_id is not None and not self.id:
-            self.id = reply_id
+        """Adds one delta."""
+        _, call_id, name, arguments, extra = delta
+        if call_id is not None and not self.id:
+            self.id = call_id
         if name is not None:
             self.name += name
-        self._pieces.append(arguments)
+        self._new_arguments.append(arguments)
         if extra:
-            merge(self.extra, extra)
+            _merge(self.extra, extra)
 
     def call(self, *, cut_off: bool = False) -> ToolCall:
         """The call so far."""
@@ -145,21 +158,21 @@ class ToolCallAccumulator:
 
 
 class ChoiceAccumulator:
-    """Adds up one choice: once `joined`, its sums stand under the names they have in a `Choice`.
+    """Adds up the deltas of one choice.
 
-    Pieces are gathered until they are asked for, and then joined to what was joined before. So a
-    reader who asks once pays for one join, and one who asks after every chunk for no list of them.
+    After `joined`, its attributes are those of a `Choice`. Every join adds only what is new. So
+    reading the choice after every chunk is as cheap as reading it once.
     """
 
     __slots__ = (
-        "_details",
         "_has_parts",
-        "_message_extras",
-        "_parts",
-        "_reasonings",
-        "_refusals",
-        "_texts",
-        "_unjoined",
+        "_has_unjoined",
+        "_new_details",
+        "_new_message_extras",
+        "_new_parts",
+        "_new_reasoning",
+        "_new_refusal",
+        "_new_text",
         "_whole",
         "annotations",
         "extra",
@@ -191,21 +204,21 @@ class ChoiceAccumulator:
         self.images: list[Json] = []
         self.extra: dict[str, Any] = {}
         self.message_extra: dict[str, Any] = {}
-        self._unjoined = False
         self._has_parts = False
-        self._texts: list[str] = []
-        self._reasonings: list[str] = []
-        self._refusals: list[str] = []
-        self._parts: list[Json] = []
-        self._details: list[Json] = []
-        self._message_extras: list[Json] = []
+        self._has_unjoined = False  # anything but text
+        self._new_text: list[str] = []
+        self._new_reasoning: list[str] = []
+        self._new_refusal: list[str] = []
+        self._new_parts: list[Json] = []
+        self._new_details: list[Json] = []
+        self._new_message_extras: list[Json] = []
 
     def add(self, delta: ChoiceDelta) -> None:
-        """Takes in what one chunk adds to the choice."""
+        """Adds one delta."""
         if delta.parts or self._has_parts:
             self._add_parts(delta)
         if delta.text:
-            self._texts.append(delta.text)
+            self._new_text.append(delta.text)
         if delta.has_text_only:
             return
         for call in delta.tool_calls:
@@ -220,15 +233,15 @@ class ChoiceAccumulator:
         if delta.reasoning:
             self._add_reasoning(delta)
         if delta.has_rare_fields:
-            self._add_rarities(delta)
+            self._add_rare_fields(delta)
 
     def joined(self) -> ChoiceAccumulator:
-        """Itself, with all that has come joined."""
-        if self._texts:
-            self.text += "".join(self._texts)
-            self._texts.clear()
-        if self._unjoined:
-            self._join_others()
+        """Itself, with everything received so far joined."""
+        if self._new_text:
+            self.text += "".join(self._new_text)
+            self._new_text.clear()
+        if self._has_unjoined:
+            self._join_rest()
         return self
 
     def choice(self, index: int) -> Choice:
@@ -240,7 +253,7 @@ class ChoiceAccumulator:
             self.reasoning,
             self._calls() if self.tool_calls else (),
             self.finish_reason,
-            None if self.logprobs is None else _with_own_lists(self.logprobs),
+            None if self.logprobs is None else _copy_lists(self.logprobs),
             self.refusal,
             self.parts,
             tuple(self.reasoning_details),
@@ -251,29 +264,38 @@ class ChoiceAccumulator:
             self.reasoning_field,
         )
 
-    def _add_reasoning(self, delta: ChoiceDelta) -> None:
-        if not self.reasoning and not self._reasonings:  # until here it was empty, if anything
-            self.reasoning_field = delta.reasoning_field
-        self._reasonings.append(delta.reasoning)
-        self._unjoined = True
-
     def _calls(self) -> tuple[ToolCall, ...]:
         *before, last = (self.tool_calls[index] for index in sorted(self.tool_calls))
         cut_off = is_cut_before_arguments(last.arguments, self.finish_reason)
         return (*(one.call() for one in before), last.call(cut_off=cut_off))
 
-    def _add_rarities(self, delta: ChoiceDelta) -> None:
-        self._unjoined = True
+    def _add_parts(self, delta: ChoiceDelta) -> None:
+        """Keeps content in its order once it has parts. The text so far becomes the first part."""
+        if not self._has_parts:
+            self._has_parts = True
+            text = self.joined().text
+            self._new_parts = [text_part(text)] if text else []
+        self._new_parts += delta.parts or ((text_part(delta.text),) if delta.text else ())
+        self._has_unjoined = True
+
+    def _add_reasoning(self, delta: ChoiceDelta) -> None:
+        if not self.reasoning and not self._new_reasoning:  # only empty reasoning so far
+            self.reasoning_field = delta.reasoning_field
+        self._new_reasoning.append(delta.reasoning)
+        self._has_unjoined = True
+
+    def _add_rare_fields(self, delta: ChoiceDelta) -> None:
+        self._has_unjoined = True
         if delta.refusal:
-            self._refusals.append(delta.refusal)
+            self._new_refusal.append(delta.refusal)
         if delta.reasoning_details:
-            self._details += delta.reasoning_details
+            self._new_details += delta.reasoning_details
         self.annotations += delta.annotations
         self.images += delta.images
         if delta.extra:
-            merge(self.extra, delta.extra)
+            _merge(self.extra, delta.extra)
         if delta.message_extra:
-            self._message_extras.append(delta.message_extra)
+            self._new_message_extras.append(delta.message_extra)
         if self.reasoning_field is None:
             self.reasoning_field = delta.reasoning_field
 
@@ -290,94 +312,47 @@ class ChoiceAccumulator:
             elif before is None or (value is not None and not isinstance(before, list)):
                 self.logprobs[name] = value
 
-    def _add_parts(self, delta: ChoiceDelta) -> None:
-        """Keeps content in its order once it has parts; its text so far becomes its first part."""
-        if not self._has_parts:
-            self._has_parts = True
-            said = self.joined().text
-            self._parts = [text_part(said)] if said else []
-        self._parts += delta.parts or ((text_part(delta.text),) if delta.text else ())
-        self._unjoined = True
-
-    def _join_others(self) -> None:
-        """Joins the pieces of all but the text, as `joined` does."""
-        self._unjoined = False
-        self.reasoning += "".join(self._reasonings)
-        self.refusal += "".join(self._refusals)
-        if self._details:
-            details = [*self.reasoning_details[-1:], *self._details]
-            self.reasoning_details[-1:] = details if self._whole else joined_details(details)
-        if self._parts:
+    def _join_rest(self) -> None:
+        """Joins everything but the text."""
+        self._has_unjoined = False
+        self.reasoning += "".join(self._new_reasoning)
+        self.refusal += "".join(self._new_refusal)
+        if self._new_details:
+            details = [*self.reasoning_details[-1:], *self._new_details]
+            self.reasoning_details[-1:] = details if self._whole else _join_details(details)
+        if self._new_parts:
             *before, last = self.parts or (None,)
-            joined = with_joined_text(self._parts if last is None else (last, *self._parts))
-            self.parts = (*before, *joined)
-        if self._message_extras:
-            self.message_extra = accumulated((self.message_extra, *self._message_extras))
-        for pieces in (
-            self._reasonings,
-            self._refusals,
-            self._details,
-            self._parts,
-            self._message_extras,
+            new = self._new_parts if last is None else (last, *self._new_parts)
+            self.parts = (*before, *_join_text_parts(new))
+        if self._new_message_extras:
+            self.message_extra = _accumulate_fields((self.message_extra, *self._new_message_extras))
+        for new_parts in (
+            self._new_reasoning,
+            self._new_refusal,
+            self._new_details,
+            self._new_parts,
+            self._new_message_extras,
         ):
-            pieces.clear()
+            new_parts.clear()
 
 
-def _with_own_lists(fields: Json) -> Json:
-    """The fields with lists that do not grow; what is in them is the wire's and stays as it is."""
+def _copy_lists(fields: Json) -> Json:
+    """The fields with copies of the lists, which the accumulator goes on extending."""
     return {n: list(value) if isinstance(value, list) else value for n, value in fields.items()}
 
 
-_SAID_ONCE = frozenset(("id", "type", "format", "role", "name", "index"))
+# ── unknown fields ───────────────────────────────────────────────────────────
+
+_NEVER_CONTINUED = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated by servers, not continued."""
-_SIGNED = frozenset(("signature", "data", "encrypted_content"))
-"""What a vendor signed or encrypted in a reasoning detail: it is valid only as it came."""
-_WRITTEN_ON = frozenset(("text", "summary", "thinking"))
-"""Strings of these names in a reasoning detail are continued; all others are its own."""
-_LISTS_OF_DETAILS = frozenset(("thinking_blocks",))
-"""Unknown lists that hold reasoning details: LiteLLM streams Claude's thinking in these."""
+_DETAIL_LISTS = frozenset(("thinking_blocks",))
+"""Unknown lists of reasoning details. LiteLLM streams Claude's thinking as `thinking_blocks`."""
 
 
-def accumulated(pieces: Iterable[Json]) -> dict[str, Any]:
-    """Unknown delta fields added up as deltas are: text continued, lists and objects joined."""
-    runs: dict[str, list[Any]] = {}
-    for piece in pieces:
-        for name, value in piece.items():
-            if value is None:
-                continue
-            run = runs.get(name)
-            if run is not None and _goes_on(name, run[-1], value):
-                run.append(value)
-            else:
-                runs[name] = [value]
-    total: dict[str, Any] = {}
-    for name, run in runs.items():
-        match run:
-            case [alone]:
-                total[name] = alone
-            case [str(), *_]:
-                total[name] = "".join(run)
-            case [list(), *_]:
-                if name not in _LISTS_OF_DETAILS:
-                    total[name] = list(chain.from_iterable(run))
-                    continue
-                first, *more = run
-                # What is before the last detail is finished: joined again at each piece of a
-                # stream, it would take time in the square of the number of details.
-                total[name] = [
-                    *first[:-1],
-                    *joined_details(chain(first[-1:], chain.from_iterable(more))),
-                ]
-            case _:
-                total[name] = accumulated(run)
-    return total
+def _merge(total: dict[str, Any], fields: Json) -> None:
+    """Merges the unknown fields of an event, choice or call into those received before.
 
-
-def merge(total: dict[str, Any], fields: Json) -> None:
-    """Puts unknown fields of an event, a choice or a call over those of the ones before.
-
-    Objects are merged; of anything else the last value counts, and null is not a value. The fields
-    themselves stay as they are.
+    Dicts are merged. Of other values the last one counts, and null is not a value.
     """
     for name, value in fields.items():
         if value is None:
@@ -385,73 +360,116 @@ def merge(total: dict[str, Any], fields: Json) -> None:
         before = total.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
             total[name] = merged = dict(before)
-            merge(merged, value)
+            _merge(merged, value)
         else:
             total[name] = value
 
 
-def _goes_on(name: str, last: object, value: object) -> bool:
+def _accumulate_fields(parts: Iterable[Json]) -> dict[str, Any]:
+    """Unknown fields of deltas, added up: strings are continued, lists and dicts joined."""
+    runs: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, value in part.items():
+            if value is None:
+                continue
+            run = runs.get(name)
+            if run is not None and _is_continued(name, run[-1], value):
+                run.append(value)
+            else:
+                runs[name] = [value]
+    return {name: _join_run(name, run) for name, run in runs.items()}
+
+
+def _is_continued(name: str, last: object, value: object) -> bool:
     match last, value:
         case (str(), str()):
-            return name not in _SAID_ONCE and not name.endswith("signature")
+            return name not in _NEVER_CONTINUED and not name.endswith("signature")
         case (list(), list()) | (dict(), dict()):
             return True
         case _:
             return False
 
 
-def joined_details(pieces: Iterable[Any]) -> list[Any]:
-    """Reasoning details of a stream put together, ready to be replayed.
+def _join_run(name: str, run: list[Any]) -> Any:
+    match run:
+        case [only]:
+            return only
+        case [str(), *_]:
+            return "".join(run)
+        case [list(first), *more] if name in _DETAIL_LISTS:
+            # All but the last detail are finished. Joining them again with every chunk would take
+            # time in the square of their number.
+            return [*first[:-1], *_join_details(chain(first[-1:], chain.from_iterable(more)))]
+        case [list(), *_]:
+            return list(chain.from_iterable(run))
+        case _:
+            return _accumulate_fields(run)
 
-    Text and summaries are continued. A detail that is signed or encrypted is finished, because
-    its vendor checks the signature against exactly what was signed.
+
+# ── reasoning details ────────────────────────────────────────────────────────
+
+_SIGNED = frozenset(("signature", "data", "encrypted_content"))
+"""Fields that a vendor signed or encrypted. They are valid only unchanged."""
+_CONTINUED_IN_DETAILS = frozenset(("text", "summary", "thinking"))
+
+
+def _join_details(parts: Iterable[Any]) -> list[Any]:
+    """The reasoning details of a stream, joined so that they can be sent back.
+
+    Text and summaries are continued. A signed or encrypted detail is finished, because its vendor
+    verifies the signature against exactly the text that it signed.
     """
-    # Gathered first and joined once: joining at each piece would copy all that came before it.
     details: list[tuple[Any, list[Any]]] = []
-    for piece in pieces:
-        if details and _continues(details[-1][0], piece):
+    for part in parts:
+        if details and _continues_detail(details[-1][0], part):
             known, run = details[-1]
             known.update(
-                {name: value for name, value in piece.items() if value or not known.get(name)}
+                {name: value for name, value in part.items() if value or not known.get(name)}
             )
-            run.append(piece)
+            run.append(part)
         else:
-            details.append((dict(piece) if isinstance(piece, dict) else piece, [piece]))
-    return [run[0] if len(run) == 1 else _continued(known, run) for known, run in details]
+            details.append((dict(part) if isinstance(part, dict) else part, [part]))
+    return [run[0] if len(run) == 1 else _join_detail(known, run) for known, run in details]
 
 
-def _continues(known: Any, piece: Any) -> bool:
-    """Whether a piece continues a detail, without a field that differs."""
-    if not isinstance(known, dict) or not isinstance(piece, dict):
+def _continues_detail(known: Any, part: Any) -> bool:
+    """Whether a part continues a detail: nothing that identifies the detail differs."""
+    if not isinstance(known, dict) or not isinstance(part, dict):
         return False
-    # Some servers repeat the signature with each piece of the text that it signs.
-    same_signature = known.get("signature") and known["signature"] == piece.get("signature")
-    is_finished = any(known.get(name) for name in _SIGNED) or piece.get("data")
-    if is_finished and not same_signature:
+    # Some servers repeat the signature with every part of the text that it signs.
+    has_same_signature = known.get("signature") and known["signature"] == part.get("signature")
+    is_finished = any(known.get(name) for name in _SIGNED) or part.get("data")
+    if is_finished and not has_same_signature:
         return False
-    if piece.get("id") and known.get("id") != piece["id"]:
+    if part.get("id") and known.get("id") != part["id"]:
         return False
-    return all(known.get(name) == piece.get(name) for name in ("type", "index")) and all(
+    return all(known.get(name) == part.get(name) for name in ("type", "index")) and all(
         not value
         or not known.get(name)
         or known[name] == value
-        or (name in _WRITTEN_ON and isinstance(value, str) and isinstance(known[name], str))
-        for name, value in piece.items()
+        or (
+            name in _CONTINUED_IN_DETAILS
+            and isinstance(value, str)
+            and isinstance(known[name], str)
+        )
+        for name, value in part.items()
     )
 
 
-def _continued(known: dict[str, Any], run: list[Json]) -> Json:
-    """The pieces of one detail as one."""
-    written = {
-        name: "".join(piece[name] for piece in run if isinstance(piece.get(name), str))
-        for name in _WRITTEN_ON
+def _join_detail(known: dict[str, Any], run: list[Json]) -> Json:
+    texts = {
+        name: "".join(part[name] for part in run if isinstance(part.get(name), str))
+        for name in _CONTINUED_IN_DETAILS
         if isinstance(known.get(name), str)
     }
-    return {**known, **written}
+    return {**known, **texts}
 
 
-def with_joined_text(parts: Iterable[Json]) -> tuple[Json, ...]:
-    """The parts in their order, runs of plain text made one part."""
+# ── content parts ────────────────────────────────────────────────────────────
+
+
+def _join_text_parts(parts: Iterable[Json]) -> tuple[Json, ...]:
+    """The parts in their order. Consecutive plain text becomes one part."""
     joined: list[Json] = []
     texts: list[str] = []
     for part in parts:
@@ -467,7 +485,5 @@ def with_joined_text(parts: Iterable[Json]) -> tuple[Json, ...]:
 
 def _is_plain_text(part: Json) -> bool:
     return (
-        len(part) == len(("type", "text"))
-        and part.get("type") == "text"
-        and isinstance(part.get("text"), str)
+        set(part) == {"type", "text"} and part["type"] == "text" and isinstance(part["text"], str)
     )

@@ -118,8 +118,8 @@ class CompletionParser:
     """Parses the objects of one response in order, and accumulates them.
 
     Args:
-        message_field: The field of a choice that has the message: `delta` in a stream, else
-            `message`.
+        message_field: The field of a choice that has the message: `delta` in a stream,
+            otherwise `message`.
         request_id: The response's `x-request-id`, set on every chunk.
         requested_model: The request's model, for a response that does not name one.
         accumulator: Accumulates the chunks. Defaults to a new one.
@@ -261,7 +261,7 @@ def _usage_in_choices(choices: object) -> object:
 def _parse_message(
     choice: Json, index: int, message: Json, tool_calls: tuple[ToolCallDelta, ...]
 ) -> ChoiceDelta:
-    """What a choice adds.
+    """A choice as a delta.
 
     Args:
         choice: An element of `choices`.

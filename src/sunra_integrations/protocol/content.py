@@ -10,6 +10,15 @@ from typing import Any
 from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.protocol.json_text import Json, as_str, dicts_in
 
+__all__ = [
+    "audio_part",
+    "data_url",
+    "file_part",
+    "image_part",
+    "text_part",
+    "video_part",
+]
+
 Part = dict[str, Any]
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -47,27 +56,27 @@ def text_part(text: str) -> Part:
 
 
 def image_part(url: str, *, detail: str | None = None) -> Part:
-    """An image by its URL: https, or a `data:` URL made by `data_url`."""
+    """An image, by https URL or by `data:` URL; see `data_url`."""
     image: Part = {"url": url}
     if detail is not None:
         image["detail"] = detail
     return {"type": "image_url", "image_url": image}
 
 
-def audio_part(data: str, *, format: str) -> Part:  # noqa: A002 - the wire's own name
-    """A sound as base64, with its format: `wav`, `mp3`, and so on."""
+def audio_part(data: str, *, format: str) -> Part:  # noqa: A002 - the name in the API
+    """Audio as base64, with its format, such as `wav` or `mp3`."""
     return {"type": "input_audio", "input_audio": {"data": data, "format": format}}
 
 
 def video_part(url: str) -> Part:
-    """A video by its URL: https, or a `data:` URL made by `data_url`."""
+    """A video, by https URL or by `data:` URL; see `data_url`."""
     return {"type": "video_url", "video_url": {"url": url}}
 
 
 def file_part(
     *, data: str | None = None, file_id: str | None = None, filename: str | None = None
 ) -> Part:
-    """A file by `data:` URL or by the id it was uploaded under, with its name where known."""
+    """A file, by `data:` URL or by the id of an upload."""
     file: Part = {}
     if filename is not None:
         file["filename"] = filename
@@ -81,43 +90,43 @@ def file_part(
 def resource_text(
     uri: str, *, name: str | None = None, mime_type: str | None = None, text: str | None = None
 ) -> str:
-    """Words for a resource that a tool's result links to, for a model that cannot open it."""
+    """A description of a resource in a tool's result, for a model that cannot open it."""
     title = f"Resource {name}" if name else "Resource"
     kind = f" ({mime_type})" if mime_type else ""
     return f"{title}{kind}: {uri}" + (f"\n{text}" if text else "")
 
 
 def data_url(data: bytes | str, mime_type: str) -> str:
-    """A `data:` URL of these bytes, or of text that is base64 already."""
+    """A `data:` URL of bytes, or of text that is already base64."""
     return f"data:{mime_type};base64,{as_base64(data)}"
 
 
 def as_base64(data: bytes | str) -> str:
-    """Base64 text; text is taken to be base64 already, or a `data:` URL, and is not copied."""
+    """Bytes as base64 text. A str must be base64 or a `data:` URL, and is not copied."""
     if isinstance(data, str):
         return data.partition(",")[2] if data.startswith("data:") else data
     return base64.b64encode(data).decode("ascii")
 
 
 def is_local_file(url: str) -> bool:
-    """Whether a URL leads to a file of this machine, be it by a drive letter of Windows."""
+    """Whether a URL refers to a file of this machine, including by a Windows drive letter."""
     return _LOCAL_FILE.match(url) is not None
 
 
 def audio_format(mime_type: str) -> str:
-    """The wire's name of an audio format: `audio/mpeg` is `mp3`, `audio/x-wav` is `wav`."""
+    """The API's name of an audio format: `audio/mpeg` is `mp3`, `audio/x-wav` is `wav`."""
     return _AUDIO_FORMATS.get(mime_type, mime_type.partition("/")[2] or mime_type)
 
 
 def sniff_mime_type(data: bytes | str, *, position: str) -> str:
-    """The MIME type told by the first bytes, for content that came without one.
+    """The MIME type of content without one, from its first bytes.
 
     Args:
         data: Bytes, or base64 text.
-        position: Where the content stands, for the error.
+        position: Position of the content, for the error.
 
     Raises:
-        UnsupportedContent: The bytes are of no kind known here.
+        UnsupportedContent: The type cannot be determined.
     """
     head = data[:64]
     if isinstance(head, str):
@@ -134,24 +143,26 @@ def sniff_mime_type(data: bytes | str, *, position: str) -> str:
         if head.startswith(start):
             return mime_type
     raise UnsupportedContent(
-        f"{position} has no MIME type, and its first bytes do not tell one. Give its type.",
+        f"{position} has no MIME type, and its first bytes do not identify one. Set its MIME type.",
         kind="unknown",
         position=position,
     )
 
 
+# ── parts of a message ───────────────────────────────────────────────────────
+
 _PLAIN_THINKING = frozenset(("type", "thinking", "closed"))
-"""`closed` marks a thought as complete; Mistral's API sends it with each."""
+"""`closed` marks a thought as complete. Mistral sends it with every thought."""
 
 
 def text_of_part(part: Json) -> str:
-    """The text of a part that is text; empty for any other."""
+    """The text of a text part; empty for other parts."""
     value = part.get("text")
     return value if isinstance(value, str) and part.get("type") == "text" else ""
 
 
 def thinking_text(part: Json) -> str:
-    """The words of a `thinking` part, given as text or, by Mistral, as a list of text parts."""
+    """The text of a `thinking` part. Mistral sends it as a list of text parts, others as text."""
     if part.get("type") != "thinking":
         return ""
     thinking = part.get("thinking")
@@ -161,7 +172,7 @@ def thinking_text(part: Json) -> str:
 
 
 def is_plain_thinking(part: Json) -> bool:
-    """Whether a `thinking` part has only text, so plain text loses nothing."""
+    """Whether a `thinking` part has nothing but text, so that plain text represents it fully."""
     thinking = part.get("thinking")
     return (
         part.get("type") == "thinking"

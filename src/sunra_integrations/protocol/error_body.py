@@ -1,10 +1,15 @@
-"""The shapes an error body comes in, read into one.
+"""Error bodies of any known shape to `ErrorFields`.
 
-Sunra's own `{"error": {…}, "request_id": …}`, OpenAI's, `{"error": "text"}`, perhaps with a
-sentence beside it (`{"error": "Bad Request", "message": …}`), `{"detail": …}` as text or as a list
-of findings, `{"object": "error", "message": …}`, `{"status": "failure", …}`, Gemini's list
-`[{"error": {…}}]`, `{"errors": [{…}]}`. An error may hold the words of the server behind the one
-that sent it, and those are often the only ones that say what was wrong.
+The shapes:
+
+- `{"error": {…}, "request_id": …}` from Sunra, and `{"error": {…}}` from OpenAI;
+- `{"error": "text"}`, also with a sentence (`{"error": "Bad Request", "message": …}`);
+- `{"detail": …}`, with text or a list of findings;
+- `{"object": "error", "message": …}` and `{"status": "failure", …}`;
+- `[{"error": {…}}]` from Gemini, and `{"errors": [{…}]}`.
+
+An error may contain the message of the server behind the gateway. Often only that message says
+what went wrong.
 """
 
 from __future__ import annotations
@@ -15,10 +20,10 @@ from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, as_str, dicts_in, read_json
 
-_TOLD_FIELDS = frozenset(
+_KNOWN_FIELDS = frozenset(
     ("code", "type", "error_type", "reason", "details", "detail", "retryable", "request_id")
 )
-_ANSWER_FIELDS = frozenset(
+_COMPLETION_FIELDS = frozenset(
     [
         "id",
         "object",
@@ -36,15 +41,15 @@ _ANSWER_FIELDS = frozenset(
 )
 
 
-_MOST_LEVELS = 4
-_MOST_ERRORS = 20
-_LONGEST_PAGE = 4096
+_MAX_LEVELS = 4
+_MAX_ERRORS = 20
+_MAX_PAGE = 4096
 _DIGITS = re.compile("[0-9]{3}")
-_NOT_TEXT = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
 class ErrorFields(NamedTuple):
-    """What an error body says, whichever shape it has."""
+    """The content of an error body, whatever its shape."""
 
     message: str | None = None
     code: str | None = None
@@ -60,68 +65,68 @@ class ErrorFields(NamedTuple):
 
 
 def has_error(body: object) -> bool:
-    """Whether a decoded 200 body, stream event or choice carries an error."""
+    """Whether a decoded body of status 200, a stream event or a choice contains an error."""
     if isinstance(body, list):
         return any(map(has_error, dicts_in(body)))
     if not isinstance(body, dict):
         return False
     return (
-        bool(body.get("error") or _error_of_groq(body))
+        bool(body.get("error") or _error_from_groq(body))
         or body.get("object") == "error"
         or (not body.get("choices") and (body.get("status") == "failure" or _errors_in(body) != ()))
     )
 
 
 def is_bare_error(body: Json) -> bool:
-    """Whether an object in place of an answer is itself an error: `{"message": "…"}`."""
+    """Whether an object instead of a completion is itself an error: `{"message": "…"}`."""
     words = (
         as_str(body.get(name)) for name in ("message", "Message", "error_msg", "error_message")
     )
     return "choices" not in body and ("detail" in body or any(words))
 
 
-def parse_error_body(body: object, *, top_level: bool, levels: int = _MOST_LEVELS) -> ErrorFields:
-    """What an error body says.
+def parse_error_body(body: object, *, top_level: bool, levels: int = _MAX_LEVELS) -> ErrorFields:
+    """The content of an error body.
 
     Args:
-        body: The decoded body, of any shape.
+        body: The decoded body.
         top_level: An object without `error` is itself the error: `{"message": …}`.
-        levels: How many errors within errors are read.
+        levels: How many levels of nested errors are read.
     """
     if isinstance(body, str):
         return ErrorFields(message=body)
     if levels == 0:
         return ErrorFields()
     if isinstance(body, list):
-        return _tell_list(body, levels, top_level=top_level)
+        return _parse_list(body, levels, top_level=top_level)
     if not isinstance(body, dict):
         return ErrorFields()
     request_id = as_str(body.get("request_id"))
-    match body.get("error") or _error_of_groq(body) or list(_errors_in(body)):
+    match body.get("error") or _error_from_groq(body) or list(_errors_in(body)):
         case dict() as error:
-            told = _tell_object(error, levels)
+            fields = _parse_object(error, levels)
         case str() as short:
-            beside = {k: v for k, v in body.items() if k not in _ANSWER_FIELDS and k != "error"}
-            told = _tell_object({**beside, "message": _with_sentence(short, body)}, levels)
+            beside = {k: v for k, v in body.items() if k not in _COMPLETION_FIELDS and k != "error"}
+            fields = _parse_object({**beside, "message": _with_sentence(short, body)}, levels)
         case list() as several if several:
-            told = _tell_list(several, levels, top_level=True)
+            fields = _parse_list(several, levels, top_level=True)
         case _ if top_level or has_error(body):
-            told = _tell_object(body, levels)
+            fields = _parse_object(body, levels)
         case _:
-            told = ErrorFields()
-    return told._replace(request_id=request_id or told.request_id)
+            fields = ErrorFields()
+    return fields._replace(request_id=request_id or fields.request_id)
 
 
-def _error_of_groq(body: Json) -> object:
-    """Groq's error within a stream, in the event's `x_groq` field."""
+def _error_from_groq(body: Json) -> object:
+    """Groq reports errors within a stream in the event's `x_groq` field."""
     given = body.get("x_groq")
     return given.get("error") if isinstance(given, dict) else None
 
 
 def _with_sentence(short: str, body: Json) -> str:
-    """An error given as text, with the sentence that some frameworks write beside its name."""
+    """An error given as text, with the sentence that some servers put beside it."""
     message = body.get("message")
-    sentence = as_str(message) or _words_of(message) or as_str(body.get("error_description"))
+    sentence = as_str(message) or _detail_text(message) or as_str(body.get("error_description"))
     return f"{short}: {sentence}" if sentence and sentence != short else short
 
 
@@ -129,25 +134,25 @@ def _errors_in(body: Json) -> tuple[Json, ...]:
     return dicts_in(body.get("errors"))
 
 
-def _tell_list(several: list[Any], levels: int, *, top_level: bool) -> ErrorFields:
-    """The fields of the first of these errors, with the messages of all."""
-    spoken = [
-        told
-        for one in several[:_MOST_ERRORS]
+def _parse_list(several: list[Any], levels: int, *, top_level: bool) -> ErrorFields:
+    """The fields of the first of these errors, with the messages of all of them."""
+    found = [
+        fields
+        for one in several[:_MAX_ERRORS]
         if isinstance(one, (dict, str))
-        and (told := parse_error_body(one, top_level=top_level, levels=levels - 1)).message
+        and (fields := parse_error_body(one, top_level=top_level, levels=levels - 1)).message
     ]
-    if not spoken:
+    if not found:
         return ErrorFields()
-    first = spoken[0]
-    if len(spoken) == 1:
+    first = found[0]
+    if len(found) == 1:
         return first
     return first._replace(
-        message="; ".join(one.message for one in spoken if one.message), details=several
+        message="; ".join(one.message for one in found if one.message), details=several
     )
 
 
-def _tell_object(error: Json, levels: int) -> ErrorFields:
+def _parse_object(error: Json, levels: int) -> ErrorFields:
     code = error.get("code")
     message = error.get("message")
     words = as_str(message) or parse_error_body(message, top_level=True, levels=levels - 1).message
@@ -155,7 +160,7 @@ def _tell_object(error: Json, levels: int) -> ErrorFields:
     retryable = error.get("retryable")
     upstream = _upstream(error, levels - 1)
     return ErrorFields(
-        message=words or _words_of(details) or _other_words(error),
+        message=words or _detail_text(details) or _other_message(error),
         code=code if isinstance(code, str) and code else None if code is None else str(code),
         type=_type(error),
         reason=as_str(error.get("reason")),
@@ -163,17 +168,17 @@ def _tell_object(error: Json, levels: int) -> ErrorFields:
         retryable=retryable if isinstance(retryable, bool) else None,
         request_id=as_str(error.get("request_id")),
         status=_status(error),
-        upstream=_upstream_words(error, upstream),
+        upstream=_upstream_message(error, upstream),
         upstream_code=upstream.code or upstream.type,
     )
 
 
 def _details(error: Json, details: Any) -> Any:
-    """The error's `details`, and every field without an attribute of its own."""
+    """The error's `details`, and all its fields that are not known."""
     others = {
         name: value
         for name, value in error.items()
-        if name not in _TOLD_FIELDS
+        if name not in _KNOWN_FIELDS
         and value is not None
         and not (name in {"message", "object", "status"} and isinstance(value, str))
     }
@@ -185,7 +190,7 @@ def _details(error: Json, details: Any) -> Any:
 
 
 def _upstream(error: Json, levels: int) -> ErrorFields:
-    """The error behind this one: OpenRouter's `metadata.raw`, else Azure's `innererror`."""
+    """The upstream error: `metadata.raw` of OpenRouter, or `innererror` of Azure."""
     raw = _metadata(error).get("raw")
     if not isinstance(raw, str):
         return parse_error_body(
@@ -195,16 +200,16 @@ def _upstream(error: Json, levels: int) -> ErrorFields:
         value = read_json(raw)
     except ValueError:
         value = page_text(raw) or raw
-    told = parse_error_body(value, top_level=True, levels=levels)
-    return told if told.message else ErrorFields(message=raw or None)
+    fields = parse_error_body(value, top_level=True, levels=levels)
+    return fields if fields.message else ErrorFields(message=raw or None)
 
 
-def _upstream_words(error: Json, upstream: ErrorFields) -> str | None:
+def _upstream_message(error: Json, upstream: ErrorFields) -> str | None:
     words = ""
     if upstream.message:
         words = f"{as_str(_metadata(error).get('provider_name')) or 'Upstream'}: {upstream.message}"
     if written := as_str(error.get("failed_generation")):
-        # Groq's word for output that its own check rejected
+        # Groq's field for output that its own validation rejected
         words = f"{words.rstrip('.')}. The model wrote: {written}".lstrip(". ")
     return words or None
 
@@ -215,37 +220,37 @@ def _metadata(error: Json) -> Json:
 
 
 def page_text(page: str) -> str | None:
-    """What a page of HTML or XML says: its title, else its text; None if this is not a page."""
-    page = page[:_LONGEST_PAGE].lstrip()
+    """The title of an HTML or XML page, or its text if it has none; None if this is not a page."""
+    page = page[:_MAX_PAGE].lstrip()
     if not page.startswith("<"):
         return None
     title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
-    said = html.unescape(title[1] if title else _NOT_TEXT.sub(" ", page)).strip()
-    return f"A page came in place of JSON: {said}" if said else "A page came in place of JSON"
+    text = html.unescape(title[1] if title else _MARKUP.sub(" ", page)).strip()
+    return f"Received a page instead of JSON: {text}" if text else "Received a page instead of JSON"
 
 
 def _type(error: Json) -> str | None:
-    """The error's type, under the names of several vendors; AWS puts a namespace before it."""
-    of_aws = (as_str(error.get("__type")) or "").rpartition("#")[2]
-    named = as_str(error.get("type")) or as_str(error.get("error_type")) or of_aws
-    status = as_str(error.get("status"))  # Google's name of the failure, such as RESOURCE_EXHAUSTED
+    """The error's type, under the names of several vendors. AWS puts a namespace before it."""
+    from_aws = (as_str(error.get("__type")) or "").rpartition("#")[2]
+    named = as_str(error.get("type")) or as_str(error.get("error_type")) or from_aws
+    status = as_str(error.get("status"))  # Google's name of the error, such as RESOURCE_EXHAUSTED
     return named or (status if status is not None and status.isupper() else None)
 
 
 def _status(error: Json) -> int | None:
-    """The HTTP status that an error names itself, as one in a stream or a 200 has no other."""
+    """The HTTP status in an error, which is the only one for an error in a stream or a 200."""
     for name in ("code", "status", "statusCode"):
         given = error.get(name)
         status = (
             int(given) if isinstance(given, str) and _DIGITS.fullmatch(given) else as_int(given)
         )
-        if status is not None and 400 <= status < 600:  # noqa: PLR2004 - HTTP's classes of errors
+        if status is not None and 400 <= status < 600:  # noqa: PLR2004 - the error statuses of HTTP
             return status
     return None
 
 
-def _words_of(details: object) -> str | None:
-    """A `detail` given as text, or as a list of findings with a place and a message each."""
+def _detail_text(details: object) -> str | None:
+    """A `detail` given as text, or as a list of findings with a location and a message each."""
     match details:
         case str():
             return details or None
@@ -264,6 +269,6 @@ def _finding(item: object) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _other_words(error: Json) -> str | None:
+def _other_message(error: Json) -> str | None:
     names = ("msg", "error_msg", "error_message", "Message", "title", "reason")
     return next(filter(None, (as_str(error.get(name)) for name in names)), None)

@@ -216,7 +216,7 @@ class RepeatedText:
         self._credit = _CREDIT
 
     def read(self, data: bytes) -> Chunk | None:
-        """The chunk of an event that matches the template, else None."""
+        """The chunk of an event that matches the template; None for other events."""
         chunk = None if self._template is None else self._template.read(data)
         if chunk is not None:
             self._credit += 1
@@ -275,7 +275,7 @@ class EventTemplate(NamedTuple):
         return None
 
     def read(self, data: bytes) -> Chunk | None:
-        """The chunk of an event that differs from the template in its text only, else None."""
+        """The chunk of an event that differs from the template in its text only."""
         before, after, index, after_text, after_choices, extra, event, choice, delta = self
         if not (data.startswith(before) and data.endswith(after)):
             return None

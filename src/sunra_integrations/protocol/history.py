@@ -1,6 +1,10 @@
-"""Steps that need a whole conversation: pairing calls with results, choosing reasoning to send.
+"""Messages of earlier turns: the tool calls, results, reasoning and vendor fields to send back.
 
-Both adapters finish the messages they have translated with `finished`.
+Both adapters pass the messages they have converted to `prepare_messages`.
+
+Signed data (reasoning details, signatures) is sent back unchanged. Plain reasoning is sent back
+within a turn that calls tools, because some vendors require it there. Other vendors reject it in a
+finished turn, so it is removed from all others.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from sunra_integrations.protocol.reply import IN_CONTENT
 Message = dict[str, Any]
 
 Unpaired = Callable[[int, int | None], Exception]
-"""Makes the error for the message at an index: for its call at another index, or its result.
+"""Makes the error for a message without its counterpart.
+
+The arguments are the index of the message, and the index of its call, or None for a result.
 """
 
 _REASONING = ("reasoning", "reasoning_content")
@@ -32,39 +38,40 @@ _NOT_CALLED = "The arguments are not a JSON object, so the tool was not called."
 
 
 def prepare_messages(messages: list[Message], unpaired: Unpaired) -> list[Message]:
-    """The conversation, ready to be sent; its messages are changed in place.
+    """The conversation as it is sent. Changes its messages in position.
 
-    Every call gets an id that no other call of the conversation has, and its result the same one:
-    stored histories hold calls without ids (Gemini, Ollama) and ids that repeat. A legacy
-    `function_call` that has a result becomes a tool call. Plain reasoning is taken out of turns
-    that call no tool. A call with broken arguments that no framework could run gets a result that
-    says so if the conversation went on without one, because servers refuse unanswered calls.
+    - Every call gets an id that is unique in the conversation, and its result gets the same id.
+      Stored histories contain calls without ids (from Gemini and Ollama) and repeated ids.
+    - A legacy `function_call` with a result becomes a tool call.
+    - Plain reasoning is removed from turns that do not call tools.
+    - A call with invalid arguments and no result gets a result that says so, except in the last
+      message. Servers reject calls without results.
 
     Args:
-        messages: In the API's form, except that ids of calls and results may be None.
-        unpaired: Makes the error for a call or a result that lacks its counterpart.
+        messages: Messages in the form of the API, except that ids of calls and results may be None.
+        unpaired: Makes the error for a call without a result, or a result without a call.
 
     Raises:
-        Exception: As made by `unpaired`.
+        Exception: The error made by `unpaired`.
     """
-    is_calling = any(map(_calls_or_answers, messages))
-    if is_calling:
+    uses_tools = any(map(_uses_tools, messages))
+    if uses_tools:
         _pair(messages, unpaired)
     if any(name in one for one in messages for name in _REASONING):
         for turn in _turns(messages):
-            if not any(map(_calls_or_answers, turn)):
-                _without_reasoning(turn)
-    return list(_with_broken_calls_answered(messages)) if is_calling else messages
+            if not any(map(_uses_tools, turn)):
+                _remove_reasoning(turn)
+    return list(_with_results_for_invalid_calls(messages)) if uses_tools else messages
 
 
-def _calls_or_answers(message: Message) -> bool:
+def _uses_tools(message: Message) -> bool:
     return bool(
         message["role"] == "tool" or message.get("tool_calls") or message.get("function_call")
     )
 
 
 def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """The conversation cut before each message of the user's."""
+    """The turns of a conversation. Each begins with a message of the user."""
     turn: list[Message] = []
     for message in messages:
         if message["role"] == "user" and turn:
@@ -74,20 +81,20 @@ def _turns(messages: Sequence[Message]) -> Iterator[list[Message]]:
     yield turn
 
 
-def _without_reasoning(turn: Sequence[Message]) -> None:
+def _remove_reasoning(turn: Sequence[Message]) -> None:
     for message in turn:
         for name in _REASONING:
             message.pop(name, None)
 
 
-def _with_broken_calls_answered(messages: Sequence[Message]) -> Iterator[Message]:
-    for place, message in enumerate(messages):
+def _with_results_for_invalid_calls(messages: Sequence[Message]) -> Iterator[Message]:
+    for position, message in enumerate(messages):
         yield message
         broken = [
             call["id"] for call in message.get("tool_calls") or () if has_invalid_arguments(call)
         ]
-        if broken and place + 1 < len(messages):
-            rest = takewhile(lambda one: one["role"] == "tool", messages[place + 1 :])
+        if broken and position + 1 < len(messages):
+            rest = takewhile(lambda one: one["role"] == "tool", messages[position + 1 :])
             answered = {one["tool_call_id"] for one in rest}
             for call_id in broken:
                 if call_id not in answered:
@@ -98,56 +105,56 @@ def _with_broken_calls_answered(messages: Sequence[Message]) -> Iterator[Message
 
 
 def _pair(messages: list[Message], unpaired: Unpaired) -> None:
-    taken: set[str] = set()
+    used_ids: set[str] = set()
     caller: int | None = None
     results: list[int] = []
-    for place, message in enumerate(messages):
+    for position, message in enumerate(messages):
         if message["role"] == "tool":
-            results.append(place)
-        elif _calls_or_answers(message):
-            _pair_group(messages, caller, results, taken, unpaired)
-            caller, results = place, []
-    _pair_group(messages, caller, results, taken, unpaired)
+            results.append(position)
+        elif _uses_tools(message):
+            _pair_group(messages, caller, results, used_ids, unpaired)
+            caller, results = position, []
+    _pair_group(messages, caller, results, used_ids, unpaired)
 
 
 def _pair_group(
     messages: list[Message],
     caller: int | None,
     results: list[int],
-    taken: set[str],
+    used_ids: set[str],
     unpaired: Unpaired,
 ) -> None:
-    """Pairs the calls of one message with the results that follow it."""
+    """Pairs the calls of one message with the results after it."""
     calls = [] if caller is None else _calls(messages[caller], answered=bool(results))
     ids = [call["id"] for call in calls]
-    answered = [messages[place]["tool_call_id"] for place in results]
-    if all(ids) and all(answered) and len(set(ids)) == len(ids) and taken.isdisjoint(ids):
-        taken.update(ids)
+    answered = [messages[position]["tool_call_id"] for position in results]
+    if all(ids) and all(answered) and len(set(ids)) == len(ids) and used_ids.isdisjoint(ids):
+        used_ids.update(ids)
         return
-    waiting = dict(enumerate(calls))
+    open_calls = dict(enumerate(calls))
     pairs: dict[int, int] = {}
-    for place in results:
-        found = _call_of(messages[place], waiting)
+    for position in results:
+        found = _call_of(messages[position], open_calls)
         if found is not None:
-            del waiting[found]
-            pairs[found] = place
-        elif not messages[place]["tool_call_id"]:
-            raise unpaired(place, None)
+            del open_calls[found]
+            pairs[found] = position
+        elif not messages[position]["tool_call_id"]:
+            raise unpaired(position, None)
     for number, call in enumerate(calls):
         result = messages[pairs[number]] if number in pairs else None
         if result is None and not call["id"]:
             raise unpaired(caller or 0, number)
         given = call["id"] or (result or {}).get("tool_call_id")
-        if not given or given in taken:
-            given = _made_id(caller or 0, number, taken)
-        taken.add(given)
+        if not given or given in used_ids:
+            given = _new_id(caller or 0, number, used_ids)
+        used_ids.add(given)
         call["id"] = given
         if result is not None:
             result["tool_call_id"] = given
 
 
 def _calls(message: Message, *, answered: bool) -> list[dict[str, Any]]:
-    """The message's calls. A legacy one becomes a tool call if it has a result, which needs one."""
+    """The message's calls. A legacy call with a result becomes a tool call."""
     if answered and "function_call" in message:
         call = {"id": None, "type": "function", "function": message.pop("function_call")}
         message["tool_calls"] = [call]
@@ -155,61 +162,63 @@ def _calls(message: Message, *, answered: bool) -> list[dict[str, Any]]:
     return calls
 
 
-def _call_of(result: Message, waiting: dict[int, dict[str, Any]]) -> int | None:
-    """The call that a result answers: that of its id, else one of its name, else the next.
+def _call_of(result: Message, open_calls: dict[int, dict[str, Any]]) -> int | None:
+    """The call that a result belongs to: by id, otherwise by name, otherwise the next one.
 
-    Gemini's and Ollama's adapters answer a call by the name of its tool.
+    The adapters of Gemini and Ollama put the name of the tool in the place of the id.
     """
     answered, name = result["tool_call_id"], result.get("name")
     if answered:
-        for number, call in waiting.items():
+        for number, call in open_calls.items():
             if call["id"] == answered:
                 return number
-    without_id = [number for number, call in waiting.items() if not call["id"]]
-    possible = without_id if without_id or answered else list(waiting)
+    without_id = [number for number, call in open_calls.items() if not call["id"]]
+    possible = without_id if without_id or answered else list(open_calls)
     for number in possible:
-        if waiting[number].get("function", {}).get("name") in {answered or name, name or answered}:
+        if open_calls[number].get("function", {}).get("name") in {
+            answered or name,
+            name or answered,
+        }:
             return number
     return next(iter(possible), None)
 
 
-def _made_id(caller: int, number: int, taken: set[str]) -> str:
-    """The same in each later request, so that a prompt cache still finds the beginning."""
-    made = f"call_{caller}_{number}"
-    while made in taken:
-        made += "x"
-    return made
+def _new_id(caller: int, number: int, used_ids: set[str]) -> str:
+    """A new id. Later requests get the same one, so that prompt caches still match."""
+    new = f"call_{caller}_{number}"
+    while new in used_ids:
+        new += "x"
+    return new
 
 
 DEFAULT_FIELD = "reasoning"
 VENDOR_FIELDS = "vendor_fields"
-"""The key under which a framework's message lists its vendor fields to send back."""
+"""The key under which a framework's message lists the vendor fields to send back."""
 
 _CALL_FIELDS = frozenset(("id", "type", "function", "custom"))
 _ANY_ROLE = ("prefix", "partial", "cache_control")
 _BY_THE_ASSISTANT = ("thinking_blocks", "extra_content")
 _OWN_WAY = frozenset(("audio", "function_call"))
-"""Fields that go back in another form than they came in."""
+"""Fields that are sent back in another form."""
 INVALID_JSON = "INVALID_JSON"
 _UNNAMED = "unnamed"
-"""The name sent for a call without a name, because servers refuse an empty one."""
+"""The name sent for a call without one, because servers reject an empty name."""
 
 
 def reasoning_fields(
     text: str, field: str | None, details: Sequence[Json], *, beside_calls: bool
 ) -> dict[str, Any]:
-    """The fields of an assistant message that replay its reasoning; empty where none should.
+    """The fields of an assistant message that send its reasoning back; empty if none do.
 
     Args:
-        text: The reasoning's text.
-        field: The name it came under (`reasoning` or `reasoning_content`); None where it is not
-            known. DeepSeek wants an empty one back, too.
-        details: Its `reasoning_details`, as they came.
+        text: The text of the reasoning. DeepSeek requires even empty reasoning back.
+        field: The field it was received in (`reasoning` or `reasoning_content`), if known.
+        details: The `reasoning_details` received.
         beside_calls: Whether its turn calls tools.
     """
     fields: dict[str, Any] = {}
     if field == IN_CONTENT:
-        beside_calls = False  # it is replayed with the content
+        beside_calls = False  # it is sent back with the content
     if beside_calls and (field is not None or (text and not details)):
         fields[field or DEFAULT_FIELD] = text
     if details:
@@ -218,17 +227,17 @@ def reasoning_fields(
 
 
 def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Another vendor's signed or encrypted reasoning as a detail; None if it is neither.
+    """Signed or encrypted reasoning of another class as a detail; None if it is neither.
 
     Args:
-        text: The reasoning's text.
+        text: The text of the reasoning.
         signed: Its other fields: `signature`, or `data`, `encrypted_content` or
-            `redacted_content`, and perhaps `id` and `format`.
+            `redacted_content`. Optionally also `id` and `format`.
     """
     known = {name: signed[name] for name in ("id", "format") if isinstance(signed.get(name), str)}
     for name in ("data", "encrypted_content", "redacted_content", "redactedContent"):
         data = signed.get(name)
-        if isinstance(data, bytes):  # Bedrock's
+        if isinstance(data, bytes):  # from Bedrock
             data = base64.b64encode(data).decode()
         if isinstance(data, str) and data:
             return {"type": "reasoning.encrypted", "data": data, **known}
@@ -239,11 +248,11 @@ def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def vendor_fields(known: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """The fields of a message beyond the wire's common ones that go onto it.
+    """The fields of a message to send in addition to the standard ones.
 
     Args:
-        known: What the framework's message keeps beside its content.
-        role: The message's role on the wire.
+        known: The fields of the framework's message beside its content.
+        role: The role sent.
     """
     named = known.get(VENDOR_FIELDS)
     names: Iterable[Any] = _ANY_ROLE
@@ -253,21 +262,21 @@ def vendor_fields(known: Mapping[str, Any], role: str) -> dict[str, Any]:
 
 
 def replayed_names(extra: Json) -> list[str]:
-    """The names of a message's unknown fields that go back as they came."""
+    """The names of a message's unknown fields that are sent back unchanged."""
     return [name for name, value in extra.items() if value is not None and name not in _OWN_WAY]
 
 
 def encode_tool_call(
     call_id: str | None, name: str, arguments: str, extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A tool call in the API's form, with its vendor's fields in their places.
+    """A tool call in the form of the API, including vendor fields.
 
     Args:
-        call_id: None where there is none; `history` makes one.
-        name: The tool's name.
-        arguments: As the model wrote them.
-        extra: Unknown fields of the call; those within its function stand under `function`, and a
-            `type` of its own stands under `type`.
+        call_id: The id; None if it has none, which `prepare_messages` adds.
+        name: The name of the tool.
+        arguments: The arguments as the model wrote them.
+        extra: Unknown fields of the call. Under `function` are those of its function, and under
+            `type` is a type other than `function`.
     """
     kind = extra.get("type") or "function"
     name = name or _UNNAMED
@@ -276,25 +285,25 @@ def encode_tool_call(
     else:
         written = sendable_arguments(arguments)
         body = {**_mapping(extra.get("function")), "name": name, "arguments": written}
-    place = "custom" if kind == "custom" else "function"
-    return {**without_keys(extra, _CALL_FIELDS), "id": call_id, "type": kind, place: body}
+    position = "custom" if kind == "custom" else "function"
+    return {**without_keys(extra, _CALL_FIELDS), "id": call_id, "type": kind, position: body}
 
 
 def has_invalid_arguments(call: Mapping[str, Any]) -> bool:
-    """Whether a call's arguments are a wrapper around some that were not a JSON object."""
+    """Whether `sendable_arguments` wrapped the arguments of a call because they were invalid."""
     arguments = _mapping(call.get("function")).get("arguments")
     return isinstance(arguments, str) and arguments.startswith(f'{{"{INVALID_JSON}":')
 
 
 def sendable_arguments(arguments: str) -> str:
-    """Arguments as servers take them: a JSON object, unchanged where they are one.
+    """Arguments that servers accept: unchanged if they are a JSON object, wrapped otherwise.
 
-    Servers parse the arguments of earlier calls and refuse the whole conversation if one is
-    broken, so broken ones are wrapped. The model sees what it wrote.
+    Servers parse the arguments of earlier calls, and reject the whole conversation if one is
+    invalid. In the wrapper, the model still sees what it wrote.
     """
     parsed = parse_arguments(arguments)
     if parsed == {}:
-        return "{}"  # the many spellings of no arguments; servers take only this one
+        return "{}"  # servers accept only this spelling of no arguments
     if parsed is not None:
         for written in (arguments, to_strict_json(arguments)):
             if _is_strict(written):

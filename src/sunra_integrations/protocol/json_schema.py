@@ -1,8 +1,8 @@
-"""JSON schemas that servers accept: valid names, object roots, the strict subset.
+"""JSON schemas that servers accept: valid names, objects at the root, the strict subset.
 
-The strict subset is the one of OpenAI's structured outputs
+The strict subset is that of OpenAI's structured outputs
 (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas). `strict` is sent
-only with schemas that it can express: nothing is closed, dropped or narrowed to make one fit.
+only with schemas that it can express. No schema is narrowed to make it strict.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from sunra_integrations.errors import InvalidParameter
 
 Schema = dict[str, Any]
 
-_FITTING = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_MISFIT = re.compile(r"[^a-zA-Z0-9_-]")
-_LONGEST_NAME = 64
+_VALID_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_INVALID_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME = 64
 _HASH_DIGITS = 8
 
 _ROOT = "#"
 _DEFINITIONS = ("$defs", "definitions")
 _DROPPED = frozenset(("default", "discriminator", *_DEFINITIONS))
-"""A strict answer leaves nothing out, so defaults mean nothing; definitions are collected anew."""
+"""A strict reply has every property, so defaults have no effect. `$defs` is collected again."""
 _NOT_STRICT = (
     "patternProperties",
     "propertyNames",
@@ -54,15 +54,15 @@ _NOT_STRICT = (
     "$recursiveRef",
 )
 _LENGTHS = ("minLength", "maxLength")
-"""OpenAI enforces them in strict mode; other servers, and its fine-tuned models, refuse them."""
+"""OpenAI enforces them in strict mode. Other servers and its fine-tuned models reject them."""
 _STRICT_FORMATS = frozenset(
     ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
 )
 _STRUCTURE = frozenset(("type", "properties", "additionalProperties", "required", "items", "anyOf"))
-"""What a `$ref` cannot have beside it: it would have to be merged with the schema it points to."""
+"""Keywords not allowed beside a `$ref`: they would have to be merged into the target schema."""
 _WORDS = frozenset(("title", "description"))
 _JSON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (bool, "boolean"),  # before int, which it is too
+    (bool, "boolean"),  # before int, its base class
     (str, "string"),
     (int, "integer"),
     (float, "number"),
@@ -76,24 +76,24 @@ _JSON_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def valid_name(name: str) -> str:
-    """The name as servers take it: up to 64 letters, digits, `_` and `-`.
+    """A name that servers accept: up to 64 letters, digits, `_` and `-`.
 
-    A name that fits stays as it is. Any other ends in a hash of itself, so that two names never
-    become one, and the same name always becomes the same.
+    A valid name is unchanged. Any other gets a hash of itself at the end, so that different names
+    stay different, and the result is the same every time.
     """
-    if _FITTING.fullmatch(name):
+    if _VALID_NAME.fullmatch(name):
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
-    return f"{_MISFIT.sub('_', name)[: _LONGEST_NAME - _HASH_DIGITS - 1]}_{digest}"
+    return f"{_INVALID_CHARACTER.sub('_', name)[: _MAX_NAME - _HASH_DIGITS - 1]}_{digest}"
 
 
 # ── references and roots ─────────────────────────────────────────────────────
 
 
 def with_object_root(schema: Mapping[str, Any]) -> Schema:
-    """The schema with `type` and `properties` at its root; it allows the same values.
+    """The schema with `type` and `properties` at its root, as servers require it.
 
-    Servers want `type: object` and `properties` at the root.
+    It allows the same values.
     """
     root = inline_root(schema)
     if "type" not in root and "properties" in root:
@@ -104,10 +104,10 @@ def with_object_root(schema: Mapping[str, Any]) -> Schema:
 
 
 def inline_root(schema: Mapping[str, Any]) -> Schema:
-    """The schema with what its root refers to in place of the reference.
+    """The schema with a `$ref` at its root replaced by the target of the reference.
 
-    Pydantic writes a class that refers to itself as a bare `$ref`. The class then stands at the
-    root too, with its title and description.
+    Pydantic describes a class that refers to itself by a bare `$ref`. Its title and description are
+    then also at the root.
     """
     root, followed = dict(schema), set[str]()
     while True:
@@ -126,7 +126,7 @@ def inline_root(schema: Mapping[str, Any]) -> Schema:
 
 
 def is_recursive(schema: Mapping[str, Any]) -> bool:
-    """Whether some schema within it leads back to itself."""
+    """Whether a schema within it refers back to itself."""
     leads = {
         reference: set(_references(_resolve(reference, schema)))
         for reference in set(_references(schema))
@@ -142,7 +142,7 @@ def is_recursive(schema: Mapping[str, Any]) -> bool:
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
-    """The target of a reference within the schema; None if there is none."""
+    """The target of a reference; None if the schema does not contain it."""
     if reference != _ROOT and not reference.startswith("#/"):
         return None
     target: Any = root
@@ -163,7 +163,7 @@ def _steps(reference: str) -> list[str]:
 
 
 def _references(node: Any) -> Iterator[str]:
-    """Every `$ref` within, definitions included."""
+    """Every `$ref` in a schema, including those in definitions."""
     left = [node]
     while left:
         one = left.pop()
@@ -180,33 +180,33 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def strict_schema(schema: Mapping[str, Any]) -> Schema:
-    """A copy of a schema that a strict server accepts.
+    """A copy of a schema that servers accept with `strict`.
 
-    Every object is closed and requires all its properties. `oneOf` becomes `anyOf`, defaults go,
-    and a `$ref` stands alone: what stands beside it moves into the schema it points to, or around
-    it where that one refers to others.
+    Every object forbids further properties and requires its own. `oneOf` becomes `anyOf`, and
+    defaults are removed. Keywords beside a `$ref` move into its target, or around the `$ref` if the
+    target contains references.
 
     Raises:
-        InvalidParameter: The strict subset cannot express the schema; the message names the place.
+        InvalidParameter: The strict subset cannot express the schema. The message says where.
     """
-    return _made_strict(schema, _NOT_STRICT)
+    return _make_strict(schema, _NOT_STRICT)
 
 
 def try_strict_schema(schema: Mapping[str, Any]) -> Schema | None:
-    """What `strict_schema` makes; None where nothing finite would satisfy it, or it cannot.
+    """As `strict_schema`, but None if it fails or no finite value satisfies the result.
 
-    A class with an optional field of its own type, which is never null, is such a schema: made
-    strict, the field must be there, and so must the field's own field, without end. Lengths of
-    strings are not claimed to be held either, because not every strict server accepts them.
+    An example without finite values is a class with an optional field of its own type that is
+    never null. In a strict schema the field is required, at every level without end. Schemas with
+    lengths of strings also give None, because not every server accepts them with `strict`.
     """
     try:
-        strict = _made_strict(schema, (*_NOT_STRICT, *_LENGTHS))
+        strict = _make_strict(schema, (*_NOT_STRICT, *_LENGTHS))
     except InvalidParameter:
         return None
-    return strict if _has_an_end(strict) else None
+    return strict if _has_finite_value(strict) else None
 
 
-def _made_strict(schema: Mapping[str, Any], refused: Sequence[str]) -> Schema:
+def _make_strict(schema: Mapping[str, Any], refused: Sequence[str]) -> Schema:
     try:
         return _Strict(inline_root(schema), refused).schema()
     except RecursionError:
@@ -214,7 +214,7 @@ def _made_strict(schema: Mapping[str, Any], refused: Sequence[str]) -> Schema:
 
 
 class _Strict:
-    """Makes one schema strict; definitions are taken over as they are referred to."""
+    """Makes one schema strict. Definitions are converted when a reference to them is found."""
 
     def __init__(self, root: Schema, refused: Sequence[str]) -> None:
         self._root = root
@@ -290,7 +290,7 @@ class _Strict:
         return {"anyOf": [{"$ref": self._pointer(reference)}], **beside}
 
     def _followed(self, reference: Any, place: str) -> tuple[str, Mapping[str, Any]]:
-        """The reference at the end of a chain of bare references, and what it points at."""
+        """The last reference of a chain of bare references, and its target."""
         followed: list[Any] = []
         while reference not in followed:
             followed.append(reference)
@@ -308,7 +308,7 @@ class _Strict:
         raise _inexpressible(place, "refers to itself and to nothing else", reference)
 
     def _pointer(self, reference: str) -> str:
-        """Where a definition stands in the strict schema, which has them all under `$defs`."""
+        """The reference to a definition in the strict schema, which has all of them in `$defs`."""
         if reference == _ROOT:
             return _ROOT
         name = self._names.get(reference)
@@ -336,7 +336,7 @@ def _check_keywords(node: Schema, place: str, refused: Sequence[str]) -> None:
 
 @lru_cache(maxsize=256)
 def _is_plain_pattern(pattern: str) -> bool:
-    """Whether Rust's regular expressions, which strict servers use, can read the pattern."""
+    """Whether the pattern is valid for Rust's regular expressions, which strict servers use."""
     try:
         SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
     except SchemaError:
@@ -345,7 +345,7 @@ def _is_plain_pattern(pattern: str) -> bool:
 
 
 def _types(node: Schema, place: str) -> list[str]:
-    """The types of a schema. If only its values imply them, they are added to it."""
+    """The types of a schema. If only its values imply them, they are added to the schema."""
     given = node.get("type")
     if isinstance(given, str):
         return [given]
@@ -368,29 +368,31 @@ def _type_of(value: Any) -> str:
     return next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "string")
 
 
-def _has_an_end(strict: Schema) -> bool:
+def _has_finite_value(strict: Schema) -> bool:
     """Whether a value of finite depth satisfies a strict schema."""
     schemas = {f"#/$defs/{name}": one for name, one in strict.get("$defs", {}).items()}
     schemas[_ROOT] = strict
-    ending: set[str] = set()
+    finite: set[str] = set()
     while True:
-        more = {name for name, one in schemas.items() if name not in ending and _ends(one, ending)}
+        more = {
+            name for name, one in schemas.items() if name not in finite and _is_finite(one, finite)
+        }
         if not more:
-            return _ROOT in ending
-        ending |= more
+            return _ROOT in finite
+        finite |= more
 
 
-def _ends(node: Schema, ending: set[str]) -> bool:
-    """Whether a schema has a value that needs only schemas known to be finite."""
+def _is_finite(node: Schema, finite: set[str]) -> bool:
+    """Whether a schema has a value that needs only schemas known to have finite values."""
     if "$ref" in node:
-        return node["$ref"] in ending
+        return node["$ref"] in finite
     if "anyOf" in node:
-        return any(_ends(one, ending) for one in node["anyOf"])
+        return any(_is_finite(one, finite) for one in node["anyOf"])
     match node.get("type"):
         case "object" if "enum" not in node and "const" not in node:
-            return all(_ends(one, ending) for one in node["properties"].values())
+            return all(_is_finite(one, finite) for one in node["properties"].values())
         case "array" if node.get("minItems"):
-            return _ends(node["items"], ending)
+            return _is_finite(node["items"], finite)
         case _:
             return True
 
@@ -398,7 +400,7 @@ def _ends(node: Schema, ending: set[str]) -> bool:
 def _inexpressible(place: str, why: str, value: Any) -> InvalidParameter:
     return InvalidParameter(
         f"`{place}` {why}, which strict mode cannot express. Change the schema there, or leave "
-        "`strict` off.",
+        "out `strict`.",
         parameter=place,
         value=value,
         rule="a schema of the strict subset",
@@ -412,7 +414,7 @@ def _accepts_anything(place: str, value: Any) -> InvalidParameter:
 def _open(place: str, rest: Any) -> InvalidParameter:
     return InvalidParameter(
         f"`{place}` is a free-form object, which strict mode cannot express. "
-        "Give its properties names, or leave `strict` off.",
+        "Name its properties, or leave out `strict`.",
         parameter=place,
         value=rest,
         rule="with strict=True every object names all its properties",

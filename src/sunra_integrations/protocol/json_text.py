@@ -27,7 +27,7 @@ MAX_DEPTH = 201
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
 NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
-"""What servers send for a call without arguments. PHP encodes an empty object as `[]`."""
+"""Spellings of no arguments. PHP encodes an empty object as `[]`."""
 
 
 def read_json(data: bytes | str) -> Any:
@@ -131,7 +131,7 @@ _INT64 = 2**63
 
 
 def as_str(value: object) -> str | None:
-    """The value if it is a non-empty string, else None."""
+    """The value if it is a non-empty string; otherwise None."""
     return value if isinstance(value, str) and value else None
 
 

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, parse_arguments
 
-
-def nothing() -> Json:
-    """The default of a field for what is unknown."""
-    return EMPTY
-
+__all__ = [
+    "Choice",
+    "ChoiceDelta",
+    "Chunk",
+    "Reply",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+]
 
 IN_CONTENT = "content"
 """The `reasoning_field` of reasoning that is a content part with more than its text."""
-_PROMPT_COUNTS = {
-    "prompt_cache_hit_tokens": "cached_tokens",  # DeepSeek
-    "cached_tokens": "cached_tokens",  # Moonshot
-    "cache_read_input_tokens": "cached_tokens",  # proxies before Anthropic
-    "cache_creation_input_tokens": "cache_write_tokens",
-}
-_COMPLETION_COUNTS = {"reasoning_tokens": "reasoning_tokens"}  # Perplexity
-"""Details that some servers count in `usage` itself, and their names in its details."""
+
+# ── chunks ───────────────────────────────────────────────────────────────────
 
 
 class Usage(NamedTuple):
-    """Tokens and cost of a call, as the server counted them; None where it did not."""
+    """Tokens and cost of a call as the server reports them; None if it does not."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -36,13 +35,14 @@ class Usage(NamedTuple):
     completion_details: Json = EMPTY
     cost: float | None = None
     raw: Json = EMPTY
-    """The usage object as it came, unknown fields included."""
+    """The usage object of the response, unknown fields included."""
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of one tool call, with its call's definite index.
+    """A part of one tool call, with the index of its call.
 
-    `id` and `name` stand on the first piece only, so pieces can be joined without doubling them.
+    Only the first part has the `id`, and the parts of the `name` are never repeated. So parts can
+    be concatenated.
     """
 
     call_index: int
@@ -50,11 +50,11 @@ class ToolCallDelta(NamedTuple):
     name: str | None
     arguments: str
     extra: Json = EMPTY
-    """Unknown fields, such as the signatures some vendors want replayed."""
+    """Unknown fields, such as signatures that some vendors require back."""
 
 
 class ChoiceDelta(NamedTuple):
-    """What one event adds to one choice."""
+    """The part of one choice in one event."""
 
     choice_index: int
     text: str = ""
@@ -64,34 +64,33 @@ class ChoiceDelta(NamedTuple):
     logprobs: Json | None = None
     refusal: str = ""
     parts: tuple[Json, ...] = ()
-    """Content that came as a list of parts, text parts included; `text` holds their text too."""
+    """Content sent as a list of parts, including text parts. `text` has their text too."""
     reasoning_details: tuple[Json, ...] = ()
     annotations: tuple[Json, ...] = ()
     images: tuple[Json, ...] = ()
     extra: Json = EMPTY
-    """Unknown fields of the choice (`native_finish_reason`, …)."""
+    """Unknown fields of the choice, such as `native_finish_reason`."""
     message_extra: Json = EMPTY
-    """Unknown fields of the delta or message (`audio`, …)."""
+    """Unknown fields of the delta or message, such as `audio`."""
     reasoning_field: str | None = None
-    """The name `reasoning` came under, to be replayed under: a field's, or `content` where it is a
-    part of that. None where it came in details only, or as a part that holds nothing but words.
-    """
+    """The field to send `reasoning` back in: the one it was received in, or `content` if it was a
+    part of that. None if it was received only in details, or in a part with nothing but text."""
 
     @property
     def has_text_only(self) -> bool:
-        """Whether nothing is set but the text, as in nearly every event of a stream."""
-        return self[_BEHIND_TEXT:] == _TEXT_ONLY
+        """Whether only the text is set, as in nearly every event of a stream."""
+        return self[_AFTER_TEXT:] == _NOTHING_AFTER_TEXT
 
     @property
     def has_rare_fields(self) -> bool:
-        """Whether anything from `refusal` on is set."""
-        return self[_RARITIES:] != _NO_RARITIES
+        """Whether `refusal` or a later field is set."""
+        return self[_RARE:] != _NOTHING_RARE
 
 
-_BEHIND_TEXT = ChoiceDelta._fields.index("reasoning")
-_TEXT_ONLY = ChoiceDelta(0)[_BEHIND_TEXT:]
-_RARITIES = ChoiceDelta._fields.index("refusal")
-_NO_RARITIES = ChoiceDelta(0)[_RARITIES:]
+_AFTER_TEXT = ChoiceDelta._fields.index("reasoning")
+_NOTHING_AFTER_TEXT = ChoiceDelta(0)[_AFTER_TEXT:]
+_RARE = ChoiceDelta._fields.index("refusal")
+_NOTHING_RARE = ChoiceDelta(0)[_RARE:]
 
 
 class Chunk(NamedTuple):
@@ -105,25 +104,28 @@ class Chunk(NamedTuple):
     usage: Usage | None = None
     request_id: str | None = None
     extra: Json = EMPTY
-    """Unknown top-level fields (`provider`, `service_tier`, `citations`, …)."""
+    """Unknown fields of the event, such as `provider`, `service_tier` and `citations`."""
     raw: Json = EMPTY
-    """The event as it came."""
+    """The event."""
+
+
+# ── replies ──────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One finished call of a tool."""
+    """One finished tool call."""
 
     id: str
     name: str
     arguments: str
     """The arguments exactly as the model wrote them; see `parsed`."""
-    extra: Json = field(default_factory=nothing)
+    extra: Json = EMPTY
     cut_off: bool = False
-    """The answer was cut off before the arguments began."""
+    """Whether the reply was cut off before the arguments began."""
 
     def parsed(self) -> dict[str, Any] | None:
-        """The arguments as a dict (`{}` where there were none); None where `flaw` says why."""
+        """The arguments as a dict, `{}` if there are none. None if the call has a `flaw`."""
         is_readable = self.name and not self.cut_off and self.extra.get("type") != "custom"
         return parse_arguments(self.arguments) if is_readable else None
 
@@ -133,15 +135,15 @@ class ToolCall:
         if not self.name:
             return "The call does not name a function."
         if self.extra.get("type") == "custom":
-            return "A custom tool takes text in place of a JSON object."
+            return "A custom tool takes text instead of a JSON object."
         if self.cut_off:
-            return "The answer was cut off before the arguments."
+            return "The response was cut off before the arguments."
         return None if self.parsed() is not None else "The arguments are not a JSON object."
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer; a reply to a request with `n` above 1 has several."""
+    """One of the alternatives of a reply. There are several if the request has `n` above 1."""
 
     index: int
     text: str = ""
@@ -151,19 +153,21 @@ class Choice:
     logprobs: Json | None = None
     refusal: str = ""
     parts: tuple[Json, ...] = ()
-    """Content in its parts, where it came as parts; empty where it came as plain text."""
+    """The parts of the content if it was sent as parts; empty if it was sent as plain text."""
     reasoning_details: tuple[Json, ...] = ()
     annotations: tuple[Json, ...] = ()
     images: tuple[Json, ...] = ()
-    extra: Json = field(default_factory=nothing)
-    message_extra: Json = field(default_factory=nothing)
+    extra: Json = EMPTY
+    """Unknown fields of the choice."""
+    message_extra: Json = EMPTY
+    """Unknown fields of the message."""
     reasoning_field: str | None = None
-    """The name `reasoning` came under; see `replay`."""
+    """The field to send `reasoning` back in; see `ChoiceDelta`."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer, streamed or not."""
+    """A whole reply, streamed or not."""
 
     choices: tuple[Choice, ...]
     id: str | None = None
@@ -172,13 +176,14 @@ class Reply:
     system_fingerprint: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
-    extra: Json = field(default_factory=nothing)
-    raw: Json = field(default_factory=nothing, repr=False)
-    """The completion as it came; empty for a reply that came as a stream."""
+    extra: Json = EMPTY
+    """Unknown fields of the completion, or of the events."""
+    raw: Json = field(default=EMPTY, repr=False)
+    """The completion; empty for a stream."""
 
     @property
     def choice(self) -> Choice:
-        """The first choice; an empty one where there is none."""
+        """The first choice; an empty one if there is none."""
         return self.choices[0] if self.choices else Choice(0)
 
     @property
@@ -187,10 +192,22 @@ class Reply:
         return self.choice.text
 
 
-def parse_usage(value: object) -> Usage | None:
-    """The usage object as `Usage`; None where there is none.
+# ── usage ────────────────────────────────────────────────────────────────────
 
-    Counts that came as whole floats are read as integers; the total is summed where it is missing.
+# Details that some servers report in `usage` itself, by their names in its details.
+_PROMPT_DETAILS = {
+    "prompt_cache_hit_tokens": "cached_tokens",  # DeepSeek
+    "cached_tokens": "cached_tokens",  # Moonshot
+    "cache_read_input_tokens": "cached_tokens",  # proxies of Anthropic
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
+_COMPLETION_DETAILS = {"reasoning_tokens": "reasoning_tokens"}  # Perplexity
+
+
+def parse_usage(value: object) -> Usage | None:
+    """The usage object as `Usage`; None if the value is not a usage object.
+
+    Integers sent as floats are read as integers. A missing total is the sum of the other counts.
     """
     if not isinstance(value, dict) or not value:
         return None
@@ -203,27 +220,27 @@ def parse_usage(value: object) -> Usage | None:
         prompt,
         completion,
         total,
-        _details(value, "prompt_tokens_details", _PROMPT_COUNTS),
-        _details(value, "completion_tokens_details", _COMPLETION_COUNTS),
-        _amount(value.get("cost")),
+        _details(value, "prompt_tokens_details", _PROMPT_DETAILS),
+        _details(value, "completion_tokens_details", _COMPLETION_DETAILS),
+        _as_amount(value.get("cost")),
         value,
     )
 
 
-def _details(usage: Json, field: str, beside: Json) -> Json:
-    """The details of a count, with those that the server counts beside them."""
-    details = usage.get(field)
+def _details(usage: Json, key: str, outside: Mapping[str, str]) -> Json:
+    """The details of a count, including those that the server reports outside of them."""
+    details = usage.get(key)
     details = details if isinstance(details, dict) else EMPTY
     found = {
-        name: usage[theirs]
-        for theirs, name in beside.items()
-        if theirs in usage and name not in details and as_int(usage[theirs]) is not None
+        name: usage[server_name]
+        for server_name, name in outside.items()
+        if server_name in usage and name not in details and as_int(usage[server_name]) is not None
     }
     return {**details, **found} if found else details
 
 
-def _amount(value: object) -> float | None:
-    """A sum of money; None where the value is no number, or none that can be added up."""
+def _as_amount(value: object) -> float | None:
+    """A cost as a float; None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

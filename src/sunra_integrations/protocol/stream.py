@@ -97,7 +97,7 @@ class ChunkStream:
         """The last chunks, after the body ended or the connection broke.
 
         Args:
-            broken_by: What broke the connection, if anything did. It is ignored if the reply is
+            broken_by: The error that broke the connection, if any. It is ignored if the reply is
                 whole.
 
         Raises:
@@ -150,7 +150,7 @@ class ChunkStream:
             self._end_or_raise(too_long)
 
     def _end_or_raise(self, error: UnreadableResponse) -> list[Event]:
-        """Stops reading if the reply is whole, else raises the error."""
+        """Stops reading if the reply is whole; otherwise raises the error."""
         if not self._is_whole():
             error.request_id = self._request_id
             error.partial = self._partial()

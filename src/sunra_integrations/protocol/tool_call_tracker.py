@@ -229,7 +229,7 @@ def _has_complete_arguments(call: _Call) -> bool:
 
 
 def _rest_of_name(call: _Call, name: str | None) -> str | None:
-    """What a later delta adds to the name. Some servers repeat the name, others continue it."""
+    """The part of the name that a later delta adds. Servers repeat the name or continue it."""
     if name is None or name == call.name:
         return None
     if call.name is None:

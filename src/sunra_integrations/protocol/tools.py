@@ -1,4 +1,4 @@
-"""Function tools, tool choice and JSON-schema formats, as the wire wants them."""
+"""Function tools, tool choice and JSON-schema formats in the form of the API."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from sunra_integrations.protocol.json_schema import (
     with_object_root,
 )
 
+__all__ = [
+    "function_tool",
+    "json_schema_format",
+    "tool_choice",
+]
+
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -28,9 +34,10 @@ def function_tool(
 
     Args:
         name: The function's name.
-        description: What it does, for the model; left out where there is none.
-        parameters: JSON schema of its arguments; None means it takes none.
-        strict: Ask that arguments keep to the schema, which is made strict-valid for it.
+        description: Description for the model.
+        parameters: JSON schema of the arguments. Defaults to no arguments.
+        strict: Whether arguments must follow the schema. True makes the schema strict first; see
+            `strict_schema`.
     """
     schema = parameters or _NO_PARAMETERS
     function: dict[str, Any] = {"name": name}
@@ -43,7 +50,7 @@ def function_tool(
 
 
 def split_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
-    """A schema's title, its description, and the rest of it: each is sent once."""
+    """A schema's title, its description, and the rest, because each is sent only once."""
     rest = inline_root(schema)
     title, description = rest.pop("title", None), rest.pop("description", None)
     return (
@@ -54,7 +61,7 @@ def split_schema(schema: Mapping[str, Any]) -> tuple[str | None, str | None, dic
 
 
 def normalize_tool(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool in the wire's form, its parameters with a root that servers take."""
+    """A tool in the form of the API, with an object at the root of its parameters."""
     function = given.get("function")
     parameters = function.get("parameters") if isinstance(function, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(parameters, Mapping):
@@ -63,7 +70,7 @@ def normalize_tool(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
-    """The name of a function tool in the wire's form."""
+    """The name of a function tool in the form of the API."""
     function = tool.get("function")
     return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
@@ -71,15 +78,15 @@ def tool_name(tool: Mapping[str, Any]) -> str:
 def tool_choice(
     choice: str | bool | Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]]
 ) -> Literal["auto", "none", "required"] | dict[str, Any] | None:
-    """A tool choice, however a framework spells it, as the wire wants it.
+    """A tool choice in the form of the API, from any form that a framework uses.
 
     Args:
-        choice: `"auto"`, `"none"`, `"required"`; `"any"` or True for required; False or None for
-            nothing said; a tool's name; or an object, passed on as it is.
-        tools: The tools it chooses among, in the wire's form.
+        choice: `"auto"`, `"none"` or `"required"`. `"any"` and True mean required, False and None
+            mean no choice. Otherwise the name of a tool, or a dict, which is passed unchanged.
+        tools: The tools, in the form of the API.
 
     Raises:
-        InvalidParameter: It names a tool that is not among them.
+        InvalidParameter: The named tool is not one of them.
     """
     match choice:
         case None | False:
@@ -103,7 +110,15 @@ def json_schema_format(
     description: str | None = None,
     strict: bool | None = None,
 ) -> dict[str, Any]:
-    """A `response_format` that asks for JSON of this schema, made strict-valid where `strict`."""
+    """A `response_format` for JSON of this schema.
+
+    Args:
+        name: The name of the format.
+        schema: The JSON schema.
+        description: Description for the model.
+        strict: Whether the reply must follow the schema. True makes the schema strict first; see
+            `strict_schema`.
+    """
     json_schema: dict[str, Any] = {"name": name}
     if description:
         json_schema["description"] = description
@@ -114,7 +129,7 @@ def json_schema_format(
 
 
 def _strict_schema(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The schema made strict; the error says whose it is, as there may be many tools."""
+    """The schema made strict. The error names the tool, because there may be several."""
     try:
         return strict_schema(schema)
     except InvalidParameter as error:
@@ -129,7 +144,7 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
     names = [tool_name(tool) for tool in tools]
     if isinstance(name, str) and name not in names:
         raise InvalidParameter(
-            f"`tool_choice` names {name!r}, which is not among the tools "
+            f"`tool_choice` names {name!r}, which is not one of the tools "
             f"({', '.join(names) or 'there are none'}).",
             parameter="tool_choice",
             value=name,
@@ -137,67 +152,72 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
         )
 
 
-# ── names that fit ───────────────────────────────────────────────────────────
+# ── valid names ──────────────────────────────────────────────────────────────
 
 
 def with_valid_names(body: dict[str, Any]) -> dict[str, Any]:
-    """The body of a request with names that servers take, of tools, formats, calls and speakers.
+    """The body of a request with valid names of tools, formats, calls and participants.
 
-    Only what needs another name is copied. `own_tool_names` leads back from an answer. The schema
-    of a format gets a root that is not a bare `$ref`, as that of a recursive class is.
+    Only what needs another name is copied. `own_tool_names` maps back to the original names. A
+    format's schema that is a bare `$ref`, as that of a recursive class is, gets an inlined root.
     """
-    changed: dict[str, Any] = {"messages": _fitted_all(body["messages"], _fitted_message)}
+    changed: dict[str, Any] = {
+        "messages": _map_changed(body["messages"], _message_with_valid_names)
+    }
     if body.get("tools"):
-        changed["tools"] = _fitted_all(body["tools"], _fitted_function)
+        changed["tools"] = _map_changed(body["tools"], _function_with_valid_name)
     if "tool_choice" in body:
-        changed["tool_choice"] = _fitted_function(body["tool_choice"])
+        changed["tool_choice"] = _function_with_valid_name(body["tool_choice"])
     match body.get("response_format"):
         case {"json_schema": {"name": str()} as named, **rest}:
-            changed["response_format"] = {**rest, "json_schema": _with_root(_fitted(named))}
+            changed["response_format"] = {
+                **rest,
+                "json_schema": _with_inlined_root(_with_valid_name(named)),
+            }
         case _:
             pass
     return {**body, **changed}
 
 
 def own_tool_names(tools: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The name of each tool by the name it is sent under; empty where no name had to change."""
+    """The original name of each tool by the name it is sent under. Empty if no name changes."""
     names = {valid_name(name): name for name in map(tool_name, tools) if name}
     return names if any(sent != own for sent, own in names.items()) else {}
 
 
-def _fitted_all(given: list[Any], fitted: Callable[[Any], Any]) -> list[Any]:
-    made = [fitted(one) for one in given]
+def _map_changed(given: list[Any], convert: Callable[[Any], Any]) -> list[Any]:
+    made = [convert(one) for one in given]
     return given if all(map(operator.is_, made, given)) else made
 
 
-def _fitted_message(message: dict[str, Any]) -> dict[str, Any]:
+def _message_with_valid_names(message: dict[str, Any]) -> dict[str, Any]:
     if "tool_calls" not in message and "name" not in message:
         return message
-    named: dict[str, Any] = _fitted(message)
+    named: dict[str, Any] = _with_valid_name(message)
     calls = named.get("tool_calls")
     if not isinstance(calls, list):
         return named
-    made = _fitted_all(calls, _fitted_function)
+    made = _map_changed(calls, _function_with_valid_name)
     return named if made is calls else {**named, "tool_calls": made}
 
 
-def _fitted_function(given: Any) -> Any:
-    """A tool, a call or a choice of one, the name of its function made to fit."""
+def _function_with_valid_name(given: Any) -> Any:
+    """A tool, a tool call or a tool choice, with a valid function name."""
     function = given.get("function") if isinstance(given, Mapping) else None
     if not isinstance(function, Mapping) or given.get("type", "function") != "function":
-        return given  # Moonshot's `builtin_function`s have a `$` in their names
-    made = _fitted(function)
+        return given  # names of Moonshot's `builtin_function`s contain a `$`
+    made = _with_valid_name(function)
     return given if made is function else {**given, "function": made}
 
 
-def _with_root(named: dict[str, Any]) -> dict[str, Any]:
+def _with_inlined_root(named: dict[str, Any]) -> dict[str, Any]:
     schema = named.get("schema")
     if not isinstance(schema, Mapping) or "$ref" not in schema:
         return named
     return {**named, "schema": inline_root(schema)}
 
 
-def _fitted(named: Any) -> Any:
+def _with_valid_name(named: Any) -> Any:
     name = named.get("name")
     if not name or not isinstance(name, str) or valid_name(name) == name:
         return named

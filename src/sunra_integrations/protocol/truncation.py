@@ -1,8 +1,7 @@
-"""Finish reasons: whether an answer is complete.
+"""Whether a structured reply was cut off, and the error if it was.
 
-Reasons are compared without regard to case, in the spellings of the vendors behind the gateway. A
-reason in none of the lists, or none at all, proves nothing: then the JSON of a structured answer
-decides, and the answer is whole if its JSON is valid as it stands.
+Finish reasons are compared ignoring case, in the spellings of the vendors behind the gateway. An
+unknown or missing reason proves nothing. Then the reply is whole if its JSON is valid.
 """
 
 from __future__ import annotations
@@ -83,37 +82,35 @@ _CAUSES: dict[str, Cause] = {
     **dict.fromkeys(_FILTER, "filter"),
     **dict.fromkeys(_INTERRUPTED, "interruption"),
 }
+_MAX_EXCERPT = 300
 
 
 def is_truncated(finish_reason: str | None, is_whole: Callable[[], bool]) -> bool:
-    """Whether a structured answer was cut off.
+    """Whether a structured reply was cut off.
 
     Args:
-        finish_reason: The reason as the server sent it; None if it sent none.
-        is_whole: Whether its JSON is valid as it stands, called for an unknown reason only.
+        finish_reason: The server's reason, if any.
+        is_whole: Whether the JSON is valid. Called only if the reason is unknown.
     """
-    known = (finish_reason or "").lower()
-    return known in _CAUSES or (known not in _COMPLETE and not is_whole())
+    reason = (finish_reason or "").lower()
+    return reason in _CAUSES or (reason not in _COMPLETE and not is_whole())
 
 
 def truncation_cause(finish_reason: str | None) -> Cause | None:
-    """The cause of a truncated answer; None if it is complete, or if that is unknown."""
+    """The cause of a truncation; None if the reply is complete, or the reason is unknown."""
     return _CAUSES.get((finish_reason or "").lower())
 
 
 def is_cut_before_arguments(arguments: str, finish_reason: str | None) -> bool:
-    """Whether the last call of an answer was cut off before its arguments began.
+    """Whether the last call of a reply was cut off before its arguments began.
 
-    Elsewhere empty arguments mean a call without any.
+    Otherwise, empty arguments mean a call without arguments.
 
     Args:
-        arguments: The call's arguments, as far as they were received.
-        finish_reason: The answer's.
+        arguments: The arguments received.
+        finish_reason: The finish_reason of the reply.
     """
     return not arguments.strip() and truncation_cause(finish_reason) is not None
-
-
-_LONGEST_EXCERPT = 300
 
 
 def truncation_error(
@@ -127,46 +124,46 @@ def truncation_error(
     reply_id: str | None = None,
     request_id: str | None = None,
 ) -> ResponseTruncated:
-    """The error for a structured answer that was cut off.
+    """The error for a structured reply that was cut off, with everything received of it.
 
     Args:
         what: The requested object, such as the name of its class.
-        finish_reason: The reason as the server sent it.
-        text: The answer's text, as far as it was received.
-        usage: The token counts as the server sent them.
-        calls: The answer's tool calls, as far as they were received.
-        model: The model that answered.
-        reply_id: The id of the answer.
+        finish_reason: The server's reason, if any.
+        text: The text received.
+        usage: The usage object of the response.
+        calls: The tool calls received.
+        model: The model that replied.
+        reply_id: The id of the reply.
         request_id: The id of the request.
     """
-    counted = parse_usage(usage)
+    counts = parse_usage(usage)
     received = calls[-1].arguments if calls else text
     choice = Choice(0, text, tool_calls=calls, finish_reason=finish_reason)
     return ResponseTruncated(
-        f"The {what} is not complete: {_explain(finish_reason, counted)} "
-        f"Received: {received[:_LONGEST_EXCERPT] or _nothing(counted)}",
+        f"The {what} is not complete: {_explain(finish_reason, counts)} "
+        f"Received: {received[:_MAX_EXCERPT] or _describe_empty(counts)}",
         finish_reason=finish_reason,
         text=received,
         usage=usage,
         retryable=truncation_cause(finish_reason) not in ("limit", "filter"),
         request_id=request_id,
-        partial=Reply((choice,), reply_id, model, usage=counted, request_id=request_id),
+        partial=Reply((choice,), reply_id, model, usage=counts, request_id=request_id),
     )
 
 
-def _explain(finish_reason: str | None, counted: Usage | None) -> str:
-    spent = None if counted is None else counted.completion_tokens
-    facts = f"finish_reason {finish_reason!r}" + ("" if spent is None else f", {spent} tokens")
+def _explain(finish_reason: str | None, counts: Usage | None) -> str:
+    tokens = None if counts is None else counts.completion_tokens
+    facts = f"finish_reason {finish_reason!r}" + ("" if tokens is None else f", {tokens} tokens")
     match truncation_cause(finish_reason):
         case "limit":
             return (
                 f"it was cut off by max_tokens or max_completion_tokens ({facts}). "
-                "Raise the limit, or ask for a shorter answer."
+                "Raise the limit, or request a shorter reply."
             )
         case "filter":
             return (
                 f"it was cut off by the content filter ({facts}). "
-                "Change the prompt, or ask another model."
+                "Change the prompt, or use another model."
             )
         case "interruption":
             return f"the server ended it early ({facts}). Try again."
@@ -174,6 +171,6 @@ def _explain(finish_reason: str | None, counted: Usage | None) -> str:
             return f"its JSON ends too early ({facts}). Try again."
 
 
-def _nothing(counted: Usage | None) -> str:
-    spent = None if counted is None else as_int(counted.completion_details.get("reasoning_tokens"))
-    return f"nothing but {spent} tokens of reasoning" if spent else "nothing"
+def _describe_empty(counts: Usage | None) -> str:
+    tokens = None if counts is None else as_int(counts.completion_details.get("reasoning_tokens"))
+    return f"nothing but {tokens} tokens of reasoning" if tokens else "nothing"

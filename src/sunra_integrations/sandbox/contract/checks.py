@@ -79,7 +79,7 @@ def short_repr(value: Any) -> str:
         case dict():
             text = f"an object with the keys {sorted(value)[:8]}" if value else "{}"
         case list():
-            text = f"a list of {len(value)}" if value else "[]"
+            text = f"a list of {len(value)} items" if value else "[]"
         case int() if not isinstance(value, bool) and abs(value) >= 10**MAX_SHOWN:
             text = "a very large integer"
         case None | bool():
@@ -153,7 +153,8 @@ def string(pattern: str, rule: str) -> Check:
 def one_of(*allowed: str) -> Check:
     """Accepts these strings only."""
     schema = {"type": "string", "enum": list(allowed)}
-    return scalar(str, schema, f"one of {', '.join(allowed)}", lambda value: value in allowed)
+    rule = f"one of {', '.join(allowed)}" if len(allowed) > 1 else repr(allowed[0])
+    return scalar(str, schema, rule, lambda value: value in allowed)
 
 
 def _range(minimum: float | None, maximum: float | None) -> str:
@@ -200,9 +201,9 @@ def list_of(item: Check, min_items: int | None = None, max_items: int | None = N
             yield wrong_type(path, value, "a list")
             return
         if min_items is not None and len(value) < min_items:
-            yield broken_rule(path, value, f"a list of at least {min_items}")
+            yield broken_rule(path, value, f"a list of {min_items} or more items")
         if max_items is not None and len(value) > max_items:
-            yield broken_rule(path, value, f"a list of at most {max_items}")
+            yield broken_rule(path, value, f"a list of at most {max_items} items")
         for index, entry in enumerate(value):
             yield from item(f"{path}[{index}]", entry)
 

@@ -235,11 +235,11 @@ def _all_required(path: str, node: _Node) -> Iterator[Problem]:
     named, required = set(node.get("properties", {})), set(node.get("required", []))
     if named - required:
         missing = ", ".join(sorted(named - required))
-        rule = f"a list of every property (strict); missing: {missing}"
+        rule = f"a list of every property, including {missing} (strict)"
         yield broken_rule(f"{path}.required", node.get("required"), rule)
     if required - named:
         extra = ", ".join(sorted(required - named))
-        rule = f"a list of properties only (strict); unknown: {extra}"
+        rule = f"a list of properties only, without {extra} (strict)"
         yield broken_rule(f"{path}.required", node["required"], rule)
 
 
@@ -264,7 +264,7 @@ def _items(path: str, node: _Node) -> Iterator[Problem]:
 def _lone_reference(path: str, node: _Node) -> Iterator[Problem]:
     others = sorted(node.keys() - {"$ref", "$defs", "definitions"})
     if "$ref" in node and others:
-        rule = f"the only keyword of its schema (strict); beside it: {', '.join(others)}"
+        rule = f"the only keyword of its schema, without {', '.join(others)} (strict)"
         yield broken_rule(f"{path}.$ref", node["$ref"], rule)
 
 

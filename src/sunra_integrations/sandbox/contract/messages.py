@@ -111,7 +111,9 @@ _MEDIA = ("text", "image_url", "input_audio", "video_url", "file")
 def _content(*kinds: str) -> Check:
     """Accepts a string, or a non-empty list of parts of these kinds."""
     allowed = {kind: _PARTS[kind] for kind in kinds}
-    parts = list_of(tagged_union("type", allowed, "a part type allowed here:"), min_items=1)
+    parts = list_of(
+        tagged_union("type", allowed, "one of the part types allowed here:"), min_items=1
+    )
     return by_json_type("a string or a list of parts", TEXT, parts)
 
 
@@ -205,17 +207,17 @@ def _order_problems(path: str, messages: list[dict[str, Any]]) -> Iterator[Probl
                 rule = "the id of an unanswered tool call of the assistant message before it"
                 yield broken_rule(f"{where}.tool_call_id", call_id, rule)
             continue
-        yield from _pending_problems(path, pending, f"before {where}")
+        yield from _pending_problems(path, pending, f" before {where}")
         ids = [call["id"] for call in message.get("tool_calls") or ()]
         pending = dict.fromkeys(ids, index)
         if len(pending) != len(ids):
             yield broken_rule(f"{where}.tool_calls", ids, "a list of distinct ids")
-    yield from _pending_problems(path, pending, "by the end")
+    yield from _pending_problems(path, pending, "")
 
 
 def _pending_problems(path: str, pending: dict[str, int], when: str) -> Iterator[Problem]:
     for call_id, index in pending.items():
-        rule = f"followed by a tool message for each call {when}"
+        rule = f"followed by a tool message for each call{when}"
         yield broken_rule(f"{path}[{index}].tool_calls", call_id, rule)
 
 
