@@ -153,7 +153,7 @@ def string(pattern: str, rule: str) -> Check:
 def one_of(*allowed: str) -> Check:
     """Accepts these strings only."""
     schema = {"type": "string", "enum": list(allowed)}
-    rule = f"one of {', '.join(allowed)}" if len(allowed) > 1 else repr(allowed[0])
+    rule = repr(allowed[0]) if len(allowed) == 1 else f"one of {', '.join(allowed)}"
     return scalar(str, schema, rule, lambda value: value in allowed)
 
 
