@@ -2,7 +2,7 @@
 
 The data of a block comes from its bytes, its file or its `data:` URL. Nothing is downloaded.
 LlamaIndex's own `resolve_*` methods are not used: they download URLs, and for an open file they
-return raw bytes where base64 was asked for (llama-index-core 0.14).
+return raw bytes instead of base64 (llama-index-core 0.14).
 """
 
 from __future__ import annotations

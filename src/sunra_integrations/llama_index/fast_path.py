@@ -65,7 +65,7 @@ class EventGate(Generic[_T]):
 
     The decorator wraps `decorated_stream`; the reader gets `responses`. While there is no event
     handler, responses go from the stream straight to the reader, and the decorator only sees the
-    first one and the last one, or the error: all that it passes to callbacks. Once there is a
+    first one and the last one, or the error. It passes nothing else to callbacks. Once there is a
     handler, the decorator sees every response again.
 
     Args:

@@ -287,7 +287,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex needs to know to pack prompts, for any model name."""
+        """Context window and other facts about the model, which LlamaIndex uses to pack prompts."""
         known_window: int | None = (model_facts(self.model) or {}).get("max_input_tokens")
         max_tokens = self.max_completion_tokens or self.max_tokens
         return LLMMetadata(

@@ -233,7 +233,7 @@ def _validate(output_cls: type[Model], text: str) -> Model:
 
 
 def _extract_object(text: str) -> str:
-    """The JSON object in a text, if there is exactly one; else the text.
+    """The JSON object in a text, if there is exactly one, or the text.
 
     Reasoning in think tags is ignored. Unbalanced brackets around the object mean that a list, or
     a second object, was cut off. Then its first object is not the answer.

@@ -41,7 +41,7 @@ _logger = logging.getLogger("sunra_integrations")
 
 
 class _Client:
-    """What both clients share: settings, and decisions that do not wait."""
+    """Shared by both clients: settings, and decisions that do not wait."""
 
     def __init__(
         self, settings: Settings | None, http_client: Any, options: dict[str, Any]

@@ -17,8 +17,8 @@ class RetryPolicy:
         max_retries: Tries after the first one; 0 turns retries off.
         first_wait: The wait before the first retry; each later one is twice as long.
         longest_backoff: No wait of our own choosing is longer than this.
-        longest_wait: A server that asks for a longer wait than this gets none: the error is raised
-            at once, its `retry_after` telling what was asked.
+        longest_wait: If a server asks for a longer wait, the error is raised immediately, with the
+            wait in `retry_after`.
 
     Raises:
         InvalidParameter: A number is negative.

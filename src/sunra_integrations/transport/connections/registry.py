@@ -35,7 +35,7 @@ _WITHOUT_SOCKETS = ("emscripten", "wasi")
 
 
 class _Kind(NamedTuple):
-    """What clients must have in common to share connections."""
+    """Settings that clients must have in common to share connections."""
 
     api_key: SecretStr
     base_url: str
@@ -54,7 +54,7 @@ class _LoopPool(NamedTuple):
 
 
 class _Shared:
-    """All that one process shares."""
+    """The pools of one process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
