@@ -11,10 +11,16 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, field_validator
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol import completion
-from sunra_integrations.protocol.fast_path import EventTemplate, RepeatedText
+from sunra_integrations.protocol.fast_path import (
+    EventTemplate,
+    RepeatedText,
+    constructor,
+    validating_constructor,
+)
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.stream import ChunkStream
@@ -245,3 +251,21 @@ def test_a_stream_that_alternates_stops_learning():
             event = {"choices": [{"delta": {"content": "a"}}], "nonce": number // 2 % 2}
             read_event(stream, event)
     assert learn.call_count <= 4 + 100 // 8  # each further attempt was earned
+
+
+class WithoutBraces(BaseModel):
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def _remove_braces(cls, text: str) -> str:
+        return text.strip("{}")
+
+
+def test_a_known_validator_is_trusted_only_if_the_examples_agree():
+    validating = validating_constructor(WithoutBraces).__qualname__
+    known = {"known_validators": ("_remove_braces",)}
+    assert constructor(WithoutBraces, {"text": "a"}).__qualname__ == validating
+    assert constructor(WithoutBraces, {"text": "a"}, **known).__qualname__ != validating
+    compared = constructor(WithoutBraces, {"text": "a"}, {"text": "{"}, **known)
+    assert compared.__qualname__ == validating

@@ -417,12 +417,14 @@ def _converted(adapter: TypeAdapter[_T], value: object, default: _T) -> _T:
 # ── construction without validation ──────────────────────────────────────────
 # Saves 9 to 17 µs per event of a stream; see `protocol.fast_path`.
 
-_text_block = constructor(TextBlock, {"text": "Hi"})
+_text_block = constructor(TextBlock, {"text": "Hi"}, {"text": "{"})
 _thinking_block = constructor(
     ThinkingBlock, {"content": "Hm", "num_tokens": 1, "additional_information": {}}
 )
 _tool_call_block = constructor(
-    ToolCallBlock, {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"}
+    ToolCallBlock,
+    {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"},
+    {"tool_call_id": "", "tool_name": "", "tool_kwargs": '{"a": 1'},
 )
 _function_call = constructor(FunctionCall, {"name": "add", "arguments": "{}"})
 _message_tool_call = constructor(
@@ -434,6 +436,15 @@ _log_prob = constructor(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 _chat_message = constructor(
     ChatMessage,
     {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="Hi")], "additional_kwargs": {}},
+    {
+        "role": MessageRole.ASSISTANT,
+        "blocks": [
+            ThinkingBlock(content="Hm"),
+            TextBlock(text="{"),
+            ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs='{"a": 1'),
+        ],
+        "additional_kwargs": {"tool_calls": [], "reasoning_details": [{"text": "Hm"}]},
+    },
     known_validators=("__init__", "legacy_additional_kwargs_image"),
 )
 _chat_response = constructor(
