@@ -96,9 +96,9 @@ def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
 def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     """One message, as a conversation of its own.
 
-    Of `additional_kwargs`, these keys are sent: `name`, `prefix`, `partial` and `cache_control`;
-    on tool messages `tool_call_id`; on assistant messages `refusal`, `annotations`, the vendor
-    fields to replay and, if no block holds them, `tool_calls`.
+    These keys of `additional_kwargs` are sent: `name`, `prefix`, `partial` and `cache_control`.
+    Tool messages also send `tool_call_id`. Assistant messages also send `refusal`, `annotations`,
+    vendor fields to replay and, if no block holds them, `tool_calls`.
     """
     (converted,) = prepare_messages(
         [_message(chat_message, position)],
