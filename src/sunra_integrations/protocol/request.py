@@ -231,7 +231,7 @@ def not_a_dict(name: str, given: object) -> InvalidParameter:
 def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidParameter:
     """The error for one failed validation.
 
-    Unknown names come first, because a misspelt name can be why another one is missing.
+    Unknown names come first, because a misspelled name can be why another one is missing.
     """
     names = [str(one["loc"][0]) for one in findings if one["type"] == "extra_forbidden"]
     unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)

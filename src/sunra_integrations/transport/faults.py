@@ -57,7 +57,7 @@ def typed_fault(
 def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) -> SunraError:
     message = _message(error)
     through = f" through the proxy {proxy}" if proxy else ""
-    advice = _no_proxy_advice(url) if proxy else ""
+    hint = _no_proxy_hint(url) if proxy else ""
     match error:
         case httpx.ConnectTimeout():
             return deadline.timed_out("connect", f"{message}{through}")
@@ -71,7 +71,7 @@ def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) 
             return ConfigurationError(f"A request to {url} cannot be sent: {message}.")
         case httpx.ProxyError():
             return ConnectionFailed(
-                f"The proxy {proxy or ''} on the way to {url} failed: {message}.{advice}"
+                f"The proxy {proxy or ''} on the way to {url} failed: {message}.{hint}"
             )
         case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
             return _of_status(error.response)
@@ -81,7 +81,7 @@ def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) 
             )
         case httpx.HTTPError():
             return ConnectionFailed(
-                f"The connection to {url}{through} failed: {message}.{advice}",
+                f"The connection to {url}{through} failed: {message}.{hint}",
                 retryable=False if _is_unreadable_head(error) else None,
             )
         case _:
@@ -100,8 +100,8 @@ def _of_status(response: httpx.Response) -> SunraError:
     return error_from_response(response.status_code, dict(response.headers), body, now=time.time())
 
 
-def _no_proxy_advice(url: str) -> str:
-    """Advice if a proxy is used for this machine, such as for the sandbox."""
+def _no_proxy_hint(url: str) -> str:
+    """A hint if a proxy is used for this machine, such as for the sandbox."""
     host = urlsplit(url).hostname or ""
     return (
         f" Add {host} to NO_PROXY to connect to this machine directly." if is_loopback(host) else ""
