@@ -74,7 +74,7 @@ def build(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -
     """
     tools = [tool(one) for one in parameters.get("tools") or ()]
     choice = parameters.get("tool_choice")
-    converted = {
+    converted: dict[str, Any] = {
         **parameters,
         "tools": tools or None,
         "tool_choice": choice if isinstance(choice, dict) else tool_choice(choice, tools),
