@@ -40,8 +40,8 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
     so_far = StreamState()
     stream = ChunkStream(request_id="req-1", accumulator=so_far)
     responses = [] if latest is None else latest
-    for chunk in chain(stream.feed(raw), stream.close()):
-        responses.append(converters.chunk(chunk, so_far))
+    responses.extend(converters.chunk(chunk, so_far) for chunk in stream.feed(raw))
+    responses.extend(converters.chunk(chunk, so_far) for chunk in stream.close())
     return responses[-1]
 
 
