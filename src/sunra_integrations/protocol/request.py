@@ -19,6 +19,8 @@ from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
 
+__all__ = ["ChatRequest", "check_parameters", "parameter_rules"]
+
 Message = dict[str, Any]
 """A message as the API expects it: `{"role": …, "content": …}`."""
 
