@@ -12,14 +12,14 @@ SOURCE = ROOT / "src" / "sunra_integrations"
 FOLDERS = (ROOT, SOURCE, ROOT / "tests", ROOT / ".github" / "workflows")
 DOCUMENTS = [
     *(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")),
-    ROOT / "docs" / "policy.md",
+    *(ROOT / "docs" / name for name in ("policy.md", "private-api.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
     *sorted((ROOT / "docs" / "upstream").glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
 ]
 # A path in one of the folders above; a folder ends in a slash.
 PATH = re.compile(r"`((?:[\w.-]+/)+|(?:[\w.-]+/)*[\w-]+\.(?:py|md|toml|txt|yml|yaml))`")
-ELSEWHERE = {"transport.py", "docs/private-api.md"}  # of httpx-aiohttp; not written yet
+ELSEWHERE = {"transport.py"}  # of httpx-aiohttp
 
 
 def text_of(document: Path) -> str:
