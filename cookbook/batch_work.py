@@ -1,7 +1,7 @@
-"""A batch that can be killed at any time and goes on where it was: `python batch_work.py JOURNAL`.
+"""A batch that can be killed at any time and resumed: `python batch_work.py JOURNAL`.
 
-The journal is an SQLite database that keeps each result under a hash of the question. A result is
-on disk before the next question is asked by the same worker; what is there is not asked again.
+The journal is an SQLite database that stores each result under a hash of its question. A worker
+stores a result before it sends the next question. Stored questions are not sent again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HOPELESS = (
     errors.InsufficientCredit,
     errors.ModelNotFound,
 )
-"""Errors that every further question would meet, too: they end the batch."""
+"""Errors that affect every question. They stop the batch."""
 
 _TABLE = """
     CREATE TABLE IF NOT EXISTS results (
@@ -38,10 +38,10 @@ _ROW = "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Journal:
-    """What is done, on disk.
+    """Stored results.
 
     Args:
-        path: The file; made if there is none.
+        path: The file. Created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,23 +49,23 @@ class Journal:
         self._database.execute(_TABLE)
 
     def settled(self) -> set[str]:
-        """The keys that need not be asked again: answered, or failed for good."""
+        """The keys of completed questions: answered, or failed permanently."""
         rows = self._database.execute("SELECT key FROM results WHERE NOT try_again")
         return {key for (key,) in rows}
 
     def answered(self, key: str, question: str, answer: AIMessage) -> None:
-        """Keeps an answer, in place of an earlier error."""
+        """Store an answer. It replaces an earlier error."""
         tokens = answer.usage_metadata and answer.usage_metadata["total_tokens"]
         cost = answer.response_metadata.get("cost")
         self._database.execute(_ROW, (key, question, answer.text, tokens, cost, None, False))
 
     def failed(self, key: str, question: str, error: errors.SunraError) -> None:
-        """Keeps an error, and whether another run may do better."""
+        """Store an error, and whether the next run retries it."""
         words = f"{type(error).__name__}: {error}"
         self._database.execute(_ROW, (key, question, None, None, None, words, error.retryable))
 
     def counts(self) -> dict[str, int]:
-        """How many were answered, failed for now, and failed for good."""
+        """The numbers of answered questions, temporary failures and permanent failures."""
         [row] = self._database.execute(
             "SELECT COUNT(*) FILTER (WHERE error IS NULL), COUNT(*) FILTER (WHERE try_again),"
             " COUNT(*) FILTER (WHERE error IS NOT NULL AND NOT try_again) FROM results"
@@ -73,13 +73,13 @@ class Journal:
         return dict(zip(("answered", "to try again", "failed for good"), row, strict=True))
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._database.close()
 
 
 def key_of(model: ChatSunra, question: str) -> str:
-    """A hash of all that an answer depends on: another model or setting is another question."""
-    asked = {"model": model._identifying_params, "question": question}  # noqa: SLF001 - core's name of what identifies a model
+    """A hash of model, settings and question."""
+    asked = {"model": model._identifying_params, "question": question}  # noqa: SLF001 - LangChain's cache key
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -91,17 +91,17 @@ async def run(
     at_once: int = 8,
     progress: Callable[[], object] = lambda: None,
 ) -> None:
-    """Asks what the journal does not hold yet, several at once.
+    """Send the questions that are not in the journal, concurrently.
 
     Args:
-        model: Who answers.
-        questions: All of them; the same one is asked once.
-        journal: What is done, and where results go.
-        at_once: Calls under way at the same time.
+        model: The model.
+        questions: All questions. Duplicates are sent once.
+        journal: Stores the results.
+        at_once: Maximum number of concurrent calls.
         progress: Called after each result.
 
     Raises:
-        SunraError: One of `HOPELESS`; the rest was not asked.
+        SunraError: One of `HOPELESS`. The remaining questions were not sent.
     """
     keyed = {key_of(model, question): question for question in questions}
     settled = journal.settled()
@@ -120,7 +120,7 @@ async def work(
     journal: Journal,
     progress: Callable[[], object],
 ) -> None:
-    """One worker: takes question after question of those left over for all."""
+    """One worker. All workers share the iterator of remaining questions."""
     for key, question in todo:
         try:
             answer = await model.ainvoke(question)
@@ -134,7 +134,7 @@ async def work(
 
 
 if __name__ == "__main__":
-    # Questions come as lines of JSON, so that this process can be killed from outside.
+    # Reads questions as lines of JSON, so that another process can start and kill this one.
     asyncio.run(
         run(
             ChatSunra(model=sys.argv[2]),

@@ -263,7 +263,7 @@ def test_an_error_that_does_not_quote_the_key_keeps_its_traceback():
     model = SunraClient(api_key=KEY, max_retries=0, http_client=httpx.Client(transport=transport))
     with pytest.raises(SunraError) as caught:
         model.create({"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]})
-    assert "exchange" in [entry.name for entry in caught.traceback]
+    assert "call_flow" in [entry.name for entry in caught.traceback]
 
 
 def test_no_cassette_holds_an_authorization_header():

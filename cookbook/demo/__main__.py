@@ -1,4 +1,4 @@
-"""Runs the demo: on Sunra where SUNRA_KEY is set, else on the local sandbox."""
+"""Run the demo on Sunra, or on the local sandbox if SUNRA_KEY is not set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUESTIONS = {
 
 
 class Endpoint(NamedTuple):
-    """A key and an address; None for those of the environment."""
+    """A key and a base URL. None means the environment variable."""
 
     api_key: str | None = None
     base_url: str | None = None
@@ -35,27 +35,28 @@ class Endpoint(NamedTuple):
 
 @contextmanager
 def endpoint(model: str) -> Iterator[Endpoint]:
-    """Where the answers come from, said in the first line: Sunra with a key, else the sandbox."""
+    """Sunra, or the local sandbox if there is no key. Prints which one."""
     if os.environ.get("SUNRA_KEY"):
-        console.print(f"Answers come from [bold]Sunra[/], model {model}.\n")
+        console.print(f"Using [bold]Sunra[/], model {model}.\n")
         yield Endpoint()
         return
     with Sandbox() as sandbox:
-        console.print(f"Answers come from the [bold]local sandbox[/] at {sandbox.base_url}.")
-        console.print("It is a stand-in for the wire, not a model: it quotes and calls by rule.")
-        console.print("Set SUNRA_KEY to ask Sunra.\n")
+        console.print(
+            f"No SUNRA_KEY found: using the [bold]local sandbox[/] at {sandbox.base_url}."
+        )
+        console.print("Replies are rule-based, not from a model. Set SUNRA_KEY to use Sunra.\n")
         yield Endpoint(sandbox.api_key, sandbox.base_url)
 
 
 def main() -> None:
-    """Asks the four questions, or those of the parts that were chosen."""
+    """Run the four parts, or the selected ones."""
     parser = argparse.ArgumentParser(
         prog="python -m cookbook.demo",
         description="Ask questions about the US Constitution through LangChain and LlamaIndex.",
-        epilog="With SUNRA_KEY set the answers come from Sunra, else from the local sandbox.",
+        epilog="Uses Sunra if SUNRA_KEY is set, otherwise the local sandbox.",
     )
     parser.add_argument("--model", default="openai/gpt-4o", help="the model (%(default)s)")
-    parser.add_argument("--parts", default="abcd", help="which of a, b, c and d (%(default)s)")
+    parser.add_argument("--parts", default="abcd", help="parts to run (%(default)s)")
     options = parser.parse_args()
 
     text = passages()

@@ -1,4 +1,4 @@
-"""What the demo prints."""
+"""Terminal output of the demo."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tally:
     began: float = field(default_factory=time.perf_counter)
 
     def add(self, tokens_in: int, tokens_out: int) -> None:
-        """Counts one call of the model."""
+        """Count one call of the model."""
         self.calls += 1
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
@@ -30,7 +30,7 @@ class Tally:
 
 @contextmanager
 def part(letter: str, title: str, question: str) -> Iterator[Tally]:
-    """A part of the demo: its heading, then, when it is done, what it took."""
+    """Print the heading of a part, and its token usage and time at the end."""
     console.rule(f"[bold]({letter}) {title}", align="left")
     console.print(f"[bold cyan]Q[/] {question}")
     tally = Tally()

@@ -10,7 +10,7 @@ from sunra_integrations.sandbox import Scripted, stand_in
 from .app import create_app
 
 _READING_PACE = 0.03
-"""Seconds between the pieces of an answer of the sandbox, which would else be there at once."""
+"""Seconds between chunks of the sandbox, which otherwise sends them immediately."""
 
 if __name__ == "__main__":
     sandbox = stand_in()

@@ -1,4 +1,4 @@
-"""An answer as the events a page understands: `text` as it comes, then `done` or `error`."""
+"""Server-sent events for an answer: `text`, and then `done` or `error`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ _log = logging.getLogger(__name__)
 
 
 async def events(model: BaseChatModel, question: str) -> AsyncGenerator[bytes, None]:
-    """The answer, piece by piece; the last event says whether it is whole.
+    """Stream the answer as events. The last event says whether it is complete.
 
-    The next piece is asked of the model when the last one was taken, so a slow reader slows the
-    model down and nothing piles up here. When this is cancelled or closed, so is the connection to
-    the model.
+    The next chunk is read from the model after the previous one was sent, so a slow reader slows
+    the model down. Cancelling or closing the generator closes the connection to the model.
 
     Args:
-        model: Who answers.
-        question: The question, as the user typed it.
+        model: The model.
+        question: The user's question.
     """
     usage = None
     try:
@@ -34,20 +33,20 @@ async def events(model: BaseChatModel, question: str) -> AsyncGenerator[bytes, N
                 if chunk.text:
                     yield event("text", chunk.text)
     except errors.SunraError as error:
-        # The whole error is for the log. The status, 200, has been sent long ago.
+        # Log the full error. The status 200 has already been sent.
         _log.warning("%s (request %s)", error, error.request_id)
-        yield event("error", told(error))
+        yield event("error", public_error(error))
     else:
         yield event("done", {"tokens": usage and usage["total_tokens"]})
 
 
 def event(name: str, data: Any) -> bytes:
-    """A server-sent event; as JSON, text with line breaks stays on one line."""
+    """A server-sent event. JSON keeps text with line breaks on one line."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def told(error: errors.SunraError) -> dict[str, str | bool | None]:
-    """What a user is told of an error: plain words, whether to try again, what to quote."""
+def public_error(error: errors.SunraError) -> dict[str, str | bool | None]:
+    """The part of an error that the user sees: a text, whether to retry, and a reference."""
     return {
         "message": _words(error),
         "try_again": error.retryable,

@@ -15,32 +15,32 @@ from .answering import events
 
 _PAGE = Path(__file__).with_name("index.html")
 _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-"""What keeps caches, and nginx, from holding events back."""
+"""Prevents caches and nginx from buffering events."""
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, whose source is closed as soon as the reader leaves.
+    """Server-sent events. The generator is closed as soon as the reader leaves.
 
-    Starlette only stops reading it then; whoever still held a reference to it would keep the model
-    answering, and being paid for it.
+    Starlette only stops reading the generator. Without `aclosing`, it stays open until it is
+    garbage-collected, and the model call continues and is billed.
     """
 
     media_type = "text/event-stream"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the events, and closes their source at the end, whatever the end is."""
+        """Send the events, and always close the generator."""
         async with aclosing(self.body_iterator):
             await super().__call__(scope, receive, send)
 
 
 class Question(BaseModel):
-    """What the page sends."""
+    """The request of the page."""
 
     text: str = Field(min_length=1, max_length=4_000)
 
 
 def create_app(model: BaseChatModel) -> FastAPI:
-    """The app, answering with this model; a test hands in one that talks to the sandbox."""
+    """Create the app. Tests pass a model that uses the sandbox."""
     app = FastAPI(title="Ask")
 
     @app.get("/")

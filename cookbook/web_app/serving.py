@@ -1,4 +1,4 @@
-"""Serves an app from a thread, on a free port: for notebooks and tests."""
+"""Serve an app in a thread on a free port, for notebooks and tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
-    """The address of the app while it is served; connections still open at the end are cut."""
+    """Serve the app and yield its URL. Open connections are closed at the end."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)

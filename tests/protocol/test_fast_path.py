@@ -11,13 +11,20 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, field_validator
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol import completion
-from sunra_integrations.protocol.fast_path import EventTemplate, RepeatedText
+from sunra_integrations.protocol.fast_path import (
+    EventTemplate,
+    RepeatedText,
+    constructor,
+    validating_constructor,
+)
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.stream import ChunkStream
+from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker
 
 TEXT = st.one_of(
     st.text(max_size=6),
@@ -125,17 +132,18 @@ def read_in_full(body: bytes) -> tuple[list[Chunk], Reply, str]:
     with (
         patch.object(RepeatedText, "read", lambda *_: None),
         patch.object(completion, "parse_text_choice", lambda *_: None),
+        patch.object(ToolCallTracker, "_append_arguments", lambda *_: None),
     ):
         return read(body)
 
 
 @given(bodies())
-def test_shortcuts_read_what_the_long_way_reads(body):
+def test_shortcuts_give_the_same_chunks(body):
     assert read(body) == read_in_full(body)
 
 
 @given(bodies())
-def test_shortcuts_keep_the_event_as_it_came(body):
+def test_shortcuts_keep_the_raw_event(body):
     # Compared as JSON, because to `==` True, 1 and 1.0 are one value.
     short, long = read(body)[0], read_in_full(body)[0]
     as_json = partial(json.dumps, sort_keys=True)
@@ -143,7 +151,7 @@ def test_shortcuts_keep_the_event_as_it_came(body):
 
 
 @given(bodies())
-def test_chunks_that_were_read_by_repetition_share_nothing_that_could_change(body):
+def test_chunks_share_nothing_mutable(body):
     chunks, _, _ = read(body)
     before = [json.dumps([chunk.raw, chunk.extra]) for chunk in chunks]
     for number, chunk in enumerate(chunks):
@@ -215,7 +223,7 @@ def test_an_event_with_more_than_one_text_is_no_template(data):
     assert template_of(data) is None
 
 
-def test_a_key_that_only_ends_like_content_is_not_taken_for_it():
+def test_a_key_that_ends_with_content_is_not_the_content():
     data = b'{"a\\"content":"x","choices":[{"index":0,"delta":{"content" : "hi"}}]}'
     template = template_of(data)
     assert template is not None
@@ -245,3 +253,21 @@ def test_a_stream_that_alternates_stops_learning():
             event = {"choices": [{"delta": {"content": "a"}}], "nonce": number // 2 % 2}
             read_event(stream, event)
     assert learn.call_count <= 4 + 100 // 8  # each further attempt was earned
+
+
+class WithoutBraces(BaseModel):
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def _remove_braces(cls, text: str) -> str:
+        return text.strip("{}")
+
+
+def test_a_known_validator_is_trusted_only_if_the_examples_agree():
+    validating = validating_constructor(WithoutBraces).__qualname__
+    known = {"known_validators": ("_remove_braces",)}
+    assert constructor(WithoutBraces, {"text": "a"}).__qualname__ == validating
+    assert constructor(WithoutBraces, {"text": "a"}, **known).__qualname__ != validating
+    compared = constructor(WithoutBraces, {"text": "a"}, {"text": "{"}, **known)
+    assert compared.__qualname__ == validating

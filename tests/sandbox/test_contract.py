@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sunra_integrations.protocol.parameters import RequestParameters
 from sunra_integrations.sandbox.contract.parameters import PARAMETERS, request_problems
 from tests.examples import examples
 
@@ -290,6 +291,10 @@ def test_what_keeps_the_contract_is_answered(ask, parameters):
 def test_no_known_name_is_taken_for_a_misspelling_of_another(body, name):
     found = request_problems(body(**{name: object()}))
     assert not [problem for problem in found if "did you mean" in problem.rule]
+
+
+def test_every_parameter_of_the_client_is_known():
+    assert RequestParameters.model_fields.keys() - {"extra_body"} <= PARAMETERS.keys()
 
 
 def test_unknown_parameters_are_acknowledged_by_name(ask):

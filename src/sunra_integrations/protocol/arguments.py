@@ -260,7 +260,7 @@ _EXPLAINED: Mapping[str, str] = {
     "openai_proxy": _OWN_CLIENT,
     "verify": _OWN_CLIENT,
     "verify_ssl": _OWN_CLIENT,
-    "stream": "Call `stream(…)` for a stream, and `create(…)` for the whole answer.",
+    "stream": "Call `stream(…)` for a stream, and `create(…)` for a complete response.",
     "functions": "Use `tools`.",
     "function_call": "Use `tool_choice`.",
 }

@@ -1,7 +1,13 @@
-"""Shortcuts that only save time.
+"""Shortcuts that exist only for speed. The package works the same without them.
 
-`constructor` makes instances of pydantic models without validating them.
-`RepeatedEvent` reads events that differ from an earlier event in a single string.
+- `constructor` makes instances of pydantic models without validating them. Per event of a stream,
+  it saves 6 to 25 µs in LangChain and 9 to 17 µs in LlamaIndex.
+- `RepeatedText` reads events that differ from an earlier one in their text only. It saves 2 of 5 µs
+  per event, or 4 of 7 µs with fields such as `"reasoning": null`.
+- `parse_text_choice` reads other events that only add text. It saves 1.9 of 7.2 µs per event.
+- `encode_json` encodes requests with files. It saves a copy of the files and a third of the time.
+
+Measured with CPython 3.11, pydantic 2.14 and langchain-core 1.8.
 """
 
 from __future__ import annotations
@@ -45,22 +51,17 @@ def constructor(
 
     Args:
         model: The class.
-        example: Values of the fields that will be given, constructed in both ways to compare.
-        *more_examples: The same, for values that the known validators look at.
+        example: Values for the fields that will be given, constructed in both ways to compare.
+        *more_examples: Other values for the same fields, such as those that validators change.
         defaults: Fields that are not given and whose defaults are containers, with such defaults.
             Passing them is faster than calling the default factories of the class.
         known_validators: Validators of the class, or `__init__`, that leave such values unchanged.
             The comparison decides; the name alone does not.
     """
-    examples = (example, *more_examples)
-    if not all(
-        _is_plain(model, values.keys(), defaults.keys(), frozenset(known_validators))
-        for values in examples
-    ):
+    if not _is_plain(model, example.keys(), defaults.keys(), frozenset(known_validators)):
         return validating_constructor(model)
-    given = {name for values in examples for name in values}
-    construct = _unvalidated(model, {*given, *defaults})
-    for values in examples:
+    construct = _unvalidated(model, {*example, *defaults})
+    for values in (example, *more_examples):
         made = construct(dict(values), copy.deepcopy(dict(defaults)))
         if _state(made) != _state(model(**values)):
             return validating_constructor(model)
@@ -171,7 +172,7 @@ _TEXT_CHOICE_FIELDS = frozenset(("index", "delta", "finish_reason", "logprobs"))
 def parse_text_choice(event: Json) -> ChoiceDelta | None:
     """The only choice of an event if it adds text and nothing else, like nearly every event.
 
-    The result equals that of the full parser. Saves 1.9 of 7.2 µs per event.
+    The result equals that of the full parser.
     """
     choices = event.get("choices")
     if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
@@ -198,6 +199,8 @@ _PROBE = "another text"
 _SCALARS = (str, int, float, type(None))
 # Learning a template costs as much as parsing a few events. Every event read with one earns one
 # credit, so a stream whose events do not repeat stops learning after a few attempts.
+_NO_OTHERS = list(ChoiceDelta(0)[2:-1])
+"""The fields between `text` and `reasoning_field` of a delta that only adds text."""
 _PRICE = 8
 _CREDIT = 4 * _PRICE
 
@@ -208,7 +211,6 @@ class RepeatedText:
     Most events of a stream repeat the same id, model and nulls around a few letters. If the bytes
     around the text are those of an earlier event, only the text is decoded. Replacing one JSON
     string with another does not change the rest, so the result equals that of the full parser.
-    Saves 2 of 5 µs per event, and 4 of 7 µs if the events contain `"reasoning": null` or the like.
     """
 
     def __init__(self) -> None:
@@ -229,10 +231,10 @@ class RepeatedText:
             data: The event.
             chunk: The result of parsing it.
         """
-        if self._credit < _PRICE or len(chunk.choices) != 1 or not chunk.choices[0].text:
+        if self._credit < _PRICE or len(chunk.choices) != 1:
             return
-        index, text, *_, reasoning_field = added = chunk.choices[0]
-        if added == ChoiceDelta(index, text, reasoning_field=reasoning_field):
+        _, text, *others, _reasoning_field = chunk.choices[0]
+        if text and others == _NO_OTHERS:
             self._credit -= _PRICE
             self._template = EventTemplate.from_event(data, chunk)
 
@@ -304,7 +306,6 @@ def encode_json(value: Any) -> bytes:
 
     The result equals that of `to_json`, which writes into a buffer and copies that. NaN and
     infinity are written as such.
-    @@SAVES@@
 
     Raises:
         ValueError: A value has no JSON form.

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, as the end of the sentence "`name` must be …"."""
+    """The constraint of a value, as the end of the sentence "`name` must be …"."""
 
     text: str
 

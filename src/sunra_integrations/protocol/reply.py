@@ -112,6 +112,10 @@ class Chunk(NamedTuple):
 # ── replies ──────────────────────────────────────────────────────────────────
 
 
+def _empty() -> Json:
+    return EMPTY  # immutable, but Python 3.10 refuses every dict as the default of a field
+
+
 @dataclass(frozen=True)
 class ToolCall:
     """One finished tool call."""
@@ -120,7 +124,7 @@ class ToolCall:
     name: str
     arguments: str
     """The arguments exactly as the model wrote them; see `parsed`."""
-    extra: Json = EMPTY
+    extra: Json = field(default_factory=_empty)
     cut_off: bool = False
     """Whether the reply was cut off before the arguments began."""
 
@@ -157,9 +161,9 @@ class Choice:
     reasoning_details: tuple[Json, ...] = ()
     annotations: tuple[Json, ...] = ()
     images: tuple[Json, ...] = ()
-    extra: Json = EMPTY
+    extra: Json = field(default_factory=_empty)
     """Unknown fields of the choice."""
-    message_extra: Json = EMPTY
+    message_extra: Json = field(default_factory=_empty)
     """Unknown fields of the message."""
     reasoning_field: str | None = None
     """The field to send `reasoning` back in; see `ChoiceDelta`."""
@@ -176,9 +180,9 @@ class Reply:
     system_fingerprint: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
-    extra: Json = EMPTY
+    extra: Json = field(default_factory=_empty)
     """Unknown fields of the completion, or of the events."""
-    raw: Json = field(default=EMPTY, repr=False)
+    raw: Json = field(default_factory=_empty, repr=False)
     """The completion; empty for a stream."""
 
     @property

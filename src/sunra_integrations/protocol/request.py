@@ -19,6 +19,8 @@ from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
 
+__all__ = ["ChatRequest", "check_parameters", "parameter_rules"]
+
 Message = dict[str, Any]
 """A message as the API expects it: `{"role": …, "content": …}`."""
 
@@ -231,7 +233,7 @@ def not_a_dict(name: str, given: object) -> InvalidParameter:
 def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidParameter:
     """The error for one failed validation.
 
-    Unknown names come first, because a misspelt name can be why another one is missing.
+    Unknown names come first, because a misspelled name can be why another one is missing.
     """
     names = [str(one["loc"][0]) for one in findings if one["type"] == "extra_forbidden"]
     unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)

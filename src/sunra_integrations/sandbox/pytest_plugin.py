@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+__all__ = ["sunra_sandbox"]
+
 if TYPE_CHECKING:
     from sunra_integrations.sandbox.server.sandbox import Sandbox
 

@@ -1,4 +1,4 @@
-"""What an HTTP request to the endpoint must be, and every error that the endpoint returns."""
+"""Rules for HTTP requests to the endpoint, and every error that the endpoint returns."""
 
 import ipaddress
 import json
@@ -191,7 +191,7 @@ def http_error(
     keys: Collection[str] | None,
     too_large: bool,
 ) -> ErrorResponse | None:
-    """What is wrong with a request before its body is read, or None.
+    """The error of a request before its body is read, or None.
 
     Args:
         method: The HTTP method.
@@ -286,7 +286,7 @@ BODY_RULES = (
     f"NaN or Infinity, no unpaired surrogate, at most {MAX_DEPTH} levels deep, at most "
     f"{MAX_BODY_BYTES} bytes, not compressed. An integer has no fraction: `1.0` is refused."
 )
-"""What `read_json` accepts, for the OpenAPI document."""
+"""The JSON that `read_json` accepts, for the OpenAPI document."""
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -303,7 +303,7 @@ SCHEMA_DESCRIPTION = (
     "within the schema. With `strict`, the root is an object without `anyOf`. "
     + " ".join(STRICT_RULES)
 )
-"""What a schema in a request must be, for the OpenAPI document."""
+"""Rules for a schema in a request, for the OpenAPI document."""
 
 
 # ── validation ───────────────────────────────────────────────────────────────

@@ -373,7 +373,7 @@ def _explain(conversation: Conversation, called: Sequence[str]) -> str:
     if called:
         found = f"They point at {', '.join(dict.fromkeys(called))}."
     elif conversation.results:
-        found = f"{len(conversation.results)} tool result(s) are there to answer with."
+        found = f"{len(conversation.results)} tool result(s) to quote."
     else:
         found = f"Sentences sharing them: {len(_closest_sentences(conversation))}."
     return f"The turn asks: {query} Stems: {words}. {found}"

@@ -214,7 +214,7 @@ class _ValueMaker:
     def _strings(
         self, schema: dict[str, Any], name: str, description: str, *, optional: bool
     ) -> Iterable[str]:
-        """What the text offers for a string. A format takes only entities of its kind."""
+        """Candidates from the text for a string. A format takes only entities of its kind."""
         kind = ENTITY_BY_FORMAT.get(schema.get("format", ""))
         if kind or schema.get("format") in EXAMPLE_BY_FORMAT:
             found = self._candidates.unused(kind or "quoted")

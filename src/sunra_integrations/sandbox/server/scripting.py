@@ -1,4 +1,4 @@
-"""What a test queues for the sandbox, and what it can look at afterwards."""
+"""Replies that a test queues for the sandbox, and the log of its requests."""
 
 import copy
 import inspect

@@ -54,7 +54,7 @@ class _LoopPool(NamedTuple):
 
 
 class _Shared:
-    """All that one process shares."""
+    """The pools of one process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
