@@ -97,7 +97,9 @@ def test_users_code_uses_every_documented_name():
 
 
 def test_the_docstring_of_chat_sunra_names_every_field_of_its_own():
-    documented = re.findall(r"^    (\w+): ", inspect.getdoc(ChatSunra) or "", re.MULTILINE)
+    documented = re.findall(
+        r"^    (\w+)(?:, \w+)*: ", inspect.getdoc(ChatSunra) or "", re.MULTILINE
+    )
     own = {*RequestParameters.model_fields, *ConnectionParameters.model_fields}
     assert own - set(documented) == set()
 
