@@ -1,1 +1,1 @@
-"""Fuzzing of everything that reads what a server sends; see `targets` and `python -m fuzz`."""
+"""Fuzzing of everything that parses responses; see `targets` and `python -m fuzz`."""

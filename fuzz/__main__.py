@@ -1,8 +1,8 @@
-"""``python -m fuzz [SECONDS]``: looks for bytes that break a property of `targets`.
+"""``python -m fuzz [SECONDS]``: searches for bytes that break a property of `targets`.
 
-Each target gets an equal share of the time in a process of its own. What is found is written to
-`fuzz/found/`: mend what it shows, then move it to `fuzz/corpus/<target>/` under a name that says
-what it is. Needs atheris; what it found so far is replayed by the suite, which does not.
+Each target gets an equal share of the time in its own process. Findings are written to
+`fuzz/found/`. Fix the bug, then move the input to `fuzz/corpus/<target>/` under a name that
+describes it. Fuzzing requires atheris. The test suite runs all inputs of the corpus without it.
 """
 
 import argparse
@@ -15,16 +15,18 @@ from fuzz import corpora
 from fuzz.targets import TARGETS
 
 _HERE = Path(__file__).parent
-_LONGEST_INPUT = 8192
+_MAX_INPUT = 8192
 _MEGABYTES = 1024
-_SECONDS_AN_INPUT = 5
+_SECONDS_PER_INPUT = 5
 
 
 def main() -> int:
     """Fuzzes; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("seconds", type=int, nargs="?", default=60, help="altogether")
-    parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="only these")
+    parser.add_argument("seconds", type=int, nargs="?", default=60, help="total time")
+    parser.add_argument(
+        "--target", choices=sorted(TARGETS), action="append", help="run only these targets"
+    )
     options = parser.parse_args()
     targets = options.target or list(TARGETS)
     seconds = max(options.seconds // len(targets), 1)
@@ -42,9 +44,9 @@ def _fuzz(target: str, seconds: int) -> int:
         command = [sys.executable, "-m", "fuzz.one_target", target, folder]
         limits = {
             "max_total_time": seconds,
-            "max_len": _LONGEST_INPUT,
+            "max_len": _MAX_INPUT,
             "rss_limit_mb": _MEGABYTES,
-            "timeout": _SECONDS_AN_INPUT,
+            "timeout": _SECONDS_PER_INPUT,
             "print_final_stats": 1,
             "artifact_prefix": f"{found}/",
         }

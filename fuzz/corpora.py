@@ -5,7 +5,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 CORPUS = _HERE / "corpus"
-"""Inputs by target, each named for what it once broke or what it exercises."""
+"""Inputs by target, each named for what it broke or exercises."""
 _FIXTURES = _HERE.parent / "tests" / "wire"
 
 # A fixture becomes an input of a target with this prefix.
@@ -18,7 +18,7 @@ _HEADS = {
 
 
 def inputs(target: str) -> Iterator[tuple[str, bytes]]:
-    """Each input of a target, with its name."""
+    """The inputs of a target, with their names."""
     suffix, head = _HEADS.get(target, ("", b""))
     for path in sorted(_FIXTURES.glob(f"*{suffix}")) if suffix else ():
         yield path.name, head + path.read_bytes()

@@ -1,4 +1,4 @@
-"""Large bodies of the kinds that make a careless reader slow or fat, each about a megabyte."""
+"""Bodies of about a megabyte that make a careless parser slow, or use much memory."""
 
 import json
 from collections.abc import Callable

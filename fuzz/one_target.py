@@ -1,4 +1,4 @@
-"""Hands one target to atheris, with the code that reads answers instrumented for coverage."""
+"""Fuzzes one target with atheris, with the protocol package instrumented for coverage."""
 
 import sys
 
@@ -9,7 +9,7 @@ with atheris.instrument_imports(include=["sunra_integrations.protocol"]):
 
 
 def main() -> None:
-    """Fuzzes until its time is up; the first argument names the target."""
+    """Fuzzes until the time limit. The first argument is the name of the target."""
     name = sys.argv.pop(1)
     atheris.Setup(sys.argv, targets.TARGETS[name])
     atheris.Fuzz()

@@ -13,8 +13,10 @@ import pkgutil
 import re
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import sunra_integrations
 
@@ -86,7 +88,7 @@ def _in_class(cls: type) -> Iterator[str]:
     }
     if not libraries:
         return
-    tree = ast.parse(textwrap.dedent(_source(cls)))
+    tree = ast.parse(_source(cls))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for name in filter(_is_private, {*vars(cls), *used}):
         if any(name in vars(base) or _sets(base, name) for base in libraries):
@@ -108,10 +110,19 @@ def _sets(base: type, name: str) -> bool:
 
 @cache
 def _source(cls: type) -> str:
-    try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError):  # made by a function, or not written in Python
-        return ""
+    """The source of its methods: of the class itself, Python finds none if it was re-exported."""
+    found = []
+    for method in list(vars(cls).values()):
+        function = inspect.unwrap(_function(method))
+        if inspect.isfunction(function):
+            with suppress(OSError):  # it was generated
+                found.append(textwrap.dedent(inspect.getsource(function)))
+    return "\n".join(found)
+
+
+def _function(method: Any) -> Any:
+    """The function in a property, class method or static method."""
+    return getattr(method, "fget", None) or getattr(method, "__func__", method)
 
 
 def _is_own(cls: type) -> bool:

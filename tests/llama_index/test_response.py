@@ -40,9 +40,7 @@ def read_stream(raw: bytes, latest: list[ChatResponse] | None = None) -> ChatRes
     so_far = StreamState()
     stream = ChunkStream(request_id="req-1", accumulator=so_far)
     responses = [] if latest is None else latest
-    for start in range(0, len(raw), 7):
-        pieces = stream.feed(raw[start : start + 7])
-        responses.extend(converters.chunk(chunk, so_far) for chunk in pieces)
+    responses.extend(converters.chunk(chunk, so_far) for chunk in stream.feed(raw))
     responses.extend(converters.chunk(chunk, so_far) for chunk in stream.close())
     return responses[-1]
 

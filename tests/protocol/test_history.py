@@ -28,9 +28,7 @@ DETAILS = [{"type": "reasoning.text", "text": "Hm.", "signature": "c2ln"}]
         ("", None, [], True, {}),
     ],
 )
-def test_reasoning_goes_back_as_it_came_and_where_it_is_wanted(
-    text, field, details, beside_calls, fields
-):
+def test_reasoning_fields(text, field, details, beside_calls, fields):
     assert reasoning_fields(text, field, details, beside_calls=beside_calls) == fields
 
 
@@ -44,7 +42,7 @@ def test_reasoning_goes_back_as_it_came_and_where_it_is_wanted(
         ("plain", None),
     ],
 )
-def test_the_spelling_of_reasoning_is_kept(name, field):
+def test_the_field_of_the_reasoning_is_kept(name, field):
     stream = ChunkStream()
     list(stream.feed(stream_bytes(name)))
     assert stream.so_far().choice.reasoning_field == field

@@ -46,7 +46,7 @@ def nested(depth: int, innermost: str = "") -> str:
     ],
     ids=ascii,
 )
-def test_json_is_read_as_the_frameworks_read_it(written, value):
+def test_read_json(written, value):
     assert read_json(written) == value
 
 
@@ -55,7 +55,7 @@ def test_json_is_read_as_the_frameworks_read_it(written, value):
     ["", "{", "{'a': 1}", "[1,]", '"\\x"', "[1] 2", "1" + "0" * 4300, b'"\xff"', "<p>", "NaN NaN"],
     ids=ascii,
 )
-def test_what_the_frameworks_do_not_read_is_a_value_error(written):
+def test_invalid_json_is_a_value_error(written):
     with pytest.raises(ValueError, match=r"."):
         json.loads(written, strict=False)
     with pytest.raises(ValueError, match=r"."):
@@ -70,7 +70,7 @@ def test_strings_are_read_as_json_loads_reads_them(text, ascii_only):
 
 @pytest.mark.parametrize("innermost", ["", "1"])
 @pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 990, 100_000])
-def test_both_readers_take_the_same_depth(depth, innermost):
+def test_both_parsers_have_the_same_maximum_depth(depth, innermost):
     plain, lenient = nested(depth, innermost), f'["\n", {nested(depth - 1, innermost)}]'
     try:
         from_json(plain)
@@ -92,7 +92,7 @@ def test_any_text_can_be_encoded_once_it_is_well_formed(text):
 
 
 @given(BROKEN_TEXT, st.booleans())
-def test_strict_json_says_the_same_and_every_parser_reads_it(text, ascii_only):
+def test_strict_json_has_the_same_value_and_every_parser_reads_it(text, ascii_only):
     written = json.dumps({"a": text, "b": [1, text]}, ensure_ascii=ascii_only)
     written = written.replace("\\n", "\n").replace("\\\n", "\\\\n")
     assert from_json(to_strict_json(written)) == read_json(written)
@@ -108,7 +108,7 @@ def test_strict_json_says_the_same_and_every_parser_reads_it(text, ascii_only):
         ("not JSON", {}),
     ],
 )
-def test_of_an_unfinished_object_the_finished_fields_are_read(written, fields):
+def test_parse_partial_object(written, fields):
     assert parse_partial_object(written) == fields
 
 
@@ -127,13 +127,13 @@ def read_all(written: list[object]) -> list[dict]:
 
 @given(st.lists(BROKEN_TEXT, min_size=1, max_size=5), st.sampled_from(["content", "reasoning"]))
 @example(["a\ud83e", "", "\udd8ab"], "content")
-def test_a_text_cut_anywhere_is_the_text_that_it_was(texts, field):
+def test_a_text_split_anywhere_is_unchanged(texts, field):
     deltas = read_all(events(field, *texts))
     assert "".join(delta.get(field, "") for delta in deltas) == well_formed("".join(texts))
 
 
 @given(st.text(max_size=8).map(lambda text: text + "🦊"), st.data())
-def test_no_character_of_a_whole_text_is_replaced_however_it_is_cut(text, data):
+def test_splitting_a_text_replaces_no_character(text, data):
     units = text.encode("utf-16-le")
     cuts = data.draw(st.lists(st.integers(0, len(units) // 2), max_size=4).map(sorted))
     bounds = [0, *(2 * cut for cut in cuts), len(units)]
@@ -174,9 +174,7 @@ def test_no_character_of_a_whole_text_is_replaced_however_it_is_cut(text, data):
         ),
     ],
 )
-def test_halves_are_joined_in_what_a_stream_continues_and_replaced_in_what_it_repeats(
-    first, second, joined
-):
+def test_halves_are_joined_only_in_continued_strings(first, second, joined):
     deltas = read_all([{"choices": [{"index": 0, "delta": delta}]} for delta in (first, second)])
     assert next(iter(deltas[1].values())) == joined
 
@@ -195,7 +193,7 @@ def test_halves_of_two_choices_and_of_two_calls_are_not_mixed():
 
 
 @pytest.mark.parametrize("later", [{}, {"id": "c1"}, {"type": "function"}])
-def test_a_half_goes_on_in_a_piece_that_does_not_say_which_call_it_belongs_to(later):
+def test_a_half_continues_in_a_delta_without_an_index(later):
     def event(call: dict, text: str) -> dict:
         calls = [{**call, "function": {"arguments": text}}]
         return {"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
@@ -204,7 +202,7 @@ def test_a_half_goes_on_in_a_piece_that_does_not_say_which_call_it_belongs_to(la
     assert [delta["tool_calls"][0]["function"]["arguments"] for delta in read] == ["", "", "🦊"]
 
 
-def test_a_half_of_one_call_does_not_go_on_in_another():
+def test_a_half_of_one_call_does_not_continue_in_another():
     def event(call: int, text: str) -> dict:
         calls = [{"index": call, "function": {"arguments": text}}]
         return {"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
@@ -217,14 +215,14 @@ def test_a_half_of_one_call_does_not_go_on_in_another():
     ]
 
 
-def test_tokens_are_each_their_own_so_their_halves_are_not_joined():
+def test_halves_in_logprobs_are_not_joined():
     token = {"content": [{"token": "\ud83e"}]}
     event = {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": token}]}
     (read,) = [EventJsonReader().read(json.dumps(event).encode())]
     assert read["choices"][0]["logprobs"] == {"content": [{"token": "\ufffd"}]}
 
 
-def test_half_a_character_at_the_end_of_a_choice_is_shown_as_such():
+def test_half_a_character_at_the_end_of_a_choice_is_replaced():
     assert read_all(events("content", "a\ud83e"))[-1] == {"content": "\ufffd"}
     last = {"choices": [{"index": 0, "delta": {"content": "b\ud83e"}, "finish_reason": "length"}]}
     assert read_all([*events("content", "a", finish=False), last])[-1] == {"content": "b\ufffd"}

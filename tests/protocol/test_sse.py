@@ -37,7 +37,7 @@ def written_events(draw: st.DrawFn) -> tuple[bytes, list[Event]]:
 
 
 @given(written_events(), st.data())
-def test_events_come_out_as_they_were_written_however_the_bytes_are_cut(written, data):
+def test_events_do_not_depend_on_how_the_bytes_are_split(written, data):
     wire, events = written
     cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=6)))
     bounds = [0, *cuts, len(wire)]
@@ -46,13 +46,13 @@ def test_events_come_out_as_they_were_written_however_the_bytes_are_cut(written,
 
 
 @given(st.binary(max_size=200), st.data())
-def test_any_bytes_are_read_the_same_whole_and_in_pieces(wire, data):
+def test_any_bytes_give_the_same_events_whole_and_split(wire, data):
     offset = data.draw(st.integers(0, len(wire)))
     assert parse(wire) == parse(wire[:offset], wire[offset:])
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise_anything_but_the_size_limit(wire):
+def test_only_the_size_limit_raises(wire):
     stream = SSEDecoder(max_event_bytes=100)
     try:
         stream.feed(wire)
@@ -71,13 +71,13 @@ def test_no_bytes_raise_anything_but_the_size_limit(wire):
     ],
     ids=["one long line", "a line that never ends", "many data lines", "no event at all"],
 )
-def test_an_event_beyond_the_limit_is_refused_before_it_is_gathered(pieces):
+def test_an_event_over_the_limit_is_rejected_before_it_is_complete(pieces):
     stream = SSEDecoder(max_event_bytes=100)
     with pytest.raises(UnreadableResponse, match="max_response_bytes"):
         list(map(stream.feed, pieces))
 
 
-def test_comments_and_blank_lines_are_no_progress_and_data_is():
+def test_only_data_counts_as_progress():
     stream = SSEDecoder()
     stream.feed(b": ping\n\n\n: ping\n: pi")
     assert stream.data_received == 0
@@ -85,11 +85,11 @@ def test_comments_and_blank_lines_are_no_progress_and_data_is():
     assert stream.data_received > 0
 
 
-def test_a_carriage_return_and_line_feed_in_two_pieces_end_one_line():
+def test_a_carriage_return_and_line_feed_in_two_blocks_end_one_line():
     assert parse(b"data: a\r", b"\ndata: b\r", b"\n\r\n") == [Event("", b"a\nb")]
 
 
-def test_what_belongs_to_no_event_is_kept_for_the_error():
+def test_stray_lines_are_kept_for_the_error():
     stream = SSEDecoder()
     stream.feed(b"<html>\n<title>502</title>\n")
     assert stream.stray == b"<html>\n<title>502</title>"

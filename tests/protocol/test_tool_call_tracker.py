@@ -28,31 +28,31 @@ def entry(index=None, id=None, name=None, arguments=""):  # noqa: A002 - the wir
         ('"text"', None),
     ],
 )
-def test_arguments_are_a_dict_or_known_to_be_broken(arguments, parsed):
+def test_parse_arguments(arguments, parsed):
     assert parse_arguments(arguments) == parsed
 
 
-def test_id_and_name_stand_on_the_first_piece_only():
+def test_only_the_first_delta_has_id_and_name():
     order = ToolCallTracker()
     first, *later = [order.process([entry(0, "c1", "add", "{")])[0] for _ in range(3)]
     assert (first.id, first.name) == ("c1", "add")
     assert [(piece.id, piece.name) for piece in later] == [(None, None)] * 2
 
 
-def test_a_call_that_repeats_name_and_blanks_after_its_arguments_stays_one_call():
+def test_a_repeated_name_with_blanks_does_not_begin_a_call():
     order = ToolCallTracker()
     pieces = [order.process([entry(0, None, "add", a)])[0] for a in ('{"a":1}', "", " \n")]
     assert {piece.call_index for piece in pieces} == {0}
 
 
-def test_the_same_function_called_again_under_one_index_without_ids_is_a_second_call():
+def test_a_second_call_of_a_function_under_one_index_without_ids():
     order = ToolCallTracker()
     pieces = [order.process([entry(0, None, "add", a)])[0] for a in ('{"a":1}', '{"a":2}')]
     assert [piece.call_index for piece in pieces] == [0, 1]
 
 
 @pytest.mark.parametrize("entries", [None, {}, "x", 3, [None, 3, "x"]])
-def test_what_is_no_list_of_calls_holds_no_calls(entries):
+def test_anything_but_a_list_has_no_calls(entries):
     assert ToolCallTracker().process(entries) == ()
 
 
@@ -61,9 +61,7 @@ ARGUMENTS = st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_siz
 
 
 @given(st.lists(st.tuples(NAMES, ARGUMENTS), min_size=1, max_size=4), st.data())
-def test_interleaved_pieces_keyed_by_index_or_by_id_add_up_to_the_calls_they_were_cut_from(
-    calls, data
-):
+def test_interleaved_deltas_add_up_to_their_calls(calls, data):
     keyed_by_index = data.draw(st.booleans())
     repeated = data.draw(st.booleans())
     queues = []

@@ -27,17 +27,17 @@ NAMED = {"type": "function", "function": {"name": "add"}}
         (NAMED, NAMED),
     ],
 )
-def test_a_tool_choice_however_spelt_becomes_the_wire_s(choice, sent):
+def test_tool_choice(choice, sent):
     assert tool_choice(choice, TOOLS) == sent
 
 
 @pytest.mark.parametrize("choice", ["multiply", {"type": "function", "function": {"name": "x"}}])
-def test_a_choice_of_a_tool_that_is_not_there_is_refused(choice):
+def test_a_choice_of_an_unknown_tool_is_rejected(choice):
     with pytest.raises(InvalidParameter, match="add, sub"):
         tool_choice(choice, TOOLS)
 
 
-def test_a_tool_without_description_or_parameters_sends_neither_empty_text_nor_null():
+def test_a_tool_without_description_and_parameters():
     assert function_tool("now") == {
         "type": "function",
         "function": {"name": "now", "parameters": {"type": "object", "properties": {}}},
@@ -71,7 +71,7 @@ def objects_of(schema):
             yield from objects_of(value)
 
 
-def test_a_strict_schema_closes_every_object_and_requires_all_it_has():
+def test_a_strict_schema_closes_every_object_and_requires_its_properties():
     schema = Person.model_json_schema()
     before = copy.deepcopy(schema)
     strict = strict_schema(schema)
@@ -83,7 +83,7 @@ def test_a_strict_schema_closes_every_object_and_requires_all_it_has():
     assert schema == before
 
 
-def test_a_strict_schema_writes_out_a_reference_that_has_siblings():
+def test_a_strict_schema_inlines_a_reference_with_siblings():
     home = strict_schema(Person.model_json_schema())["properties"]["home"]
     assert "$ref" not in home
     assert home["description"] == "where they live"
@@ -100,13 +100,13 @@ def test_a_strict_schema_has_no_defaults_and_no_one_of():
     }
 
 
-def test_a_property_named_like_a_keyword_is_not_taken_for_one():
+def test_a_property_may_have_the_name_of_a_keyword():
     schema = {"type": "object", "properties": {"default": STRING, "oneOf": STRING}}
     assert strict_schema(schema)["required"] == ["default", "oneOf"]
 
 
 @pytest.mark.parametrize("rest", [True, {"type": "string"}])
-def test_a_free_form_object_cannot_be_strict_and_its_place_is_told(rest):
+def test_a_free_form_object_cannot_be_strict(rest):
     schema = {
         "type": "object",
         "properties": {"tags": {"type": "object", "additionalProperties": rest}},
@@ -115,7 +115,7 @@ def test_a_free_form_object_cannot_be_strict_and_its_place_is_told(rest):
         strict_schema(schema)
 
 
-def test_a_reference_to_nothing_is_told():
+def test_a_reference_without_a_target_is_rejected():
     with pytest.raises(InvalidParameter, match="#/\\$defs/Gone"):
         strict_schema(
             {"type": "object", "properties": {"a": {"$ref": "#/$defs/Gone", "title": "A"}}}
@@ -137,7 +137,7 @@ def test_a_recursive_schema_stays_finite():
     assert strict["type"] == "object"
 
 
-def test_a_json_schema_format_says_strict_only_when_told():
+def test_a_json_schema_format_has_strict_only_if_it_is_given():
     schema = Address.model_json_schema()
     loose = json_schema_format("address", schema)["json_schema"]
     strict = json_schema_format("address", schema, strict=True, description="An address")

@@ -42,7 +42,7 @@ REASONS: dict[str | None, tuple[bool, bool]] = {
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_known_reason_decides_and_an_unknown_one_leaves_it_to_the_json(reason: str | None):
+def test_an_unknown_finish_reason_leaves_the_decision_to_the_json(reason: str | None):
     assert (
         is_truncated(reason, lambda: True),
         is_truncated(reason, lambda: False),
@@ -60,7 +60,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize("reason", SAYS)
-def test_the_error_names_what_cut_the_answer_off_and_how_to_get_all_of_it(reason: str):
+def test_the_error_names_the_cause_and_the_fix(reason: str):
     cause, advice, retryable = SAYS[reason]
     error = truncation_error(
         "Song", reason, text='{"title": "a', usage=USAGE, model="a/b", request_id="req-1"
@@ -80,13 +80,13 @@ def test_the_error_names_what_cut_the_answer_off_and_how_to_get_all_of_it(reason
     assert error.partial.usage.completion_tokens == 20
 
 
-def test_an_answer_of_nothing_but_reasoning_is_described_so():
+def test_a_reply_with_nothing_but_reasoning():
     error = truncation_error("Song", "length", text="", usage=REASONED)
     assert error.message.endswith("Received: nothing but 20 tokens of reasoning")
     assert truncation_error("Song", "length", text="").message.endswith("Received: nothing")
 
 
-def test_the_text_of_a_call_that_was_cut_off_is_its_arguments():
+def test_the_text_of_a_truncated_call_is_its_arguments():
     call = ToolCall("c1", "Song", '{"title": "a')
     error = truncation_error("Song", "length", text="", calls=(call,))
     assert error.text == '{"title": "a'
@@ -99,7 +99,7 @@ def called(*arguments: str, finish_reason: str) -> list[dict[str, object] | None
     return [call.parsed() for call in reply.choice.tool_calls]
 
 
-def test_only_the_last_call_of_an_answer_can_be_cut_off_before_its_arguments():
+def test_only_the_last_call_can_be_cut_off_before_its_arguments():
     assert called("", "", finish_reason="length") == [{}, None]
     assert called(" ", finish_reason="content_filter") == [None]
     assert called('{"a": 1}', finish_reason="length") == [{"a": 1}]

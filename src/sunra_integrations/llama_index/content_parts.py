@@ -1,8 +1,8 @@
 """Text, image, audio, video and document blocks as content parts.
 
 The data of a block comes from its bytes, its file or its `data:` URL. Nothing is downloaded.
-LlamaIndex's own `resolve_*` methods are not used: they download URLs, and for an open file they
-return raw bytes instead of base64 (llama-index-core 0.14).
+LlamaIndex's own `resolve_*` methods are not used. They download URLs, and for an open file they
+return raw bytes instead of base64: https://github.com/run-llama/llama_index/pull/23159
 """
 
 from __future__ import annotations

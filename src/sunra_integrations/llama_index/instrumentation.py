@@ -4,10 +4,11 @@ From the outside in, a public method is wrapped in: hidden headers, a span, Llam
 LlamaIndex adds no span to a method that already has one. Two things differ from its own decorators:
 
 - The span of a stream lasts until the stream ends. LlamaIndex's ends when the method returns the
-  generator, so handlers that only record events of open spans, such as
-  llama-index-observability-otel, never see the response, its usage or its error.
+  generator, so some handlers never see the response, its usage or its error; see
+  docs/upstream/llama-index-core.md.
 - Closing a stream closes the connection at once. LlamaIndex's callback decorators wrap a generator
-  without closing it, so an async stream would stay open until it is garbage collected.
+  without closing it (llama-index-core 0.14.25), so an async stream would stay open until it is
+  garbage collected.
 """
 
 from __future__ import annotations

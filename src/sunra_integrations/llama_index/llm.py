@@ -93,7 +93,6 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.protocol.tools import tool_choice as api_tool_choice
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import check_loaded, resolved_base_url
 
@@ -103,7 +102,7 @@ if TYPE_CHECKING:
     from llama_index.core.types import BaseOutputParser
 
 DEFAULT_CONTEXT_WINDOW = 128_000
-"""Tokens. Assumed for models that are not in the bundled catalogue; any name works on Sunra."""
+"""Tokens. Assumed for models that are not in the bundled model data; any name works on Sunra."""
 
 _PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
 _CALL_ARGUMENTS = (*_PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
@@ -148,8 +147,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             fields override them.
         strict: Enforce the schemas of tool arguments and structured output. Defaults to None:
             structured output is strict if its schema can be, and tools are not.
-        context_window: Context window in tokens, prompt and reply. Defaults to the bundled
-            catalogue's value, then to 128,000.
+        context_window: Context window in tokens, prompt and reply. Defaults to the value in the
+            bundled model data, then to 128,000.
         num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
             sent. Defaults to `max_tokens`, then to 256.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
@@ -287,7 +286,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Context window and other facts about the model, which LlamaIndex uses to pack prompts."""
+        """Context window, output size and abilities, for any model name."""
         known_window: int | None = (model_facts(self.model) or {}).get("max_input_tokens")
         max_tokens = self.max_completion_tokens or self.max_tokens
         return LLMMetadata(
@@ -298,7 +297,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             model_name=self.model,
         )
 
-    # ── the eight methods ────────────────────────────────────────────────────
+    # ── chat and completion ──────────────────────────────────────────────────
 
     @instrumented_chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -394,7 +393,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             **kwargs,
         )
 
-    # The eight methods without spans and callbacks:
+    # The same without spans and callbacks:
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         kwargs, settings = split_call(kwargs)
@@ -461,13 +460,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         headers = secret_headers(given).get_secret_value() if given else None
         _check_known(call, _CALL_ARGUMENTS, of="a call")
         parameters = merge_parameters(self._parameters(), call)
-        tools = [request.tool(tool) for tool in parameters.get("tools") or ()]
-        parameters["tools"] = tools or None
-        if not tools:
+        if not parameters.get("tools"):
             # The instance's settings about tools do not apply to a call without tools.
             parameters |= {name: call.get(name) for name in ("tool_choice", "parallel_tool_calls")}
-        if not isinstance(parameters.get("tool_choice"), dict):
-            parameters["tool_choice"] = api_tool_choice(parameters.get("tool_choice"), tools)
         return request.build(messages, parameters), headers or None
 
     def _parameters(self) -> dict[str, Any]:

@@ -41,7 +41,12 @@ from sunra_integrations.protocol.history import (
     vendor_fields,
 )
 from sunra_integrations.protocol.request import ChatRequest, Message
-from sunra_integrations.protocol.tools import function_tool, normalize_tool, split_schema
+from sunra_integrations.protocol.tools import (
+    function_tool,
+    normalize_tool,
+    split_schema,
+    tool_choice,
+)
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",
@@ -60,13 +65,21 @@ def build(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -
 
     Args:
         chat_messages: The conversation.
-        parameters: Parameters by the names of `ChatRequest`. None leaves a parameter out.
+        parameters: Parameters by the names of `ChatRequest`. None leaves a parameter out. `tools`
+            may be LlamaIndex tools, and `tool_choice` may be a tool's name or True.
 
     Raises:
-        InvalidParameter: A value breaks its rule.
+        InvalidParameter: A value is not valid.
         UnsupportedContent: The API cannot carry a block.
     """
-    return ChatRequest(messages=messages(chat_messages), **parameters)
+    tools = [tool(one) for one in parameters.get("tools") or ()]
+    choice = parameters.get("tool_choice")
+    converted = {
+        **parameters,
+        "tools": tools or None,
+        "tool_choice": choice if isinstance(choice, dict) else tool_choice(choice, tools),
+    }
+    return ChatRequest(messages=messages(chat_messages), **converted)
 
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
@@ -99,7 +112,7 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
 
     Args:
         given: A LlamaIndex tool, or a dict in the API's format, which is passed on.
-        strict: Make the schema strict and ask the server to enforce it.
+        strict: Make the schema strict and request that the server enforces it.
     """
     if isinstance(given, Mapping):
         return normalize_tool(given)
@@ -107,8 +120,8 @@ def tool(given: BaseTool | Mapping[str, Any], *, strict: bool | None = None) -> 
     if metadata.fn_schema is None:
         parameters = metadata.get_parameters_dict()
     else:
-        # llama-index-core 0.14: `get_parameters_dict` drops a root `$ref`, and the schema of a
-        # recursive class is nothing else.
+        # `get_parameters_dict` drops a `$ref` at the root, where the schema of a recursive class
+        # has its fields: https://github.com/run-llama/llama_index/pull/22890
         _, _, parameters = split_schema(metadata.fn_schema.model_json_schema())
     return function_tool(
         metadata.get_name(),

@@ -300,10 +300,10 @@ class StreamState(ReplyAccumulator):
 
     def _is_the_message(self, index: int) -> bool:
         """Whether a finished choice is the message of a server that counts choices from 1."""
-        if self.choice_index in self._choices:
+        if self.choice_index in self.started_choices or index != self.message_index:
             return False
-        all_started = len(self._choices) >= self.requested_choices
-        return all_started and not self.unfinished and index == min(self._choices)
+        all_started = len(self.started_choices) >= self.requested_choices
+        return all_started and not self.unfinished
 
     def _use(self, index: int) -> None:
         self.choice_index = index
@@ -415,35 +415,35 @@ def _converted(adapter: TypeAdapter[_T], value: object, default: _T) -> _T:
 
 
 # ── construction without validation ──────────────────────────────────────────
-# Saves 9 to 17 µs per event of a stream; see `protocol.fast_path`.
+# Saves 9 to 17 µs per event of a stream. To validate instead, import `validating_constructor` as
+# `constructor`.
+
+_CALL = {"id": "call_1", "function": FunctionCall(name="add", arguments='{"a": ')}
+_CALL_BLOCK = {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": '{"a": '}
 
 _text_block = constructor(TextBlock, {"text": "Hi"}, {"text": "{"})
 _thinking_block = constructor(
-    ThinkingBlock, {"content": "Hm", "num_tokens": 1, "additional_information": {}}
+    ThinkingBlock,
+    {"content": "Hm", "num_tokens": 1, "additional_information": {}},
+    {"content": None, "num_tokens": None, "additional_information": {"reasoning_details": [{}]}},
 )
 _tool_call_block = constructor(
-    ToolCallBlock,
-    {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": "{}"},
-    {"tool_call_id": "", "tool_name": "", "tool_kwargs": '{"a": 1'},
+    ToolCallBlock, {"tool_call_id": "", "tool_name": "", "tool_kwargs": ""}, _CALL_BLOCK
 )
-_function_call = constructor(FunctionCall, {"name": "add", "arguments": "{}"})
-_message_tool_call = constructor(
-    MessageToolCall, {"id": "call_1", "function": FunctionCall(name="add", arguments="{}")}
+_function_call = constructor(
+    FunctionCall, {"name": "add", "arguments": "{}"}, {"name": "", "arguments": '{"a": '}
 )
+_message_tool_call = constructor(MessageToolCall, _CALL)
 _log_prob = constructor(LogProb, {"token": "a", "logprob": -0.5, "bytes": [97]})
 # ChatMessage's `__init__` reads `content`, and its validator reads image documents. Messages made
 # here have neither.
 _chat_message = constructor(
     ChatMessage,
-    {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="Hi")], "additional_kwargs": {}},
+    {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="{")], "additional_kwargs": {}},
     {
         "role": MessageRole.ASSISTANT,
-        "blocks": [
-            ThinkingBlock(content="Hm"),
-            TextBlock(text="{"),
-            ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs='{"a": 1'),
-        ],
-        "additional_kwargs": {"tool_calls": [], "reasoning_details": [{"text": "Hm"}]},
+        "blocks": [ThinkingBlock(content="Hm"), ToolCallBlock(**_CALL_BLOCK)],
+        "additional_kwargs": {"tool_calls": [MessageToolCall(**_CALL)], "refusal": "No"},
     },
     known_validators=("__init__", "legacy_additional_kwargs_image"),
 )
@@ -451,7 +451,7 @@ _chat_response = constructor(
     ChatResponse,
     {
         "message": ChatMessage("Hi", role=MessageRole.ASSISTANT),
-        "raw": {},
+        "raw": {"choices": []},
         "delta": "Hi",
         "logprobs": [[LogProb(logprob=-0.5)]],
         "additional_kwargs": {},
@@ -462,7 +462,7 @@ _completion_response = constructor(
     {
         "text": "Hi",
         "additional_kwargs": {},
-        "raw": {},
+        "raw": {"choices": []},
         "logprobs": [[LogProb(logprob=-0.5)]],
         "delta": "Hi",
     },

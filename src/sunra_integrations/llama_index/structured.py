@@ -63,8 +63,8 @@ def schema_format(output_cls: type[BaseModel], *, strict: bool | None) -> dict[s
 
     Args:
         output_cls: The class.
-        strict: Make the schema strict and ask the server to enforce it. None does so if strict
-            mode can express the schema. For example, it cannot express free-form dicts.
+        strict: Make the schema strict and request that the server enforces it. None does so if
+            strict mode can express the schema. For example, it cannot express free-form dicts.
 
     Raises:
         InvalidParameter: `strict` is True and strict mode cannot express the schema.
@@ -81,7 +81,7 @@ def schema_tool(output_cls: type[BaseModel], *, strict: bool | None) -> dict[str
 
     Args:
         output_cls: The class.
-        strict: Make the schema strict and ask the server to enforce it.
+        strict: Make the schema strict and request that the server enforces it.
 
     Raises:
         InvalidParameter: `strict` is True and strict mode cannot express the schema.
@@ -233,7 +233,7 @@ def _validate(output_cls: type[Model], text: str) -> Model:
 
 
 def _extract_object(text: str) -> str:
-    """The JSON object in a text, if there is exactly one, or the text.
+    """The JSON object in a text if there is exactly one, otherwise the text.
 
     Reasoning in think tags is ignored. Unbalanced brackets around the object mean that a list, or
     a second object, was cut off. Then its first object is not the answer.
@@ -275,9 +275,9 @@ def _is_complete(text: str) -> bool:
 
 
 # ── programs ─────────────────────────────────────────────────────────────────
-# While LlamaIndex's `FunctionCallingProgram` reads a stream, it logs errors and goes on
-# (llama-index-core 0.14). Of two objects it keeps the one with more values, and counts the
-# defaults of a partial object. So the stream itself raises the errors, and the arguments of a
+# While LlamaIndex's `FunctionCallingProgram` reads a stream, it logs errors and goes on; see
+# docs/upstream/llama-index-core.md. Of two objects it keeps the one with more values, and counts
+# the defaults of a partial object. So the stream itself raises the errors, and the arguments of a
 # finished response include the defaults.
 
 _PROGRAM_MODULE = "llama_index.core.program.function_program"
@@ -380,7 +380,8 @@ def _all_fields(arguments: dict[str, Any] | str, output_cls: type[BaseModel]) ->
 class StructuredSunra(StructuredLLM):
     """A `Sunra` whose replies are JSON of one pydantic class. `raw` is the object.
 
-    LlamaIndex's `StructuredLLM` lacks the streamed completions (llama-index-core 0.14).
+    In LlamaIndex's own class the streamed completions raise NotImplementedError
+    (llama-index-core 0.14.25).
     """
 
     @instrumented

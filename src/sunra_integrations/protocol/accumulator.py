@@ -346,7 +346,7 @@ def _copy_lists(fields: Json) -> Json:
 _NEVER_CONTINUED = frozenset(("id", "type", "format", "role", "name", "index"))
 """Strings of these names are repeated by servers, not continued."""
 _DETAIL_LISTS = frozenset(("thinking_blocks",))
-"""Unknown lists of reasoning details. LiteLLM streams Claude's thinking as `thinking_blocks`."""
+"""Unknown lists of reasoning details: https://github.com/BerriAI/litellm/issues/29428."""
 
 
 def _merge(total: dict[str, Any], fields: Json) -> None:

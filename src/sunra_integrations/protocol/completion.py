@@ -32,7 +32,6 @@ from sunra_integrations.protocol.reply import (
     Chunk,
     Reply,
     ToolCallDelta,
-    Usage,
     parse_usage,
 )
 from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker, short_id
@@ -43,13 +42,12 @@ _CHUNK_FIELDS = frozenset(
 _CHOICE_FIELDS = frozenset(
     ("index", "delta", "message", "finish_reason", "logprobs", "error", "usage")
 )
+_COMMON_FIELDS = frozenset(("role", "content", "tool_calls"))
 _REASONING_FIELDS = ("reasoning", "reasoning_content")
 _MESSAGE_FIELDS = frozenset(
     (
-        "role",
-        "content",
+        *_COMMON_FIELDS,
         "refusal",
-        "tool_calls",
         *_REASONING_FIELDS,
         "reasoning_details",
         "annotations",
@@ -229,28 +227,27 @@ def _invalid_json(body: bytes, error: ValueError) -> str:
 
 def _parse_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
     get = event.get
-    usage = get("usage") or _usage_in_choices(get("choices"))
+    usage = get("usage") or _usage_in_choices(get("choices")) or _usage_from_groq(get("x_groq"))
     return Chunk(
         choices,
         as_str(get("id")),
         as_str(get("model")),
         as_int(get("created")),
         as_str(get("system_fingerprint")),
-        parse_usage(usage) if usage else _usage_from_groq(event),
+        parse_usage(usage) if usage else None,
         request_id,
         without_keys(event, _CHUNK_FIELDS),
         event,
     )
 
 
-def _usage_from_groq(event: Json) -> Usage | None:
-    """Groq reports the usage of a stream in `x_groq`."""
-    groq = event.get("x_groq")
-    return parse_usage(groq.get("usage")) if isinstance(groq, dict) else None
+def _usage_from_groq(x_groq: object) -> object:
+    """Groq reports it in `x_groq`: https://github.com/vercel/ai/issues/1651."""
+    return x_groq.get("usage") if isinstance(x_groq, dict) else None
 
 
 def _usage_in_choices(choices: object) -> object:
-    """Moonshot reports the usage of a stream in the choice with the finish_reason."""
+    """Moonshot reports it in the last choice: https://github.com/northes/go-moonshot/issues/17."""
     if type(choices) is list:
         for choice in reversed(choices):
             if type(choice) is dict and "usage" in choice:
@@ -271,6 +268,13 @@ def _parse_message(
     """
     get = message.get
     content, logprobs = get("content"), choice.get("logprobs")
+    finish_reason = as_str(choice.get("finish_reason"))
+    logprobs = logprobs if isinstance(logprobs, dict) else None
+    extra = without_keys(choice, _CHOICE_FIELDS)
+    if _COMMON_FIELDS.issuperset(message) and (content is None or isinstance(content, str)):
+        return ChoiceDelta(
+            index, content or "", "", tool_calls, finish_reason, logprobs, extra=extra
+        )
     parts = _content_parts(content) if content else ()
     details = dicts_in(get("reasoning_details"))
     reasoning, reasoning_field = _reasoning(message, details, parts)
@@ -279,14 +283,14 @@ def _parse_message(
         content if isinstance(content, str) else "".join(map(text_of_part, parts)),
         reasoning,
         tool_calls,
-        as_str(choice.get("finish_reason")),
-        logprobs if isinstance(logprobs, dict) else None,
+        finish_reason,
+        logprobs,
         as_str(get("refusal")) or "",
         parts,
         details,
         dicts_in(get("annotations")),
         dicts_in(get("images")),
-        without_keys(choice, _CHOICE_FIELDS),
+        extra,
         without_keys(message, _MESSAGE_FIELDS),
         reasoning_field,
     )
@@ -331,7 +335,9 @@ def _reasoning(
         thoughts = [part for part in parts if part.get("type") == "thinking"]
         text = "".join(map(thinking_text, thoughts))
         return text, None if all(map(is_plain_thinking, thoughts)) else IN_CONTENT
-    return "", empty_field  # DeepSeek requires even empty reasoning back with its tool calls
+    # DeepSeek requires even empty reasoning back with its tool calls:
+    # https://github.com/deepseek-ai/deepseek-harness/discussions/739
+    return "", empty_field
 
 
 def _text_of_detail(detail: Json) -> str:

@@ -199,6 +199,8 @@ _PROBE = "another text"
 _SCALARS = (str, int, float, type(None))
 # Learning a template costs as much as parsing a few events. Every event read with one earns one
 # credit, so a stream whose events do not repeat stops learning after a few attempts.
+_NO_OTHERS = list(ChoiceDelta(0)[2:-1])
+"""The fields between `text` and `reasoning_field` of a delta that only adds text."""
 _PRICE = 8
 _CREDIT = 4 * _PRICE
 
@@ -229,10 +231,10 @@ class RepeatedText:
             data: The event.
             chunk: The result of parsing it.
         """
-        if self._credit < _PRICE or len(chunk.choices) != 1 or not chunk.choices[0].text:
+        if self._credit < _PRICE or len(chunk.choices) != 1:
             return
-        index, text, *_, reasoning_field = added = chunk.choices[0]
-        if added == ChoiceDelta(index, text, reasoning_field=reasoning_field):
+        _, text, *others, _reasoning_field = chunk.choices[0]
+        if text and others == _NO_OTHERS:
             self._credit -= _PRICE
             self._template = EventTemplate.from_event(data, chunk)
 

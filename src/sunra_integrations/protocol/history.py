@@ -3,8 +3,9 @@
 Both adapters pass the messages they have converted to `prepare_messages`.
 
 Signed data (reasoning details, signatures) is sent back unchanged. Plain reasoning is sent back
-within a turn that calls tools, because some vendors require it there. Other vendors reject it in a
-finished turn, so it is removed from all others.
+within a turn that calls tools, because some vendors require it there
+(https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Others reject it in a finished
+turn, so it is removed from those.
 """
 
 from __future__ import annotations

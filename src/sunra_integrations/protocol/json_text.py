@@ -27,7 +27,10 @@ MAX_DEPTH = 201
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
 NO_ARGUMENTS = frozenset(("", "null", "false", "[]", '""'))
-"""Spellings of no arguments. PHP encodes an empty object as `[]`."""
+"""Spellings of no arguments. `[]` is an empty object encoded by PHP.
+
+https://github.com/nextcloud/integration_openai/pull/243, https://github.com/agno-agi/agno/pull/6303
+"""
 
 
 def read_json(data: bytes | str) -> Any:

@@ -2,7 +2,8 @@
 
 Implements https://html.spec.whatwg.org/multipage/server-sent-events.html on bytes, with one
 exception: an event at the end of the stream needs no blank line after it, because some servers end
-without one. Lines end in CR, LF or CRLF only, so U+2028 inside JSON is text.
+without one. Lines end in CR, LF or CRLF only, so U+2028 inside JSON is text. httpx splits there
+(https://github.com/florimondmanca/httpx-sse/issues/34).
 
 A line that is not a known field becomes an event named `STRAY`. Between events it is the rest of a
 damaged one. Without any event, the body is not a stream.
@@ -149,7 +150,7 @@ class SSEDecoder:
             case b"" | b"id" | b"retry":
                 pass  # comments, and the fields for resuming a stream
             case b"error" if value.startswith(b"{"):
-                # llama.cpp sends errors in this field: https://github.com/ggml-org/llama.cpp
+                # llama.cpp until https://github.com/ggml-org/llama.cpp/pull/16109
                 self.data_received += len(line)
                 events.append(Event("error", value))
             case _:

@@ -41,7 +41,7 @@ _logger = logging.getLogger("sunra_integrations")
 
 
 class _Client:
-    """Shared by both clients: settings, and decisions that do not wait."""
+    """Settings, and decisions that do not wait, for both clients."""
 
     def __init__(
         self, settings: Settings | None, http_client: Any, options: dict[str, Any]

@@ -101,7 +101,7 @@ def _of_status(response: httpx.Response) -> SunraError:
 
 
 def _no_proxy_hint(url: str) -> str:
-    """Advice if a proxy is used for this machine, such as for the sandbox."""
+    """A hint if a proxy is used for this machine, such as for the sandbox."""
     host = urlsplit(url).hostname or ""
     return (
         f" Add {host} to NO_PROXY to connect to this machine directly." if is_loopback(host) else ""

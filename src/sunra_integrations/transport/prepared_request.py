@@ -36,7 +36,7 @@ class BearerAuth(httpx.Auth):
 
 @dataclass(frozen=True)
 class PreparedRequest:
-    """The request of every attempt of a call. Its repr shows no headers: they may be secret."""
+    """The request of every attempt of one call. Its repr omits headers: they may be secret."""
 
     url: str
     content: bytes = field(repr=False)

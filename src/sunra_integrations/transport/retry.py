@@ -1,4 +1,4 @@
-"""When to try again, and after how long. Pure: jitter is handed in, and nothing here waits."""
+"""When to retry, and after how long. Pure: jitter is an argument, and nothing here waits."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _JITTER_SHARE = 0.25
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently to try again, all waits in seconds.
+    """Number of retries and waits between them, in seconds.
 
     Args:
-        max_retries: Tries after the first one; 0 turns retries off.
-        first_wait: The wait before the first retry; each later one is twice as long.
-        longest_backoff: No wait of our own choosing is longer than this.
-        longest_wait: If a server asks for a longer wait, the error is raised immediately, with the
-            wait in `retry_after`.
+        max_retries: Retries after the first attempt. 0 disables retries. Defaults to 2.
+        first_wait: Wait before the first retry. Each later wait is twice as long. Defaults to 0.5.
+        longest_backoff: Maximum of these waits. Defaults to 8.
+        longest_wait: Maximum `Retry-After` of a server to wait for. If the server requests more,
+            the error is raised at once, with the wait in its `retry_after`. Defaults to 60.
 
     Raises:
-        InvalidParameter: A number is negative.
+        InvalidParameter: A value is not a number of at least 0.
     """
 
     max_retries: int = 2
@@ -33,25 +33,25 @@ class RetryPolicy:
         for name, value in vars(self).items():
             if not isinstance(value, (int, float)) or not value >= 0:
                 raise InvalidParameter(
-                    f"`{name}` was {value!r}; the rule is: a number from 0.",
+                    f"`{name}` must be a number of at least 0, got {value!r}.",
                     parameter=name,
                     value=value,
-                    rule="a number from 0",
+                    rule="a number of at least 0",
                 )
 
     def wait(self, attempt: int, error: SunraError, *, jitter: float) -> float | None:
-        """Seconds until the next try; None when there should be none.
+        """Seconds until the next attempt, or None for no retry.
 
         Args:
-            attempt: The try that failed, counted from 1.
-            error: How it failed; its `retryable` already honours the server's own word.
-            jitter: A random number from 0 to 1; up to a quarter of a backoff is cut by it, so
-                that clients which failed together do not come back together.
+            attempt: The number of the failed attempt, from 1.
+            error: Its error. A server that states whether to retry decides `retryable`.
+            jitter: A random number from 0 to 1. It cuts up to a quarter of a backoff, so that
+                clients that failed together do not retry together.
         """
         if attempt > self.max_retries or not error.retryable:
             return None
         if error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.longest_wait else None
-        # The exponent is bounded so that a large attempt number cannot overflow a float.
+        # The exponent is limited, because a large attempt number would overflow a float.
         backoff = min(self.first_wait * 2.0 ** min(attempt - 1, 64), self.longest_backoff)
         return backoff * (1 - _JITTER_SHARE * jitter)

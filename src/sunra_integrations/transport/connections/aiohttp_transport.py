@@ -1,9 +1,8 @@
 """aiohttp as a transport of httpx (the extra `aiohttp`).
 
-httpx-aiohttp 0.1.12 is not enough. It reports a disconnect as a connect timeout, has no write
-timeout, cannot change the read timeout once the headers are there, and raises exceptions that hold
-the request with its key. This transport fixes these. It also keeps bytes that arrived before a
-connection broke, and keeps no cookies.
+httpx-aiohttp is not enough (`docs/decisions/aiohttp.md`). It reports a disconnect as a connect
+timeout, ignores the write timeout, loses bytes that arrived before a connection broke, and its
+exceptions hold the key.
 """
 
 from __future__ import annotations
@@ -117,9 +116,10 @@ class _Connector(aiohttp.TCPConnector):
         # aiohttp has no argument for the class of its connections.
         self._factory = partial(_Connection, loop=self._own_loop)  # type: ignore[assignment]
 
-    @property
-    def closed(self) -> bool:
+    def _is_closed(self) -> bool:
         return super().closed or not self._own_loop.is_running()
+
+    closed = property(_is_closed)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __del__(self, _warnings: Any = None) -> None:
         """Does not warn: asyncio itself warns of sockets that were left open."""

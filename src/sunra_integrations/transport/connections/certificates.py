@@ -1,4 +1,4 @@
-"""The root certificates that are trusted."""
+"""The trusted root certificates."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _FILE, _FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """The TLS context of this process, made once: reading the root certificates takes a while.
+    """The TLS context of this process. It is cached, because reading certificates takes a while.
 
-    It trusts the roots of the system's store, if it can be read, and certifi's, or, where
-    `SSL_CERT_FILE` or `SSL_CERT_DIR` are set, the ones that they name and no others.
+    It trusts the system's certificates and certifi's. If `SSL_CERT_FILE` or `SSL_CERT_DIR` is set,
+    it trusts only the certificates that these name.
 
     Raises:
-        ConfigurationError: One of the two variables cannot be used.
+        ConfigurationError: `SSL_CERT_FILE` or `SSL_CERT_DIR` is invalid.
     """
-    import ssl  # noqa: PLC0415 - Pyodide may lack both, and needs neither
+    import ssl  # noqa: PLC0415 - Pyodide may lack ssl and certifi
 
     import certifi  # noqa: PLC0415
 
     file, folder = os.environ.get(_FILE), os.environ.get(_FOLDER)
-    # OpenSSL takes several folders, and passes over those that are not there.
+    # OpenSSL takes several folders, and ignores missing ones.
     if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
-        raise _unusable(_FOLDER, folder, "there is no such folder")
+        raise _unusable(_FOLDER, folder, "the folder does not exist")
     if file or folder:
         try:
             return ssl.create_default_context(cafile=file or None, capath=folder or None)
@@ -53,6 +53,6 @@ def tls_context() -> ssl.SSLContext:
 
 def _unusable(variable: str, path: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{variable} is {path!r}, which cannot be used: {why}. Set it to certificates in PEM form, "
-        "or unset it to trust the roots of the system and of certifi."
+        f"{variable} is {path!r}, which cannot be used: {why}. Set it to certificates in PEM "
+        "format, or unset it to trust the system's and certifi's certificates."
     )

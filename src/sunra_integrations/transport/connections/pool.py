@@ -79,7 +79,7 @@ class Pool(Generic[Transport]):
         return transport
 
     def release(self, holder: object, *, reusable: bool = True) -> None:
-        """Ends a call's use of its transport, if it has one, and serves waiting calls.
+        """Ends a call's use of its transport, if it has one, and serves waiting callers.
 
         Args:
             holder: The call.

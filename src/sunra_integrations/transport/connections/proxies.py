@@ -1,4 +1,4 @@
-"""The proxy that the environment names for an address."""
+"""The proxy that the environment sets for a URL."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 class Proxy(NamedTuple):
-    """A proxy; `str()` leaves its user and password out."""
+    """A proxy. Its `str()` and `repr()` leave out user and password."""
 
     url: str
     variable: str
 
     @property
     def scheme(self) -> str:
-        """The scheme, which is the protocol spoken to the proxy."""
+        """The protocol spoken to the proxy."""
         return urlsplit(self.url).scheme.lower()
 
     def __str__(self) -> str:
@@ -35,15 +35,15 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy that requests to a URL go through.
+    """The proxy for requests to a URL, or None.
 
     Raises:
-        ConfigurationError: It cannot be used.
+        ConfigurationError: The proxy is invalid.
     """
     target = urlsplit(url)
     named = getproxies()
     found = named.get(target.scheme) or named.get("all")
-    if not found or _is_past_proxies(target.netloc, target.hostname or ""):
+    if not found or _bypasses_proxies(target.netloc, target.hostname or ""):
         return None
     proxy = Proxy(
         found if "://" in found else f"http://{found}",
@@ -53,12 +53,15 @@ def proxy_for(url: str) -> Proxy | None:
     return proxy
 
 
-def _is_past_proxies(netloc: str, host: str) -> bool:
-    return bool(proxy_bypass(netloc)) or _is_in_networks_of_no_proxy(host)
+def _bypasses_proxies(netloc: str, host: str) -> bool:
+    return bool(proxy_bypass(netloc)) or _is_in_no_proxy_network(host)
 
 
-def _is_in_networks_of_no_proxy(host: str) -> bool:
-    """Whether NO_PROXY names a network with the address; the standard library skips those."""
+def _is_in_no_proxy_network(host: str) -> bool:
+    """Whether NO_PROXY has a network with this address, such as 10.0.0.0/8.
+
+    The standard library ignores networks (https://github.com/python/cpython/issues/149746).
+    """
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

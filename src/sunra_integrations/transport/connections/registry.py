@@ -2,8 +2,8 @@
 
 Sync calls share one pool per process. Async calls share one per running event loop, because an
 async connection belongs to the loop that opened it; it is closed when that loop shuts down. Calls
-with different keys share no connection, so bytes that a server sends behind one response cannot
-reach another key's caller. A client that a user passes in is never used here, nor closed.
+with different keys never share a connection: bytes that a server sends behind one response cannot
+reach another key's caller. A user's own client is never used here, nor closed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WITHOUT_SOCKETS = ("emscripten", "wasi")
 
 
 class _Kind(NamedTuple):
-    """Settings that clients must have in common to share connections."""
+    """Clients of the same kind share connections."""
 
     api_key: SecretStr
     base_url: str

@@ -39,29 +39,29 @@ def outcome(encode, value):
 
 
 @given(VALUES)
-def test_a_body_written_in_parts_is_what_it_is_in_one(value):
+def test_encoding_in_parts_gives_the_same_bytes(value):
     expected = outcome(lambda one: to_json(one, inf_nan_mode="constants"), value)
     assert outcome(encode_json, value) == expected
 
 
 @pytest.mark.parametrize("value", ["ab\ud800cd", ["abcd", object()], {"abcd": {1, object()}}])
-def test_what_has_no_json_form_is_a_value_error(value):
+def test_a_value_without_a_json_form_is_a_value_error(value):
     with pytest.raises(PydanticSerializationError):
         encode_json(value)
 
 
-def test_a_body_that_holds_itself_is_a_value_error():
+def test_a_circular_body_is_a_value_error():
     message = {"content": [{"text": "a long text"}]}
     message["content"].append(message)
     with pytest.raises(ValueError, match="Circular"):
         encode_json(message)
 
 
-def test_nan_beside_a_long_string_is_written_as_such():
+def test_nan_beside_a_long_string():
     assert encode_json(["a long text", math.nan]) == b'["a long text",NaN]'
 
 
-def test_a_string_of_many_parts_is_written_whole(monkeypatch):
+def test_a_string_of_many_parts(monkeypatch):
     monkeypatch.undo()
     body = {"messages": [{"role": "user", "content": [{"text": "é🙂" * LONG_STRING}]}]}
     assert encode_json(body) == to_json(body)
@@ -87,7 +87,7 @@ def encoded(content: object) -> tuple[bytes, bool]:
 
 
 @pytest.mark.parametrize("part", FILES.values(), ids=FILES)
-def test_a_request_that_carries_a_file_is_written_in_parts(monkeypatch, part):
+def test_a_request_with_a_file_is_encoded_in_parts(monkeypatch, part):
     monkeypatch.undo()
     body, in_parts = encoded([{"type": "text", "text": "Look"}, part])
     assert in_parts
@@ -95,7 +95,7 @@ def test_a_request_that_carries_a_file_is_written_in_parts(monkeypatch, part):
 
 
 @pytest.mark.parametrize("content", NO_FILES.values(), ids=NO_FILES)
-def test_one_that_carries_none_is_not_looked_through(monkeypatch, content):
+def test_a_request_without_files_is_not_searched_for_long_strings(monkeypatch, content):
     monkeypatch.undo()
     body, in_parts = encoded(content)
     assert not in_parts

@@ -54,7 +54,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_line_interrupts_the_answer_wherever_it_comes(damage, place):
+def test_a_damaged_line_interrupts_the_stream(damage, place):
     words = [*WORDS[:place], damage(WORDS[place]), *WORDS[place + 1 :]]
     if place == 0 and words[0].startswith(b"\xef\xbb\xbf"):
         assert read(*words, STOP, DONE) == "Do not take it."  # before a stream it is no damage
@@ -86,29 +86,29 @@ TAILS = {
 
 @pytest.mark.parametrize("behind", [b"", DONE], ids=["at the end", "before [DONE]"])
 @pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
-def test_once_every_choice_has_finished_a_bad_tail_does_no_harm(tail, behind):
+def test_a_damaged_end_is_ignored_once_every_choice_has_finished(tail, behind):
     assert read(*WORDS, STOP, tail, behind, limit=1000) == "Do not take it."
 
 
 @pytest.mark.parametrize("tail", TAILS, ids=TAILS)
-def test_the_same_before_a_choice_has_finished_is_an_error(tail):
+def test_a_damaged_end_is_an_error_before_a_choice_has_finished(tail):
     with pytest.raises(UnreadableResponse):
         read(*WORDS, TAILS[tail], DONE, limit=1000)
 
 
-def test_usage_behind_a_bad_tail_is_still_read():
+def test_usage_after_a_damaged_line_is_still_read():
     stream = ChunkStream()
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
     list(stream.feed(b"".join([*WORDS, STOP, b"data: keep-alive\n\n", b"junk\n", usage])))
     assert stream.so_far().usage.total_tokens == 3
 
 
-def test_while_another_choice_is_awaited_a_damaged_line_interrupts():
+def test_a_damaged_line_interrupts_while_a_choice_is_missing():
     with pytest.raises(StreamInterrupted):
         read(*WORDS, STOP, b"x" + event({"content": "B"}, "stop", 1), DONE, n=2)
 
 
-def test_an_error_that_the_server_tells_after_the_finish_is_raised():
+def test_an_error_after_the_finish_reason_is_raised():
     with pytest.raises(ServerFailed, match="It failed"):
         read(*WORDS, STOP, b'data: {"error": {"message": "It failed"}}\n\n')
 
@@ -124,7 +124,7 @@ LINES = st.binary(min_size=1, max_size=12).filter(
 
 
 @given(LINES, st.integers(0, 4), st.integers(1, 9))
-def test_any_line_of_no_known_field_interrupts_before_the_finish_only(line, place, size):
+def test_an_unknown_field_interrupts_the_stream_until_it_has_finished(line, place, size):
     body = b"".join([*(parts := [*WORDS, STOP])[:place], line, b"\n", *parts[place:], DONE])
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     if place == 4:
@@ -134,7 +134,7 @@ def test_any_line_of_no_known_field_interrupts_before_the_finish_only(line, plac
         read(*pieces)
 
 
-def test_a_line_that_is_no_field_is_passed_on_in_its_place():
+def test_a_stray_line_is_an_event_in_its_place():
     stream = SSEDecoder()
     assert stream.feed(b"data: a\n\nxdata: b\n\ndata: c\nE\n\n") == [
         Event("", b"a"),
@@ -144,7 +144,7 @@ def test_a_line_that_is_no_field_is_passed_on_in_its_place():
     ]
 
 
-def test_lines_of_blanks_and_comments_bring_nothing():
+def test_blank_lines_and_comments_are_not_events():
     assert SSEDecoder().feed(b"  \n\t\n: data: ping\n:\n\n") == []
 
 
@@ -156,12 +156,12 @@ def test_lines_of_blanks_and_comments_bring_nothing():
         (b'error: {"code":500,"mess\n\n', '"mess'),
     ],
 )
-def test_an_error_written_as_a_field_is_told_in_the_words_of_the_server(line, words):
+def test_an_error_field_raises_the_message_of_the_server(line, words):
     with pytest.raises(ServerFailed, match=words) as failed:
         read(*WORDS, line)
     assert failed.value.partial.text == "Do not take it."
 
 
-def test_a_body_that_begins_with_the_word_error_is_quoted_as_a_body():
+def test_a_body_that_begins_with_error_is_quoted():
     with pytest.raises(UnreadableResponse, match="error: no such page"):
         read(b"error: no such page\n")

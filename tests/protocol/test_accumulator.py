@@ -63,7 +63,7 @@ def read(events):
 
 
 @given(st.lists(EVENT, max_size=4))
-def test_events_of_any_shape_are_read_or_raise_a_typed_error(events):
+def test_any_event_is_parsed_or_raises_a_sunra_error(events):
     try:
         reader, chunks = read(events)
     except SunraError:
@@ -72,7 +72,7 @@ def test_events_of_any_shape_are_read_or_raise_a_typed_error(events):
 
 
 @given(st.lists(EVENT, max_size=4))
-def test_reading_changes_nothing_it_was_handed(events):
+def test_parsing_does_not_change_the_event(events):
     before = copy.deepcopy(events)
     try:
         reader, _ = read(events)
@@ -83,7 +83,7 @@ def test_reading_changes_nothing_it_was_handed(events):
 
 
 @given(st.lists(chunks(), max_size=8))
-def test_a_sum_that_is_asked_after_every_chunk_is_that_of_all_chunks_at_once(pieces):
+def test_the_reply_after_every_chunk_equals_that_of_all_chunks_at_once(pieces):
     total = ReplyAccumulator()
     asked = []
     for piece in pieces:
@@ -93,7 +93,7 @@ def test_a_sum_that_is_asked_after_every_chunk_is_that_of_all_chunks_at_once(pie
 
 
 @given(st.lists(chunks(), max_size=8))
-def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
+def test_later_chunks_do_not_change_an_earlier_reply(pieces):
     total = ReplyAccumulator()
     for piece in pieces:
         total.add(piece)
@@ -105,7 +105,7 @@ def test_a_reply_that_was_given_out_is_not_changed_by_later_chunks(pieces):
 
 
 @pytest.mark.parametrize("name", ["logprobs", "parallel_calls_by_index"])
-def test_the_sum_handed_to_a_stream_holds_what_was_given_out_and_no_more(name):
+def test_the_accumulator_of_a_stream_has_only_the_chunks_returned_so_far(name):
     total = ReplyAccumulator()
     stream = ChunkStream(accumulator=total)
     given_out = []
@@ -116,7 +116,7 @@ def test_the_sum_handed_to_a_stream_holds_what_was_given_out_and_no_more(name):
 
 
 @given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.text(max_size=5), max_size=6))
-def test_text_and_reasoning_add_up_in_order(texts, thoughts):
+def test_text_and_reasoning_are_concatenated_in_order(texts, thoughts):
     events = [{"choices": [{"delta": {"reasoning": t}}]} for t in thoughts]
     events += [{"choices": [{"delta": {"content": t}}]} for t in texts]
     reader, _ = read(events)
@@ -125,7 +125,7 @@ def test_text_and_reasoning_add_up_in_order(texts, thoughts):
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=5))
-def test_usage_on_many_chunks_is_the_last_one_and_not_a_sum(counts):
+def test_the_last_usage_counts(counts):
     events = [
         {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": n}} for n in counts
     ]
@@ -140,11 +140,11 @@ def reply_of(name):
     return stream.so_far()
 
 
-def test_logprobs_of_all_pieces_are_joined():
+def test_logprobs_are_concatenated():
     assert [t["token"] for t in reply_of("logprobs").choice.logprobs["content"]] == ["Hel", "lo"]
 
 
-def test_pieces_of_one_reasoning_detail_become_one_that_can_be_replayed():
+def test_the_parts_of_a_reasoning_detail_are_joined():
     assert reply_of("reasoning_details").choice.reasoning_details == (
         {
             "type": "reasoning.text",
@@ -219,21 +219,21 @@ STREAMED_DETAILS = {
 
 
 @pytest.mark.parametrize("case", STREAMED_DETAILS)
-def test_details_of_a_stream_are_joined_up_to_their_signature(case):
+def test_streamed_details_are_joined_up_to_their_signature(case):
     pieces, joined = STREAMED_DETAILS[case]
     events = [{"choices": [{"delta": {"reasoning_details": [piece]}}]} for piece in pieces]
     assert list(read(events)[0].accumulator.reply().choice.reasoning_details) == joined
 
 
 @pytest.mark.parametrize("case", STREAMED_DETAILS)
-def test_details_of_a_whole_answer_are_never_joined(case):
+def test_details_of_a_completion_are_not_joined(case):
     pieces, _ = STREAMED_DETAILS[case]
     body = {"choices": [{"message": {"reasoning_details": pieces}, "finish_reason": "stop"}]}
     reply = parse_completion(json.dumps(body).encode())
     assert list(reply.choice.reasoning_details) == pieces
 
 
-def test_thinking_blocks_of_a_stream_are_joined_up_to_their_signature():
+def test_streamed_thinking_blocks_are_joined_up_to_their_signature():
     pieces = [{"thinking": "h"}, {"thinking": "m"}, {"signature": "s1"}, {"thinking": "so"}]
     blocks = [{"type": "thinking", **piece} for piece in pieces]
     events = [{"choices": [{"delta": {"thinking_blocks": [block]}}]} for block in blocks]
@@ -245,7 +245,7 @@ def test_thinking_blocks_of_a_stream_are_joined_up_to_their_signature():
     }
 
 
-def test_a_signature_that_comes_again_is_not_written_on():
+def test_a_repeated_signature_is_not_concatenated():
     signed = [{"extra_content": {"google": {"thought_signature": s}}} for s in ("T1", "T2")]
     events = [{"choices": [{"delta": delta}]} for delta in signed]
     assert read(events)[0].accumulator.reply().choice.message_extra == signed[1]
@@ -269,19 +269,19 @@ def test_annotations_and_images_are_kept():
     assert choice.images[0]["image_url"]["url"].startswith("data:image/png")
 
 
-def test_unknown_fields_survive_where_they_stood():
+def test_unknown_fields_are_kept():
     reply = reply_of("unknown_keys_anywhere")
     assert reply.extra["provider"] == "openai"
     assert reply.choice.extra == {"x": 1, "native_finish_reason": "STOP"}
     assert reply.choice.message_extra == {"mood": "calm"}
 
 
-def test_unknown_fields_of_a_tool_call_survive():
+def test_unknown_fields_of_a_tool_call_are_kept():
     (call,) = reply_of("unknown_fields_of_a_call").choice.tool_calls
     assert call.extra == {"extra_content": {"google": {"thought_signature": "sig"}}}
 
 
-def test_unknown_pieces_add_up_as_deltas_do():
+def test_unknown_fields_of_deltas_are_accumulated():
     events = [
         {"choices": [{"delta": {"audio": {"id": "a1", "data": "AA", "transcript": "Hel"}}}]},
         {"choices": [{"delta": {"audio": {"id": "a1", "data": "BB", "transcript": "lo"}}}]},
@@ -306,7 +306,7 @@ def test_a_reply_and_its_chunks_can_be_pickled():
     assert pickle.loads(pickle.dumps(reply)) == reply  # noqa: S301 - our own bytes
 
 
-def test_the_shared_empty_mapping_cannot_be_filled_by_accident():
+def test_the_shared_empty_mapping_is_immutable():
     with pytest.raises(TypeError):
         EMPTY["x"] = 1  # type: ignore[index]
     assert copy.deepcopy(EMPTY) is EMPTY
@@ -318,7 +318,7 @@ def event_with(**fields: Any) -> bytes:
     return b"data: " + json.dumps({"id": "g", "choices": [choice], **fields}).encode() + b"\n\n"
 
 
-def test_unknown_objects_of_a_stream_are_merged_and_other_values_replaced():
+def test_unknown_dicts_are_merged_and_other_values_replaced():
     stream = ChunkStream()
     first, second = (
         next(stream.feed(event_with(x_groq=x, citations=c, provider=p, choice={"filter": x})))
@@ -336,7 +336,7 @@ def test_unknown_objects_of_a_stream_are_merged_and_other_values_replaced():
 
 
 @pytest.mark.parametrize(("named", "model"), [("a/b-2024", "a/b-2024"), (None, "a/b"), ("", "a/b")])
-def test_the_models_name_that_was_asked_for_stands_in_where_the_answer_names_none(named, model):
+def test_a_response_without_a_model_gets_the_requested_model(named, model):
     stream = ChunkStream(requested_model="a/b")
     list(stream.feed(event_with(model=named)))
     assert stream.so_far().model == model
