@@ -44,6 +44,7 @@ check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known v
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_style.py
 	$(if $(AUDIT),$(MAKE) audit)
 
 api: $(VENV)/.dev  ## write docs/public_api.txt, the listing of all public names and signatures

@@ -23,7 +23,6 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "style-guide.md"
@@ -313,12 +312,10 @@ def _strings(tree: ast.AST) -> Iterator[Prose]:
             )
             if " " in text:
                 yield Prose(text, node.lineno)
-        elif _is_text(node) and id(node) not in formatted:
-            yield Prose(node.value, node.lineno)
-
-
-def _is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        elif isinstance(node, ast.Constant) and id(node) not in formatted:
+            text = node.value if isinstance(node.value, str) else ""
+            if " " in text:
+                yield Prose(text, node.lineno)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ TABLES = r"""
 | Avoid | Match | Use |
 |---|---|---|
 | mend, of its own accord | word | fix |
-| `is no (?!longer\b\|more\b)[a-z]+` | regex | is not a |
+| `\bis no (?!longer\b\|more\b)[a-z]+` | regex | is not a |
 | `(^\|[.] )What [^.?!]*\.` | regex | a sentence with an agent |
 | `said` | name | what it is |
 | `take` | method | acquire |
@@ -38,7 +38,7 @@ def found(path, text, name=None):
         ("```console\nmend it\n```\n", []),
         ("```python\nx = 1  # mend it\n\nsaid = await x\n```\n", [(2, "mend"), (4, "said")]),
         ("a\n\nIt retries of its\nown accord.", [(3, "of its own accord")]),
-        ("It is no\nlist.", [(1, "is no list")]),
+        ("It is no\nlist. This no list.", [(1, "is no list")]),
         ("It is no longer so. There is no `[mend](mend.md)`.", []),
         ("[a](mend.md) https://a.example/mend <!-- mend -->", []),
         ("| a | What is not set is not sent. |", [(1, "What is not set is not sent.")]),

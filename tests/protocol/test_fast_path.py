@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol import completion
 from sunra_integrations.protocol.fast_path import (
     EventTemplate,
     RepeatedText,
@@ -131,7 +130,6 @@ def read(body: bytes) -> tuple[list[Chunk], Reply, str]:
 def read_in_full(body: bytes) -> tuple[list[Chunk], Reply, str]:
     with (
         patch.object(RepeatedText, "read", lambda *_: None),
-        patch.object(completion, "parse_text_choice", lambda *_: None),
         patch.object(ToolCallTracker, "_append_arguments", lambda *_: None),
     ):
         return read(body)

@@ -1,8 +1,8 @@
 """Audio, images and citations of a reply as LlamaIndex content blocks.
 
-Every response of a stream contains the whole reply so far. Converting all of it again for each
-response would take time quadratic in its length, so each part is converted once and its block is
-shared by the responses.
+Every response of a stream contains the whole reply so far. Converting all of it for each response
+would take time quadratic in its length. So each part is converted once, and responses share its
+block.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Code that exists only for speed, with what it saves (measured with llama-index-core 0.14.25).
 
-To remove it: in `request.messages`, drop the call of `text_message`; in
-`instrumentation.with_callbacks` and its async twin, open the stream without a gate, yield from what
-the decorator returns, and close both.
+To remove it, drop the call of `text_message` in `request.messages`. In
+`instrumentation.with_callbacks` and its async twin, open the stream without a gate. Then yield from
+what the decorator returns, and close both.
 """
 
 from __future__ import annotations

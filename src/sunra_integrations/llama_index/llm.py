@@ -160,9 +160,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         system_prompt: Put before the conversation by `predict`, `structured_predict` and the
             methods built on them.
         completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`.
-        pydantic_program_mode: How `structured_predict` requests an object: `DEFAULT` by JSON
-            schema, `FUNCTION` by a required tool call, `LLM` by JSON mode with the schema in the
-            prompt.
+        pydantic_program_mode: How `structured_predict` requests an object. `DEFAULT` uses a JSON
+            schema and `FUNCTION` a required tool call. `LLM` uses JSON mode, with the schema in
+            the prompt.
         messages_to_prompt, output_parser, query_wrapper_prompt: As in every LlamaIndex LLM.
 
     With `n` above 1, the first choice is the response. The others are in its

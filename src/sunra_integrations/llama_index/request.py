@@ -74,7 +74,7 @@ def build(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -
     """
     tools = [tool(one) for one in parameters.get("tools") or ()]
     choice = parameters.get("tool_choice")
-    converted = {
+    converted: dict[str, Any] = {
         **parameters,
         "tools": tools or None,
         "tool_choice": choice if isinstance(choice, dict) else tool_choice(choice, tools),
@@ -96,9 +96,9 @@ def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
 def message(chat_message: ChatMessage, *, position: str = "message") -> Message:
     """One message, as a conversation of its own.
 
-    Of `additional_kwargs`, these keys are sent: `name`, `prefix`, `partial` and `cache_control`;
-    on tool messages `tool_call_id`; on assistant messages `refusal`, `annotations`, the vendor
-    fields to replay and, if no block holds them, `tool_calls`.
+    These keys of `additional_kwargs` are sent: `name`, `prefix`, `partial` and `cache_control`.
+    Tool messages also send `tool_call_id`. Assistant messages also send `refusal`, `annotations`,
+    vendor fields to replay and, if no block holds them, `tool_calls`.
     """
     (converted,) = prepare_messages(
         [_message(chat_message, position)],

@@ -418,8 +418,12 @@ def _converted(adapter: TypeAdapter[_T], value: object, default: _T) -> _T:
 # Saves 9 to 17 µs per event of a stream. To validate instead, import `validating_constructor` as
 # `constructor`.
 
-_CALL = {"id": "call_1", "function": FunctionCall(name="add", arguments='{"a": ')}
-_CALL_BLOCK = {"tool_call_id": "call_1", "tool_name": "add", "tool_kwargs": '{"a": '}
+_CALL: dict[str, Any] = {"id": "call_1", "function": FunctionCall(name="add", arguments='{"a": ')}
+_CALL_BLOCK: dict[str, Any] = {
+    "tool_call_id": "call_1",
+    "tool_name": "add",
+    "tool_kwargs": '{"a": ',
+}
 
 _text_block = constructor(TextBlock, {"text": "Hi"}, {"text": "{"})
 _thinking_block = constructor(

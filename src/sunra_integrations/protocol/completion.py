@@ -8,7 +8,7 @@ events. Unknown fields are kept. A field of the wrong type counts as missing, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sunra_integrations.errors import SunraError, UnreadableResponse
@@ -16,7 +16,6 @@ from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import is_plain_thinking, text_of_part, thinking_text
 from sunra_integrations.protocol.error_body import has_error, is_bare_error
 from sunra_integrations.protocol.error_parsing import error_from_body, sanitize
-from sunra_integrations.protocol.fast_path import parse_text_choice
 from sunra_integrations.protocol.json_text import (
     EMPTY,
     Json,
@@ -154,10 +153,9 @@ class CompletionParser:
             SunraError: The body contains an error, on its own, beside choices or in a choice. Its
                 `partial` includes the content of this body.
         """
-        text_only = parse_text_choice(body) if self._is_stream else None
-        choices = () if text_only is not None else dicts_in(body.get("choices"))
-        deltas = (text_only,) if text_only is not None else self._parse_choices(body, choices)
-        chunk = _parse_chunk(body, deltas, self._request_id)
+        choices = dicts_in(body.get("choices"))
+        deltas = [self._parse_choice(body, choice, place) for place, choice in enumerate(choices)]
+        chunk = _parse_chunk(body, tuple(deltas), self._request_id)
         self.accumulator.add(chunk)
         if has_error(body):
             raise self.error(body)
@@ -173,11 +171,6 @@ class CompletionParser:
             request_id=self._request_id,
             partial=self.accumulator.reply() if self.accumulator.started_choices else None,
             top_level=top_level,
-        )
-
-    def _parse_choices(self, body: Json, choices: Iterable[Json]) -> tuple[ChoiceDelta, ...]:
-        return tuple(
-            [self._parse_choice(body, choice, place) for place, choice in enumerate(choices)]
         )
 
     def _parse_choice(self, body: Json, choice: Json, place: int) -> ChoiceDelta:
