@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import sys
 import threading
+import time
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
@@ -20,7 +22,7 @@ from sunra_integrations.transport import Settings, SunraClient
 from sunra_integrations.transport.connections import registry
 from sunra_integrations.transport.connections.pool import AsyncPool, Pool, SyncPool
 from tests.recorded_transport import Body
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from tests.wire_cases import completion_bytes, stream_bytes
 
 
@@ -192,7 +194,7 @@ async def test_a_task_that_is_cancelled_in_line_takes_no_place_along(served_firs
     await (await sending.send(request(0.01))).aclose()
 
 
-async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled():
+async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled(caplog):
     sending = pool_of(AsyncPool)
     held = await sending.send(request())
     waiting = asyncio.create_task(sending.send(request()))
@@ -202,6 +204,34 @@ async def test_a_task_that_is_cancelled_as_its_patience_ends_is_only_cancelled()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await held.aclose()
+    assert in_use(sending) == 0
+    gc.collect()
+    assert caplog.records == []
+
+
+def test_a_thread_that_is_served_as_its_patience_ends_gets_its_place(monkeypatch):
+    sending = pool_of(SyncPool)
+    held = sending.send(request())
+    waits, goes_on, got = threading.Event(), threading.Event(), []
+
+    def steps(_):
+        waits.set()
+        goes_on.wait(DEADLINE)
+        yield 0
+
+    def call():
+        got.append(sending.send(request()))
+
+    monkeypatch.setattr("sunra_integrations.transport.connections.pool.steps", steps)
+    thread = threading.Thread(target=call)
+    thread.start()
+    waits.wait(DEADLINE)
+    with sending._lock:
+        goes_on.set()
+        time.sleep(0.05)
+        held.close()
+    thread.join()
+    got[0].close()
     assert in_use(sending) == 0
 
 

@@ -19,7 +19,7 @@ with requiring("The client", "httpcore"):  # pools of older ones are not safe ac
 class BoundedTransport(httpx.HTTPTransport):
     """httpx's own transport, whose every read and write gets the time that is left.
 
-    It stays an `httpx.HTTPTransport`, so that respx, pytest-httpx and vcrpy intercept its calls.
+    It stays an `httpx.HTTPTransport`, whose `handle_request` vcrpy and other test tools replace.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -29,9 +29,8 @@ KEEPALIVE_EXPIRY = 30.0
 """Seconds after which an idle transport is closed."""
 
 Transport = TypeVar("Transport")
-
-
 _Place: TypeAlias = "futures.Future[Transport] | asyncio.Future[Transport]"
+"""Where a waiting call gets its transport."""
 
 
 class Pool(Generic[Transport]):
@@ -114,7 +113,7 @@ class Pool(Generic[Transport]):
             entry = holder, place = self.waiting[0]
             if not place.done():
                 try:
-                    # An interrupt may have come between these two steps before.
+                    # It has one if an interrupt ended this method before the next step.
                     transport = self.in_use.get(holder) or self.acquire(holder)
                 except Exception as error:  # noqa: BLE001 - raised in the waiting call
                     place.set_exception(error)
@@ -192,8 +191,9 @@ class SyncPool(Pool[httpx.BaseTransport]):
         for step in steps(timeout):
             with suppress(futures.TimeoutError):
                 return place.result(step)
-        if place.cancel():
-            raise _pool_timeout()
+        with self._lock:  # no other thread is serving it now
+            if place.cancel():
+                raise _pool_timeout()
         return place.result()
 
     def _end(self, holder: object, reusable: bool) -> None:
@@ -211,8 +211,6 @@ class SyncPool(Pool[httpx.BaseTransport]):
 class AsyncPool(Pool[httpx.AsyncBaseTransport]):
     """The transports of one event loop."""
 
-    _closing: set[asyncio.Task[None]]
-
     def __init__(
         self,
         make: Callable[[], httpx.AsyncBaseTransport],
@@ -222,7 +220,7 @@ class AsyncPool(Pool[httpx.AsyncBaseTransport]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(make, capacity=capacity, is_shared=is_shared, clock=clock)
-        self._closing = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The response with its body unread; see `SyncPool.send`."""
@@ -262,6 +260,8 @@ class AsyncPool(Pool[httpx.AsyncBaseTransport]):
         finally:
             if timer is not None:
                 timer.cancel()
+            if place.done() and not place.cancelled():
+                place.exception()  # a cancelled call does not raise it, and asyncio would log it
 
     async def _end(self, holder: object, reusable: bool) -> None:
         self.release(holder, reusable=reusable)
@@ -292,7 +292,7 @@ class _Body(httpx.SyncByteStream):
         self._stream = stream
         self._release = release
         self._pid = os.getpid()
-        self._reading: Iterator[bytes] | None = None
+        self._reading: Iterator[bytes] | None = None  # kept for `_left_to_the_parent`
 
     def __iter__(self) -> Iterator[bytes]:
         self._reading = iter(self._stream)
