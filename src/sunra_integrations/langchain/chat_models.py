@@ -310,7 +310,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         settings = self._settings()
         if self.api_key is None and _is_created_by_load():
             check_loaded(settings.base_url)
-        self.api_key = settings.api_key
+        self._keep_key(settings.api_key)
         if self.base_url is None and settings.base_url != Settings.base_url:
             self.base_url = settings.base_url
         return self

@@ -252,13 +252,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         ) -> None: ...
 
     @classmethod
-    def _argument_names(cls) -> frozenset[str]:
-        return super()._argument_names() | {_CLASS_NAME}
-
-    @classmethod
     def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        arguments = super()._check_arguments(given)
-        arguments.pop(_CLASS_NAME, None)
+        fields = {name: value for name, value in given.items() if name != _CLASS_NAME}
+        arguments = super()._check_arguments(fields)
         more = arguments.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
             raise not_a_dict("additional_kwargs", more)

@@ -149,7 +149,9 @@ def as_request(given: object) -> ChatRequest:
 def invalid_argument(error: ValidationError) -> InvalidParameter:
     """The first finding of a failed construction, without the value, which may be a secret."""
     finding = error.errors(include_url=False, include_input=False)[0]
-    name = str(finding["loc"][0]) if finding["loc"] else ""
+    if not finding["loc"]:
+        return InvalidParameter(f"{finding['msg']}.", parameter="", rule=finding["msg"])
+    name = str(finding["loc"][0])
     if finding["type"] == "missing":
         return _missing(name, parameter_rules().get(name, finding["msg"]))
     return InvalidParameter(
@@ -239,7 +241,7 @@ def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidP
     unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)
     if unknown is not None:
         return unknown
-    error = next((one for one in findings if one["type"] == "missing"), findings[0])
+    error = min(findings, key=lambda one: one["loc"][:1] not in {("model",), ("messages",)})
     name = str(error["loc"][0]) if error["loc"] else "request"
     rule = parameter_rules().get(name, error["msg"])
     if error["type"] == "missing":

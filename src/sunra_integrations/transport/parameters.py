@@ -107,11 +107,14 @@ class ConnectionParameters(BaseModel):
         del given  # no frame of the traceback may hold the arguments: the key is one of them
         raise failure
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_before_validation(cls, data: Any) -> Any:
+        return cls._check_arguments(data) if isinstance(data, Mapping) else data
+
     @model_validator(mode="wrap")
     @classmethod
     def _raise_typed_errors(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, Mapping):
-            data = cls._check_arguments(data)
         try:
             return handler(data)
         except ValidationError as error:
