@@ -74,12 +74,14 @@ def build(chat_messages: Sequence[ChatMessage], parameters: Mapping[str, Any]) -
     """
     tools = [tool(one) for one in parameters.get("tools") or ()]
     choice = parameters.get("tool_choice")
-    converted = {
-        **parameters,
-        "tools": tools or None,
-        "tool_choice": choice if isinstance(choice, dict) else tool_choice(choice, tools),
-    }
-    return ChatRequest(messages=messages(chat_messages), **converted)
+    return ChatRequest.model_validate(
+        {
+            **parameters,
+            "tools": tools or None,
+            "tool_choice": choice if isinstance(choice, dict) else tool_choice(choice, tools),
+            "messages": messages(chat_messages),
+        }
+    )
 
 
 def messages(chat_messages: Sequence[ChatMessage]) -> list[Message]:
