@@ -14,7 +14,12 @@ from pydantic import ConfigDict, Field, SecretBytes, SecretStr, ValidationError,
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
+from sunra_integrations.protocol.arguments import (
+    CALL_SETTINGS,
+    EXTRA_HEADERS,
+    check_no_credentials,
+    unknown_arguments,
+)
 from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
@@ -107,6 +112,13 @@ class ChatRequest(RequestParameters):
                 parameter=name,
                 rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
             ) from error
+
+
+PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
+"""The names of all request parameters."""
+
+CALL_ARGUMENTS = (*PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
+"""The names of all arguments of a call."""
 
 
 def parameter_rules() -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from typing_extensions import Self
 
 from sunra_integrations import transport
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
+from sunra_integrations.protocol.arguments import check_known, unknown_arguments, with_timeout
 from sunra_integrations.protocol.parameters import RequestArguments
 from sunra_integrations.protocol.request import invalid_argument
 from sunra_integrations.transport.settings import (
@@ -130,11 +130,7 @@ class ConnectionParameters(BaseModel):
             ConfigurationError: A header is not valid.
         """
         arguments = with_timeout(given)
-        unknown = unknown_arguments(
-            arguments, cls._argument_names(), of=cls.__name__, sendable=True
-        )
-        if unknown is not None:
-            raise unknown
+        check_known(arguments, cls._argument_names(), of=cls.__name__, sendable=True)
         arguments = {name: value for name, value in arguments.items() if value is not None}
         sync_name, async_name = "http_client", cls._async_client_field
         check_http_client(arguments.get(sync_name), httpx.Client, sync_name, other_name=async_name)
