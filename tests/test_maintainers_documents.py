@@ -12,15 +12,14 @@ SOURCE = ROOT / "src" / "sunra_integrations"
 FOLDERS = (ROOT, SOURCE, ROOT / "tests", ROOT / ".github" / "workflows")
 DOCUMENTS = [
     *(ROOT / name for name in ("AGENTS.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md")),
-    ROOT / "docs" / "policy.md",
+    *(ROOT / "docs" / name for name in ("policy.md", "private-api.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
     *sorted((ROOT / "docs" / "upstream").glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
 ]
 # A path in one of the folders above; a folder ends in a slash.
 PATH = re.compile(r"`((?:[\w.-]+/)+|(?:[\w.-]+/)*[\w-]+\.(?:py|md|toml|txt|yml|yaml))`")
-# A file of httpx-aiohttp, and files that were replaced.
-ELSEWHERE = {"transport.py", "allocation.py", "pools.py", "connections.py", "sending.py"}
+ELSEWHERE = {"transport.py"}  # of httpx-aiohttp
 
 
 def text_of(document: Path) -> str:

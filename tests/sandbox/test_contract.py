@@ -297,6 +297,11 @@ def test_every_parameter_of_the_client_is_known():
     assert RequestParameters.model_fields.keys() - {"extra_body"} <= PARAMETERS.keys()
 
 
+@pytest.mark.parametrize("name", sorted(RequestParameters.model_fields.keys() - {"extra_body"}))
+def test_every_parameter_of_the_client_has_a_rule_in_the_sandbox(name):
+    assert PARAMETERS[name].check.schema != {}
+
+
 def test_unknown_parameters_are_acknowledged_by_name(ask):
     response = ask(x_one=1, x_two={"deep": True})
     assert json.loads(response.headers["x-sandbox-ignored"]) == ["x_one", "x_two"]

@@ -99,29 +99,13 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     Key init args — completion params:
         model: Model to call, as `vendor/name`.
         temperature: Sampling temperature, 0 to 2.
-        top_p: Nucleus sampling probability mass, 0 to 1.
         max_tokens: Maximum number of tokens to generate.
-        max_completion_tokens: Newer name of `max_tokens`. The two cannot be combined.
         stop: Up to 4 sequences at which the model stops. Alias `stop_sequences`.
-        n: Number of choices to generate. More than one cannot be streamed.
-        seed: Seed for best-effort deterministic sampling.
-        frequency_penalty: Penalty for tokens by how often they occur already, -2 to 2.
-        presence_penalty: Penalty for tokens that occur already, -2 to 2.
-        logprobs: Return the log probability of each token.
-        top_logprobs: Alternatives to return per token, 0 to 20. Requires `logprobs=True`.
-        response_format: Format of the reply, such as a JSON schema.
-        parallel_tool_calls: Allow several tool calls in one reply.
-        user: Id of your end user, for abuse monitoring.
-        provider: Routing rules, such as `{"only": ["openai"]}`. Sent unchanged.
-        reasoning: Reasoning options, such as `{"effort": "low"}`. Sent unchanged.
         reasoning_effort: Reasoning effort, such as `"low"`. Sent unchanged.
-        streaming: Stream in `invoke` too, for callbacks that handle tokens. Defaults to False.
         stream_usage: Request token usage of streams. Defaults to True.
-        stream_options: Options of streams. `{}` disables what `stream_usage` requests.
-        extra_body: More keys for the request body, sent unchanged. Messages, `stream` and
-            credentials are not allowed.
-        model_kwargs: The same under LangChain's name.
+        model_kwargs: More keys for the request body, sent unchanged; `extra_body` is the same.
 
+        Every other field of `RequestParameters`, such as `seed` or `provider`, is accepted too.
         Parameters that are not set are not sent, so the server's defaults apply.
 
     Key init args — client params:
@@ -130,22 +114,14 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
             Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
             Defaults to 600, then 300.
-        stall_timeout: Seconds for each silence within a response. Defaults to `timeout`.
-        total_timeout: Seconds for the whole call, retries included. Defaults to no limit.
         max_retries: Retries after the first attempt, only before a response begins. Defaults to 2.
-        max_connections: Maximum number of open connections per key, for each process (sync) or
-            event loop (async). Defaults to no limit.
-        max_response_bytes: Maximum size of a response, streamed or not. Defaults to 256 MiB.
-        async_transport: HTTP library for async calls, `httpx` or `aiohttp`. Defaults to aiohttp if
-            it is installed.
-        default_headers: Headers for every request. They are hidden, and stored in pickles only.
-        allow_http: Permit plain http to another machine. Defaults to `SUNRA_ALLOW_HTTP`.
         http_client, http_async_client: Your own httpx clients, which are never closed here. By
             default, proxies and certificates come from the usual environment variables, such as
             `HTTPS_PROXY` and `SSL_CERT_FILE`.
-        profile: Model capabilities. Defaults to the bundled catalogue entry, if there is one.
+        profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
-        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed per call.
+        Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
+        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed to a call.
 
     Instantiate:
         ```python

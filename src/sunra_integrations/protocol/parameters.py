@@ -1,7 +1,7 @@
 """Every request parameter, once: its name, type, rule and description.
 
-`ChatRequest` and both adapters inherit `RequestParameters`. To add a parameter, add a field there
-and its type to `RequestArguments`; a test compares the two.
+`ChatRequest` and both adapters inherit `RequestParameters`. CONTRIBUTING.md says how to add a
+parameter.
 """
 
 from __future__ import annotations

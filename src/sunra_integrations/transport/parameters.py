@@ -1,7 +1,6 @@
 """Connection parameters: the fields that both adapters' model classes inherit.
 
-To add a connection setting, add it to `ConnectionArguments` and `Settings` in `settings.py` and a
-field here; a test compares the three.
+CONTRIBUTING.md says how to add a connection setting.
 """
 
 from __future__ import annotations
