@@ -29,6 +29,8 @@ from sunra_integrations.transport.settings import (
 )
 from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
 
+__all__ = ["ConnectionParameters", "ModelArguments"]
+
 
 class ModelArguments(RequestArguments, ConnectionArguments, total=False):
     """The constructor arguments that both model classes accept, for type checkers."""
