@@ -28,6 +28,7 @@ MODULES = (
     f"{PACKAGE}.llama_index",
     f"{PACKAGE}.protocol.accumulator",
     f"{PACKAGE}.protocol.content",
+    f"{PACKAGE}.protocol.parameters",
     f"{PACKAGE}.protocol.reply",
     f"{PACKAGE}.protocol.request",
     f"{PACKAGE}.protocol.tools",

@@ -19,6 +19,7 @@ from langchain_core.callbacks import StdOutCallbackHandler
 from langchain_core.load import dumps
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from llama_index.core.prompts import PromptTemplate
+from pydantic import model_validator
 
 from sunra_integrations import errors
 from sunra_integrations.langchain import ChatSunra
@@ -157,6 +158,44 @@ def test_another_name_of_the_base_url_is_told_which_it_is_here(adapter: str) -> 
     ):
         with pytest.raises(errors.InvalidParameter, match=f"`{ADDRESS[adapter]}`"):
             made(adapter, **{name: "https://a.example"})
+
+
+# -- subclasses ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_validator_of_a_subclass_may_correct_arguments_before_they_are_checked(
+    adapter: str,
+) -> None:
+    class Clamped(ADAPTERS[adapter]):
+        @model_validator(mode="before")
+        @classmethod
+        def clamp(cls, data: Any) -> Any:
+            return {**data, "temperature": min(data["temperature"], 2)}
+
+    assert Clamped(model="a/b", api_key=KEY, temperature=5).temperature == 2
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_the_arguments_of_a_subclass_are_those_of_its_own_constructor(adapter: str) -> None:
+    class Named(ADAPTERS[adapter]):
+        def __init__(self, vendor: str, **more: Any) -> None:
+            super().__init__(model=f"{vendor}/b", api_key=KEY, **more)
+
+    validated = Named.model_validate({"vendor": "a", "seed": 1})
+    assert (validated.model, validated.seed) == ("a/b", 1)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("given", [5, "x"])
+def test_anything_but_a_dict_of_arguments_is_refused_in_words(adapter: str, given: Any) -> None:
+    with pytest.raises(errors.InvalidParameter, match=r"^Input should be a valid dictionary"):
+        ADAPTERS[adapter].model_validate(given)
+
+
+def test_a_copy_does_not_accept_the_key_that_only_stored_models_have() -> None:
+    with pytest.raises(errors.InvalidParameter, match="`class_name` is not a parameter"):
+        made("llama_index")[0].model_copy(update={"class_name": "x"})
 
 
 # -- secrets -------------------------------------------------------------------

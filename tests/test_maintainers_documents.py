@@ -62,3 +62,9 @@ def test_workflows_call_existing_make_targets():
     for workflow in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
         called = set(re.findall(r"run: make ([\w-]+)", text_of(workflow)))
         assert called <= targets
+
+
+def test_workflows_run_existing_tests_and_scripts():
+    for workflow in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for path in re.findall(r"\b((?:tests|scripts)/[\w./-]+)", text_of(workflow)):
+            assert (ROOT / path).exists(), f"{workflow.name}: {path}"

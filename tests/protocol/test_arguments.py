@@ -148,7 +148,7 @@ def test_a_setting_or_a_secret_is_never_advised_to_go_into_the_body(name):
 
 
 def test_what_changes_the_client_is_told_from_what_changes_the_request():
-    request, settings = split_call({"temperature": 0, "request_timeout": 5, "max_retries": 1})
+    request, settings, _ = split_call({"temperature": 0, "request_timeout": 5, "max_retries": 1})
     assert request == {"temperature": 0}
     assert settings == {"timeout": 5, "max_retries": 1}
 

@@ -114,6 +114,21 @@ def test_a_required_parameter_that_is_missing_is_named():
 
 
 @pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"temperature": 3}, "messages"),
+        ({"temperature": 3, "messages": []}, "messages"),
+        ({"temperature": 3, "messages": TURN, "model": ""}, "model"),
+        ({"temperature": 3, "messages": TURN, "seed": "x"}, "temperature"),
+    ],
+)
+def test_of_several_errors_those_of_model_and_messages_come_first(parameters, named):
+    with pytest.raises(InvalidParameter) as caught:
+        ChatRequest(**{"model": "a/b", **parameters})
+    assert caught.value.parameter == named
+
+
+@pytest.mark.parametrize(
     ("name", "closest"), [("temprature", "temperature"), ("max_token", "max_tokens")]
 )
 def test_a_misspelt_parameter_is_told_the_closest_real_one(name, closest):

@@ -12,8 +12,7 @@ import pytest
 
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
-from sunra_integrations.protocol.arguments import _OF_OTHER_APIS, CONNECTION_SETTINGS
-from sunra_integrations.protocol.parameters import RequestParameters
+from sunra_integrations.protocol.arguments import CONNECTION_SETTINGS
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import ConnectionArguments
 from tests.documents import DOCS
@@ -94,18 +93,6 @@ def test_users_code_uses_every_documented_name():
             elif isinstance(node, ast.Attribute):
                 used.add(node.attr)
     assert documented_names() - used == set()
-
-
-def test_the_docstring_of_chat_sunra_names_every_field_of_its_own():
-    documented = re.findall(
-        r"^    (\w+)(?:, \w+)*: ", inspect.getdoc(ChatSunra) or "", re.MULTILINE
-    )
-    own = {*RequestParameters.model_fields, *ConnectionParameters.model_fields}
-    assert own - set(documented) == set()
-
-
-def test_no_parameter_of_the_client_is_called_one_of_another_api():
-    assert RequestParameters.model_fields.keys() & _OF_OTHER_APIS == set()
 
 
 def test_each_connection_setting_is_known_to_the_suggestions_for_unknown_arguments():

@@ -43,8 +43,12 @@ from sunra_integrations.langchain.stream_events import MessageEvents, keep_refus
 from sunra_integrations.langchain.structured_output import Method, WithRaw
 from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.langchain.tools import Tool, ToolChoice
-from sunra_integrations.protocol.accumulator import ReplyAccumulator
-from sunra_integrations.protocol.arguments import check_call, split_call, with_timeout
+from sunra_integrations.protocol.arguments import (
+    EXTRA_HEADERS,
+    check_call,
+    split_call,
+    with_timeout,
+)
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
 from sunra_integrations.protocol.reply import Chunk
 from sunra_integrations.protocol.request import (
@@ -52,7 +56,6 @@ from sunra_integrations.protocol.request import (
     check_extra_body,
     check_parameters,
     not_a_dict,
-    parameter_rules,
 )
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
@@ -77,7 +80,6 @@ if TYPE_CHECKING:
 
 Output = TypeVar("Output")
 
-_ALIASES = {"model_name": "model", "stop_sequences": "stop"}
 _PER_CALL = frozenset(("messages", "tools", "tool_choice"))
 _SHARED_BY_COPIES = ("http_client", "http_async_client", "cache", "callbacks", "rate_limiter")
 _SERIALIZED = "_serialized"
@@ -97,29 +99,13 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     Key init args — completion params:
         model: Model to call, as `vendor/name`.
         temperature: Sampling temperature, 0 to 2.
-        top_p: Nucleus sampling probability mass, 0 to 1.
         max_tokens: Maximum number of tokens to generate.
-        max_completion_tokens: Newer name of `max_tokens`. The two cannot be combined.
         stop: Up to 4 sequences at which the model stops. Alias `stop_sequences`.
-        n: Number of choices to generate. More than one cannot be streamed.
-        seed: Seed for best-effort deterministic sampling.
-        frequency_penalty: Penalty for tokens by how often they occur already, -2 to 2.
-        presence_penalty: Penalty for tokens that occur already, -2 to 2.
-        logprobs: Return the log probability of each token.
-        top_logprobs: Alternatives to return per token, 0 to 20. Requires `logprobs=True`.
-        response_format: Format of the reply, such as a JSON schema.
-        parallel_tool_calls: Allow several tool calls in one reply.
-        user: Id of your end user, for abuse monitoring.
-        provider: Routing rules, such as `{"only": ["openai"]}`. Sent unchanged.
-        reasoning: Reasoning options, such as `{"effort": "low"}`. Sent unchanged.
         reasoning_effort: Reasoning effort, such as `"low"`. Sent unchanged.
-        streaming: Stream in `invoke` too, for callbacks that handle tokens. Defaults to False.
         stream_usage: Request token usage of streams. Defaults to True.
-        stream_options: Options of streams. `{}` disables what `stream_usage` requests.
-        extra_body: More keys for the request body, sent unchanged. Messages, `stream` and
-            credentials are not allowed.
-        model_kwargs: The same under LangChain's name.
+        model_kwargs: More keys for the request body, sent unchanged; `extra_body` is the same.
 
+        Every other field of `RequestParameters`, such as `seed` or `provider`, is accepted too.
         Parameters that are not set are not sent, so the server's defaults apply.
 
     Key init args — client params:
@@ -128,22 +114,14 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
             Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
             Defaults to 600, then 300.
-        stall_timeout: Seconds for each silence within a response. Defaults to `timeout`.
-        total_timeout: Seconds for the whole call, retries included. Defaults to no limit.
         max_retries: Retries after the first attempt, only before a response begins. Defaults to 2.
-        max_connections: Maximum number of open connections per key, for each process (sync) or
-            event loop (async). Defaults to no limit.
-        max_response_bytes: Maximum size of a response, streamed or not. Defaults to 256 MiB.
-        async_transport: HTTP library for async calls, `httpx` or `aiohttp`. Defaults to aiohttp if
-            it is installed.
-        default_headers: Headers for every request. They are hidden, and stored in pickles only.
-        allow_http: Permit plain http to another machine. Defaults to `SUNRA_ALLOW_HTTP`.
         http_client, http_async_client: Your own httpx clients, which are never closed here. By
             default, proxies and certificates come from the usual environment variables, such as
             `HTTPS_PROXY` and `SSL_CERT_FILE`.
-        profile: Model capabilities. Defaults to the bundled catalogue entry, if there is one.
+        profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
-        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed per call.
+        Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
+        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed to a call.
 
     Instantiate:
         ```python
@@ -290,9 +268,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 )
         arguments = super()._check_arguments(given)
         _check_model_kwargs(arguments.get("model_kwargs"), cls._argument_names())
-        named = {_ALIASES.get(name, name): value for name, value in arguments.items()}
-        rules = parameter_rules().keys() - {"messages"}
-        check_parameters({name: value for name, value in named.items() if name in rules})
+        check_parameters(request.api_parameters(arguments))
         return arguments
 
     @model_validator(mode="after")
@@ -310,7 +286,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         settings = self._settings()
         if self.api_key is None and _is_created_by_load():
             check_loaded(settings.base_url)
-        self.api_key = settings.api_key
+        self._keep_key(settings.api_key)
         if self.base_url is None and settings.base_url != Settings.base_url:
             self.base_url = settings.base_url
         return self
@@ -386,9 +362,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with raised_as_model_errors():
-            chat_request = self._request(messages, stop, kwargs)
-            client = self._client(_client_settings(kwargs))
-            return response.chat_result(client.create(chat_request, headers=_headers(kwargs)))
+            chat_request, settings, headers = self._request(messages, stop, kwargs)
+            reply = self._client(settings).create(chat_request, headers=headers)
+            return response.chat_result(reply)
 
     async def _agenerate(
         self,
@@ -398,9 +374,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with raised_as_model_errors():
-            chat_request = self._request(messages, stop, kwargs)
-            client = self._async_client(_client_settings(kwargs))
-            return response.chat_result(await client.create(chat_request, headers=_headers(kwargs)))
+            chat_request, settings, headers = self._request(messages, stop, kwargs)
+            reply = await self._async_client(settings).create(chat_request, headers=headers)
+            return response.chat_result(reply)
 
     def _stream(
         self,
@@ -411,13 +387,13 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         state = StreamState()
         with raised_as_model_errors():
-            with closing(self._open_stream(messages, stop, kwargs, state.accumulator)) as events:
+            with closing(self._open_stream(messages, stop, kwargs, state)) as events:
                 for event in events:
-                    for chunk in state.chunks(event):
+                    for chunk in response.chunks(event, state):
                         if run_manager is not None:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-            for chunk in state.final_chunks():
+            for chunk in response.final_chunks(state):
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -431,14 +407,14 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         state = StreamState()
         with raised_as_model_errors():
-            stream = self._open_async_stream(messages, stop, kwargs, state.accumulator)
+            stream = self._open_async_stream(messages, stop, kwargs, state)
             async with aclosing(stream) as events:
                 async for event in events:
-                    for chunk in state.chunks(event):
+                    for chunk in response.chunks(event, state):
                         if run_manager is not None:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-            for chunk in state.final_chunks():
+            for chunk in response.final_chunks(state):
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -452,7 +428,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> Iterator[MessagesData]:
         message = MessageEvents(_message_id(run_manager))
         with raised_as_model_errors():
-            with closing(self._open_stream(messages, stop, kwargs, message.accumulator)) as events:
+            with closing(self._open_stream(messages, stop, kwargs, message.state)) as events:
                 for event in events:
                     yield from message.events(event)
             yield from message.end()
@@ -466,7 +442,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     ) -> AsyncIterator[MessagesData]:
         message = MessageEvents(_message_id(run_manager))
         with raised_as_model_errors():
-            stream = self._open_async_stream(messages, stop, kwargs, message.accumulator)
+            stream = self._open_async_stream(messages, stop, kwargs, message.state)
             async with aclosing(stream) as events:
                 async for event in events:
                     for message_event in message.events(event):
@@ -479,26 +455,26 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        accumulator: ReplyAccumulator,
+        state: StreamState,
     ) -> Generator[Chunk, None, None]:
-        chat_request = self._streamed_request(messages, stop, kwargs)
-        client = self._client(_client_settings(kwargs))
-        return client.stream(chat_request, headers=_headers(kwargs), so_far=accumulator)
+        chat_request, settings, headers = self._streamed_request(messages, stop, kwargs)
+        client = self._client(settings)
+        return client.stream(chat_request, headers=headers, so_far=state)
 
     def _open_async_stream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
-        accumulator: ReplyAccumulator,
+        state: StreamState,
     ) -> AsyncGenerator[Chunk, None]:
-        chat_request = self._streamed_request(messages, stop, kwargs)
-        client = self._async_client(_client_settings(kwargs))
-        return client.stream(chat_request, headers=_headers(kwargs), so_far=accumulator)
+        chat_request, settings, headers = self._streamed_request(messages, stop, kwargs)
+        client = self._async_client(settings)
+        return client.stream(chat_request, headers=headers, so_far=state)
 
     def _streamed_request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> ChatRequest:
+    ) -> tuple[ChatRequest, dict[str, Any], Any]:
         if self._requests_several_choices(kwargs):
             raise InvalidParameter(
                 "Several choices cannot be streamed as one message. Use `generate` or `invoke` "
@@ -511,12 +487,15 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> ChatRequest:
-        call = dict(kwargs) if stop is None else {**kwargs, "stop": stop}
-        parameters = merge_parameters(self._default_parameters(), request.call_parameters(call))
-        return request.build(messages, parameters)
+    ) -> tuple[ChatRequest, dict[str, Any], Any]:
+        """The request of a call, the settings of its client, and its headers."""
+        call, settings, headers = split_call(kwargs)
+        if stop is not None:
+            call["stop"] = stop
+        parameters = merge_parameters(self._parameters(), request.call_parameters(call))
+        return request.build(messages, parameters), settings, headers
 
-    def _default_parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         """The request parameters of this model object, by the API's names."""
         parameters = {name: getattr(self, name) for name in RequestParameters.model_fields}
         if not self.stream_usage and self.stream_options is None:
@@ -630,7 +609,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         Raises:
             InvalidParameter: A tool or tool choice is invalid, or a parameter is unknown.
         """
-        request.call_parameters(kwargs)
+        request.call_parameters(split_call(kwargs).parameters)
         bound: dict[str, Any] = dict(kwargs)
         converted = [request.tool(tool, strict=strict) for tool in tools]
         if converted:
@@ -731,7 +710,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 When streamed, it is raised at the end. With `function_calling`, arguments that do
                 not match a pydantic class raise `pydantic.ValidationError`.
         """
-        request.call_parameters(kwargs)
+        request.call_parameters(split_call(kwargs).parameters)
         parameters = structured_output.bound_parameters(schema, method, strict, kwargs)
         model, parser = self.bind(**parameters), structured_output.output_parser(schema, method)
         return structured_output.with_raw(model, parser) if include_raw else model | parser
@@ -763,7 +742,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that can change the response, without secrets."""
-        parameters = self._default_parameters()
+        parameters = self._parameters()
         identifying = {
             **{name: value for name, value in parameters.items() if value not in (None, {})},
             "model_name": self.model_name,
@@ -776,7 +755,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        kwargs.pop("extra_headers", None)  # traces show these, and headers can be secret
+        kwargs.pop(EXTRA_HEADERS, None)  # traces show these, and headers can be secret
         with raised_as_model_errors():  # before callbacks see something like a credential
             check_call(kwargs)
         params = super()._get_invocation_params(stop=stop, **kwargs)
@@ -784,18 +763,17 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key of a cached response depends on headers, which can change it, but not on timeouts.
-        given = kwargs.pop("extra_headers", None)
+        parameters, _, given = split_call(kwargs)
         headers = {**(self.default_headers or {}), **(given if isinstance(given, Mapping) else {})}
         if headers:
-            kwargs["headers"] = self._digest(headers)
-        parameters, _ = split_call(kwargs)
+            parameters["headers"] = self._digest(headers)
         return super()._get_llm_string(stop, **parameters)
 
     def _digest(self, headers: Mapping[str, str]) -> str:
         return headers_digest(headers, self._settings().api_key)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        parameters = {**self._default_parameters(), **kwargs}
+        parameters = {**self._parameters(), **kwargs}
         params = LangSmithParams(
             ls_provider=MODEL_PROVIDER,
             ls_model_name=parameters["model"],
@@ -912,15 +890,6 @@ def _is_created_by_load() -> bool:
     ):
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") == "langchain_core.load.load"
-
-
-def _client_settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The client settings in a call's keyword arguments, such as `timeout`."""
-    return split_call(kwargs)[1]
-
-
-def _headers(kwargs: Mapping[str, Any]) -> Mapping[str, str] | None:
-    return kwargs.get("extra_headers")
 
 
 def _message_id(

@@ -29,12 +29,13 @@ from sunra_integrations.langchain.content_parts import (
     unsupported,
 )
 from sunra_integrations.langchain.tools import response_format, tool, tool_choice
-from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
+from sunra_integrations.protocol.arguments import check_known
 from sunra_integrations.protocol.content import Part
 from sunra_integrations.protocol.history import prepare_messages, vendor_fields
-from sunra_integrations.protocol.request import ChatRequest, Message, parameter_rules
+from sunra_integrations.protocol.request import CALL_ARGUMENTS, PARAMETERS, ChatRequest, Message
 
 __all__ = [
+    "api_parameters",
     "build",
     "call_parameters",
     "content",
@@ -55,10 +56,9 @@ _ROLES = {"human": "user"}
 _ASSISTANT_ROLES = frozenset(("assistant", "ai", "model"))
 _API_ROLES = frozenset(("system", "developer", "user", "assistant"))
 _ALIASES = {"model_name": "model", "stop_sequences": "stop"}
-_PARAMETERS = frozenset(parameter_rules().keys() - {"messages"})
 _PASSED_BY_CORE = frozenset(("stream", "ls_structured_output_format", "structured_output_format"))
 """Keyword arguments that langchain-core passes to every model."""
-_CALL_ARGUMENTS = sorted(_PARAMETERS | CALL_SETTINGS | {"extra_headers", "stream_usage", "strict"})
+_CALL_ARGUMENTS = (*CALL_ARGUMENTS, "stream_usage", "strict")
 
 
 def build(conversation: Sequence[BaseMessage], parameters: Mapping[str, Any]) -> ChatRequest:
@@ -77,21 +77,25 @@ def build(conversation: Sequence[BaseMessage], parameters: Mapping[str, Any]) ->
     return ChatRequest.model_validate({**_converted(given), "messages": messages(conversation)})
 
 
-def call_parameters(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The request parameters in a call's keyword arguments, by the API's names.
+def api_parameters(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The request parameters among these arguments, by the API's names."""
+    named = {_ALIASES.get(name, name): value for name, value in arguments.items()}
+    return {name: value for name, value in named.items() if name in PARAMETERS}
 
-    Client settings such as `timeout`, and what langchain-core passes, are left out.
+
+def call_parameters(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The request parameters of a call, by the API's names.
+
+    Args:
+        call: Its keyword arguments without client settings and headers; see `split_call`. Those
+            that langchain-core passes to every model are left out.
 
     Raises:
         InvalidParameter: A name is unknown.
     """
-    arguments, _ = split_call(call)
-    named = {_ALIASES.get(name, name): value for name, value in arguments.items()}
-    parameters = {name: value for name, value in named.items() if name in _PARAMETERS}
-    others = [name for name in named if name not in _PASSED_BY_CORE]
-    unknown = unknown_arguments(others, _CALL_ARGUMENTS, of="a call", sendable=True)
-    if unknown is not None:
-        raise unknown
+    names = [_ALIASES.get(name, name) for name in call if name not in _PASSED_BY_CORE]
+    check_known(names, _CALL_ARGUMENTS, of="a call", sendable=True)
+    parameters = api_parameters(call)
     if call.get("stream_usage") is not None:
         stream_options = {"include_usage": True} if call["stream_usage"] else {}
         parameters.setdefault("stream_options", stream_options)

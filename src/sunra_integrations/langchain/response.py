@@ -193,49 +193,40 @@ def _is_first(choice: Choice, reply: Reply) -> bool:
 # ── streamed responses ───────────────────────────────────────────────────────
 
 
-class StreamState:
-    """The state of a stream whose message is choice 0.
+class StreamState(ReplyAccumulator):
+    """The reply received so far, of a stream whose message is choice 0.
+
+    The client adds each chunk to it before it yields the chunk.
 
     Deltas of other choices are held back, because several choices are never requested and their
-    text must not mix with choice 0. Some servers count choices from 1; then the lowest index is
-    the message, as in a whole response, and its deltas come at the end of the stream.
+    text must not mix with choice 0. Some servers count choices from 1. Then the lowest index is the
+    message, as in a whole response, and its deltas come at the end of the stream.
     """
 
     def __init__(self) -> None:
-        self.accumulator: ReplyAccumulator = ReplyAccumulator()
-        """The accumulated reply; the client adds each chunk before it yields it."""
+        super().__init__()
         self._held_back: list[ChoiceDelta] = []
         self._calls_with_arguments: set[int] = set()
-
-    def chunks(self, event: Chunk) -> Iterator[ChatGenerationChunk]:
-        """The message chunks for one event of the stream."""
-        return filter(None, map(chunk, self.deltas(event)))
-
-    def final_chunks(self) -> Iterator[ChatGenerationChunk]:
-        """The chunks at the end of the message."""
-        yield from filter(None, map(chunk, self.remaining_deltas()))
-        yield final_chunk(*self.finished())
 
     def deltas(self, event: Chunk) -> Iterator[ChoiceDelta]:
         """The deltas of the message's choice in one event; there may be several."""
         for delta in event.choices:
             if delta.choice_index == 0:
                 yield self._without_null_arguments(delta)
-            elif 0 not in self.accumulator.started_choices:
+            elif 0 not in self.choices:
                 self._held_back.append(delta)
 
     def remaining_deltas(self) -> Iterator[ChoiceDelta]:
         """The deltas of the message's choice if the stream had no choice 0."""
         for delta in self._held_back:
-            if delta.choice_index == self.accumulator.message_index:
+            if delta.choice_index == self.message_index:
                 yield self._without_null_arguments(delta)
 
-    def finished(self) -> tuple[Choice, Reply]:
-        """The message's choice, and the reply with only this choice."""
-        reply = self.accumulator.reply()
-        index = self.accumulator.message_index
+    def message_reply(self) -> Reply:
+        """The reply with only the message's choice."""
+        reply, index = self.reply(), self.message_index
         choice = next((one for one in reply.choices if one.index == index), reply.choice)
-        return choice, replace(reply, choices=(choice,))
+        return replace(reply, choices=(choice,))
 
     def _without_null_arguments(self, delta: ChoiceDelta) -> ChoiceDelta:
         """The delta without `null` as a call's arguments, to which core could not append others."""
@@ -250,6 +241,22 @@ class StreamState:
                 return call._replace(arguments="")
             self._calls_with_arguments.add(call.call_index)
         return call
+
+
+def chunks(event: Chunk, state: StreamState) -> Iterator[ChatGenerationChunk]:
+    """The chunks for one event of a stream.
+
+    Args:
+        event: The event.
+        state: The reply so far. The client has already added the event to it.
+    """
+    return filter(None, map(chunk, state.deltas(event)))
+
+
+def final_chunks(state: StreamState) -> Iterator[ChatGenerationChunk]:
+    """The chunks at the end of a stream."""
+    yield from filter(None, map(chunk, state.remaining_deltas()))
+    yield final_chunk(state.message_reply())
 
 
 def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
@@ -278,11 +285,12 @@ def chunk(delta: ChoiceDelta) -> ChatGenerationChunk | None:
     )
 
 
-def final_chunk(choice: Choice, reply: Reply) -> ChatGenerationChunk:
+def final_chunk(reply: Reply) -> ChatGenerationChunk:
     """The last chunk of a streamed message, with everything that occurs once.
 
     It lists the invalid calls too, because langchain-core repairs their arguments; see `messages`.
     """
+    choice = reply.choice
     _, invalid = _tool_calls(choice)
     response_metadata = metadata(choice, reply)
     if choice.logprobs is not None:

@@ -20,7 +20,6 @@ from sunra_integrations.langchain.content_blocks import (
 )
 from sunra_integrations.langchain.messages import MODEL_PROVIDER, REASONING_FIELD
 from sunra_integrations.langchain.response import StreamState
-from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import thinking_text
 from sunra_integrations.protocol.reply import Choice, ChoiceDelta, Chunk, ToolCall, ToolCallDelta
 
@@ -44,9 +43,7 @@ class MessageEvents:
 
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
-        self._state = StreamState()
-        self.accumulator: ReplyAccumulator = self._state.accumulator
-        """The accumulated reply; the client adds each chunk before it yields it."""
+        self.state: StreamState = StreamState()
         self._started = False
         self._indices: dict[str | int, int] = {}
         """The index of each block, by its key: the call's index, or a name."""
@@ -62,14 +59,15 @@ class MessageEvents:
         if not self._started:
             self._started = True
             yield self._start_message(chunk)
-        for delta in self._state.deltas(chunk):
+        for delta in self.state.deltas(chunk):
             yield from self._delta(delta)
 
     def end(self) -> Iterator[MessagesData]:
         """The events that finish all blocks and the message."""
-        for delta in self._state.remaining_deltas():
+        for delta in self.state.remaining_deltas():
             yield from self._delta(delta)
-        choice, reply = self._state.finished()
+        reply = self.state.message_reply()
+        choice = reply.choice
         for block in [
             *(image_block(image) for image in choice.images),
             *([refusal_block(choice.refusal)] if choice.refusal else []),

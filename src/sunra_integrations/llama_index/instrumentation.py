@@ -35,7 +35,7 @@ from pydantic import RootModel, SecretStr, ValidationError
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index.fast_path import AsyncEventGate, EventGate
-from sunra_integrations.protocol.arguments import check_call
+from sunra_integrations.protocol.arguments import EXTRA_HEADERS, check_call
 
 _T = TypeVar("_T")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -276,8 +276,6 @@ class _StreamSpan:
 
 
 # ── headers ──────────────────────────────────────────────────────────────────
-
-EXTRA_HEADERS = "extra_headers"
 
 
 class SecretHeaders(RootModel[dict[str, SecretStr]]):

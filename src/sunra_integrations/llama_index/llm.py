@@ -10,7 +10,6 @@ import copy
 from collections.abc import (
     AsyncGenerator,
     Callable,
-    Collection,
     Generator,
     Mapping,
     Sequence,
@@ -53,7 +52,6 @@ from sunra_integrations.data import model_facts
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index import request, response
 from sunra_integrations.llama_index.instrumentation import (
-    EXTRA_HEADERS,
     amap_stream,
     awith_callbacks,
     dispatcher,
@@ -85,9 +83,11 @@ from sunra_integrations.llama_index.tools import (
     run_tools,
     tool_selections,
 )
-from sunra_integrations.protocol.arguments import CALL_SETTINGS, split_call, unknown_arguments
+from sunra_integrations.protocol.arguments import EXTRA_HEADERS, check_known, split_call
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
 from sunra_integrations.protocol.request import (
+    CALL_ARGUMENTS,
+    PARAMETERS,
     ChatRequest,
     check_parameters,
     not_a_dict,
@@ -104,8 +104,6 @@ if TYPE_CHECKING:
 DEFAULT_CONTEXT_WINDOW = 128_000
 """Tokens. Assumed for models that are not in the bundled model data; any name works on Sunra."""
 
-_PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
-_CALL_ARGUMENTS = (*_PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
 _PROGRAM_ARGUMENTS = frozenset(
     ("tool_choice", "tool_required", "allow_parallel_tool_calls", "strict")
 )
@@ -252,13 +250,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         ) -> None: ...
 
     @classmethod
-    def _argument_names(cls) -> frozenset[str]:
-        return super()._argument_names() | {_CLASS_NAME}
-
-    @classmethod
     def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        arguments = super()._check_arguments(given)
-        arguments.pop(_CLASS_NAME, None)
+        fields = {name: value for name, value in given.items() if name != _CLASS_NAME}
+        arguments = super()._check_arguments(fields)
         more = arguments.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
             raise not_a_dict("additional_kwargs", more)
@@ -269,8 +263,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
                 parameter=EXTRA_HEADERS,
                 rule="headers go into default_headers, or extra_headers of a call",
             )
-        _check_known(more, _PARAMETERS, of="additional_kwargs")
-        own = {name: arguments[name] for name in _PARAMETERS if name in arguments}
+        check_known(more, PARAMETERS, of="additional_kwargs", sendable=True)
+        own = {name: arguments[name] for name in PARAMETERS if name in arguments}
         check_parameters(merge_parameters(more, own) | {"model": own.get("model")})
         if not own.get("model"):
             rule = parameter_rules()["model"]
@@ -396,24 +390,20 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     # The same without spans and callbacks:
 
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        kwargs, settings = split_call(kwargs)
-        chat_request, headers = self._request(messages, kwargs)
+        chat_request, settings, headers = self._request(messages, kwargs)
         reply = self._client(settings).create(chat_request, headers=headers)
         return response.chat_response(reply)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        kwargs, settings = split_call(kwargs)
-        chat_request, headers = self._request(messages, kwargs)
+        chat_request, settings, headers = self._request(messages, kwargs)
         reply = await self._async_client(settings).create(chat_request, headers=headers)
         return response.chat_response(reply)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        kwargs, settings = split_call(kwargs)
-        return self._responses(*self._request(messages, kwargs), **settings)
+        return self._responses(*self._request(messages, kwargs))
 
     def _astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        kwargs, settings = split_call(kwargs)
-        return self._aresponses(*self._request(messages, kwargs), **settings)
+        return self._aresponses(*self._request(messages, kwargs))
 
     def _stream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
@@ -428,7 +418,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         return amap_stream(response.completion, stream)
 
     def _responses(
-        self, chat_request: ChatRequest, headers: Mapping[str, str] | None, **settings: Any
+        self, chat_request: ChatRequest, settings: dict[str, Any], headers: dict[str, str] | None
     ) -> Generator[ChatResponse, None, None]:
         state = response.StreamState()
         client = self._client(settings)
@@ -437,7 +427,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
                 yield response.chunk(chunk, state)
 
     async def _aresponses(
-        self, chat_request: ChatRequest, headers: Mapping[str, str] | None, **settings: Any
+        self, chat_request: ChatRequest, settings: dict[str, Any], headers: dict[str, str] | None
     ) -> AsyncGenerator[ChatResponse, None]:
         state = response.StreamState()
         client = self._async_client(settings)
@@ -453,21 +443,20 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     def _request(
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
-    ) -> tuple[ChatRequest, dict[str, str] | None]:
-        """The request of one call, and its headers."""
-        call = dict(kwargs)
-        given = call.pop(EXTRA_HEADERS, None)
+    ) -> tuple[ChatRequest, dict[str, Any], dict[str, str] | None]:
+        """The request of a call, the settings of its client, and its headers."""
+        call, settings, given = split_call(kwargs)
         headers = secret_headers(given).get_secret_value() if given else None
-        _check_known(call, _CALL_ARGUMENTS, of="a call")
+        check_known(call, CALL_ARGUMENTS, of="a call", sendable=True)
         parameters = merge_parameters(self._parameters(), call)
         if not parameters.get("tools"):
             # The instance's settings about tools do not apply to a call without tools.
             parameters |= {name: call.get(name) for name in ("tool_choice", "parallel_tool_calls")}
-        return request.build(messages, parameters), headers or None
+        return request.build(messages, parameters), settings, headers or None
 
     def _parameters(self) -> dict[str, Any]:
         """The request parameters of every call. Fields override `additional_kwargs`."""
-        fields = {name: getattr(self, name) for name in _PARAMETERS}
+        fields = {name: getattr(self, name) for name in PARAMETERS}
         given = {name: value for name, value in fields.items() if value is not None}
         return merge_parameters(self.additional_kwargs, given)
 
@@ -927,13 +916,6 @@ def _key_not_required() -> Generator[None, None, None]:
         yield
     finally:
         _loading.reset(token)
-
-
-def _check_known(names: Collection[str], known: Collection[str], *, of: str) -> None:
-    """Raises `InvalidParameter` for unknown names."""
-    unknown = unknown_arguments(names, tuple(known), of=of, sendable=True)
-    if unknown is not None:
-        raise unknown
 
 
 def _start_event(

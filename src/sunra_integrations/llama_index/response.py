@@ -257,18 +257,18 @@ class StreamState(ReplyAccumulator):
     @property
     def choice(self) -> ChoiceAccumulator:
         """The choice that becomes the message, valid until the next chunk is added."""
-        begun = self._choices.get(self.choice_index)
+        begun = self.choices.get(self.choice_index)
         return ChoiceAccumulator() if begun is None else begun.joined()
 
     @property
     def other_choices(self) -> list[Choice]:
         """The other choices, once all of them are finished."""
-        if len(self._choices) == 1:
+        if len(self.choices) == 1:
             return []
-        others = [index for index in sorted(self._choices) if index != self.choice_index]
-        if any(self._choices[index].finish_reason is None for index in others):
+        others = [index for index in sorted(self.choices) if index != self.choice_index]
+        if any(self.choices[index].finish_reason is None for index in others):
             return []
-        return [self._choices[index].choice(index) for index in others]
+        return [self.choices[index].choice(index) for index in others]
 
     def convert(self, event: Chunk) -> tuple[str, str]:
         """Converts what a chunk adds to the message; returns its new text and reasoning."""
@@ -287,7 +287,7 @@ class StreamState(ReplyAccumulator):
         if delta.logprobs is not None:
             self.logprobs += logprobs(delta.logprobs) or ()
         if delta.tool_calls:
-            calls = self._choices[self.choice_index].tool_calls
+            calls = self.choices[self.choice_index].tool_calls
             begun = len(self.tool_calls)
             for call in delta.tool_calls:
                 self._convert_call(call.call_index, calls[call.call_index])
@@ -300,10 +300,8 @@ class StreamState(ReplyAccumulator):
 
     def _is_the_message(self, index: int) -> bool:
         """Whether a finished choice is the message of a server that counts choices from 1."""
-        if self.choice_index in self.started_choices or index != self.message_index:
-            return False
-        all_started = len(self.started_choices) >= self.requested_choices
-        return all_started and not self.unfinished
+        is_message = self.choice_index not in self.choices and index == self.message_index
+        return is_message and self.all_finished
 
     def _use(self, index: int) -> None:
         self.choice_index = index

@@ -6,7 +6,7 @@ everything before it each time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -50,6 +50,7 @@ class ReplyAccumulator:
         requested_choices: The request's `n`.
         request_id: The response's `x-request-id`.
         extra: Unknown top-level fields.
+        choices: The choices that have begun, by index.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -59,33 +60,33 @@ class ReplyAccumulator:
         self.requested_choices = 1
         self.request_id: str | None = None
         self.extra: dict[str, Any] = {}
-        self._choices: dict[int, ChoiceAccumulator] = {}
+        self.choices: dict[int, ChoiceAccumulator] = {}
         self._id: str | None = None
         self._model: str | None = None
         self._created: int | None = None
         self._fingerprint: str | None = None
 
     @property
-    def started_choices(self) -> Collection[int]:
-        """The indices of the choices that have begun."""
-        return self._choices.keys()
-
-    @property
     def unfinished(self) -> list[int]:
         """The indices of the choices that have begun and have no finish_reason yet."""
-        return [i for i, choice in self._choices.items() if choice.finish_reason is None]
+        return [i for i, choice in self.choices.items() if choice.finish_reason is None]
+
+    @property
+    def all_finished(self) -> bool:
+        """Whether all requested choices have begun and have a finish_reason."""
+        return len(self.choices) >= self.requested_choices and not self.unfinished
 
     @property
     def message_index(self) -> int:
         """The choice that becomes the message: 0, or the lowest of a server that counts from 1."""
-        return 0 if 0 in self._choices else min(self._choices, default=0)
+        return 0 if 0 in self.choices else min(self.choices, default=0)
 
     def add(self, chunk: Chunk) -> None:
         """Adds one chunk."""
         for delta in chunk.choices:
-            choice = self._choices.get(delta.choice_index)
+            choice = self.choices.get(delta.choice_index)
             if choice is None:
-                choice = self._choices[delta.choice_index] = ChoiceAccumulator(whole=self._whole)
+                choice = self.choices[delta.choice_index] = ChoiceAccumulator(whole=self._whole)
             choice.add(delta)
         _, reply_id, model, created, fingerprint, usage, self.request_id, extra, _ = chunk
         if self._id is None:
@@ -108,7 +109,7 @@ class ReplyAccumulator:
             raw: The completion that the reply was parsed from.
         """
         return Reply(
-            tuple(self._choices[index].choice(index) for index in sorted(self._choices)),
+            tuple(self.choices[index].choice(index) for index in sorted(self.choices)),
             self._id,
             self._model or self.requested_model,
             self._created,

@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sunra_integrations.errors import InvalidParameter
 
 CALL_SETTINGS = frozenset(("timeout", "stall_timeout", "total_timeout", "max_retries"))
 """Settings of a client that a call can change. The others belong to the model object."""
+
+EXTRA_HEADERS = "extra_headers"
+"""The argument of a call that holds its own headers."""
 
 _TIMEOUT_ALIAS = "request_timeout"
 """ChatOpenAI's name for `timeout`."""
@@ -62,11 +65,27 @@ def with_timeout(given: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def split_call(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments of a call as two dicts: request parameters, and settings of the client."""
+class CallArguments(NamedTuple):
+    """The keyword arguments of a call, by their use."""
+
+    parameters: dict[str, Any]
+    """Request parameters, and any unknown arguments."""
+    settings: dict[str, Any]
+    """Settings of the client for this call, out of `CALL_SETTINGS`."""
+    headers: Any
+    """The value of `extra_headers`, not validated."""
+
+
+def split_call(given: Mapping[str, Any]) -> CallArguments:
+    """The keyword arguments of a call: request parameters, client settings and headers.
+
+    Raises:
+        InvalidParameter: As `with_timeout`.
+    """
     arguments = with_timeout(given)
     settings = {name: arguments.pop(name) for name in CALL_SETTINGS & arguments.keys()}
-    return arguments, settings
+    headers = arguments.pop(EXTRA_HEADERS, None)
+    return CallArguments(arguments, settings, headers)
 
 
 def looks_like_credential(name: str, value: object = "") -> bool:
@@ -135,6 +154,19 @@ def check_call(arguments: Mapping[str, Any]) -> None:
     extra_body = arguments.get("extra_body")
     if isinstance(extra_body, Mapping):
         check_no_credentials(extra_body, where="`extra_body`")
+
+
+def check_known(
+    names: Iterable[str], known: Collection[str], *, of: str, sendable: bool = False
+) -> None:
+    """Rejects unknown names; see `unknown_argument` for the arguments.
+
+    Raises:
+        InvalidParameter: A name is unknown. One error lists all of them.
+    """
+    unknown = unknown_arguments(names, known, of=of, sendable=sendable)
+    if unknown is not None:
+        raise unknown
 
 
 def unknown_argument(

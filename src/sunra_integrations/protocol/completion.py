@@ -100,7 +100,7 @@ def parse_completion(
         tool_names=tool_names,
     )
     parser.parse(value)
-    if not parser.accumulator.started_choices:
+    if not parser.accumulator.choices:
         if is_bare_error(value):
             raise parser.error(value, top_level=True)
         raise UnreadableResponse(
@@ -169,7 +169,7 @@ class CompletionParser:
         return error_from_body(
             body,
             request_id=self._request_id,
-            partial=self.accumulator.reply() if self.accumulator.started_choices else None,
+            partial=self.accumulator.reply() if self.accumulator.choices else None,
             top_level=top_level,
         )
 
@@ -178,7 +178,7 @@ class CompletionParser:
         if index is None:
             index = place
         message = choice.get(self._message_field)
-        if message is None and index not in self.accumulator.started_choices:
+        if message is None and index not in self.accumulator.choices:
             # Some gateways send a whole completion as the only event, or an event as a body.
             message = choice.get("message", choice.get("delta"))
         if not isinstance(message, dict):

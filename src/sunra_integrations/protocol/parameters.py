@@ -13,6 +13,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+__all__ = ["RequestArguments", "RequestParameters", "merge_parameters"]
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -14,7 +14,12 @@ from pydantic import ConfigDict, Field, SecretBytes, SecretStr, ValidationError,
 from pydantic_core import ErrorDetails, from_json
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.arguments import check_no_credentials, unknown_arguments
+from sunra_integrations.protocol.arguments import (
+    CALL_SETTINGS,
+    EXTRA_HEADERS,
+    check_no_credentials,
+    unknown_arguments,
+)
 from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
@@ -109,6 +114,13 @@ class ChatRequest(RequestParameters):
             ) from error
 
 
+PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
+"""The names of all request parameters."""
+
+CALL_ARGUMENTS = (*PARAMETERS, EXTRA_HEADERS, *sorted(CALL_SETTINGS))
+"""The names of all arguments of a call."""
+
+
 def parameter_rules() -> Mapping[str, str]:
     """The name of every request parameter with its rule: what the value must be."""
     return {
@@ -149,7 +161,9 @@ def as_request(given: object) -> ChatRequest:
 def invalid_argument(error: ValidationError) -> InvalidParameter:
     """The first finding of a failed construction, without the value, which may be a secret."""
     finding = error.errors(include_url=False, include_input=False)[0]
-    name = str(finding["loc"][0]) if finding["loc"] else ""
+    if not finding["loc"]:
+        return InvalidParameter(f"{finding['msg']}.", parameter="", rule=finding["msg"])
+    name = str(finding["loc"][0])
     if finding["type"] == "missing":
         return _missing(name, parameter_rules().get(name, finding["msg"]))
     return InvalidParameter(
@@ -239,7 +253,7 @@ def _invalid(findings: list[ErrorDetails], given: Mapping[str, Any]) -> InvalidP
     unknown = unknown_arguments(names, tuple(ChatRequest.model_fields), of="Sunra", sendable=True)
     if unknown is not None:
         return unknown
-    error = next((one for one in findings if one["type"] == "missing"), findings[0])
+    error = min(findings, key=lambda one: one["loc"][:1] not in {("model",), ("messages",)})
     name = str(error["loc"][0]) if error["loc"] else "request"
     rule = parameter_rules().get(name, error["msg"])
     if error["type"] == "missing":

@@ -106,7 +106,7 @@ class ChunkStream:
             SunraError: The body was an error instead of a stream.
         """
         if broken_by is not None:
-            if not self._is_whole():
+            if not self._accumulator.all_finished:
                 is_timeout = isinstance(broken_by, TimedOut)
                 cause = broken_by.message
                 why = cause if is_timeout else f"the connection broke. {cause}"
@@ -114,18 +114,13 @@ class ChunkStream:
             return
         if not self.done:
             yield from self._read(self._decode_rest())
-        started, unfinished = self._accumulator.started_choices, self._accumulator.unfinished
+        started, unfinished = self._accumulator.choices, self._accumulator.unfinished
         if self._bare_error is not None and (not started or unfinished):
             raise self._parser.error(self._bare_error, top_level=True)
         if not started:
             raise self._no_choices()
         if unfinished:
             raise self._interrupted(f"choice {unfinished[0]} has no finish_reason")
-
-    def _is_whole(self) -> bool:
-        started = len(self._accumulator.started_choices)
-        all_started = started >= self._accumulator.requested_choices
-        return all_started and not self._accumulator.unfinished
 
     def _decode(self, block: bytes) -> list[Event]:
         try:
@@ -151,7 +146,7 @@ class ChunkStream:
 
     def _end_or_raise(self, error: UnreadableResponse) -> list[Event]:
         """Stops reading if the reply is whole; otherwise raises the error."""
-        if not self._is_whole():
+        if not self._accumulator.all_finished:
             error.request_id = self._request_id
             error.partial = self._partial()
             raise error
@@ -179,7 +174,7 @@ class ChunkStream:
 
     def _read_stray_line(self, line: bytes) -> None:
         """Handles a line that is not a field: the reply may be incomplete without it."""
-        if self._accumulator.started_choices:
+        if self._accumulator.choices:
             self._raise_unless_whole(f"a line is damaged: {excerpt(line)}")
         self._damaged_line = line  # or a body of another kind: the first choice decides
 
@@ -209,11 +204,11 @@ class ChunkStream:
         return self._parser.parse(body)
 
     def _raise_unless_whole(self, why: str) -> None:
-        if not self._is_whole():
+        if not self._accumulator.all_finished:
             raise self._interrupted(why)
 
     def _partial(self) -> Reply | None:
-        return self.so_far() if self._accumulator.started_choices else None
+        return self.so_far() if self._accumulator.choices else None
 
     def _interrupted(self, why: str) -> StreamInterrupted:
         partial = self._partial()

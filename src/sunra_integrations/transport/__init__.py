@@ -1,4 +1,4 @@
-"""Carries requests to Sunra and answers back; knows no framework.
+"""HTTP clients for Sunra. This package imports no framework.
 
 `SunraClient` and `AsyncSunraClient` can be used on their own::
 

@@ -21,7 +21,7 @@ from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
-from sunra_integrations.protocol.arguments import unknown_arguments
+from sunra_integrations.protocol.arguments import check_known
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import sanitize
 from sunra_integrations.protocol.reply import Chunk, Reply
@@ -425,9 +425,7 @@ class AsyncSunraClient(_Client):
 def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
     if given is None:
         known = (*Options.__annotations__, "http_client")
-        unknown = unknown_arguments(options, known, of="the client")
-        if unknown is not None:
-            raise unknown
+        check_known(options, known, of="the client")
         return Settings.resolve(**options)
     if not isinstance(given, Settings):
         raise ConfigurationError(

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from sunra_integrations import transport
 from sunra_integrations.errors import SunraError
-from sunra_integrations.protocol.arguments import unknown_arguments, with_timeout
+from sunra_integrations.protocol.arguments import check_known, unknown_arguments, with_timeout
 from sunra_integrations.protocol.parameters import RequestArguments
 from sunra_integrations.protocol.request import invalid_argument
 from sunra_integrations.transport.settings import (
@@ -28,6 +28,8 @@ from sunra_integrations.transport.settings import (
     checked_headers,
 )
 from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
+
+__all__ = ["ConnectionParameters", "ModelArguments"]
 
 
 class ModelArguments(RequestArguments, ConnectionArguments, total=False):
@@ -106,11 +108,14 @@ class ConnectionParameters(BaseModel):
         del given  # no frame of the traceback may hold the arguments: the key is one of them
         raise failure
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_before_validation(cls, data: Any) -> Any:
+        return cls._check_arguments(data) if isinstance(data, Mapping) else data
+
     @model_validator(mode="wrap")
     @classmethod
     def _raise_typed_errors(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if isinstance(data, Mapping):
-            data = cls._check_arguments(data)
         try:
             return handler(data)
         except ValidationError as error:
@@ -126,11 +131,7 @@ class ConnectionParameters(BaseModel):
             ConfigurationError: A header is not valid.
         """
         arguments = with_timeout(given)
-        unknown = unknown_arguments(
-            arguments, cls._argument_names(), of=cls.__name__, sendable=True
-        )
-        if unknown is not None:
-            raise unknown
+        check_known(arguments, cls._argument_names(), of=cls.__name__, sendable=True)
         arguments = {name: value for name, value in arguments.items() if value is not None}
         sync_name, async_name = "http_client", cls._async_client_field
         check_http_client(arguments.get(sync_name), httpx.Client, sync_name, other_name=async_name)

@@ -116,9 +116,10 @@ class _Connector(aiohttp.TCPConnector):
         # aiohttp has no argument for the class of its connections.
         self._factory = partial(_Connection, loop=self._own_loop)  # type: ignore[assignment]
 
-    @property
-    def closed(self) -> bool:
+    def _is_closed(self) -> bool:
         return super().closed or not self._own_loop.is_running()
+
+    closed = property(_is_closed)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __del__(self, _warnings: Any = None) -> None:
         """Does not warn: asyncio itself warns of sockets that were left open."""

@@ -60,7 +60,7 @@ class Pool(Generic[Transport]):
         self._is_shared = is_shared
         self._clock = clock
         self.is_closed = False
-        self.last_used = clock()
+        self.last_used: float = clock()
         self.in_use: dict[object, Transport | None] = {}
         self.idle: list[tuple[Transport, float]] = []
         """Transports and when each became idle, the latest last."""
