@@ -104,7 +104,7 @@ class ToolCallTracker:
         )
 
     def _append_arguments(self, entry: Json) -> ToolCallDelta | None:
-        """Rule 2 for a delta with nothing but arguments, as nearly all are; None for others.
+        """Applies rule 2 to a delta that has only arguments, the usual case. None for others.
 
         Saves 1.1 of 9.5 µs per event.
         """

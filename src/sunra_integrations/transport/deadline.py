@@ -118,7 +118,7 @@ _MESSAGES = {
 
 
 class LiveTimeout(float):
-    """A timeout for HTTP libraries that also tells the seconds left at any later moment."""
+    """A timeout for HTTP libraries, with a function for the seconds that are left later."""
 
     left: Callable[[], float]
 
@@ -140,8 +140,8 @@ class AsyncTimeout:
 
     Args:
         deadline: The call's deadline.
-        reentered: Whether it is entered again and again, as for each piece of a body. Then its
-            timer keeps running in between, which is cheaper, and `stop` ends it.
+        reentered: Whether it is entered many times, such as for each block of a body. The timer
+            then keeps running in between, which is cheaper, until `stop`.
     """
 
     def __init__(self, deadline: Deadline, *, reentered: bool = False) -> None:
@@ -156,7 +156,7 @@ class AsyncTimeout:
     def __enter__(self) -> Self:
         self._waiting = asyncio.current_task()
         if self._waiting is None:
-            raise AssertionError("an await is part of a task")
+            raise AssertionError("AsyncTimeout must be entered in a task")
         self._cancelled_before = _cancelling(self._waiting)
         if self._timer is None:
             self._set_timer()
@@ -182,7 +182,7 @@ class AsyncTimeout:
 
     def _end(self) -> None:
         self._timer = None
-        if self._deadline.time_left_to_read() > 0:  # data has come since the timer was set
+        if self._deadline.time_left_to_read() > 0:  # data arrived after the timer was set
             self._set_timer()
         elif self._waiting is not None:
             self._is_late = True

@@ -68,11 +68,12 @@ class Pool(Generic[Transport]):
         self._discarded: list[Transport] = []
 
     def acquire(self, holder: object) -> Transport | None:
-        """The transport that was idle for the shortest time, or a new one; None at capacity."""
+        """The most recently used idle transport, or a new one. None at capacity."""
         self.last_used = self._clock()
         if len(self.in_use) >= self._capacity and holder not in self.in_use:
             return None
-        # Counts from here on: garbage collection may release and acquire for others meanwhile.
+        # Reserve the place first: creating a transport can trigger garbage collection, which may
+        # close a dropped stream and so serve a waiting call.
         self.in_use[holder] = None
         self.in_use[holder] = transport = self.idle.pop()[0] if self.idle else self._make()
         return transport
@@ -113,7 +114,7 @@ class Pool(Generic[Transport]):
             entry = holder, place = self.waiting[0]
             if not place.done():
                 try:
-                    # It has one if an interrupt ended this method before the next step.
+                    # An earlier, interrupted run of this method may have acquired one already.
                     transport = self.in_use.get(holder) or self.acquire(holder)
                 except Exception as error:  # noqa: BLE001 - raised in the waiting call
                     place.set_exception(error)
@@ -168,7 +169,7 @@ class SyncPool(Pool[httpx.BaseTransport]):
 
     def give_up(self, holder: object) -> None:
         """Ends a call that raised an exception, and its wait for a transport."""
-        if self._pid != os.getpid():  # after a fork, the connections and locks are the parent's
+        if self._pid != os.getpid():  # after a fork, connections and locks belong to the parent
             return
         with self._lock:
             for entry in [entry for entry in self.waiting if entry[0] is holder]:
