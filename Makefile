@@ -60,7 +60,7 @@ workflows: $(VENV)-workflows/.workflows  ## zizmor and actionlint on .github/
 	elif test $(ACTIONLINT) = required; then \
 		exit 1; \
 	else \
-		echo "Skipped: actionlint could not be installed."; \
+		echo "Skipped: actionlint could not be installed (it is downloaded from github.com)."; \
 	fi
 
 hooks: $(VENV)/.dev  ## run the pre-commit hooks before each commit of this clone
