@@ -206,6 +206,10 @@ class ConnectionParameters(BaseModel):
             stored = {name: _storable(name, value) for name, value in values.items()}
             return super().model_construct(_fields_set, **stored)
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Calls the framework's hook: pydantic 2.9.2 looks for one in the first base class only."""
+        super().model_post_init(context)
+
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, _storable(name, value))
 
