@@ -275,7 +275,7 @@ class _CompletenessCheck:
             if not refused:  # langchain-core's parsers would raise at the start of a refusal
                 yield message
         if received:
-            self._check(_sum(received))
+            self._check(joined_chunks(received))
 
     async def _aeach(self, messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
         received: list[AIMessage] = []
@@ -286,7 +286,7 @@ class _CompletenessCheck:
             if not refused:
                 yield message
         if received:
-            self._check(_sum(received))
+            self._check(joined_chunks(received))
 
     def _check(self, message: AIMessage) -> None:
         refusal = _refusal_in(message)
@@ -352,7 +352,7 @@ def _refusal_in(message: AIMessage) -> str:
     return "".join(str(part.get("refusal", "")) for part in parts if part.get("type") == "refusal")
 
 
-def _sum(messages: list[AIMessage]) -> AIMessage:
+def joined_chunks(messages: list[AIMessage]) -> AIMessage:
     """The chunks of a stream as one message; adding a list is one step."""
     first, *rest = messages
     if not isinstance(first, AIMessageChunk):
