@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
@@ -104,7 +104,8 @@ class RepairedOutput(RunnableLambda[LanguageModelInput, Any]):
     ) -> None:
         name = type(self).__name__
         super().__init__(self._once, self._aonce, name=name)
-        self._streamed: Runnable[Any, Any] = RunnableGenerator(self._each, self._aeach, name=name)
+        each, aeach = cast("Any", self._each), cast("Any", self._aeach)  # they also take a config
+        self._streamed: Runnable[Any, Any] = RunnableGenerator(each, aeach, name=name)
         self._model = model
         self._parser = parser
         self._repairs = repairs
@@ -123,7 +124,7 @@ class RepairedOutput(RunnableLambda[LanguageModelInput, Any]):
         return dict[str, Any] if self._include_raw else self._parser.OutputType
 
     @property
-    def deps(self) -> list[Runnable[Any, Any]]:
+    def deps(self) -> list[Runnable[Any, Any]]:  # pyright: ignore[reportIncompatibleVariableOverride] - cached in the base
         """The model and the parser, for graphs and configurable fields."""
         return [self._model, self._parser]
 
@@ -144,7 +145,7 @@ class RepairedOutput(RunnableLambda[LanguageModelInput, Any]):
         self,
         attempt: _Attempt,
         config: RunnableConfig,
-        call: Callable[..., Any],
+        call: Callable[..., AIMessage],
         kwargs: dict[str, Any],
     ) -> Any:
         while True:
@@ -167,7 +168,7 @@ class RepairedOutput(RunnableLambda[LanguageModelInput, Any]):
         self,
         attempt: _Attempt,
         config: RunnableConfig,
-        call: Callable[..., Any],
+        call: Callable[..., Awaitable[AIMessage]],
         kwargs: dict[str, Any],
     ) -> Any:
         while True:

@@ -289,12 +289,9 @@ class _CompletenessCheck:
             self._check(joined_chunks(received))
 
     def _check(self, message: AIMessage) -> None:
-        refusal = _refusal_in(message)
-        if refusal:
-            text = f"The model declined to answer: {refusal}"
-            raise Refused(text, refusal=refusal, raw_message=message)
+        raise_if_refused(message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
-            raise self._truncated(message)
+            raise response_truncated(message, self._name)
         if self._method != "function_calling":
             if not self._is_whole(message):
                 raise OutputParserException(
@@ -327,21 +324,36 @@ class _CompletenessCheck:
             return False
         return True
 
-    def _truncated(self, message: AIMessage) -> Exception:
-        error = truncation_error(
-            self._name,
-            _metadata(message, "finish_reason"),
-            text=str(message.text),
-            usage=_metadata(message, "token_usage"),
-            calls=(
-                *map(_reply_call, message.tool_calls),
-                *map(_reply_call, message.invalid_tool_calls),
-            ),
-            model=_metadata(message, "model_name"),
-            reply_id=_metadata(message, "id"),
-            request_id=_metadata(message, "request_id"),
-        )
-        return as_model_error(error)
+
+def raise_if_refused(message: AIMessage) -> None:
+    """Raises `Refused` if the model declined to answer."""
+    refusal = _refusal_in(message)
+    if refusal:
+        text = f"The model declined to answer: {refusal}"
+        raise Refused(text, refusal=refusal, raw_message=message)
+
+
+def response_truncated(message: AIMessage, what: str) -> Exception:
+    """The error for a message that was cut off.
+
+    Args:
+        message: The message.
+        what: The requested object, such as the name of its class.
+    """
+    error = truncation_error(
+        what,
+        _metadata(message, "finish_reason"),
+        text=str(message.text),
+        usage=_metadata(message, "token_usage"),
+        calls=(
+            *map(_reply_call, message.tool_calls),
+            *map(_reply_call, message.invalid_tool_calls),
+        ),
+        model=_metadata(message, "model_name"),
+        reply_id=_metadata(message, "id"),
+        request_id=_metadata(message, "request_id"),
+    )
+    return as_model_error(error)
 
 
 def _refusal_in(message: AIMessage) -> str:
