@@ -47,7 +47,9 @@ def models(sandbox: Sandbox) -> list[str]:
 
 
 def test_the_entry_point_is_the_one_that_deepagents_looks_for():
-    [found] = [one for one in entry_points(group="deepagents.provider_profiles") if one.name == "sunra"]
+    [found] = [
+        one for one in entry_points(group="deepagents.provider_profiles") if one.name == "sunra"
+    ]
     assert isinstance(found, EntryPoint)
     assert callable(found.load())
     profile = get_provider_profile(NAME)
