@@ -116,7 +116,15 @@ def test_freezers_see_every_module_behind_a_public_one():
         ): path
         for path in package.rglob("*.py")
     }
-    public = ["langchain", "llama_index", "transport", "sandbox", "cli", "conformance.llama_index"]
+    public = [
+        "langchain",
+        "llama_index",
+        "transport",
+        "sandbox",
+        "cli",
+        "conformance.llama_index",
+        "usage",
+    ]
     waiting, seen = [f"sunra_integrations.{name}" for name in public], set()
     while waiting:
         name = waiting.pop()
