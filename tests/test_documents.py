@@ -56,6 +56,10 @@ SAID = {
     "docs/guides/histories.md": ["It is sunny.\n"],
     "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
+    "docs/guides/prompt-caching.md": [
+        "True\n{'type': 'ephemeral'}\nTrue\n{'type': 'ephemeral'}\n",
+        "anthropic/claude-sonnet-4.5\nTrue\n",
+    ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
     "docs/guides/typing.md": ["37\n"],
