@@ -235,7 +235,9 @@ async def test_usage_of_messages_can_be_added_and_subtracted(way) -> None:
         assert message.response_metadata["cost"] == COST
         twice = add_usage(message.usage_metadata, messages[0].usage_metadata)
         assert twice["total_tokens"] == 100
-        once = subtract_usage(twice, load(dumpd(message), allowed_objects="messages").usage_metadata)
+        once = subtract_usage(
+            twice, load(dumpd(message), allowed_objects="messages").usage_metadata
+        )
         assert once["total_tokens"] == 50
     [total] = counted.usage_metadata.values()
     assert total["total_tokens"] == 150

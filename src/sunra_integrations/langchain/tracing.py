@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from sunra_integrations.protocol.reply import Usage
 
 _RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
-_RUN_ID = f"{LC_ID_PREFIX}-"
 _logger = logging.getLogger(__name__)
 
 
@@ -88,9 +87,17 @@ def report_chunk(
         callbacks: The model's callbacks.
         manager: The class that finds all handlers of the run by these.
     """
-    handlers = manager.configure(config.get("callbacks"), callbacks).handlers
-    if handlers and chunk.id is not None and chunk.id.startswith(_RUN_ID):
-        _report(handlers, UUID(chunk.id.removeprefix(_RUN_ID)), chunk)
+    run_id = _run_id(chunk)
+    if run_id is not None and message_cost(chunk) is not None:
+        handlers = manager.configure(config.get("callbacks"), callbacks).handlers
+        _report(handlers, run_id, chunk)
+
+
+def _run_id(chunk: AIMessageChunk) -> UUID | None:
+    try:
+        return UUID((chunk.id or "").removeprefix(f"{LC_ID_PREFIX}-"))
+    except ValueError:
+        return None  # a whole message, because the model does not stream this call
 
 
 def message_cost(message: AIMessage) -> float | None:
@@ -107,28 +114,28 @@ def message_cost(message: AIMessage) -> float | None:
 
 def _report(handlers: Iterable[BaseCallbackHandler], run_id: UUID, message: AIMessage) -> None:
     cost = message_cost(message)
-    if cost is None:
-        return
-    for handler in handlers:
-        try:
+    if cost is not None:
+        for handler in handlers:
             _report_to(handler, run_id, message.usage_metadata or EMPTY, cost)
-        except Exception as error:  # noqa: BLE001 - a tracer's error must not fail the call
-            _logger.warning("Cannot report the cost to %s: %r", type(handler).__name__, error)
 
 
 def _report_to(handler: Any, run_id: UUID, usage: Mapping[str, Any], cost: float) -> None:
-    if _is_instance(handler, "langchain_core.tracers.langchain", "LangChainTracer"):
-        run = handler.run_map.get(str(run_id))
-        if run is not None:
-            run.outputs = {**(run.outputs or {}), "usage_metadata": {**usage, "total_cost": cost}}
-    elif hasattr(handler, "get_span"):  # OpenInference's
-        span = handler.get_span(run_id)
-        if span is not None:
-            span.set_attributes(dict.fromkeys(COST_ATTRIBUTES, cost))
-    elif _is_instance(handler, "langfuse.langchain", "CallbackHandler"):
-        generation = getattr(handler, "_runs", EMPTY).get(run_id)
-        if generation is not None:
-            generation.update(cost_details={"total": cost})
+    try:
+        if _is_instance(handler, "langchain_core.tracers.langchain", "LangChainTracer"):
+            run = handler.run_map.get(str(run_id))
+            if run is not None:
+                usage = {**usage, "total_cost": cost}
+                run.outputs = {**(run.outputs or {}), "usage_metadata": usage}
+        elif _is_instance(handler, "langfuse.langchain", "CallbackHandler"):
+            generations: dict[UUID, Any] = getattr(handler, "_runs", {})
+            if run_id in generations:
+                generations[run_id].update(cost_details={"total": cost})
+        elif hasattr(handler, "get_span"):  # OpenInference's
+            span = handler.get_span(run_id)
+            if span is not None:
+                span.set_attributes(dict.fromkeys(COST_ATTRIBUTES, cost))
+    except Exception as error:  # noqa: BLE001 - a tracer's error must not fail the call
+        _logger.warning("Cannot report the cost to %s: %r", type(handler).__name__, error)
 
 
 def _is_instance(handler: Any, module: str, name: str) -> bool:

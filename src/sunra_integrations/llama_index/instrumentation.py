@@ -291,8 +291,7 @@ def report_cost(usage: Usage | None) -> None:
         return
     for one in event_dispatchers(dispatcher):
         for handler in one.span_handlers:
-            spans = getattr(handler, "all_spans", handler.open_spans)
-            span = spans.get(span_id)
+            span: Any = getattr(handler, "all_spans", handler.open_spans).get(span_id)
             if hasattr(span, "set_attributes"):  # OpenTelemetry's
                 span.set_attributes(dict.fromkeys(COST_ATTRIBUTES, usage.cost))
             elif hasattr(span, "__setitem__"):  # OpenInference's, which sets them at its end

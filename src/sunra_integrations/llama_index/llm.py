@@ -439,6 +439,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         stream = client.stream(chat_request, headers=headers, so_far=state)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
+                if chunk.usage is not None:
+                    report_cost(chunk.usage)
                 yield response.chunk(chunk, state)
 
     def _user_message(self, prompt: str, formatted: bool) -> list[ChatMessage]:
