@@ -1,8 +1,5 @@
 """Budgets: limits on the cost, tokens and number of calls, for any number of models and clients."""
 
-# pyright: reportPrivateUsage=false
-# `Budget` and `Charge` share their private attributes.
-
 from __future__ import annotations
 
 import math
@@ -129,27 +126,20 @@ class Budget:
         self.tokens = tokens
         self.calls = calls
         self.prices = _checked_prices({} if prices is None else prices)
-        self._parent = check_budget(parent, "parent")
-        self._usages: dict[str, ModelUsage] = {}
-        self._spent = ModelUsage()
-        self._unknown: dict[str, str] = {}
-        """The models of complete replies without "cost" or without "usage"."""
-        self._in_progress = 0
-        self._ended: deque[_Ended] = deque()
-        self._is_counting = False
+        self.ledger = Ledger(self, check_budget(parent, "parent"))
 
     @property
     def spent(self) -> ModelUsage:
         """The sum of all calls that ended."""
         with _lock:
-            self._count()
-            return self._spent
+            self.ledger.count()
+            return self.ledger.spent
 
     def by_model(self) -> UsageTable:
         """The calls, tokens and cost of each model, as a table."""
         with _lock:
-            self._count()
-            return UsageTable(self._usages.items())
+            self.ledger.count()
+            return UsageTable(self.ledger.usages.items())
 
     def __enter__(self) -> Self:
         _active.set((*_active.get(), self))
@@ -177,16 +167,14 @@ class Budget:
 
     def to_dict(self) -> dict[str, Any]:
         """Limits, prices and usage as JSON, without calls in progress and without the parent."""
-        with _lock:
-            self._count()
-            return {
-                "usd": self.usd,
-                "tokens": self.tokens,
-                "calls": self.calls,
-                "prices": {model: asdict(price) for model, price in self.prices.items()},
-                "spent": UsageTable(self._usages.items()).to_dict(),
-                "unknown": dict(self._unknown),
-            }
+        return {
+            "usd": self.usd,
+            "tokens": self.tokens,
+            "calls": self.calls,
+            "prices": {model: asdict(price) for model, price in self.prices.items()},
+            "spent": self.by_model().to_dict(),
+            "unknown": dict(self.ledger.unknown),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, parent: Budget | None = None) -> Self:
@@ -204,9 +192,9 @@ class Budget:
             limits = [data[name] for name in ("usd", "tokens", "calls")]
             usages = {model: ModelUsage(**usage) for model, usage in data["spent"].items()}
             budget = cls(*limits, prices=prices, parent=parent)
-            budget._usages = usages
-            budget._spent = UsageTable(usages.items()).total
-            budget._unknown = dict(data["unknown"])
+            budget.ledger.usages = usages
+            budget.ledger.spent = UsageTable(usages.items()).total
+            budget.ledger.unknown = dict(data["unknown"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidParameter(
                 f"`data` is not a budget from `to_dict`: {type(error).__name__}: {error}.",
@@ -230,64 +218,6 @@ class Budget:
             "work). To move a budget to another process, use `to_dict` and `from_dict`."
         )
 
-    # ── counting ─────────────────────────────────────────────────────────────
-
-    def _check(self) -> None:
-        """Raises if another call must not begin. The caller holds the lock."""
-        self._count()
-        spent = self._spent
-        calls = spent.calls + self._in_progress
-        if self.usd is not None and spent.cost >= self.usd:
-            raise _exceeded("usd", spent.cost, self.usd, dollars(spent.cost), dollars(self.usd))
-        if self.tokens is not None and spent.total_tokens >= self.tokens:
-            amount, limit = f"{spent.total_tokens:,}", f"{self.tokens:,} tokens"
-            raise _exceeded("tokens", spent.total_tokens, self.tokens, amount, limit)
-        if self.calls is not None and calls >= self.calls:
-            raise _exceeded("calls", calls, self.calls, f"{calls:,}", f"{self.calls:,} calls")
-        self._check_reported()
-
-    def _check_reported(self) -> None:
-        """Raises if the usage cannot be counted in the unit of a limit."""
-        unmetered, unpriced = self._unknown.get("usage"), self._unknown.get("cost")
-        if unmetered and (self.tokens is not None or (self.usd is not None and unpriced)):
-            raise ConfigurationError(
-                f"A reply of {unmetered} reported no token usage, so the budget cannot hold its "
-                "limits of `usd` and `tokens`. Request the usage of streams (leave out "
-                "`stream_usage=False` and `stream_options`), or limit `calls` instead."
-            )
-        if unpriced and self.usd is not None and unpriced not in self.prices:
-            raise ConfigurationError(
-                f"A reply of {unpriced} reported no cost, so the budget cannot hold its limit of "
-                "`usd`. Pass the price in US dollars per million tokens: "
-                f'`Budget(…, prices={{"{unpriced}": Price(input=…, output=…)}})`.'
-            )
-
-    def _count(self) -> None:
-        """Counts the calls that ended. The caller holds the lock."""
-        if self._is_counting:  # the caller is a signal handler that interrupted this method
-            return
-        self._is_counting = True
-        try:
-            while self._ended:
-                self._add(self._ended.popleft())
-        finally:
-            self._is_counting = False
-
-    def _add(self, ended: _Ended) -> None:
-        self._in_progress -= 1
-        if not ended.is_billed:
-            return
-        model, usage = ended.model, ModelUsage.of_call(ended.usage)
-        if usage.calls_without_cost and usage.total_tokens and model in self.prices:
-            cost = self.prices[model].cost(usage)
-            usage = replace(usage, cost=cost, calls_without_cost=0)
-        if ended.is_complete and usage.calls_without_cost:
-            self._unknown.setdefault("cost", model)
-        if ended.is_complete and not usage.total_tokens:
-            self._unknown.setdefault("usage", model)
-        self._usages[model] = self._usages.get(model, ModelUsage()) + usage
-        self._spent = UsageTable(self._usages.items()).total
-
 
 class _Ended(NamedTuple):
     """A call that ended."""
@@ -297,6 +227,84 @@ class _Ended(NamedTuple):
     is_billed: bool
     is_complete: bool
     """Whether the server sent the whole reply, so no usage can follow."""
+
+
+class Ledger:
+    """Counts the calls of one budget, and refuses them if it is spent.
+
+    Args:
+        budget: The budget, which has the limits and prices.
+        parent: The budget that the calls count for too.
+    """
+
+    def __init__(self, budget: Budget, parent: Budget | None) -> None:
+        self._budget = budget
+        self.parent = parent
+        self.usages: dict[str, ModelUsage] = {}
+        self.spent = ModelUsage()
+        self.unknown: dict[str, str] = {}
+        """The models of complete replies without "cost" or without "usage"."""
+        self.in_progress = 0
+        self.ended: deque[_Ended] = deque()
+        """The calls that ended and are not counted yet."""
+        self._is_counting = False
+
+    def check(self) -> None:
+        """Raises if another call must not begin. The caller holds the lock."""
+        self.count()
+        budget, spent = self._budget, self.spent
+        calls = spent.calls + self.in_progress
+        if budget.usd is not None and spent.cost >= budget.usd:
+            raise _exceeded("usd", spent.cost, budget.usd, dollars(spent.cost), dollars(budget.usd))
+        if budget.tokens is not None and spent.total_tokens >= budget.tokens:
+            amount, limit = f"{spent.total_tokens:,}", f"{budget.tokens:,} tokens"
+            raise _exceeded("tokens", spent.total_tokens, budget.tokens, amount, limit)
+        if budget.calls is not None and calls >= budget.calls:
+            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", f"{budget.calls:,} calls")
+        self._check_reported()
+
+    def _check_reported(self) -> None:
+        """Raises if the usage cannot be counted in the unit of a limit."""
+        budget = self._budget
+        unmetered, unpriced = self.unknown.get("usage"), self.unknown.get("cost")
+        if unmetered and (budget.tokens is not None or (budget.usd is not None and unpriced)):
+            raise ConfigurationError(
+                f"A reply of {unmetered} reported no token usage, so the budget cannot hold its "
+                "limits of `usd` and `tokens`. Request the usage of streams (leave out "
+                "`stream_usage=False` and `stream_options`), or limit `calls` instead."
+            )
+        if unpriced and budget.usd is not None and unpriced not in budget.prices:
+            raise ConfigurationError(
+                f"A reply of {unpriced} reported no cost, so the budget cannot hold its limit of "
+                "`usd`. Pass the price in US dollars per million tokens: "
+                f'`Budget(…, prices={{"{unpriced}": Price(input=…, output=…)}})`.'
+            )
+
+    def count(self) -> None:
+        """Counts the calls that ended. The caller holds the lock."""
+        if self._is_counting:  # the caller is a signal handler that interrupted this method
+            return
+        self._is_counting = True
+        try:
+            while self.ended:
+                self._add(self.ended.popleft())
+        finally:
+            self._is_counting = False
+
+    def _add(self, ended: _Ended) -> None:
+        self.in_progress -= 1
+        if not ended.is_billed:
+            return
+        model, usage = ended.model, ModelUsage.of_call(ended.usage)
+        if usage.calls_without_cost and usage.total_tokens and model in self._budget.prices:
+            cost = self._budget.prices[model].cost(usage)
+            usage = replace(usage, cost=cost, calls_without_cost=0)
+        if ended.is_complete and usage.calls_without_cost:
+            self.unknown.setdefault("cost", model)
+        if ended.is_complete and not usage.total_tokens:
+            self.unknown.setdefault("usage", model)
+        self.usages[model] = self.usages.get(model, ModelUsage()) + usage
+        self.spent = UsageTable(self.usages.items()).total
 
 
 class Charge:
@@ -362,10 +370,10 @@ class Charge:
     def _reserve(self, budgets: tuple[Budget, ...]) -> None:
         with _lock:
             for budget in budgets:
-                budget._check()  # noqa: SLF001
+                budget.ledger.check()
             self._budgets = budgets
             for budget in budgets:
-                budget._in_progress += 1  # noqa: SLF001
+                budget.ledger.in_progress += 1
 
     def _end(self, error: BaseException | None) -> None:
         """Reports the end of the call, without a lock: the garbage collector may be the caller."""
@@ -374,7 +382,7 @@ class Charge:
         model = _counted_model(self._request, received)
         ended = _Ended(model, usage, self._is_billed, self._is_complete)
         for budget in budgets:
-            budget._ended.append(ended)  # noqa: SLF001
+            budget.ledger.ended.append(ended)
 
 
 _active: ContextVar[tuple[Budget, ...]] = ContextVar("sunra_budgets", default=())
@@ -404,7 +412,7 @@ def _with_parents(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
         one: Budget | None = budget
         while one is not None:
             found[one] = None
-            one = one._parent  # noqa: SLF001
+            one = one.ledger.parent
     return tuple(found)
 
 
