@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelUsage", "UsageTable"]
 
+COST_ATTRIBUTES = ("llm.cost.total", "gen_ai.usage.cost")
+"""The cost of a call on OpenTelemetry spans: OpenInference's name, and the one Langfuse reads."""
+
 
 @dataclass(frozen=True)
 class ModelUsage:

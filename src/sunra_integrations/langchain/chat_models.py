@@ -18,7 +18,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 import httpx
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForLLMRun,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -43,6 +48,12 @@ from sunra_integrations.langchain.stream_events import MessageEvents, keep_refus
 from sunra_integrations.langchain.structured_output import Method, WithRaw
 from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.langchain.tools import Tool, ToolChoice
+from sunra_integrations.langchain.tracing import (
+    report_chunk,
+    report_events,
+    report_result,
+    traced_config,
+)
 from sunra_integrations.protocol.arguments import (
     EXTRA_HEADERS,
     check_call,
@@ -307,30 +318,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     # ── calls ────────────────────────────────────────────────────────────────
 
     if TYPE_CHECKING:
-        # langchain-core's annotations are narrower than its methods: a stream can be closed, and a
-        # batch can be any sequence (`list[str]` is not a `list[str | …]`).
-
-        def stream(
-            self,
-            input: LanguageModelInput,  # noqa: A002 - langchain-core's name
-            config: RunnableConfig | None = None,
-            *,
-            stop: list[str] | None = None,
-            **kwargs: Any,
-        ) -> Generator[AIMessageChunk, None, None]:
-            """Stream the reply in chunks. Closing the stream closes the connection."""
-            ...
-
-        def astream(
-            self,
-            input: LanguageModelInput,  # noqa: A002 - langchain-core's name
-            config: RunnableConfig | None = None,
-            *,
-            stop: list[str] | None = None,
-            **kwargs: Any,
-        ) -> AsyncGenerator[AIMessageChunk, None]:
-            """The async version of `stream`."""
-            ...
+        # langchain-core's annotations are narrower than its methods: a batch can be any sequence
+        # (`list[str]` is not a `list[str | …]`).
 
         def batch(
             self,
@@ -353,6 +342,39 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         ) -> list[AIMessage]:
             """The async version of `batch`."""
             ...
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Generator[AIMessageChunk, None, None]:
+        """Stream the reply in chunks. Closing the stream closes the connection."""
+        # Here because langchain-core does not tell `_stream` which run it belongs to.
+        config = traced_config(config, CallbackManager)
+        with closing(super().stream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
+            for chunk in chunks:
+                if chunk.usage_metadata is not None:
+                    report_chunk(chunk, config, self.callbacks, CallbackManager)
+                yield chunk
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        """The async version of `stream`."""
+        config = traced_config(config, AsyncCallbackManager)
+        async with aclosing(super().astream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                if chunk.usage_metadata is not None:
+                    report_chunk(chunk, config, self.callbacks, AsyncCallbackManager)
+                yield chunk
 
     def _generate(
         self,
@@ -377,6 +399,28 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             chat_request, settings, headers = self._request(messages, stop, kwargs)
             reply = await self._async_client(settings).create(chat_request, headers=headers)
             return response.chat_result(reply)
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        result = super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        report_result(run_manager, result)
+        return result
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        result = await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        report_result(run_manager, result)
+        return result
 
     def _stream(
         self,
@@ -431,6 +475,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             with closing(self._open_stream(messages, stop, kwargs, message.state)) as events:
                 for event in events:
                     yield from message.events(event)
+            report_events(run_manager, message.state.usage)
             yield from message.end()
 
     async def _astream_chat_model_events(
@@ -447,6 +492,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 async for event in events:
                     for message_event in message.events(event):
                         yield message_event
+            report_events(run_manager, message.state.usage)
             for message_event in message.end():
                 yield message_event
 

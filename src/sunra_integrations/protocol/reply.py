@@ -228,7 +228,7 @@ def parse_usage(value: object) -> Usage | None:
         total,
         _details(value, "prompt_tokens_details", _PROMPT_DETAILS),
         _details(value, "completion_tokens_details", _COMPLETION_DETAILS),
-        _as_amount(value.get("cost")),
+        as_amount(value.get("cost")),
         value,
     )
 
@@ -246,7 +246,7 @@ def _details(usage: Json, key: str, names: Mapping[str, str]) -> Json:
     return {**details, **found} if found else details
 
 
-def _as_amount(value: object) -> float | None:
+def as_amount(value: object) -> float | None:
     """A cost as a float; None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
