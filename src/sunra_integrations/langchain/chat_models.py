@@ -131,6 +131,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         http_client, http_async_client: Your own httpx clients, which are never closed here. By
             default, proxies and certificates come from the usual environment variables, such as
             `HTTPS_PROXY` and `SSL_CERT_FILE`.
+        budget: A `Budget`, which limits cost, tokens and calls. Can be shared with other models.
         profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
         Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
