@@ -53,6 +53,7 @@ SAID = {
         "google/gemini-2.5-flash\n",
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
+    "docs/guides/budgets.md": ["2 of 2 calls\n", "openai/gpt-4o-mini "],
     "docs/guides/histories.md": ["It is sunny.\n"],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/network.md": ["You said: Hello"],
