@@ -54,7 +54,7 @@ SAID = {
     ],
     "docs/guides/cost-in-traces.md": [
         "LangSmith: $0.0000",
-        "Langfuse: $0.0000",
+        'Langfuse: {"total":',
         "ChatSunra: $0.0000",
         "Sunra.acomplete: $0.0000",
         "Sunra.chat: $0.0000",
