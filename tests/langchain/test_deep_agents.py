@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("deepagents", reason="needs Python 3.11")
 
 from deepagents import create_deep_agent
-from deepagents.profiles.provider import get_provider_profile
-from langchain.chat_models import base
+from deepagents.middleware.summarization import compute_summarization_defaults
+from deepagents.profiles.provider import apply_provider_profile, get_provider_profile
+from langchain.chat_models import base, init_chat_model
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 
 from sunra_integrations.errors import ConfigurationError
@@ -115,6 +116,29 @@ async def test_subagents_by_name_use_their_own_model(sandbox: Sandbox):
 def test_a_variant_after_a_second_colon_is_part_of_the_model_s_name(sandbox: Sandbox):
     create_deep_agent(model="sunra:openai/gpt-oss-120b:free").invoke(ASKED, STEPS)
     assert models(sandbox) == ["openai/gpt-oss-120b:free"]
+
+
+def test_a_user_s_provider_profile_is_merged_with_ours(sandbox: Sandbox):
+    program = (
+        "from deepagents import ProviderProfile, create_deep_agent, register_provider_profile\n"
+        "settings = ProviderProfile(init_kwargs={'temperature': 0.5})\n"
+        "register_provider_profile('sunra', settings)\n"
+        "settings = ProviderProfile(init_kwargs={'reasoning_effort': 'low'})\n"
+        f"register_provider_profile({NAME!r}, settings)\n"
+        f"create_deep_agent(model={NAME!r}).invoke({ASKED!r})\n"
+    )
+    ran = children.python("-c", program)
+    assert ran.returncode == 0, ran.stderr
+    [sent] = [one.json for one in sandbox.requests]
+    assert (sent["temperature"], sent["reasoning_effort"]) == (0.5, "low")
+
+
+def test_a_model_s_profile_sets_when_the_agent_summarizes(sandbox: Sandbox):
+    model = init_chat_model(NAME, **apply_provider_profile(NAME))
+    assert model.profile is not None
+    defaults = compute_summarization_defaults(model)
+    assert defaults["trigger"] == ("fraction", 0.85)
+    assert model.profile["max_input_tokens"] == 272_000
 
 
 def test_without_a_key_the_error_is_ours_and_says_what_to_set(monkeypatch: pytest.MonkeyPatch):

@@ -135,7 +135,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     `stall_timeout`, `total_timeout` and `max_retries`.
 
     The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
-    …), those of `ConnectionParameters` (`api_key`, `timeout`, `max_retries`, …) and these:
+    …), those of `ConnectionParameters` (`api_key`, `timeout`, `budget`, …) and these:
 
     Args:
         model: Model name, as `vendor/name`. Any name is allowed.
