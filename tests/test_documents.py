@@ -70,6 +70,13 @@ SAID = {
         "{'cache_read': 2105, 'audio': 0}\n{'type': 'ephemeral'}\n2105\n",
         "anthropic/claude-sonnet-4.5\n{'cache_read': 2105, 'audio': 0}\n",
     ],
+    "docs/guides/repair.md": [
+        "name='Ada' age=36",
+        "- age: Field required True\n",
+        "The arguments are not a JSON object.",
+        "name='Oslo' country='Norway' 1\n",
+        "invalid 2 times in a row",
+    ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
     "docs/guides/typing.md": ["37\n"],

@@ -128,7 +128,8 @@ async def gets_structured_answers(llm: Sunra) -> None:
     assert_type(await llm.astructured_predict(Joke, prompt, topic="cats"), Joke)
     for joke in llm.stream_structured_predict(Joke, prompt, topic="cats"):
         print(joke)
-    jokes = llm.as_structured_llm(Joke)
+    assert_type(llm.structured_predict(Joke, prompt, {"repair": 1}, topic="cats"), Joke)
+    jokes = llm.as_structured_llm(Joke, repair=1)
     assert_type(jokes.chat([ChatMessage("A joke")]), ChatResponse)
     assert_type(jokes.complete("A joke").text, str)
 
