@@ -62,6 +62,7 @@ from sunra_integrations.transport.parameters import ConnectionParameters, ModelA
 from sunra_integrations.transport.settings import (
     check_loaded,
     headers_digest,
+    picklable_key,
     resolved_base_url,
 )
 from sunra_integrations.transport.timeouts import read_timeout
@@ -109,7 +110,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         Parameters that are not set are not sent, so the server's defaults apply.
 
     Key init args — client params:
-        api_key: API key. Defaults to `SUNRA_KEY`.
+        api_key: API key, or a sync or async function that returns it, which is called for each
+            attempt. Defaults to `SUNRA_KEY`.
         base_url: Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's own.
         timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
             Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
@@ -853,7 +855,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         """Pickles everything except the key; unpickling takes it from `SUNRA_KEY`."""
         state = super().__getstate__()
         fields = {name: value for name, value in state["__dict__"].items() if name != _SERIALIZED}
-        return {**state, "__dict__": {**fields, "api_key": None}}
+        return {**state, "__dict__": {**fields, "api_key": picklable_key(self.api_key)}}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy that shares HTTP clients, callbacks and caches: they have locks."""

@@ -44,7 +44,7 @@ from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
@@ -93,8 +93,13 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
-from sunra_integrations.transport.settings import check_loaded, resolved_base_url
+from sunra_integrations.transport.parameters import (
+    API_KEY,
+    ConnectionParameters,
+    ModelArguments,
+    StoredKeyField,
+)
+from sunra_integrations.transport.settings import check_loaded, picklable_key, resolved_base_url
 
 if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
@@ -176,9 +181,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     _async_client_field: ClassVar[str] = "async_http_client"
 
     model: str = Field(description="Model name, as `vendor/name`.")
-    api_key: SecretStr | None = Field(
-        default=None, exclude=True, repr=False, description="API key. Defaults to `SUNRA_KEY`."
-    )
+    api_key: StoredKeyField = Field(default=None, exclude=True, repr=False, description=API_KEY)
     api_base: str | None = Field(
         default=None,
         description="Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's.",
@@ -879,9 +882,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields without the key, and without clients, callbacks and rate limiter."""
-        left_out = (*_PROCESS_FIELDS, "api_key")
-        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {"__dict__": fields}
+        fields = {n: value for n, value in self.__dict__.items() if n not in _PROCESS_FIELDS}
+        return {"__dict__": {**fields, "api_key": picklable_key(self.api_key)}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Initializes the instance from its fields. The key comes from `SUNRA_KEY`.

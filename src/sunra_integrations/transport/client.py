@@ -17,6 +17,7 @@ from pickle import PicklingError
 from typing import Any, cast
 
 import httpx
+from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
@@ -48,7 +49,7 @@ class _Client:
     ) -> None:
         self._http_client = http_client
         try:
-            self._use(_settings(settings, options))
+            self.settings = _settings(settings, options)
         except SunraError as error:
             failure = error.with_traceback(None)
         else:
@@ -73,17 +74,12 @@ class _Client:
         """As `copy`: settings never change, and an HTTP client cannot be copied."""
         return self.__copy__()
 
-    def _use(self, settings: Settings) -> None:
-        self.settings = settings
-        self._auth = BearerAuth(settings.api_key)
-        self._key_redactor = KeyRedactor(settings.api_key)
-
     def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
     ) -> PreparedRequest:
         """Encodes the request."""
         if not self.settings.api_key.get_secret_value():  # unpickled without `SUNRA_KEY`
-            self._use(self.settings.with_key())
+            self.settings = self.settings.with_key()
         return PreparedRequest.from_chat(self.settings, request, stream=stream, headers=headers)
 
     def _deadline(self) -> Deadline:
@@ -105,7 +101,7 @@ class _Client:
         return typed_fault(error, url, deadline, proxy)
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
-        self._key_redactor.redact(attempt.cause)
+        KeyRedactor(prepared.keys.used).redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
@@ -176,7 +172,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor:
+            with KeyRedactor(prepared.keys.used):
                 return self._create(request, prepared, deadline)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -218,7 +214,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor:
+            with KeyRedactor(prepared.keys.used):
                 yield from self._stream(request, prepared, deadline, so_far)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -264,8 +260,9 @@ class SunraClient(_Client):
         self, prepared: PreparedRequest, deadline: Deadline
     ) -> tuple[httpx.Response | None, Outcome | SunraError]:
         """One attempt: its response, with the body unread after a success, and its outcome."""
+        auth = BearerAuth(prepared.keys.for_attempt())
         try:
-            response = self._send(prepared, deadline)
+            response = self._send(prepared, auth, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
@@ -275,16 +272,15 @@ class SunraClient(_Client):
             content, note = body.read_error_body(response, deadline)
         return response, Outcome(response.status_code, dict(response.headers), content, note)
 
-    def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+    def _send(
+        self, prepared: PreparedRequest, auth: BearerAuth, deadline: Deadline
+    ) -> httpx.Response:
         """The response, its body unread."""
         deadline.attempt_started()
         if self._http_client is not None:
             request = prepared.build_with(self._http_client, deadline)
-            return self._http_client.send(
-                request, auth=self._auth, stream=True, follow_redirects=False
-            )
-        request = prepared.build(deadline)
-        self._auth.sign(request)
+            return self._http_client.send(request, auth=auth, stream=True, follow_redirects=False)
+        request = auth(prepared.build(deadline))
         return registry.sync_pool(self.settings).send(request, holder=deadline)
 
 
@@ -327,7 +323,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with self._key_redactor:
+        with KeyRedactor(prepared.keys.used):
             return await self._create(request, prepared, self._deadline())
 
     async def _create(
@@ -356,7 +352,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        with self._key_redactor:
+        with KeyRedactor(prepared.keys.used):
             async with aclosing(await self._open(prepared, deadline)) as response:
                 chunks = self._chunks(request, response, so_far)
                 broken_by: SunraError | None = None
@@ -395,8 +391,9 @@ class AsyncSunraClient(_Client):
         self, prepared: PreparedRequest, deadline: Deadline
     ) -> tuple[httpx.Response | None, Outcome | SunraError]:
         """One attempt: its response, with the body unread after a success, and its outcome."""
+        auth = BearerAuth(await self._key(prepared, deadline))
         try:
-            response = await self._send(prepared, deadline)
+            response = await self._send(prepared, auth, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
@@ -406,19 +403,28 @@ class AsyncSunraClient(_Client):
             content, note = await body.read_error_body_async(response, deadline)
         return response, Outcome(response.status_code, dict(response.headers), content, note)
 
-    async def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+    async def _key(self, prepared: PreparedRequest, deadline: Deadline) -> SecretStr:
+        """The key for one attempt. A user's function has the call's total time."""
+        if isinstance(self.settings.api_key, SecretStr):
+            return prepared.keys.for_attempt()
+        deadline.attempt_started()
+        with AsyncTimeout(deadline):
+            return await prepared.keys.for_async_attempt()
+
+    async def _send(
+        self, prepared: PreparedRequest, auth: BearerAuth, deadline: Deadline
+    ) -> httpx.Response:
         """The response, its body unread."""
         deadline.attempt_started()
         if self._http_client is not None:
             with AsyncTimeout(deadline) as timeout:
                 request = prepared.build_with(self._http_client, deadline, trace=timeout.trace)
                 return await self._http_client.send(
-                    request, auth=self._auth, stream=True, follow_redirects=False
+                    request, auth=auth, stream=True, follow_redirects=False
                 )
         pool = await registry.async_pool(self.settings)
         with AsyncTimeout(deadline) as timeout:
-            request = prepared.build(deadline, trace=timeout.trace)
-            self._auth.sign(request)
+            request = auth(prepared.build(deadline, trace=timeout.trace))
             return await pool.send(request)
 
 
