@@ -138,7 +138,7 @@ docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link wi
 compare: $(VENV)-compare/.compare  ## run other packages on the README's claims; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
 
-profiles: $(VENV)/.dev  ## refresh the model data; FROM=path/to/release.whl works offline, FROM=0.2.9 is a version
+profiles: $(VENV)/.dev  ## refresh the model data; FROM takes wheels and releases such as langchain-openai==1.7.4
 	$(BIN)/python scripts/make_profiles.py $(FROM)
 
 picture: $(VENV)/.demo  ## draw docs/images/demo.svg from the real demo

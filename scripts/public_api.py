@@ -35,6 +35,7 @@ MODULES = (
     f"{PACKAGE}.sandbox",
     f"{PACKAGE}.sandbox.pytest_plugin",
     f"{PACKAGE}.transport",
+    f"{PACKAGE}.usage",
 )
 """The public modules. `docs/policy.md` says what that means."""
 

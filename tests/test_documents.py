@@ -54,6 +54,7 @@ SAID = {
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
+    "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
     "docs/guides/schemas.md": ["schema.by_name\n"],
@@ -93,6 +94,8 @@ def run_by(arguments, sandbox, folder, **variables):
 
 @pytest.mark.parametrize("name", SAID)
 def test_the_python_of_a_document_runs(name, sunra_sandbox, tmp_path):
+    if "deepagents" in python_of(ROOT / name):
+        pytest.importorskip("deepagents", reason="needs Python 3.11")
     (tmp_path / "document.py").write_text(python_of(ROOT / name), encoding="utf-8")
     ran = run_by(["-c", RUNNER, "document.py"], sunra_sandbox, tmp_path)
     assert ran.returncode == 0, ran.stderr

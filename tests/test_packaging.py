@@ -116,7 +116,15 @@ def test_freezers_see_every_module_behind_a_public_one():
         ): path
         for path in package.rglob("*.py")
     }
-    public = ["langchain", "llama_index", "transport", "sandbox", "cli", "conformance.llama_index"]
+    public = [
+        "langchain",
+        "llama_index",
+        "transport",
+        "sandbox",
+        "cli",
+        "conformance.llama_index",
+        "usage",
+    ]
     waiting, seen = [f"sunra_integrations.{name}" for name in public], set()
     while waiting:
         name = waiting.pop()
@@ -124,6 +132,7 @@ def test_freezers_see_every_module_behind_a_public_one():
             seen.add(name)
             waiting += [name.rpartition(".")[0], *imported_by(modules[name])]
     assert {name.removeprefix("sunra_integrations.") for name in modules.keys() - seen} == {
+        "_deepagents",  # an entry point; frozen programs call register()
         "_pyinstaller",
         "_pyinstaller.hook-sunra_integrations",
         "cli.__main__",  # for `python -m`

@@ -148,6 +148,18 @@ ERRORS: dict[str, tuple[dict[str, Any], type[errors.SunraError], str, Any]] = {
         "The model wrote: <function=x>.",
         {"failed_generation": "<function=x>"},
     ),
+    "a parameter that the model does not support": (
+        {
+            "message": "Function tools with reasoning_effort are not supported for gpt-5.6 in "
+            "/v1/chat/completions.",
+            "type": "invalid_request_error",
+            "param": "reasoning_effort",
+            "code": None,
+        },
+        errors.UnsupportedParameter,
+        'gpt-5.6|`reasoning_effort="none"`|a request without tools',
+        {"param": "reasoning_effort"},
+    ),
     "with details and more": (
         {"message": "No", "code": 400, "details": {"a": 1}, "param": "n"},
         errors.BadRequest,

@@ -8,6 +8,7 @@
     ├─ BadRequest               the request is invalid (400, 409, 413, 422)
     │  ├─ InvalidParameter      found before sending; see .parameter, .value and .rule
     │  ├─ UnsupportedContent    the API does not support a message part; found before sending
+    │  ├─ UnsupportedParameter  the model does not support .parameter; the message says what helps
     │  ├─ ContextOverflow       the conversation is longer than the model's context
     │  └─ ContentRejected       the platform's safety filter rejected the input
     ├─ AuthenticationFailed     the key is missing, wrong or expired (401)
@@ -62,6 +63,7 @@ __all__ = [
     "TimedOut",
     "UnreadableResponse",
     "UnsupportedContent",
+    "UnsupportedParameter",
 ]
 
 
@@ -204,6 +206,23 @@ class UnsupportedContent(BadRequest):
         super().__init__(message, **known)
         self.kind = kind
         self.position = position
+
+
+class UnsupportedParameter(BadRequest):
+    """The server rejected a parameter that the model does not support, at least in this request.
+
+    For example, OpenAI's gpt-5.4 and later reject function tools together with reasoning. Nothing
+    is left out silently: the message names what to change.
+
+    Args:
+        message: The server's message, and what to change.
+        parameter: The parameter's name in the request body; empty if the server does not name it.
+        **known: Arguments of `SunraError`.
+    """
+
+    def __init__(self, message: str, *, parameter: str = "", **known: Any) -> None:
+        super().__init__(message, **known)
+        self.parameter = parameter
 
 
 class ContextOverflow(BadRequest):

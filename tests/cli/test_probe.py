@@ -39,8 +39,8 @@ def test_every_feature_but_images_works_with_the_sandbox(sunra, sunra_sandbox):
     assert value["prompt_tokens"] > 0
     assert value["cost"] > 0
     message = ended.err.splitlines()
-    assert message[0] == "Testing 1 model with up to 13 small requests."
-    assert message[1].startswith("13 calls, ")
+    assert message[0] == "Testing 1 model with up to 18 small requests."
+    assert message[1].startswith("15 calls, ")
 
 
 def test_a_pipe_gets_a_tab_separated_line_for_each_result(sunra):
@@ -71,11 +71,85 @@ def test_a_refusal_is_reported_with_the_servers_message(sunra, refusing):
     refusing(logprobs=f"Logprobs are not for {KEY}", tools="No tools", seed="No seed")
     ended = sunra("probe", "sandbox/echo", "--json")
     assert ended.status == 0
-    refused = {"tools", "forced-tool", "parallel-tools", "logprobs", "seed"}
+    refused = {name for name in NAMES if "tool" in name} | {"logprobs", "seed"}
     assert {name for name, status in results(ended).items() if status == "refused"} == refused
     words = json.loads(ended.out)["models"][0]["features"]["logprobs"]["words"]
     assert words == "Logprobs are not for [the key] (HTTP 400, invalid_input)."
     assert results(ended)["json-schema"] == "ok"
+
+
+TOOLS_WITH_REASONING = "Function tools with reasoning_effort are not supported for gpt-5.6"
+WITH_TOOLS = ["tools", "forced-tool", "parallel-tools"]
+
+
+def restricted(message):
+    return Http(400, {"error": {"message": message, "type": "invalid_request_error"}})
+
+
+def test_a_restriction_is_reported_with_what_helps(sunra, sunra_sandbox):
+    def answer(request):
+        reasons = request.get("reasoning_effort") != "none"
+        return restricted(TOOLS_WITH_REASONING) if "tools" in request and reasons else None
+
+    sunra_sandbox.answer_with(answer)
+    ended = sunra("probe", "openai/gpt-5.6", "--json")
+    assert ended.status == 0
+    found = results(ended)
+    assert {found[name] for name in WITH_TOOLS} == {"restricted"}
+    assert found["tools-with-reasoning"] == "refused"
+    features = json.loads(ended.out)["models"][0]["features"]
+    assert features["tools"]["words"] == 'one call, but only with reasoning_effort="none"'
+    assert '`reasoning_effort="none"`' in features["tools-with-reasoning"]["words"]
+    assert json.loads(ended.out)["calls"] == 18
+
+
+def test_a_model_without_that_level_refuses_tools(sunra, sunra_sandbox):
+    level = "Unsupported value: 'reasoning_effort' does not support 'none' with this model."
+    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), restricted(level))
+    _, status, words = only(sunra, "tools")
+    assert status == "refused"
+    assert words.startswith(TOOLS_WITH_REASONING)
+    assert level[:-1] in words
+
+
+def test_tools_that_are_not_called_without_reasoning_are_ignored(sunra, sunra_sandbox):
+    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), "It is sunny.")
+    assert only(sunra, "tools") == (0, "ignored", 'no call, with reasoning_effort="none"')
+
+
+@pytest.mark.parametrize(
+    ("feature", "message", "facts", "says"),
+    [
+        (
+            "temperature",
+            "`temperature` is deprecated for this model.",
+            {"temperature": False},
+            "Leave out `temperature`. The model data says that it is not supported.",
+        ),
+        (
+            "forced-tool",
+            "Thinking mode does not support this tool_choice",
+            {"tool_choice": True},
+            "The model data says that it is supported.",
+        ),
+        (
+            "tools-with-reasoning",
+            TOOLS_WITH_REASONING,
+            {"reasoning_effort_levels": ["none", "low"]},
+            "Levels in the model data: none, low.",
+        ),
+        ("reasoning", '"x" does not support thinking', {}, "Leave out `reasoning_effort`"),
+        ("n", "No n", {"temperature": False}, "No n (HTTP 400)."),
+    ],
+)
+def test_a_refusal_says_what_the_model_data_says(  # noqa: PLR0917
+    sunra, sunra_sandbox, monkeypatch, feature, message, facts, says
+):
+    monkeypatch.setattr("sunra_integrations.cli.probe.model_facts", lambda name: facts)
+    sunra_sandbox.next(restricted(message))
+    _, status, words = only(sunra, feature)
+    assert status == "refused"
+    assert says in words
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,19 @@ def error_body(**error: object) -> bytes:
 
 RETRIES = "retry waits (at most 0.5 s and 1 s)"
 OVERFLOW = error_body(code="context_length_exceeded")
+UNSUPPORTED = error_body(
+    message="Unsupported parameter: 'parallel_tool_calls' is not supported with this model.",
+    code="unsupported_parameter",
+)
 BROKEN = errors.StreamInterrupted
 IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n"
 
 STATUSES: dict[str, Fault] = {
     "400": Fault(refused(400, error_body()), errors.BadRequest, says="It failed"),
     "400, context overflow": Fault(refused(400, OVERFLOW), errors.ContextOverflow),
+    "400, unsupported parameter": Fault(
+        refused(400, UNSUPPORTED), errors.UnsupportedParameter, says="Leave out"
+    ),
     "401": Fault(refused(401, error_body()), errors.AuthenticationFailed, says="SUNRA_KEY"),
     "402": Fault(refused(402, error_body()), errors.InsufficientCredit, says="credit"),
     "403": Fault(refused(403, error_body()), errors.PermissionDenied),

@@ -26,6 +26,7 @@ LANGCHAIN: dict[str, type[Exception]] = {
     "BadRequest": core.ModelInvalidRequestError,
     "InvalidParameter": core.ModelInvalidRequestError,
     "UnsupportedContent": core.ModelInvalidRequestError,
+    "UnsupportedParameter": core.ModelInvalidRequestError,
     "ContextOverflow": core.ContextOverflowError,
     "ContentRejected": core.ModelInvalidRequestError,
     "AuthenticationFailed": core.ModelAuthenticationError,

@@ -19,6 +19,7 @@ from sunra_integrations.cli.chat import format_cost
 from sunra_integrations.cli.hints import hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal
+from sunra_integrations.data import model_facts
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import image_part, text_part
 from sunra_integrations.protocol.reply import Reply, Usage
@@ -102,12 +103,12 @@ class Result(NamedTuple):
     """The result for one feature.
 
     Args:
-        status: `ok`; `ignored`: accepted, but without effect; `refused`: rejected by the server;
-            `unknown`: not determined.
+        status: `ok`; `restricted`: works only if another parameter is changed; `ignored`: accepted,
+            but without effect; `refused`: rejected by the server; `unknown`: not determined.
         words: The observation, or the server's message.
     """
 
-    status: Literal["ok", "ignored", "refused", "unknown"]
+    status: Literal["ok", "restricted", "ignored", "refused", "unknown"]
     words: str
 
 
@@ -116,7 +117,7 @@ class Feature(NamedTuple):
 
     Args:
         name: The name in reports and for `--only`.
-        calls: The number of requests that it takes.
+        calls: The maximum number of requests that it takes.
         probe: Sends the requests and judges the replies.
     """
 
@@ -167,24 +168,29 @@ async def _usage_in_stream(model: Model) -> Result:
     return _result(counted, "token usage reported", "no token usage reported")
 
 
+async def _temperature(model: Model) -> Result:
+    reply = await model.create("Answer with the one word: hello", temperature=0)
+    return _result(bool(reply.text.strip()), "a temperature of 0", "the reply is empty")
+
+
 async def _tools(model: Model) -> Result:
-    reply = await model.create("What is the weather in Oslo?", tools=[_WEATHER])
+    return await _call_tools(model, "What is the weather in Oslo?", 1)
+
+
+async def _tools_with_reasoning(model: Model) -> Result:
+    question = "What is the weather in Oslo?"
+    reply = await model.create(question, tools=[_WEATHER], reasoning_effort="low")
     return _result_of_calls(reply, 1)
 
 
 async def _forced_tool(model: Model) -> Result:
     forced = {"type": "function", "function": {"name": "get_weather"}}
-    reply = await model.create("Hello from Oslo.", tools=[_WEATHER], tool_choice=forced)
-    return _result_of_calls(reply, 1)
+    return await _call_tools(model, "Hello from Oslo.", 1, tool_choice=forced)
 
 
 async def _parallel_tools(model: Model) -> Result:
-    reply = await model.create(
-        "What is the weather in Oslo, and what is the weather in Paris?",
-        tools=[_WEATHER],
-        parallel_tool_calls=True,
-    )
-    return _result_of_calls(reply, 2)
+    question = "What is the weather in Oslo, and what is the weather in Paris?"
+    return await _call_tools(model, question, 2, parallel_tool_calls=True)
 
 
 async def _json_schema(model: Model) -> Result:
@@ -240,9 +246,11 @@ FEATURES = (
     Feature("answer", 1, _answer),
     Feature("stream", 1, _stream),
     Feature("usage-in-stream", 1, _usage_in_stream),
-    Feature("tools", 1, _tools),
-    Feature("forced-tool", 1, _forced_tool),
-    Feature("parallel-tools", 1, _parallel_tools),
+    Feature("temperature", 1, _temperature),
+    Feature("tools", 2, _tools),
+    Feature("tools-with-reasoning", 1, _tools_with_reasoning),
+    Feature("forced-tool", 2, _forced_tool),
+    Feature("parallel-tools", 2, _parallel_tools),
     Feature("json-schema", 1, _json_schema),
     Feature("logprobs", 1, _logprobs),
     Feature("n", 1, _several_choices),
@@ -255,6 +263,28 @@ FEATURES = (
 
 def _result(works: bool, if_so: str, if_not: str) -> Result:
     return Result("ok", if_so) if works else Result("ignored", if_not)
+
+
+async def _call_tools(model: Model, question: str, expected: int, **parameters: Any) -> Result:
+    """Whether the weather tool is called, without reasoning if the model has no tools with it."""
+    try:
+        reply = await model.create(question, tools=[_WEATHER], **parameters)
+    except errors.UnsupportedParameter as error:
+        if error.parameter != "reasoning_effort":
+            raise
+        restriction = error
+    else:
+        return _result_of_calls(reply, expected)
+    try:
+        reply = await model.create(
+            question, tools=[_WEATHER], reasoning_effort="none", **parameters
+        )
+    except errors.BadRequest as error:
+        return Result("refused", f"{_explain(model, restriction)} Then: {error.message}")
+    status, words = _result_of_calls(reply, expected)
+    if status != "ok":
+        return Result(status, f'{words}, with reasoning_effort="none"')
+    return Result("restricted", f'{words}, but only with reasoning_effort="none"')
 
 
 def _result_of_calls(reply: Reply, expected: int) -> Result:
@@ -323,7 +353,7 @@ async def _probe_model(model: Model, features: Sequence[Feature]) -> Report:
         try:
             results["answer"] = await rest.pop(0).probe(model)
         except _ABOUT_ONE_REQUEST as error:
-            results["answer"] = _result_of_error(error)
+            results["answer"] = _result_of_error(model, error)
         except errors.SunraError as error:
             return Report(model.name, {}, error)
     found = await asyncio.gather(*(_probe_feature(model, feature) for feature in rest))
@@ -335,18 +365,47 @@ async def _probe_feature(model: Model, feature: Feature) -> Result:
     try:
         return await feature.probe(model)
     except errors.SunraError as error:
-        return _result_of_error(error)
+        return _result_of_error(model, error)
 
 
-def _result_of_error(error: errors.SunraError) -> Result:
+def _result_of_error(model: Model, error: errors.SunraError) -> Result:
     """Only a refusal shows that a feature is missing, not a broken connection or a busy server."""
-    return Result("refused" if isinstance(error, _REFUSALS) else "unknown", error.message)
+    words = _explain(model, error)
+    return Result("refused" if isinstance(error, _REFUSALS) else "unknown", words)
+
+
+_FACTS = {
+    "temperature": "temperature",
+    "tools": "tool_calling",
+    "tool_choice": "tool_choice",
+    "response_format": "structured_output",
+}
+"""The fact of the bundled model data for a request parameter."""
+
+
+def _explain(model: Model, error: errors.SunraError) -> str:
+    """The message of an error, with what the bundled model data says about the parameter."""
+    parameter = error.parameter if isinstance(error, errors.UnsupportedParameter) else ""
+    facts = model_facts(model.name) or {}
+    if parameter == "reasoning_effort" and facts.get("reasoning_effort_levels"):
+        levels = ", ".join(facts["reasoning_effort_levels"])
+        return f"{error.message} Levels in the model data: {levels}."
+    known = facts.get(_FACTS.get(parameter, ""))
+    if known is None:
+        return error.message
+    return f"{error.message} The model data says that it is {'' if known else 'not '}supported."
 
 
 # ── the command ──────────────────────────────────────────────────────────────
 
 _NAMES = [feature.name for feature in FEATURES]
-_STYLES = {"ok": "green", "ignored": "yellow", "refused": "red", "unknown": "magenta"}
+_STYLES = {
+    "ok": "green",
+    "restricted": "yellow",
+    "ignored": "yellow",
+    "refused": "red",
+    "unknown": "magenta",
+}
 
 _EPILOG = """\b
 Examples:
@@ -355,11 +414,13 @@ Examples:
   sunra probe openai/gpt-4o --json | jq '.models[0].features.tools.status'
 
 \b
-Each feature takes one small request (seed: two). Its result is one of:
-  ok        it works
-  ignored   the server accepted the request, but it had no effect
-  refused   the server rejected the request; its message is shown
-  unknown   not determined, for example because the server was busy
+Each feature takes one small request (seed: two; tools: a second one if the model
+has no tools with reasoning). Its result is one of:
+  ok          it works
+  restricted  it works only with a different value of another parameter, which is shown
+  ignored     the server accepted the request, but it had no effect
+  refused     the server rejected the request; its message is shown
+  unknown     not determined, for example because the server was busy
 Results can vary between runs.
 
 \b

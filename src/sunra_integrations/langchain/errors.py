@@ -10,6 +10,7 @@ reads `is_retryable`, which equals `retryable`::
     ├─ BadRequest                    BadRequest                ModelInvalidRequestError
     │  ├─ InvalidParameter           InvalidParameter
     │  ├─ UnsupportedContent         UnsupportedContent
+    │  ├─ UnsupportedParameter       UnsupportedParameter
     │  ├─ ContextOverflow            ContextOverflow           ContextOverflowError
     │  └─ ContentRejected            ContentRejected
     ├─ AuthenticationFailed          AuthenticationFailed      ModelAuthenticationError
@@ -62,6 +63,7 @@ __all__ = [
     "TimedOut",
     "UnreadableResponse",
     "UnsupportedContent",
+    "UnsupportedParameter",
     "as_model_error",
     "raised_as_model_errors",
 ]
@@ -93,6 +95,10 @@ class InvalidParameter(BadRequest, errors.InvalidParameter):
 
 class UnsupportedContent(BadRequest, errors.UnsupportedContent):
     """A message has content that the Sunra API does not support; no request was sent."""
+
+
+class UnsupportedParameter(BadRequest, errors.UnsupportedParameter):
+    """The model does not support `parameter`, at least in this request."""
 
 
 class ContextOverflow(BadRequest, errors.ContextOverflow, model_errors.ContextOverflowError):

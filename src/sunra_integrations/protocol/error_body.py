@@ -48,6 +48,10 @@ _DIGITS = re.compile("[0-9]{3}")
 _MARKUP = re.compile(r"<(script|style)\b.*?(?:</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
+MODEL_OUTPUT = "The model wrote: "
+"""The model's output follows these words in `ErrorFields.upstream`."""
+
+
 class ErrorFields(NamedTuple):
     """The content of an error body, whatever its shape."""
 
@@ -62,6 +66,8 @@ class ErrorFields(NamedTuple):
     upstream: str | None = None
     """The upstream server's message, and the model's output that it rejected."""
     upstream_code: str | None = None
+    param: str | None = None
+    """The request parameter that the error is about; the upstream server's if there is none."""
 
 
 def has_error(body: object) -> bool:
@@ -170,6 +176,7 @@ def _parse_object(error: Json, levels: int) -> ErrorFields:
         status=_status(error),
         upstream=_upstream_message(error, upstream),
         upstream_code=upstream.code or upstream.type,
+        param=as_str(error.get("param")) or upstream.param,
     )
 
 
@@ -210,7 +217,7 @@ def _upstream_message(error: Json, upstream: ErrorFields) -> str | None:
         words = f"{as_str(_metadata(error).get('provider_name')) or 'Upstream'}: {upstream.message}"
     if written := as_str(error.get("failed_generation")):
         # Groq's field for output that its own validation rejected
-        words = f"{words.rstrip('.')}. The model wrote: {written}".lstrip(". ")
+        words = f"{words.rstrip('.')}. {MODEL_OUTPUT}{written}".lstrip(". ")
     return words or None
 
 

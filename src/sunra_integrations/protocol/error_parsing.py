@@ -16,6 +16,7 @@ from typing import Any
 from sunra_integrations import errors
 from sunra_integrations.protocol.error_body import ErrorFields, page_text, parse_error_body
 from sunra_integrations.protocol.json_text import EMPTY, read_json
+from sunra_integrations.protocol.restrictions import find_restriction
 
 _HINTS: dict[type[errors.SunraError], str] = {
     errors.ConfigurationError: "Redirects are not followed, because they would receive the key. "
@@ -107,10 +108,15 @@ def _build(
         fields.message or (response and _describe_body(response)) or "Sunra did not give a reason"
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
-    sentences = [f"{reason.rstrip('.')}{where}", upstream, _HINTS.get(kind, "").rstrip(".")]
+    hint = _HINTS.get(kind, "")
+    more: dict[str, Any] = {}
+    if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
+        hint, more = restriction.remedy, {"parameter": restriction.parameter}
+    sentences = [f"{reason.rstrip('.')}{where}", upstream, hint.rstrip(".")]
     message = ". ".join(filter(None, sentences)) + "."
     return kind(
         message,
+        **more,
         status=status,
         code=fields.code,
         type=fields.type,
@@ -204,6 +210,8 @@ def _classify(fields: ErrorFields, status: int | None) -> type[errors.SunraError
         kind = _BY_CODE.get(code.lower()) if code else None
         if kind is errors.BadRequest:
             break  # such a code is too general: the message or the status may be more precise
+        if kind is errors.ServerFailed:
+            return _by_words(fields, status) or kind  # it may stand for any error of the provider
         if kind is not None:
             return kind
     return _by_words(fields, status) or _by_status(fields, status)
@@ -226,6 +234,8 @@ def _by_words(fields: ErrorFields, status: int | None) -> type[errors.SunraError
         return errors.ContentRejected
     if is_unknown_model(words):
         return errors.ModelNotFound
+    if find_restriction(fields) is not None:
+        return errors.UnsupportedParameter
     return errors.RateLimited if status is None and is_rate_limit(words) else None
 
 

@@ -35,6 +35,7 @@ from sunra_integrations.errors import (
     TimedOut,
     UnreadableResponse,
     UnsupportedContent,
+    UnsupportedParameter,
 )
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import (
@@ -152,6 +153,8 @@ def catches(client: SunraClient, request: ChatRequest) -> None:
     except UnsupportedContent as unsupported:
         assert_type(unsupported.kind, str)
         assert_type(unsupported.position, str)
+    except UnsupportedParameter as restricted:
+        assert_type(restricted.parameter, str)
     except ResponseTruncated as truncated:
         assert_type(truncated.text, str)
         assert_type(truncated.finish_reason, str | None)
