@@ -123,7 +123,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
         Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
-        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed to a call.
+        `timeout`, `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`
+        can also be passed to a call.
 
     Instantiate:
         ```python
@@ -200,7 +201,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         # {'model_provider': 'sunra', 'model_name': …, 'finish_reason': 'stop', 'id': …, 'cost': …}
         ```
 
-        A response from LangChain's cache has `cached`, and a `cost` of 0.
+        Headers about rate limits are in `response_metadata["headers"]`; all harmless headers with
+        `include_response_headers=True`. A response from LangChain's cache has `cached`, a `cost`
+        of 0, and no headers.
 
     Raises:
         InvalidParameter: A value breaks its documented rule, or a name is unknown. The error

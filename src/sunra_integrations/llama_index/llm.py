@@ -136,7 +136,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     A parameter that is not set is not sent, so the server's default applies. Request parameters can
     also be passed to a call, such as `llm.chat(messages, temperature=0)`. They override the
     instance's, and None leaves a parameter out. A call also accepts `extra_headers`, `timeout`,
-    `stall_timeout`, `total_timeout` and `max_retries`.
+    `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
+
+    A response has the headers about rate limits in `additional_kwargs["headers"]`, and all harmless
+    headers with `include_response_headers=True`.
 
     The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
     …), those of `ConnectionParameters` (`api_key`, `timeout`, `max_retries`, …) and these:
@@ -303,7 +306,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         Args:
             messages: The conversation.
             **kwargs: Request parameters for this call, `extra_headers`, `timeout`,
-                `stall_timeout`, `total_timeout` and `max_retries`.
+                `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
 
         Raises:
             SunraError: The call failed; see `sunra_integrations.errors` for the exact types.

@@ -25,7 +25,7 @@ from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_known
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import sanitize
-from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.reply import Chunk, Reply, rate_limit_headers, safe_headers
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
 from sunra_integrations.transport import body
@@ -112,11 +112,38 @@ class _Client:
         )
         return attempt
 
+    def _headers(self, response: httpx.Response, prepared: PreparedRequest) -> dict[str, str]:
+        """The headers for the reply."""
+        kept = safe_headers if self.settings.include_response_headers else rate_limit_headers
+        headers = kept(response.headers)
+        return KeyRedactor(prepared.keys.used).redact_headers(headers) if headers else headers
+
+    def _reply(
+        self,
+        request: ChatRequest,
+        prepared: PreparedRequest,
+        response: httpx.Response,
+        content: bytes,
+    ) -> Reply:
+        return parse_completion(
+            content,
+            request_id=_request_id(response),
+            headers=self._headers(response, prepared),
+            requested_model=request.model,
+            fallback_id=_answer_id(),
+            tool_names=request.own_tool_names,
+        )
+
     def _chunks(
-        self, request: ChatRequest, response: httpx.Response, so_far: ReplyAccumulator | None
+        self,
+        request: ChatRequest,
+        prepared: PreparedRequest,
+        response: httpx.Response,
+        so_far: ReplyAccumulator | None,
     ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
+            headers=self._headers(response, prepared),
             requested_choices=request.n or 1,
             requested_model=request.model,
             max_event_bytes=self.settings.max_response_bytes,
@@ -187,7 +214,7 @@ class SunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return _reply(request, response, content)
+            return self._reply(request, prepared, response, content)
 
     def stream(
         self,
@@ -228,7 +255,7 @@ class SunraClient(_Client):
         so_far: ReplyAccumulator | None,
     ) -> Iterator[Chunk]:
         with closing(self._open(prepared, deadline)) as response:
-            chunks = self._chunks(request, response, so_far)
+            chunks = self._chunks(request, prepared, response, so_far)
             parts = body.iter_body(response)
             broken_by: SunraError | None = None
             try:
@@ -339,7 +366,7 @@ class AsyncSunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return _reply(request, response, content)
+            return self._reply(request, prepared, response, content)
 
     async def stream(
         self,
@@ -354,7 +381,7 @@ class AsyncSunraClient(_Client):
         deadline = self._deadline()
         with KeyRedactor(prepared.keys.used):
             async with aclosing(await self._open(prepared, deadline)) as response:
-                chunks = self._chunks(request, response, so_far)
+                chunks = self._chunks(request, prepared, response, so_far)
                 broken_by: SunraError | None = None
                 async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
                     try:
@@ -468,16 +495,6 @@ def _opened(
 def _request_id(response: httpx.Response) -> str | None:
     request_id: str | None = response.headers.get("x-request-id")
     return request_id
-
-
-def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Reply:
-    return parse_completion(
-        content,
-        request_id=_request_id(response),
-        requested_model=request.model,
-        fallback_id=_answer_id(),
-        tool_names=request.own_tool_names,
-    )
 
 
 def _answer_id() -> str:

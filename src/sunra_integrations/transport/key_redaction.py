@@ -62,6 +62,12 @@ class KeyRedactor:
             error = error.__cause__ or error.__context__
         return drop_frames
 
+    def redact_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """The headers without the keys."""
+        values = "\n".join(headers.values())
+        is_quoted = any(spelling in values for spelling in self._spellings())
+        return {n: self._redacted(v) for n, v in headers.items()} if is_quoted else headers
+
     def _redact_attributes(self, error: SunraError) -> bool:
         before = [getattr(error, name) for name in _MAY_QUOTE]
         after = list(map(self._redacted, before))

@@ -79,6 +79,11 @@ class ConnectionParameters(BaseModel):
     default_headers: dict[str, str] | None = Field(
         default=None, exclude=True, repr=False, description="Headers for every request."
     )
+    include_response_headers: bool = Field(
+        default=False,
+        description="Include all headers of the response in its metadata, except cookies and "
+        "credentials. Defaults to False: only those about rate limits.",
+    )
     allow_http: bool = Field(
         default=False,
         description="Permit plain http to another machine. The key is then readable on the "

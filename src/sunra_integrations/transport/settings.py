@@ -78,6 +78,7 @@ class ConnectionArguments(TypedDict, total=False):
     total_timeout: float | None
     max_retries: int | None
     default_headers: Mapping[str, str] | None
+    include_response_headers: bool | None
     allow_http: bool
     max_connections: int | None
     max_response_bytes: int | None
@@ -104,6 +105,8 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     default_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    include_response_headers: bool = False
+    """Whether replies have all harmless headers of their response, not only rate limits."""
     max_connections: int | None = None
     """Maximum number of open connections per key, for each process (sync) or event loop (async).
     None disables the limit."""
@@ -126,6 +129,7 @@ class Settings:
         max_retries: int | None = None,
         retry: RetryPolicy | None = None,
         default_headers: Mapping[str, str] | None = None,
+        include_response_headers: bool | None = None,
         allow_http: bool = False,
         max_connections: int | None = None,
         max_response_bytes: int | None = None,
@@ -145,6 +149,8 @@ class Settings:
             max_retries: Retries after the first attempt. Defaults to 2.
             retry: The complete retry policy, if `max_retries` is not enough.
             default_headers: Headers for every request.
+            include_response_headers: Include all headers of the response in the reply, except
+                cookies and credentials. Defaults to False: only those about rate limits.
             allow_http: Permit plain http to another machine. The key is then readable on the
                 network. Defaults to `SUNRA_ALLOW_HTTP`.
             max_connections: Maximum number of open connections. Defaults to no limit.
@@ -166,6 +172,7 @@ class Settings:
             if max_retries is None or max_retries == policy.max_retries
             else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
+            include_response_headers=_switch("include_response_headers", include_response_headers),
             max_connections=_positive_integer("max_connections", max_connections),
             max_response_bytes=_positive_integer("max_response_bytes", max_response_bytes)
             or DEFAULT_MAX_RESPONSE_BYTES,
@@ -387,8 +394,13 @@ def check_http_client(
 def _check_types(retry: object, allow_http: object) -> None:
     if not isinstance(retry, RetryPolicy):
         raise ConfigurationError(f"`retry` must be a RetryPolicy, got {type_name(retry)}.")
-    if not isinstance(allow_http, bool):  # a string such as "no" is true
-        raise ConfigurationError(f"`allow_http` must be True or False, got {allow_http!r}.")
+    _switch("allow_http", allow_http)
+
+
+def _switch(name: str, value: object) -> bool:
+    if value is not None and not isinstance(value, bool):  # a string such as "no" is true
+        raise ConfigurationError(f"`{name}` must be True or False, got {value!r}.")
+    return bool(value)
 
 
 def _check_string(name: str, given: object) -> None:
