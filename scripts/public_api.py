@@ -20,6 +20,7 @@ from pydantic import BaseModel
 PACKAGE = "sunra_integrations"
 MODULES = (
     PACKAGE,
+    f"{PACKAGE}.budget",
     f"{PACKAGE}.conformance.llama_index",
     f"{PACKAGE}.data",
     f"{PACKAGE}.errors",

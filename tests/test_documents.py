@@ -57,6 +57,10 @@ SAID = {
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
+    "docs/guides/prompt-caching.md": [
+        "{'cache_read': 2105, 'audio': 0}\n{'type': 'ephemeral'}\n2105\n",
+        "anthropic/claude-sonnet-4.5\n{'cache_read': 2105, 'audio': 0}\n",
+    ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
     "docs/guides/typing.md": ["37\n"],

@@ -124,6 +124,7 @@ def test_freezers_see_every_module_behind_a_public_one():
         "cli",
         "conformance.llama_index",
         "usage",
+        "budget",
     ]
     waiting, seen = [f"sunra_integrations.{name}" for name in public], set()
     while waiting:

@@ -67,6 +67,33 @@ USAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**COUNTED, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2},
         {"input_token_details": {"cache_read": 4, "cache_creation": 2}},
     ),
+    "OpenAI's cache": (
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}},
+        {"input_token_details": {"cache_read": 4, "cache_creation": 2}},
+    ),
+    "DashScope's cache": (  # github.com/langchain4j/langchain4j-community/issues/788
+        {
+            **COUNTED,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_creation_input_tokens": 2,
+                "cache_type": "ephemeral",
+            },
+        },
+        {"input_token_details": {"cache_read": 0, "cache_creation": 2}},
+    ),
+    "LiteLLM's cache": (
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": 4, "cache_creation_tokens": 2}},
+        {"input_token_details": {"cache_read": 4, "cache_creation": 2}},
+    ),
+    "Mistral's cache": (  # github.com/vercel/ai/issues/14382
+        {**COUNTED, "num_cached_tokens": 4},
+        {"input_token_details": {"cache_read": 4}},
+    ),
+    "details that are null": (
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": None}, "cached_tokens": 4},
+        {"input_token_details": {"cache_read": 4}},
+    ),
     "Perplexity's reasoning": (
         {**COUNTED, "reasoning_tokens": 3},
         {"output_token_details": {"reasoning": 3}},
@@ -87,7 +114,9 @@ async def test_tokens_counted_beside_the_details_are_details(case: str):
     for message in (chat(whole(usage=given))[0].invoke("Hi"), streamed):
         assert message.usage_metadata == expected
         assert message.response_metadata["token_usage"] == given
-    cached = details.get("input_token_details", {}).get("cache_read")
+    read, written = map(
+        details.get("input_token_details", {}).get, ("cache_read", "cache_creation")
+    )
     for response in (
         llm(whole(usage=given)).chat([ChatMessage("Hi")]),
         list(llm(pieces(usage=given)).stream_chat([ChatMessage("Hi")]))[-1],
@@ -95,7 +124,10 @@ async def test_tokens_counted_beside_the_details_are_details(case: str):
         assert response.additional_kwargs["prompt_tokens"] == 9
         raw = response.raw["usage"]
         assert raw.items() >= {k: v for k, v in given.items() if k[:6] != "prompt"}.items()
-        assert raw.get("prompt_tokens_details", {}).get("cached_tokens") == cached
+        counted = response.additional_kwargs.get("prompt_tokens_details", {})
+        assert raw.get("prompt_tokens_details", {}) == counted
+        assert counted.get("cached_tokens") == read
+        assert counted.get("cache_write_tokens") == written
 
 
 async def test_groqs_usage_within_a_field_of_its_own_is_counted():

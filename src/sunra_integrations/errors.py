@@ -5,6 +5,7 @@
     SunraError
     ├─ ConfigurationError       the key, base URL or HTTP client is missing or invalid
     │  └─ RequirementNotMet      a package is missing or too old; also an ImportError
+    ├─ BudgetExceeded           a Budget is spent; found before sending
     ├─ BadRequest               the request is invalid (400, 409, 413, 422)
     │  ├─ InvalidParameter      found before sending; see .parameter, .value and .rule
     │  ├─ UnsupportedContent    the API does not support a message part; found before sending
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationFailed",
     "BadRequest",
+    "BudgetExceeded",
     "ConfigurationError",
     "ConnectionFailed",
     "ContentRejected",
@@ -166,6 +168,26 @@ class RequirementNotMet(ConfigurationError, ImportError):
     def __init__(self, message: str, *, name: str | None = None, **known: Any) -> None:
         super().__init__(message, **known)
         self.name = name
+
+
+class BudgetExceeded(SunraError):
+    """A `Budget` that applies to the call is spent. This is raised before the request is sent.
+
+    Args:
+        message: Which limit, and what was spent.
+        spent: What was spent, in the unit of the limit. Calls in progress are included in `calls`.
+        limit: The limit.
+        unit: Which limit: `usd`, `tokens` or `calls`.
+        **known: Arguments of `SunraError`.
+    """
+
+    def __init__(
+        self, message: str, *, spent: float = 0, limit: float = 0, unit: str = "", **known: Any
+    ) -> None:
+        super().__init__(message, **known)
+        self.spent = spent
+        self.limit = limit
+        self.unit = unit
 
 
 class BadRequest(SunraError):

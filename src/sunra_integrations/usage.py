@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelUsage", "UsageTable"]
 
+COST_ATTRIBUTES = ("llm.cost.total", "gen_ai.usage.cost")
+"""The cost of a call on OpenTelemetry spans: OpenInference's name, and the one Langfuse reads."""
+
 
 @dataclass(frozen=True)
 class ModelUsage:
@@ -184,6 +187,10 @@ def _cost(usage: ModelUsage) -> str:
     """The cost with its unit; "unknown" or a lower bound if some calls reported none."""
     if usage.calls and usage.calls_without_cost == usage.calls:
         return "unknown"
-    amount = f"{Decimal(repr(usage.cost)).normalize():,f}"
-    whole, _, cents = amount.partition(".")
-    return f"{'> ' if usage.calls_without_cost else ''}${whole}.{cents:0<2}"
+    return f"{'> ' if usage.calls_without_cost else ''}{dollars(usage.cost)}"
+
+
+def dollars(amount: float) -> str:
+    """An amount as text, with all its digits and at least two after the point."""
+    whole, _, cents = f"{Decimal(repr(amount)).normalize():,f}".partition(".")
+    return f"${whole}.{cents:0<2}"

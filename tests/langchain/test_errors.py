@@ -23,6 +23,7 @@ LANGCHAIN: dict[str, type[Exception]] = {
     "SunraError": core.ModelError,
     "ConfigurationError": core.ModelError,
     "RequirementNotMet": core.ModelError,
+    "BudgetExceeded": core.ModelError,
     "BadRequest": core.ModelInvalidRequestError,
     "InvalidParameter": core.ModelInvalidRequestError,
     "UnsupportedContent": core.ModelInvalidRequestError,

@@ -18,6 +18,7 @@ from tests import children
 KNOWN = "openai/gpt-4o"
 WITHOUT_STRUCTURED_OUTPUT = "anthropic/claude-3-haiku"
 UNKNOWN = "nobody/never-heard-of"
+FIELDS = ModelProfile.__annotations__.keys()
 ASKED: Any = {"messages": [("human", "What is the weather in Paris?")]}
 
 
@@ -43,10 +44,24 @@ def test_a_known_models_profile_has_its_facts():
     assert profile["reasoning_output"] is False
 
 
+def test_a_profile_has_the_newest_fields_that_are_known_and_this_langchain_core_has():
+    known = {
+        "reasoning_effort_levels": ["none", "low", "medium", "high", "xhigh"],
+        "reasoning_effort_default": "medium",
+        "image_url_inputs": True,
+        "tool_choice": True,
+        "mid_conversation_system_messages": True,
+    }
+    profile = dict(chat("openai/gpt-5.6-sol").profile or {})
+    assert profile.items() >= {k: v for k, v in known.items() if k in FIELDS}.items()
+    assert not {"mid_conversation_tools", "image_tool_message"} & profile.keys()
+    assert "chat_completions_tools" not in profile
+
+
 def test_a_profile_has_only_fields_that_this_langchain_core_knows():
     profile = chat().profile
     assert profile is not None
-    assert profile.keys() <= ModelProfile.__annotations__.keys()
+    assert profile.keys() <= FIELDS
 
 
 @pytest.mark.parametrize("name", [f"{KNOWN}:free", KNOWN.upper()])

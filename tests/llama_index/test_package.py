@@ -7,7 +7,7 @@ from tests import children
 
 
 def test_the_package_exports_the_llm() -> None:
-    assert sunra_integrations.llama_index.__all__ == ["Sunra"]
+    assert sunra_integrations.llama_index.__all__ == ["Sunra", "UsageHandler"]
 
 
 def test_langchain_is_not_needed() -> None:

@@ -197,6 +197,12 @@ RESTRICTIONS: dict[str, tuple[Any, str, str]] = {
         "tool_choice",
         'Use `tool_choice="auto"`',
     ),
+    # github.com/BerriAI/litellm/pull/39151
+    "Anthropic's forced tool": (
+        openai('tool_choice: type "tool" and "any" are not supported for this model.'),
+        "tool_choice",
+        'Use `tool_choice="auto"`',
+    ),
     # github.com/UKGovernmentBEIS/inspect_ai/issues/3721
     "Anthropic's temperature": (
         {

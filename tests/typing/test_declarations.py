@@ -22,6 +22,7 @@ IN_NEWER_FRAMEWORKS = {"output_version", "profile", "rate_limiter"}
 """Fields that an older framework lacks."""
 
 MODULES = (
+    "budget",
     "conformance.llama_index",
     "data",
     "errors",
@@ -29,6 +30,7 @@ MODULES = (
     "llama_index",
     "sandbox",
     "transport",
+    "usage",
 )
 
 
@@ -59,7 +61,7 @@ def test_a_constructor_is_declared_with_each_of_its_fields(cls, more, less):
 
 
 def test_connection_arguments_are_the_fields_of_both_adapters():
-    assert ConnectionParameters.model_fields.keys() - {"http_client"} == (
+    assert ConnectionParameters.model_fields.keys() - {"http_client", "budget"} == (
         ConnectionArguments.__annotations__.keys()
     )
 

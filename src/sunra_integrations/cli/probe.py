@@ -383,17 +383,26 @@ _FACTS = {
 """The fact of the bundled model data for a request parameter."""
 
 
+_TOOLS_WITH_EFFORT = {
+    "effort_unset_or_none": 'tools only without `reasoning_effort` or with "none"',
+    "effort_none": 'tools only with `reasoning_effort="none"`',
+    "never": "no tools on chat completions",
+}
+"""The values of `chat_completions_tools` in the bundled model data."""
+
+
 def _explain(model: Model, error: errors.SunraError) -> str:
     """The message of an error, with what the bundled model data says about the parameter."""
     parameter = error.parameter if isinstance(error, errors.UnsupportedParameter) else ""
     facts = model_facts(model.name) or {}
-    if parameter == "reasoning_effort" and facts.get("reasoning_effort_levels"):
-        levels = ", ".join(facts["reasoning_effort_levels"])
-        return f"{error.message} Levels in the model data: {levels}."
-    known = facts.get(_FACTS.get(parameter, ""))
-    if known is None:
-        return error.message
-    return f"{error.message} The model data says that it is {'' if known else 'not '}supported."
+    known: list[str] = []
+    if parameter == "reasoning_effort":
+        known += filter(None, [_TOOLS_WITH_EFFORT.get(facts.get("chat_completions_tools", ""))])
+        levels = ", ".join(facts.get("reasoning_effort_levels") or ())
+        known += [f"levels {levels}"] if levels else []
+    elif (supported := facts.get(_FACTS.get(parameter, ""))) is not None:
+        known.append(f"`{parameter}` is {'' if supported else 'not '}supported")
+    return f"{error.message} Model data: {'; '.join(known)}." if known else error.message
 
 
 # ── the command ──────────────────────────────────────────────────────────────

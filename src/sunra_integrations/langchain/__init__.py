@@ -16,8 +16,9 @@ from sunra_integrations.langchain.chat_models import ChatSunra
 from sunra_integrations.langchain.content_blocks import register as _register_content_blocks
 from sunra_integrations.langchain.messages import split_invalid_tool_calls
 from sunra_integrations.langchain.registration import register
+from sunra_integrations.langchain.usage import UsageCallback
 
-__all__ = ["ChatSunra", "register", "split_invalid_tool_calls"]
+__all__ = ["ChatSunra", "UsageCallback", "register", "split_invalid_tool_calls"]
 
 with_broken_calls = split_invalid_tool_calls
 """Former name of `split_invalid_tool_calls`, kept for existing programs."""

@@ -16,6 +16,7 @@ from sunra_integrations.errors import UnsupportedContent
 from sunra_integrations.langchain.content_parts import (
     LANGCHAIN_KEYS,
     Block,
+    cache_mark,
     content_part,
     unsupported,
 )
@@ -223,6 +224,7 @@ def _add_own_block(block: Block, content: _Content, *, thinking_in_content: bool
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in LANGCHAIN_KEYS}
+            kept |= cache_mark(block)
             if annotations := _api_annotations(block):
                 kept["annotations"] = annotations
             if block.get("text") or len(kept) > len(("type", "text")):
@@ -321,6 +323,8 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
         message.additional_kwargs.get("tool_call_extras") or {}
     )
     extras = stored or _extras_of_blocks(message) or _extras_of_raw_calls(message)
+    for call_id, mark in _cache_marks(message).items():
+        extras = {**extras, call_id: {**(extras.get(call_id) or {}), **mark}}
     truncated = _truncated_arguments(message)
     for index, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{index}]"
@@ -329,6 +333,13 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
     for index, invalid in enumerate(message.invalid_tool_calls):
         where = f"{position}.invalid_tool_calls[{index}]"
         yield _api_call(invalid, invalid["args"] or "", extras.get(invalid["id"]) or {}, where)
+
+
+def _cache_marks(message: AIMessage) -> dict[str | None, Mapping[str, Any]]:
+    """The `cache_control` of calls, which Anthropic's messages have in their content blocks."""
+    blocks = () if isinstance(message.content, str) else dicts_in(message.content)
+    calls = [block for block in blocks if block.get("type") in _CALL_BLOCKS]
+    return {call.get("id"): mark for call in calls if (mark := cache_mark(call))}
 
 
 def _truncated_arguments(message: AIMessage) -> dict[str | None, str]:
@@ -379,7 +390,7 @@ def _call_of_block(block: Block, where: str) -> Message:
     given = block.get("input", block.get("args", block.get("arguments")))
     arguments = given if isinstance(given, str) else _as_json(given or {}, where)
     custom = {"type": "custom"} if block.get("type") == "custom_tool_call" else {}
-    return _api_call(block, arguments, custom, where)
+    return _api_call(block, arguments, {**custom, **cache_mark(block)}, where)
 
 
 def _api_call(

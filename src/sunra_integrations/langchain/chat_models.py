@@ -18,7 +18,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 import httpx
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForLLMRun,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -38,11 +43,18 @@ from sunra_integrations.langchain import request, response, structured_output
 from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.fast_path import cache_signatures
 from sunra_integrations.langchain.messages import MODEL_PROVIDER
+from sunra_integrations.langchain.repair import RepairedOutput
 from sunra_integrations.langchain.response import StreamState
 from sunra_integrations.langchain.stream_events import MessageEvents, keep_refusal
 from sunra_integrations.langchain.structured_output import Method, WithRaw
 from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.langchain.tools import Tool, ToolChoice
+from sunra_integrations.langchain.tracing import (
+    report_chunk,
+    report_events,
+    report_result,
+    traced_config,
+)
 from sunra_integrations.protocol.arguments import (
     EXTRA_HEADERS,
     check_call,
@@ -50,6 +62,7 @@ from sunra_integrations.protocol.arguments import (
     with_timeout,
 )
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
+from sunra_integrations.protocol.repair import check_repairs
 from sunra_integrations.protocol.reply import Chunk
 from sunra_integrations.protocol.request import (
     ChatRequest,
@@ -120,6 +133,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         http_client, http_async_client: Your own httpx clients, which are never closed here. By
             default, proxies and certificates come from the usual environment variables, such as
             `HTTPS_PROXY` and `SSL_CERT_FILE`.
+        budget: A `Budget`, which limits cost, tokens and calls. Can be shared with other models.
         profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
         Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
@@ -312,30 +326,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     # ── calls ────────────────────────────────────────────────────────────────
 
     if TYPE_CHECKING:
-        # langchain-core's annotations are narrower than its methods: a stream can be closed, and a
-        # batch can be any sequence (`list[str]` is not a `list[str | …]`).
-
-        def stream(
-            self,
-            input: LanguageModelInput,  # noqa: A002 - langchain-core's name
-            config: RunnableConfig | None = None,
-            *,
-            stop: list[str] | None = None,
-            **kwargs: Any,
-        ) -> Generator[AIMessageChunk, None, None]:
-            """Stream the reply in chunks. Closing the stream closes the connection."""
-            ...
-
-        def astream(
-            self,
-            input: LanguageModelInput,  # noqa: A002 - langchain-core's name
-            config: RunnableConfig | None = None,
-            *,
-            stop: list[str] | None = None,
-            **kwargs: Any,
-        ) -> AsyncGenerator[AIMessageChunk, None]:
-            """The async version of `stream`."""
-            ...
+        # langchain-core's annotations are narrower than its methods: a batch can be any sequence
+        # (`list[str]` is not a `list[str | …]`).
 
         def batch(
             self,
@@ -358,6 +350,39 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         ) -> list[AIMessage]:
             """The async version of `batch`."""
             ...
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Generator[AIMessageChunk, None, None]:
+        """Stream the reply in chunks. Closing the stream closes the connection."""
+        # Here because langchain-core does not tell `_stream` which run it belongs to.
+        config = traced_config(config, CallbackManager)
+        with closing(super().stream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
+            for chunk in chunks:
+                if chunk.usage_metadata is not None:
+                    report_chunk(chunk, config, self.callbacks, CallbackManager)
+                yield chunk
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        """The async version of `stream`."""
+        config = traced_config(config, AsyncCallbackManager)
+        async with aclosing(super().astream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                if chunk.usage_metadata is not None:
+                    report_chunk(chunk, config, self.callbacks, AsyncCallbackManager)
+                yield chunk
 
     def _generate(
         self,
@@ -382,6 +407,28 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             chat_request, settings, headers = self._request(messages, stop, kwargs)
             reply = await self._async_client(settings).create(chat_request, headers=headers)
             return response.chat_result(reply)
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        result = super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        report_result(run_manager, result)
+        return result
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        result = await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        report_result(run_manager, result)
+        return result
 
     def _stream(
         self,
@@ -436,6 +483,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             with closing(self._open_stream(messages, stop, kwargs, message.state)) as events:
                 for event in events:
                     yield from message.events(event)
+            report_events(run_manager, message.state.usage)
             yield from message.end()
 
     async def _astream_chat_model_events(
@@ -452,6 +500,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 async for event in events:
                     for message_event in message.events(event):
                         yield message_event
+            report_events(run_manager, message.state.usage)
             for message_event in message.end():
                 yield message_event
 
@@ -636,6 +685,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[False] = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
@@ -647,6 +697,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[False] = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Output]: ...
 
@@ -658,6 +709,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[True],
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, WithRaw[dict[str, Any]]]: ...
 
@@ -669,6 +721,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[True],
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, WithRaw[Output]]: ...
 
@@ -680,6 +733,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: bool,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]: ...
 
@@ -690,6 +744,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return objects of a schema in place of messages.
@@ -702,6 +757,10 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             include_raw: Return a dict of `raw`, `parsed` and `parsing_error`.
             strict: Whether the output must follow the schema, which is adapted to the strict rules.
                 Defaults to the server's default.
+            repair: How many times to request output again that does not match the schema, with
+                the error in the conversation, 0 to 10. Each is another paid call. Defaults to 0.
+                `raw` is the last message, with its own usage and cost; the replies, errors, usages
+                and costs of earlier calls are in its `response_metadata["earlier_attempts"]`.
             **kwargs: Other parameters of the call. `tools` are offered beside the schema, and the
                 output is None if the model calls one of them. `tool_choice` overrides that of
                 `function_calling`; None sends none.
@@ -713,11 +772,23 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 received text is in `text`. When streamed, it is raised at the end.
             OutputParserException: When called: the finished output is not an object of the schema.
                 When streamed, it is raised at the end. With `function_calling`, arguments that do
-                not match a pydantic class raise `pydantic.ValidationError`.
+                not match a pydantic class raise `pydantic.ValidationError`. With `repair`, it is
+                the error of the last attempt, and the one before is in its `__context__`.
         """
+        check_repairs(repair)
         request.call_parameters(split_call(kwargs).parameters)
         parameters = structured_output.bound_parameters(schema, method, strict, kwargs)
         model, parser = self.bind(**parameters), structured_output.output_parser(schema, method)
+        if repair:
+            calls_tool = method == "function_calling"
+            return RepairedOutput(
+                model,
+                parser,
+                repair,
+                tool=request.tool(schema)["function"]["name"] if calls_tool else None,
+                tool_required=calls_tool and "tool_choice" not in kwargs,
+                include_raw=include_raw,
+            )
         return structured_output.with_raw(model, parser) if include_raw else model | parser
 
     # ── token counts ─────────────────────────────────────────────────────────

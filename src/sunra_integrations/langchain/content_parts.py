@@ -54,9 +54,13 @@ def content_part(block: object, position: str) -> Part:
         return text_part(block)
     if not isinstance(block, Mapping):
         raise not_content(block, position, "a block must be a string or a dict")
-    made = _converted(block, position)
-    cache_control = block.get("cache_control") or _extras(block).get("cache_control")
-    return {**made, "cache_control": cache_control} if cache_control else made
+    return {**_converted(block, position), **cache_mark(block)}
+
+
+def cache_mark(block: Block) -> dict[str, Any]:
+    """The `cache_control` of a block or of its `extras`, as a field; empty if it has none."""
+    mark = block.get("cache_control") or _extras(block).get("cache_control")
+    return {"cache_control": mark} if mark else {}
 
 
 def tool_result_part(block: object, position: str) -> Part:
@@ -65,8 +69,9 @@ def tool_result_part(block: object, position: str) -> Part:
     A link that the API cannot carry becomes text that names the resource. MCP servers return such
     links, and an error would end the agent's run.
     """
-    link = _linked_resource(block) if isinstance(block, Mapping) else None
-    return content_part(block, position) if link is None else text_part(link)
+    if isinstance(block, Mapping) and (link := _linked_resource(block)) is not None:
+        return {**text_part(link), **cache_mark(block)}
+    return content_part(block, position)
 
 
 def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:

@@ -7,6 +7,7 @@ reads `is_retryable`, which equals `retryable`::
     ChatSunraError                   SunraError                ModelError
     ├─ ConfigurationError            ConfigurationError
     │  └─ RequirementNotMet          RequirementNotMet
+    ├─ BudgetExceeded                BudgetExceeded
     ├─ BadRequest                    BadRequest                ModelInvalidRequestError
     │  ├─ InvalidParameter           InvalidParameter
     │  ├─ UnsupportedContent         UnsupportedContent
@@ -43,6 +44,7 @@ from sunra_integrations.langchain import model_errors
 __all__ = [
     "AuthenticationFailed",
     "BadRequest",
+    "BudgetExceeded",
     "ChatSunraError",
     "ConfigurationError",
     "ConnectionFailed",
@@ -83,6 +85,10 @@ class ConfigurationError(errors.ConfigurationError, ChatSunraError):
 
 class RequirementNotMet(ConfigurationError, errors.RequirementNotMet):
     """A required package is not installed or too old; the message says what to install."""
+
+
+class BudgetExceeded(errors.BudgetExceeded, ChatSunraError):
+    """A `Budget` that applies to the call is spent; no request was sent."""
 
 
 class BadRequest(errors.BadRequest, ChatSunraError, model_errors.ModelInvalidRequestError):

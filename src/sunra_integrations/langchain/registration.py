@@ -27,6 +27,7 @@ def register() -> None:
     Call it once, before `init_chat_model`; further calls do nothing. LangChain has no public way to
     add a provider, so this adds the entry `sunra` to the private dict
     `langchain.chat_models.base._BUILTIN_PROVIDERS`. Importing this package does not do so.
+    deepagents calls this function by itself, before it creates a Sunra model.
 
     Raises:
         ConfigurationError: langchain is not installed, has another provider `sunra`, or stores its

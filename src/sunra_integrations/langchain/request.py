@@ -23,6 +23,7 @@ from langchain_core.messages import (
 from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain.assistant_message import assistant_message, place_of_call
 from sunra_integrations.langchain.content_parts import (
+    cache_mark,
     content_part,
     not_content,
     tool_result_part,
@@ -30,7 +31,7 @@ from sunra_integrations.langchain.content_parts import (
 )
 from sunra_integrations.langchain.tools import response_format, tool, tool_choice
 from sunra_integrations.protocol.arguments import check_known
-from sunra_integrations.protocol.content import Part
+from sunra_integrations.protocol.content import Part, text_part
 from sunra_integrations.protocol.history import prepare_messages, vendor_fields
 from sunra_integrations.protocol.request import CALL_ARGUMENTS, PARAMETERS, ChatRequest, Message
 
@@ -205,7 +206,8 @@ def _split_tool_results(
             where = f"{position}.content[{index}]"
             if not isinstance(block.get("tool_use_id"), str):
                 raise unsupported(block, where, "without a `tool_use_id`")
-            results.append(_tool_message(block["tool_use_id"], block.get("content") or "", where))
+            result = _tool_message(block["tool_use_id"], block.get("content") or "", where)
+            results.append(_with_cache_mark(result, block))
         else:
             rest.append(block)
     if not results:
@@ -272,6 +274,15 @@ def _tool_message(call_id: str | None, given: object, position: str) -> Message:
         "tool_call_id": call_id,
         "content": content(given, position, of_tool=True),
     }
+
+
+def _with_cache_mark(result: Message, block: Mapping[str, Any]) -> Message:
+    """The mark of Anthropic's block on the last part of the result, where ChatAnthropic has it."""
+    mark, content = cache_mark(block), result["content"]
+    if not mark or not content:
+        return {**result, **mark}
+    *parts, last = [text_part(content)] if isinstance(content, str) else content
+    return {**result, "content": [*parts, {**last, **mark}]}
 
 
 def content(given: object, position: str, *, of_tool: bool = False) -> str | list[Part]:

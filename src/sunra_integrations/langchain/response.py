@@ -340,6 +340,7 @@ _PROMPT_DETAILS = {
     "cache_read_tokens": "cache_read",
     "cache_write_tokens": "cache_creation",
     "cache_creation_tokens": "cache_creation",
+    "cache_creation_input_tokens": "cache_creation",
     "audio_tokens": "audio",
 }
 _COMPLETION_DETAILS = {"reasoning_tokens": "reasoning", "audio_tokens": "audio"}

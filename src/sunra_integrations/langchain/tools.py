@@ -39,6 +39,9 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
     """
     if strict is None and _is_api_tool(given):
         return api.normalize_tool(given)
+    cache_control = _cache_control(given)
+    if cache_control and isinstance(given, Mapping):
+        given = {name: value for name, value in given.items() if name != "cache_control"}
     described = _converted_tool(given)
     function = described.get("function")
     if described.get("type") != "function" or not isinstance(function, Mapping):
@@ -53,7 +56,6 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
             strict=strict,
         )
         made = {**described, "function": {**function, **strict_tool["function"]}}
-    cache_control = _cache_control(given)
     return {**made, "cache_control": cache_control} if cache_control else made
 
 

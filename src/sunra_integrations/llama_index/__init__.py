@@ -14,5 +14,6 @@ with requiring(
     "Sunra for LlamaIndex", "pydantic", "httpx", "llama-index-core", extra="llama-index"
 ):
     from sunra_integrations.llama_index.llm import Sunra
+    from sunra_integrations.llama_index.usage import UsageHandler
 
-__all__ = ["Sunra"]
+__all__ = ["Sunra", "UsageHandler"]

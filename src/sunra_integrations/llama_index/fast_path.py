@@ -17,6 +17,8 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import Dispatcher
 from llama_index_instrumentation.event_handlers import NullEventHandler
 
+from sunra_integrations.llama_index.usage import UsageHandler
+
 _T = TypeVar("_T")
 
 # ── messages that are a single text ──────────────────────────────────────────
@@ -39,21 +41,23 @@ def text_message(chat_message: ChatMessage, role: str) -> dict[str, Any] | None:
 
 _END: Any = object()
 _dispatcher = get_dispatcher(callbacks.__name__)
+_NO_PROGRESS = (NullEventHandler, UsageHandler)
+"""Event handlers that do not need in-progress events."""
 
 
-def event_dispatchers() -> tuple[Dispatcher, ...]:
-    """The dispatchers that receive the events of LlamaIndex's callback decorators."""
-    dispatchers = [_dispatcher]
+def event_dispatchers(dispatcher: Dispatcher = _dispatcher) -> tuple[Dispatcher, ...]:
+    """The dispatchers that receive the events of another, such as of the callback decorators."""
+    dispatchers = [dispatcher]
     while dispatchers[-1].propagate:
         dispatchers.append(dispatchers[-1].parent)
     return tuple(dispatchers)
 
 
 def has_event_handlers(dispatchers: Iterable[Dispatcher]) -> bool:
-    """Whether any of these dispatchers has an event handler that does something."""
+    """Whether any of these dispatchers has an event handler for in-progress events."""
     for dispatcher in dispatchers:
         for handler in dispatcher.event_handlers:
-            if type(handler) is not NullEventHandler:
+            if type(handler) not in _NO_PROGRESS:
                 return True
     return False
 

@@ -34,8 +34,10 @@ from llama_index_instrumentation.span import active_span_id
 from pydantic import RootModel, SecretStr, ValidationError
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.llama_index.fast_path import AsyncEventGate, EventGate
+from sunra_integrations.llama_index.fast_path import AsyncEventGate, EventGate, event_dispatchers
 from sunra_integrations.protocol.arguments import EXTRA_HEADERS, check_call
+from sunra_integrations.protocol.reply import Usage
+from sunra_integrations.usage import COST_ATTRIBUTES
 
 _T = TypeVar("_T")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -273,6 +275,28 @@ class _StreamSpan:
             instance=self._llm,
             err=error,
         )
+
+
+# ── cost ─────────────────────────────────────────────────────────────────────
+
+
+def report_cost(usage: Usage | None) -> None:
+    """Adds the billed cost to the current call's OpenTelemetry span.
+
+    The handlers of llama-index-observability-otel 0.7 and OpenInference 4.6 only export events and
+    token counts.
+    """
+    span_id = active_span_id.get()
+    if usage is None or usage.cost is None or span_id is None:
+        return
+    for one in event_dispatchers(dispatcher):
+        for handler in one.span_handlers:
+            span: Any = getattr(handler, "all_spans", handler.open_spans).get(span_id)
+            if hasattr(span, "set_attributes"):  # OpenTelemetry's
+                span.set_attributes(dict.fromkeys(COST_ATTRIBUTES, usage.cost))
+            elif hasattr(span, "__setitem__"):  # OpenInference's, which sets them at its end
+                for name in COST_ATTRIBUTES:
+                    span[name] = usage.cost
 
 
 # ── headers ──────────────────────────────────────────────────────────────────

@@ -60,6 +60,7 @@ from sunra_integrations.llama_index.instrumentation import (
     instrumented_completion,
     instrumented_stream,
     map_stream,
+    report_cost,
     secret_headers,
     with_callbacks,
     without_span,
@@ -142,7 +143,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     headers with `include_response_headers=True`.
 
     The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
-    …), those of `ConnectionParameters` (`api_key`, `timeout`, `max_retries`, …) and these:
+    …), those of `ConnectionParameters` (`api_key`, `timeout`, `budget`, …) and these:
 
     Args:
         model: Model name, as `vendor/name`. Any name is allowed.
@@ -398,11 +399,13 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         chat_request, settings, headers = self._request(messages, kwargs)
         reply = self._client(settings).create(chat_request, headers=headers)
+        report_cost(reply.usage)
         return response.chat_response(reply)
 
     async def _achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         chat_request, settings, headers = self._request(messages, kwargs)
         reply = await self._async_client(settings).create(chat_request, headers=headers)
+        report_cost(reply.usage)
         return response.chat_response(reply)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -430,6 +433,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         client = self._client(settings)
         with closing(client.stream(chat_request, headers=headers, so_far=state)) as chunks:
             for chunk in chunks:
+                if chunk.usage is not None:
+                    report_cost(chunk.usage)
                 yield response.chunk(chunk, state)
 
     async def _aresponses(
@@ -440,6 +445,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         stream = client.stream(chat_request, headers=headers, so_far=state)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
+                if chunk.usage is not None:
+                    report_cost(chunk.usage)
                 yield response.chunk(chunk, state)
 
     def _user_message(self, prompt: str, formatted: bool) -> list[ChatMessage]:

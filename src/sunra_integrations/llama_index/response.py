@@ -174,6 +174,8 @@ def _response(
         extra = {**copy_json(reply.extra), **copy_json(choice.extra)}
     if reply.usage is not None:
         extra |= usage(reply.usage)
+        if reply.usage.prompt_details:
+            extra["prompt_tokens_details"] = dict(reply.usage.prompt_details)
     if choice.finish_reason is not None:
         extra["finish_reason"] = choice.finish_reason
         if reply.headers:

@@ -69,6 +69,11 @@ class ReplyAccumulator:
         self._fingerprint: str | None = None
 
     @property
+    def model(self) -> str | None:
+        """The model that the response names, or the request's."""
+        return self._model or self.requested_model
+
+    @property
     def unfinished(self) -> list[int]:
         """The indices of the choices that have begun and have no finish_reason yet."""
         return [i for i, choice in self.choices.items() if choice.finish_reason is None]
@@ -113,7 +118,7 @@ class ReplyAccumulator:
         return Reply(
             tuple(self.choices[index].choice(index) for index in sorted(self.choices)),
             self._id,
-            self._model or self.requested_model,
+            self.model,
             self._created,
             self._fingerprint,
             self.usage,

@@ -246,7 +246,7 @@ CONNECTION_SETTINGS = _names(
     "api_key base_url api_base timeout request_timeout stall_timeout total_timeout max_retries "
     "default_headers extra_headers include_response_headers allow_http max_connections "
     "max_response_bytes async_transport "
-    "http_client http_async_client async_http_client stream_usage"
+    "http_client http_async_client async_http_client budget stream_usage"
 )
 
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {

@@ -236,12 +236,14 @@ def rate_limit_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 # ── usage ────────────────────────────────────────────────────────────────────
 
-# Details that some servers report in `usage` itself, by their names in its details.
+# OpenAI's names of details, by those of other servers, in the details or in `usage` itself.
 _PROMPT_DETAILS = {
     "prompt_cache_hit_tokens": "cached_tokens",  # DeepSeek
     "cached_tokens": "cached_tokens",  # Moonshot
+    "num_cached_tokens": "cached_tokens",  # Mistral
     "cache_read_input_tokens": "cached_tokens",  # proxies of Anthropic
-    "cache_creation_input_tokens": "cache_write_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",  # proxies of Anthropic, DashScope
+    "cache_creation_tokens": "cache_write_tokens",  # LiteLLM
 }
 _COMPLETION_DETAILS = {"reasoning_tokens": "reasoning_tokens"}  # Perplexity
 
@@ -264,24 +266,25 @@ def parse_usage(value: object) -> Usage | None:
         total,
         _details(value, "prompt_tokens_details", _PROMPT_DETAILS),
         _details(value, "completion_tokens_details", _COMPLETION_DETAILS),
-        _as_amount(value.get("cost")),
+        as_amount(value.get("cost")),
         value,
     )
 
 
-def _details(usage: Json, key: str, outside: Mapping[str, str]) -> Json:
-    """The details of a count, including those that the server reports outside of them."""
+def _details(usage: Json, key: str, names: Mapping[str, str]) -> Json:
+    """The details of a count, with those that the server names otherwise or has outside of them."""
     details = usage.get(key)
     details = details if isinstance(details, dict) else EMPTY
     found = {
-        name: usage[server_name]
-        for server_name, name in outside.items()
-        if server_name in usage and name not in details and as_int(usage[server_name]) is not None
+        name: place[server_name]
+        for place in (usage, details)
+        for server_name, name in names.items()
+        if as_int(details.get(name)) is None and as_int(place.get(server_name)) is not None
     }
     return {**details, **found} if found else details
 
 
-def _as_amount(value: object) -> float | None:
+def as_amount(value: object) -> float | None:
     """A cost as a float; None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

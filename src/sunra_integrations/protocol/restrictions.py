@@ -87,6 +87,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
         r"tool_choice parameter does not support",  # DashScope
         r"tool_choice '?\w+'? is incompatible with",  # Moonshot
         r"tool_choice forces tool use",  # Anthropic
+        r"""tool_choice: type ["'\w ]+ (?:is|are) not supported for""",  # Anthropic
     ),
     "response_format": (
         r"'response_format' of type '\w+' is not supported with",  # OpenAI, Azure

@@ -20,6 +20,7 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
+from sunra_integrations.budget import Budget, Charge, check_budget
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_known
@@ -45,9 +46,14 @@ class _Client:
     """Settings, and decisions that do not wait, for both clients."""
 
     def __init__(
-        self, settings: Settings | None, http_client: Any, options: dict[str, Any]
+        self,
+        settings: Settings | None,
+        http_client: Any,
+        budget: Budget | None,
+        options: dict[str, Any],
     ) -> None:
         self._http_client = http_client
+        self._budget = check_budget(budget)
         try:
             self.settings = _settings(settings, options)
         except SunraError as error:
@@ -64,11 +70,14 @@ class _Client:
         """Pickles the settings, without the key. A user's own HTTP client cannot be pickled."""
         if self._http_client is not None:
             raise PicklingError(f"A {type(self).__name__} with an `http_client` cannot be pickled.")
+        if self._budget is not None:
+            self._budget.__reduce__()  # raises
         return type(self), (self.settings,)
 
     def __copy__(self) -> Self:
-        """A client with the same settings, key included, and the same HTTP client."""
-        return type(self)(self.settings, http_client=self._http_client)  # type: ignore[call-arg]
+        """A client with the same settings, key included, and the same HTTP client and budget."""
+        shared: dict[str, Any] = {"http_client": self._http_client, "budget": self._budget}
+        return type(self)(self.settings, **shared)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """As `copy`: settings never change, and an HTTP client cannot be copied."""
@@ -139,7 +148,7 @@ class _Client:
         request: ChatRequest,
         prepared: PreparedRequest,
         response: httpx.Response,
-        so_far: ReplyAccumulator | None,
+        so_far: ReplyAccumulator,
     ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
@@ -160,6 +169,7 @@ class SunraClient(_Client):
         settings: From `Settings.resolve`. Defaults to settings from `options` and the environment.
         http_client: Your own HTTP client (for proxies, certificates, …). You close it. Defaults to
             connections shared by all clients with the same settings.
+        budget: Limits for the calls. Can be shared with other clients and models.
         **options: Arguments of `Settings.resolve` (`api_key`, `base_url`, `timeout`, …), instead of
             `settings`.
 
@@ -174,10 +184,11 @@ class SunraClient(_Client):
         settings: Settings | None = None,
         *,
         http_client: httpx.Client | None = None,
+        budget: Budget | None = None,
         **options: Unpack[Options],
     ) -> None:
         check_http_client(http_client, httpx.Client, "http_client")
-        super().__init__(settings, http_client, cast("dict[str, Any]", options))
+        super().__init__(settings, http_client, budget, cast("dict[str, Any]", options))
         self._http_client: httpx.Client | None = http_client
 
     def create(
@@ -199,14 +210,17 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with KeyRedactor(prepared.keys.used):
-                return self._create(request, prepared, deadline)
+            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+                return self._create(request, prepared, deadline, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
             raise
 
-    def _create(self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline) -> Reply:
+    def _create(
+        self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline, charge: Charge
+    ) -> Reply:
         with closing(self._open(prepared, deadline)) as response:
+            charge.may_be_billed()
             try:
                 content = body.read_body(response, self.settings.max_response_bytes, deadline)
             except (httpx.HTTPError, TimedOut) as error:
@@ -214,7 +228,9 @@ class SunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return self._reply(request, prepared, response, content)
+            reply = self._reply(request, prepared, response, content)
+            charge.completed(reply)
+            return reply
 
     def stream(
         self,
@@ -241,8 +257,8 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with KeyRedactor(prepared.keys.used):
-                yield from self._stream(request, prepared, deadline, so_far)
+            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+                yield from self._stream(request, prepared, deadline, so_far, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
             raise
@@ -253,8 +269,11 @@ class SunraClient(_Client):
         prepared: PreparedRequest,
         deadline: Deadline,
         so_far: ReplyAccumulator | None,
+        charge: Charge,
     ) -> Iterator[Chunk]:
         with closing(self._open(prepared, deadline)) as response:
+            so_far = so_far or ReplyAccumulator()
+            charge.may_be_billed(so_far)
             chunks = self._chunks(request, prepared, response, so_far)
             parts = body.iter_body(response)
             broken_by: SunraError | None = None
@@ -267,6 +286,8 @@ class SunraClient(_Client):
             except (httpx.HTTPError, TimedOut) as error:
                 broken_by = self._fault(error, deadline)
             yield from chunks.close(broken_by)
+            if broken_by is None:
+                charge.completed(so_far)
             if chunks.done:
                 body.drain(response, parts)
 
@@ -321,6 +342,7 @@ class AsyncSunraClient(_Client):
         http_client: Your own HTTP client (for proxies, certificates, …). You close it, and it can
             be used in one event loop only. Defaults to connections shared by all clients with the
             same settings.
+        budget: Limits for the calls. Can be shared with other clients and models.
         **options: Arguments of `Settings.resolve` (`api_key`, `base_url`, `timeout`, …), instead of
             `settings`.
 
@@ -335,10 +357,11 @@ class AsyncSunraClient(_Client):
         settings: Settings | None = None,
         *,
         http_client: httpx.AsyncClient | None = None,
+        budget: Budget | None = None,
         **options: Unpack[Options],
     ) -> None:
         check_http_client(http_client, httpx.AsyncClient, "http_client")
-        super().__init__(settings, http_client, cast("dict[str, Any]", options))
+        super().__init__(settings, http_client, budget, cast("dict[str, Any]", options))
         self._http_client: httpx.AsyncClient | None = http_client
 
     async def create(
@@ -350,13 +373,14 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with KeyRedactor(prepared.keys.used):
-            return await self._create(request, prepared, self._deadline())
+        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+            return await self._create(request, prepared, self._deadline(), charge)
 
     async def _create(
-        self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline
+        self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline, charge: Charge
     ) -> Reply:
         async with aclosing(await self._open(prepared, deadline)) as response:
+            charge.may_be_billed()
             try:
                 content = await body.read_body_async(
                     response, self.settings.max_response_bytes, deadline
@@ -366,7 +390,9 @@ class AsyncSunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            return self._reply(request, prepared, response, content)
+            reply = self._reply(request, prepared, response, content)
+            charge.completed(reply)
+            return reply
 
     async def stream(
         self,
@@ -379,8 +405,10 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        with KeyRedactor(prepared.keys.used):
+        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
             async with aclosing(await self._open(prepared, deadline)) as response:
+                so_far = so_far or ReplyAccumulator()
+                charge.may_be_billed(so_far)
                 chunks = self._chunks(request, prepared, response, so_far)
                 broken_by: SunraError | None = None
                 async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
@@ -397,6 +425,8 @@ class AsyncSunraClient(_Client):
                         part = b""  # it may quote the key, and tracebacks may show variables
                     for chunk in chunks.close(broken_by):
                         yield chunk
+                    if broken_by is None:
+                        charge.completed(so_far)
                     if chunks.done:
                         await body.drain_async(response, parts)
 
@@ -457,7 +487,7 @@ class AsyncSunraClient(_Client):
 
 def _settings(given: Any, options: Mapping[str, Any]) -> Settings:
     if given is None:
-        known = (*Options.__annotations__, "http_client")
+        known = (*Options.__annotations__, "http_client", "budget")
         check_known(options, known, of="the client")
         return Settings.resolve(**options)
     if not isinstance(given, Settings):

@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from sunra_integrations import transport
+from sunra_integrations.budget import Budget
 from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.arguments import check_known, unknown_arguments, with_timeout
 from sunra_integrations.protocol.parameters import RequestArguments
@@ -44,6 +45,7 @@ class ModelArguments(RequestArguments, ConnectionArguments, total=False):
 
     request_timeout: AnyTimeout | None
     http_client: httpx.Client | None
+    budget: Budget | None
 
 
 class ConnectionParameters(BaseModel):
@@ -108,6 +110,12 @@ class ConnectionParameters(BaseModel):
         exclude=True,
         repr=False,
         description="Your own HTTP client for sync calls. It is never closed here.",
+    )
+    budget: SkipJsonSchema[Budget | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Limits for the calls. Can be shared with other models and clients.",
     )
 
     def __init__(self, **given: Any) -> None:
@@ -176,18 +184,22 @@ class ConnectionParameters(BaseModel):
     # changed key takes effect at once, and copies and pickles have no client to take along.
 
     def _client(self, changes: Mapping[str, Any] | None = None) -> transport.SunraClient:
-        return transport.SunraClient(self._settings(changes), http_client=self.http_client)
+        return transport.SunraClient(
+            self._settings(changes), http_client=self.http_client, budget=self.budget
+        )
 
     def _async_client(self, changes: Mapping[str, Any] | None = None) -> transport.AsyncSunraClient:
         http_client = getattr(self, self._async_client_field)
-        return transport.AsyncSunraClient(self._settings(changes), http_client=http_client)
+        return transport.AsyncSunraClient(
+            self._settings(changes), http_client=http_client, budget=self.budget
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed.
 
         Args:
             update: New values by field name or alias.
-            deep: Copy the values too. HTTP clients and callbacks are shared anyway.
+            deep: Copy the values too. HTTP clients, callbacks and the budget are shared anyway.
 
         Raises:
             InvalidParameter: A name is unknown. The error suggests the closest one.

@@ -22,7 +22,12 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, SecretStr
 from typing_extensions import TypedDict, assert_type
 
-from sunra_integrations.langchain import ChatSunra, register, split_invalid_tool_calls
+from sunra_integrations.langchain import (
+    ChatSunra,
+    UsageCallback,
+    register,
+    split_invalid_tool_calls,
+)
 from sunra_integrations.langchain.errors import (
     ChatSunraError,
     RateLimited,
@@ -33,6 +38,7 @@ from sunra_integrations.langchain.errors import (
 from sunra_integrations.langchain.structured_output import WithRaw
 from sunra_integrations.transport import Timeouts
 from sunra_integrations.transport.api_key import KeyFunction
+from sunra_integrations.usage import ModelUsage, UsageTable
 
 
 class Joke(BaseModel):
@@ -180,3 +186,13 @@ def catches(model: ChatSunra) -> None:
         print(broken_off.partial)
     except ChatSunraError as error:
         assert_type(error.status, int | None)
+
+
+def counts_usage(model: ChatSunra) -> None:
+    with UsageCallback() as usage:
+        model.invoke("Hello")
+    model.invoke("Hello", {"callbacks": [usage]})
+    assert_type(usage, UsageCallback)
+    assert_type(usage.table, UsageTable)
+    assert_type(usage.table["openai/gpt-4o"], ModelUsage)
+    assert_type(usage.table.total.cost, float)

@@ -11,6 +11,7 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
@@ -21,9 +22,10 @@ from pydantic import BaseModel, SecretStr
 from typing_extensions import assert_type
 
 from sunra_integrations.errors import SunraError
-from sunra_integrations.llama_index import Sunra
+from sunra_integrations.llama_index import Sunra, UsageHandler
 from sunra_integrations.transport import Timeouts
 from sunra_integrations.transport.api_key import KeyFunction
+from sunra_integrations.usage import UsageTable
 
 
 class Joke(BaseModel):
@@ -142,3 +144,12 @@ def catches(llm: Sunra) -> None:
         llm.complete("Hello")
     except SunraError as error:
         assert_type(error.status, int | None)
+
+
+def counts_usage(llm: Sunra) -> None:
+    with UsageHandler() as usage:
+        llm.complete("Hello")
+    get_dispatcher().add_event_handler(usage)
+    assert_type(usage, UsageHandler)
+    assert_type(usage.table, UsageTable)
+    assert_type(usage.table.total.calls, int)

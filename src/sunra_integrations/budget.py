@@ -1,0 +1,482 @@
+"""Budgets: limits on the cost, tokens and number of calls, for any number of models and clients."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from pickle import PicklingError
+from types import TracebackType
+from typing import Any, NamedTuple, NoReturn
+
+from typing_extensions import Self
+
+from sunra_integrations.errors import (
+    BudgetExceeded,
+    ConfigurationError,
+    InvalidParameter,
+    SunraError,
+)
+from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.reply import Reply, Usage, parse_usage
+from sunra_integrations.protocol.request import ChatRequest
+from sunra_integrations.usage import ModelUsage, UsageTable, dollars
+
+__all__ = ["Budget", "Price"]
+
+_TOKENS_PER_PRICE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """The price of a model, in US dollars per million tokens.
+
+    Raises:
+        InvalidParameter: A price is negative or not a number.
+    """
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    """Input tokens that were read from the vendor's cache. Defaults to `input`."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None or name != "cached_input":
+                _check_amount(name, value)
+
+    def cost(self, usage: ModelUsage) -> float:
+        """The cost of the tokens, in US dollars."""
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        rows = (
+            (self.input, usage.input_tokens - cached),
+            (self.input if self.cached_input is None else self.cached_input, cached),
+            (self.output, usage.output_tokens),
+        )
+        # In decimal numbers, as the costs are added.
+        return float(
+            sum(Decimal(str(price)) * tokens for price, tokens in rows) / _TOKENS_PER_PRICE
+        )
+
+
+class Budget:
+    """Limits for the calls of any number of models and clients, in all threads and event loops.
+
+    ::
+
+        budget = Budget(usd=5, tokens=1_000_000)
+        chat = ChatSunra(model="openai/gpt-4o", budget=budget)
+        llm = Sunra(model="openai/gpt-4o-mini", budget=budget)
+
+        with Budget(calls=20):  # every Sunra call in this block counts, whatever its model
+            agent.invoke(question)
+
+    Budgets can be nested: a call counts for its model's budget, for all `with` blocks around it,
+    and for the `parent` of each. If one of them is spent, the call raises `BudgetExceeded` before
+    anything is sent. In a `with` block, tasks and the executors of both frameworks are included;
+    a plain `threading.Thread` is not.
+
+    `usd` and `tokens` of a call are known when it ends. So calls in progress can exceed these
+    limits, by no more than their own usage. `calls` is exact.
+
+    A call counts when its response begins with a success status, because it may be billed from
+    then on. Retries belong to their call. Error responses, failed connections and replies from
+    LangChain's cache do not count. The usage of an interrupted or abandoned stream counts as far
+    as it was received. Otherwise, it is a call of unknown cost (`spent.calls_without_cost`).
+
+    If a complete reply reports no cost, its cost is computed from `prices`. Without a price, a
+    budget with `usd` refuses the next call with a `ConfigurationError`. If a complete reply reports
+    no usage, as with `stream_usage=False`, a budget with `usd` or `tokens` does so too. The limits
+    and prices are attributes that can be changed at any time.
+
+    A call counts under the model of its request. If the request lets the gateway choose among
+    several (`models` in `extra_body`), it counts under the one that replied.
+
+    Args:
+        usd: Most to spend, in US dollars, by the cost that replies report. Defaults to no limit.
+        tokens: Most tokens, input and output. Defaults to no limit.
+        calls: Most calls. Defaults to no limit.
+        prices: Price by model, for replies that report no cost.
+        parent: A budget that the calls count for too.
+
+    Raises:
+        InvalidParameter: A limit is negative or not a number, or a price is not a `Price`.
+    """
+
+    def __init__(
+        self,
+        usd: float | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+        *,
+        prices: Mapping[str, Price] | None = None,
+        parent: Budget | None = None,
+    ) -> None:
+        if usd is not None:
+            _check_amount("usd", usd)
+        for name, limit in (("tokens", tokens), ("calls", calls)):
+            if limit is not None:
+                _check_amount(name, limit, (int,))
+        self.usd = usd
+        self.tokens = tokens
+        self.calls = calls
+        self.prices = _checked_prices({} if prices is None else prices)
+        self.ledger = Ledger(self, check_budget(parent, "parent"))
+
+    @property
+    def spent(self) -> ModelUsage:
+        """The sum of all calls that ended."""
+        with _lock:
+            self.ledger.count()
+            return self.ledger.spent
+
+    def by_model(self) -> UsageTable:
+        """The calls, tokens and cost of each model, as a table."""
+        with _lock:
+            self.ledger.count()
+            return UsageTable(self.ledger.usages.items())
+
+    def __enter__(self) -> Self:
+        _active.set((*_active.get(), self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A token of `_active.set` would not be valid here: generators and fixtures of async tests
+        # may leave the block in another context.
+        active = list(_active.get())
+        if self in active:
+            del active[-1 - active[::-1].index(self)]
+            _active.set(tuple(active))
+
+    def __repr__(self) -> str:
+        spent = self.spent
+        of_usd = "" if self.usd is None else f" of {dollars(self.usd)}"
+        of_tokens = "" if self.tokens is None else f" of {self.tokens:,}"
+        of_calls = "" if self.calls is None else f" of {self.calls:,}"
+        return (
+            f"<Budget: {dollars(spent.cost)}{of_usd}, {spent.total_tokens:,}{of_tokens} tokens, "
+            f"{spent.calls:,}{of_calls} calls>"
+        )
+
+    # ── storage and copies ───────────────────────────────────────────────────
+
+    def to_dict(self) -> dict[str, Any]:
+        """Limits, prices and usage as JSON, without calls in progress and without the parent."""
+        return {
+            "usd": self.usd,
+            "tokens": self.tokens,
+            "calls": self.calls,
+            "prices": {model: asdict(price) for model, price in self.prices.items()},
+            "spent": self.by_model().to_dict(),
+            "unknown": dict(self.ledger.unknown),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, parent: Budget | None = None) -> Self:
+        """The budget that `to_dict` was called on, such as before a restart.
+
+        Args:
+            data: The stored dict. Change its limits or prices if they are different now.
+            parent: A budget that the calls from now on count for too.
+
+        Raises:
+            InvalidParameter: This is not a dict from `to_dict`.
+        """
+        try:
+            prices = {model: Price(**price) for model, price in data["prices"].items()}
+            limits = [data[name] for name in ("usd", "tokens", "calls")]
+            usages = {model: ModelUsage(**usage) for model, usage in data["spent"].items()}
+            budget = cls(*limits, prices=prices, parent=parent)
+            budget.ledger.usages = usages
+            budget.ledger.spent = UsageTable(usages.items()).total
+            budget.ledger.unknown = dict(data["unknown"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InvalidParameter(
+                f"`data` is not a budget from `to_dict`: {type(error).__name__}: {error}.",
+                parameter="data",
+                rule="a dict from `Budget.to_dict`",
+            ) from error
+        return budget
+
+    def __copy__(self) -> Self:
+        """The same object: copies of a model share its budget."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The same object: copies of a model share its budget."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError(
+            "A Budget cannot be pickled: each process would spend all of it. Create one with a "
+            "share of the limits in each process (`budget=…`, or `with Budget(…):` around its "
+            "work). To move a budget to another process, use `to_dict` and `from_dict`."
+        )
+
+
+class _Ended(NamedTuple):
+    """A call that ended."""
+
+    model: str
+    usage: Usage | None
+    is_billed: bool
+    is_complete: bool
+    """Whether the server sent the whole reply, so no usage can follow."""
+
+
+class Ledger:
+    """Counts the calls of one budget, and refuses them if it is spent.
+
+    Args:
+        budget: The budget, which has the limits and prices.
+        parent: The budget that the calls count for too.
+    """
+
+    def __init__(self, budget: Budget, parent: Budget | None) -> None:
+        self._budget = budget
+        self.parent = parent
+        self.usages: dict[str, ModelUsage] = {}
+        self.spent = ModelUsage()
+        self.unknown: dict[str, str] = {}
+        """The models of complete replies without "cost" or without "usage"."""
+        self.in_progress = 0
+        self.ended: deque[_Ended] = deque()
+        """The calls that ended and are not counted yet."""
+        self._is_counting = False
+
+    def check(self) -> None:
+        """Raises if another call must not begin. The caller holds the lock."""
+        self.count()
+        budget, spent = self._budget, self.spent
+        calls = spent.calls + self.in_progress
+        if budget.usd is not None and spent.cost >= budget.usd:
+            raise _exceeded("usd", spent.cost, budget.usd, dollars(spent.cost), dollars(budget.usd))
+        if budget.tokens is not None and spent.total_tokens >= budget.tokens:
+            amount, limit = f"{spent.total_tokens:,}", f"{budget.tokens:,} tokens"
+            raise _exceeded("tokens", spent.total_tokens, budget.tokens, amount, limit)
+        if budget.calls is not None and calls >= budget.calls:
+            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", f"{budget.calls:,} calls")
+        self._check_reported()
+
+    def _check_reported(self) -> None:
+        """Raises if the usage cannot be counted in the unit of a limit."""
+        budget = self._budget
+        unmetered, unpriced = self.unknown.get("usage"), self.unknown.get("cost")
+        if unmetered and (budget.tokens is not None or (budget.usd is not None and unpriced)):
+            raise ConfigurationError(
+                f"A reply of {unmetered} reported no token usage, so the budget cannot hold its "
+                "limits of `usd` and `tokens`. Request the usage of streams (leave out "
+                "`stream_usage=False` and `stream_options`), or limit `calls` instead."
+            )
+        if unpriced and budget.usd is not None and unpriced not in budget.prices:
+            raise ConfigurationError(
+                f"A reply of {unpriced} reported no cost, so the budget cannot hold its limit of "
+                "`usd`. Pass the price in US dollars per million tokens: "
+                f'`Budget(…, prices={{"{unpriced}": Price(input=…, output=…)}})`.'
+            )
+
+    def count(self) -> None:
+        """Counts the calls that ended. The caller holds the lock."""
+        if self._is_counting:  # the caller is a signal handler that interrupted this method
+            return
+        self._is_counting = True
+        try:
+            while self.ended:
+                self._add(self.ended.popleft())
+        finally:
+            self._is_counting = False
+
+    def _add(self, ended: _Ended) -> None:
+        self.in_progress -= 1
+        if not ended.is_billed:
+            return
+        model, usage = ended.model, ModelUsage.of_call(ended.usage)
+        if usage.calls_without_cost and usage.total_tokens and model in self._budget.prices:
+            cost = self._budget.prices[model].cost(usage)
+            usage = replace(usage, cost=cost, calls_without_cost=0)
+        if ended.is_complete and usage.calls_without_cost:
+            self.unknown.setdefault("cost", model)
+        if ended.is_complete and not usage.total_tokens:
+            self.unknown.setdefault("usage", model)
+        self.usages[model] = self.usages.get(model, ModelUsage()) + usage
+        self.spent = UsageTable(self.usages.items()).total
+
+
+class Charge:
+    """Counts one call for each budget that applies to it. A context manager around the call.
+
+    Args:
+        own: The client's budget.
+        request: The request.
+
+    Raises:
+        BudgetExceeded: On entry: a budget is spent.
+        ConfigurationError: On entry: a budget does not know what was spent.
+    """
+
+    __slots__ = (
+        "_budgets",
+        "_is_billed",
+        "_is_complete",
+        "_own",
+        "_received",
+        "_request",
+    )
+
+    def __init__(self, own: Budget | None, request: ChatRequest) -> None:
+        self._own = own
+        self._request = request
+        self._budgets: tuple[Budget, ...] = ()
+        self._received: Reply | ReplyAccumulator | None = None
+        self._is_billed = False
+        self._is_complete = False
+
+    def __enter__(self) -> Self:
+        active = _active.get()
+        if active or self._own is not None:
+            self._reserve(_with_parents(active if self._own is None else (self._own, *active)))
+        return self
+
+    def may_be_billed(self, so_far: ReplyAccumulator | None = None) -> None:
+        """The response has begun.
+
+        Args:
+            so_far: What the reply of a stream is accumulated in.
+        """
+        self._is_billed = True
+        self._received = so_far
+
+    def completed(self, reply: Reply | ReplyAccumulator) -> None:
+        """The whole reply was received."""
+        self._is_complete = True
+        self._received = reply
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self._budgets:
+            self._end(error)
+
+    def __del__(self) -> None:
+        # An async stream that was abandoned when its event loop ended is never closed.
+        if self._budgets:
+            self._end(None)
+
+    def _reserve(self, budgets: tuple[Budget, ...]) -> None:
+        with _lock:
+            for budget in budgets:
+                budget.ledger.check()
+            self._budgets = budgets
+            for budget in budgets:
+                budget.ledger.in_progress += 1
+
+    def _end(self, error: BaseException | None) -> None:
+        """Reports the end of the call, without a lock: the garbage collector may be the caller."""
+        received, budgets, self._budgets = self._received, self._budgets, ()
+        usage = _usage_in(error) or (None if received is None else received.usage)
+        model = _counted_model(self._request, received)
+        ended = _Ended(model, usage, self._is_billed, self._is_complete)
+        for budget in budgets:
+            budget.ledger.ended.append(ended)
+
+
+_active: ContextVar[tuple[Budget, ...]] = ContextVar("sunra_budgets", default=())
+"""The budgets of the `with` blocks around the current call."""
+
+_lock = threading.RLock()
+"""One for all budgets, because a call checks and reserves several in one step.
+
+Reentrant, because a signal handler may read a budget.
+"""
+
+
+def _start_afresh_in_child() -> None:
+    """Another thread may have held the lock when the process was forked."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh_in_child)
+
+
+def _with_parents(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    """The budgets and their parents, each once."""
+    found: dict[Budget, None] = {}
+    for budget in budgets:
+        one: Budget | None = budget
+        while one is not None:
+            found[one] = None
+            one = one.ledger.parent
+    return tuple(found)
+
+
+def _counted_model(request: ChatRequest, received: Reply | ReplyAccumulator | None) -> str:
+    """The model that a call counts under: the one that its price belongs to."""
+    body = request.extra_body
+    if body.get("models") and received is not None and received.model:
+        return received.model
+    model = body.get("model")
+    return model if isinstance(model, str) else request.model
+
+
+def _usage_in(error: BaseException | None) -> Usage | None:
+    """The usage in an error, which has a completion that is not usable."""
+    if not isinstance(error, SunraError):
+        return None
+    if isinstance(error.partial, Reply):
+        return error.partial.usage
+    return parse_usage(error.details.get("usage")) if isinstance(error.details, dict) else None
+
+
+def _exceeded(
+    unit: str, spent: float, limit: float, spent_text: str, limit_text: str
+) -> BudgetExceeded:
+    return BudgetExceeded(
+        f"The budget of {limit_text} is spent: {spent_text}. Raise its limit "
+        f"(`budget.{unit} = …`), or use another Budget.",
+        spent=spent,
+        limit=limit,
+        unit=unit,
+    )
+
+
+def _check_amount(name: str, value: object, kinds: tuple[type, ...] = (int, float)) -> None:
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:  # type: ignore[operator]
+        rule = f"{'a number' if float in kinds else 'an integer'} of at least 0"
+        raise InvalidParameter(
+            f"`{name}` must be {rule}, got {value!r}.", parameter=name, value=value, rule=rule
+        )
+
+
+def _checked_prices(prices: Any) -> dict[str, Price]:
+    if isinstance(prices, Mapping) and all(isinstance(one, Price) for one in prices.values()):
+        return dict(prices)
+    raise InvalidParameter(
+        "`prices` must be a dict of a Price by model: "
+        '`{"openai/gpt-4o": Price(input=2.5, output=10)}`.',
+        parameter="prices",
+        value=prices,
+        rule="a dict of a Price by model",
+    )
+
+
+def check_budget(given: Any, name: str = "budget") -> Budget | None:
+    """The given budget.
+
+    Raises:
+        InvalidParameter: It is neither a `Budget` nor None.
+    """
+    if given is None or isinstance(given, Budget):
+        return given
+    raise InvalidParameter(
+        f"`{name}` must be a Budget, such as Budget(usd=5), got {type(given).__name__}.",
+        parameter=name,
+        rule="a Budget",
+    )

@@ -1,0 +1,144 @@
+"""The billed cost of a call, on the runs and spans of tracers that only read token counts.
+
+LangSmith reads `usage_metadata["total_cost"]`. A message cannot have it there: langchain-core adds
+up usage, and raises for floats (langchain-ai/langchain#36015, still so in 1.8.3). So the cost goes
+to the run instead, which no one adds up. OpenInference 0.1.80 and Langfuse 5.0 read no cost; see
+docs/upstream.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage
+from langchain_core.runnables.config import ensure_config
+from langchain_core.utils.utils import LC_ID_PREFIX
+from langsmith.utils import tracing_is_enabled
+
+from sunra_integrations.langchain import response
+from sunra_integrations.protocol.json_text import EMPTY
+from sunra_integrations.protocol.reply import as_amount
+from sunra_integrations.usage import COST_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManager,
+        BaseCallbackHandler,
+        CallbackManager,
+        Callbacks,
+    )
+    from langchain_core.messages import AIMessageChunk
+    from langchain_core.outputs import ChatResult
+    from langchain_core.runnables import RunnableConfig
+
+    from sunra_integrations.protocol.reply import Usage
+
+_RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
+_logger = logging.getLogger(__name__)
+
+
+def report_result(run_manager: _RunManager | None, result: ChatResult) -> None:
+    """Report the cost of a whole reply, which is 0 if it came from a cache."""
+    if run_manager is None or not run_manager.handlers or not result.generations:
+        return
+    message = result.generations[0].message
+    if isinstance(message, AIMessage):
+        _report(run_manager.handlers, run_manager.run_id, message)
+
+
+def report_events(run_manager: _RunManager | None, usage: Usage | None) -> None:
+    """Report the cost of a reply that is streamed as events, before its last event."""
+    if run_manager is not None and usage is not None:
+        cost = {} if usage.cost is None else {"cost": usage.cost}
+        message = AIMessage("", usage_metadata=response.usage(usage), response_metadata=cost)
+        _report(run_manager.handlers, run_manager.run_id, message)
+
+
+def traced_config(
+    config: RunnableConfig | None, manager: type[CallbackManager | AsyncCallbackManager]
+) -> RunnableConfig:
+    """The config of a stream, with the tracer that LangSmith's environment variables ask for.
+
+    langchain-core would create it for the run, where nobody else can find it.
+    """
+    config = ensure_config(config)
+    if tracing_is_enabled():
+        return {**config, "callbacks": manager.configure(config.get("callbacks"))}
+    return config
+
+
+def report_chunk(
+    chunk: AIMessageChunk,
+    config: RunnableConfig,
+    callbacks: Callbacks,
+    manager: type[CallbackManager | AsyncCallbackManager],
+) -> None:
+    """Report the cost of a stream by the chunk that has it, before the run ends.
+
+    Args:
+        chunk: The chunk. Its id is that of the run.
+        config: The stream's config.
+        callbacks: The model's callbacks.
+        manager: The class that finds all handlers of the run by these.
+    """
+    run_id = _run_id(chunk)
+    if run_id is not None and message_cost(chunk) is not None:
+        handlers = manager.configure(config.get("callbacks"), callbacks).handlers
+        _report(handlers, run_id, chunk)
+
+
+def _run_id(chunk: AIMessageChunk) -> UUID | None:
+    try:
+        return UUID((chunk.id or "").removeprefix(f"{LC_ID_PREFIX}-"))
+    except ValueError:
+        return None  # a whole message, because the model does not stream this call
+
+
+def message_cost(message: AIMessage) -> float | None:
+    """The cost that a chat model of any vendor put on its message; None if it is unknown."""
+    metadata = message.response_metadata
+    token_usage = metadata.get("token_usage")
+    places = (
+        (message.usage_metadata or EMPTY).get("total_cost"),  # langchain-core's 0, if it was cached
+        metadata.get("cost"),
+        token_usage.get("cost") if isinstance(token_usage, dict) else None,
+    )
+    return next((cost for cost in map(as_amount, places) if cost is not None), None)
+
+
+def _report(handlers: Iterable[BaseCallbackHandler], run_id: UUID, message: AIMessage) -> None:
+    cost = message_cost(message)
+    if cost is not None:
+        for handler in handlers:
+            _report_to(handler, run_id, message.usage_metadata or EMPTY, cost)
+
+
+def _report_to(handler: Any, run_id: UUID, usage: Mapping[str, Any], cost: float) -> None:
+    try:
+        if _is_instance(handler, "langchain_core.tracers.langchain", "LangChainTracer"):
+            run = handler.run_map.get(str(run_id))
+            if run is not None:
+                usage = {**usage, "total_cost": cost}
+                run.outputs = {**(run.outputs or {}), "usage_metadata": usage}
+        elif _is_instance(handler, "langfuse.langchain", "CallbackHandler"):
+            generations: dict[UUID, Any] = getattr(handler, "_runs", {})
+            if run_id in generations:
+                generations[run_id].update(cost_details={"total": cost})
+        elif hasattr(handler, "get_span"):  # OpenInference's
+            span = handler.get_span(run_id)
+            if span is not None:
+                span.set_attributes(dict.fromkeys(COST_ATTRIBUTES, cost))
+    except Exception as error:  # noqa: BLE001 - a tracer's error must not fail the call
+        _logger.warning("Cannot report the cost to %s: %r", type(handler).__name__, error)
+
+
+def _is_instance(handler: Any, module: str, name: str) -> bool:
+    """Whether the handler is of a class in a module, which is not imported for that."""
+    cls = getattr(sys.modules.get(module), name, None)
+    return isinstance(cls, type) and isinstance(handler, cls)
