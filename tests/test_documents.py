@@ -43,6 +43,8 @@ SAID = {
         "It is sunny in Oslo.",
         "name='Ada' age=36",
         "`temperature` must be a number between 0 and 2, got 3.",
+        "of $0.50, ",
+        "Model          Calls",
         "Second time lucky.\n2\n",
     ],
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
@@ -99,7 +101,7 @@ def test_the_readme_names_the_packages_that_its_snippets_import():
         package = module.partition(".")[0]
         if package == "sunra_integrations":
             extra = module.split(".")[1].replace("_", "-")
-            assert extra in installed[0] or extra in {"errors", "protocol", "transport"}
+            assert extra in installed[0] or extra in {"budget", "errors", "protocol", "transport"}
         elif package == "llama_index":
             assert "llama-index" in installed[0]
         elif package not in {*sys.stdlib_module_names, "pydantic"}:
