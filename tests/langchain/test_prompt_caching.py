@@ -204,6 +204,16 @@ def test_marks_of_anthropics_calls_and_results_are_sent():
     assert sent[2]["content"] == [marked("A long result.", HOUR)]
 
 
+def test_an_invalid_call_keeps_its_mark():
+    invalid = {"name": "look_up", "args": "{", "id": "c1", "error": None}
+    call = AIMessage(
+        [{**CALLED, "input": {}, "cache_control": MARK}],
+        invalid_tool_calls=[{**invalid, "type": "invalid_tool_call"}],
+    )
+    conversation = [call, ToolMessage("x", tool_call_id="c1")]
+    assert marks(sent_messages(conversation)) == ["[0].tool_calls[0]"]
+
+
 def test_a_call_that_is_only_in_the_content_keeps_its_mark():
     conversation = [
         AIMessage([{**CALLED, "cache_control": MARK}]),

@@ -145,7 +145,7 @@ async def test_agents_are_counted(line) -> None:
     tool = FunctionTool.from_defaults(get_weather)
     llm = line(completion(body), said()).llm
     with UsageHandler() as usage:
-        await FunctionAgent(tools=[tool], llm=llm, streaming=False).run("Rain?")
+        await FunctionAgent(tools=[tool], llm=llm, streaming=False).run(user_msg="Rain?")
     assert usage.table == {MODEL: ONE + ONE}
 
 

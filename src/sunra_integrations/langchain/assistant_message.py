@@ -323,13 +323,13 @@ def _tool_calls(message: AIMessage, position: str) -> Iterable[Message]:
         message.additional_kwargs.get("tool_call_extras") or {}
     )
     extras = stored or _extras_of_blocks(message) or _extras_of_raw_calls(message)
+    for call_id, mark in _cache_marks(message).items():
+        extras = {**extras, call_id: {**(extras.get(call_id) or {}), **mark}}
     truncated = _truncated_arguments(message)
-    marks = _cache_marks(message)
     for index, call in enumerate(message.tool_calls):
         where = f"{position}.tool_calls[{index}]"
         arguments = truncated.get(call["id"]) or _as_json(call["args"], where)
-        extra = {**(extras.get(call["id"]) or {}), **marks.get(call["id"], {})}
-        yield _api_call(call, arguments, extra, where)
+        yield _api_call(call, arguments, extras.get(call["id"]) or {}, where)
     for index, invalid in enumerate(message.invalid_tool_calls):
         where = f"{position}.invalid_tool_calls[{index}]"
         yield _api_call(invalid, invalid["args"] or "", extras.get(invalid["id"]) or {}, where)

@@ -43,6 +43,7 @@ from sunra_integrations.langchain import request, response, structured_output
 from sunra_integrations.langchain.errors import raised_as_model_errors
 from sunra_integrations.langchain.fast_path import cache_signatures
 from sunra_integrations.langchain.messages import MODEL_PROVIDER
+from sunra_integrations.langchain.repair import RepairedOutput
 from sunra_integrations.langchain.response import StreamState
 from sunra_integrations.langchain.stream_events import MessageEvents, keep_refusal
 from sunra_integrations.langchain.structured_output import Method, WithRaw
@@ -61,6 +62,7 @@ from sunra_integrations.protocol.arguments import (
     with_timeout,
 )
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
+from sunra_integrations.protocol.repair import check_repairs
 from sunra_integrations.protocol.reply import Chunk
 from sunra_integrations.protocol.request import (
     ChatRequest,
@@ -678,6 +680,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[False] = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
@@ -689,6 +692,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[False] = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Output]: ...
 
@@ -700,6 +704,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[True],
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, WithRaw[dict[str, Any]]]: ...
 
@@ -711,6 +716,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: Literal[True],
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, WithRaw[Output]]: ...
 
@@ -722,6 +728,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: bool,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]: ...
 
@@ -732,6 +739,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         method: Method = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
+        repair: int = 0,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return objects of a schema in place of messages.
@@ -744,6 +752,10 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             include_raw: Return a dict of `raw`, `parsed` and `parsing_error`.
             strict: Whether the output must follow the schema, which is adapted to the strict rules.
                 Defaults to the server's default.
+            repair: How many times to request output again that does not match the schema, with
+                the error in the conversation, 0 to 10. Each is another paid call. Defaults to 0.
+                `raw` is the last message, with its own usage and cost; the replies, errors, usages
+                and costs of earlier calls are in its `response_metadata["earlier_attempts"]`.
             **kwargs: Other parameters of the call. `tools` are offered beside the schema, and the
                 output is None if the model calls one of them. `tool_choice` overrides that of
                 `function_calling`; None sends none.
@@ -755,11 +767,23 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
                 received text is in `text`. When streamed, it is raised at the end.
             OutputParserException: When called: the finished output is not an object of the schema.
                 When streamed, it is raised at the end. With `function_calling`, arguments that do
-                not match a pydantic class raise `pydantic.ValidationError`.
+                not match a pydantic class raise `pydantic.ValidationError`. With `repair`, it is
+                the error of the last attempt, and the one before is in its `__context__`.
         """
+        check_repairs(repair)
         request.call_parameters(split_call(kwargs).parameters)
         parameters = structured_output.bound_parameters(schema, method, strict, kwargs)
         model, parser = self.bind(**parameters), structured_output.output_parser(schema, method)
+        if repair:
+            calls_tool = method == "function_calling"
+            return RepairedOutput(
+                model,
+                parser,
+                repair,
+                tool=request.tool(schema)["function"]["name"] if calls_tool else None,
+                tool_required=calls_tool and "tool_choice" not in kwargs,
+                include_raw=include_raw,
+            )
         return structured_output.with_raw(model, parser) if include_raw else model | parser
 
     # ── token counts ─────────────────────────────────────────────────────────

@@ -275,7 +275,7 @@ class _CompletenessCheck:
             if not refused:  # langchain-core's parsers would raise at the start of a refusal
                 yield message
         if received:
-            self._check(_sum(received))
+            self._check(joined_chunks(received))
 
     async def _aeach(self, messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
         received: list[AIMessage] = []
@@ -286,15 +286,12 @@ class _CompletenessCheck:
             if not refused:
                 yield message
         if received:
-            self._check(_sum(received))
+            self._check(joined_chunks(received))
 
     def _check(self, message: AIMessage) -> None:
-        refusal = _refusal_in(message)
-        if refusal:
-            text = f"The model declined to answer: {refusal}"
-            raise Refused(text, refusal=refusal, raw_message=message)
+        raise_if_refused(message)
         if is_truncated(_metadata(message, "finish_reason"), lambda: self._is_whole(message)):
-            raise self._truncated(message)
+            raise response_truncated(message, self._name)
         if self._method != "function_calling":
             if not self._is_whole(message):
                 raise OutputParserException(
@@ -327,21 +324,36 @@ class _CompletenessCheck:
             return False
         return True
 
-    def _truncated(self, message: AIMessage) -> Exception:
-        error = truncation_error(
-            self._name,
-            _metadata(message, "finish_reason"),
-            text=str(message.text),
-            usage=_metadata(message, "token_usage"),
-            calls=(
-                *map(_reply_call, message.tool_calls),
-                *map(_reply_call, message.invalid_tool_calls),
-            ),
-            model=_metadata(message, "model_name"),
-            reply_id=_metadata(message, "id"),
-            request_id=_metadata(message, "request_id"),
-        )
-        return as_model_error(error)
+
+def raise_if_refused(message: AIMessage) -> None:
+    """Raises `Refused` if the model declined to answer."""
+    refusal = _refusal_in(message)
+    if refusal:
+        text = f"The model declined to answer: {refusal}"
+        raise Refused(text, refusal=refusal, raw_message=message)
+
+
+def response_truncated(message: AIMessage, what: str) -> Exception:
+    """The error for a message that was cut off.
+
+    Args:
+        message: The message.
+        what: The requested object, such as the name of its class.
+    """
+    error = truncation_error(
+        what,
+        _metadata(message, "finish_reason"),
+        text=str(message.text),
+        usage=_metadata(message, "token_usage"),
+        calls=(
+            *map(_reply_call, message.tool_calls),
+            *map(_reply_call, message.invalid_tool_calls),
+        ),
+        model=_metadata(message, "model_name"),
+        reply_id=_metadata(message, "id"),
+        request_id=_metadata(message, "request_id"),
+    )
+    return as_model_error(error)
 
 
 def _refusal_in(message: AIMessage) -> str:
@@ -352,7 +364,7 @@ def _refusal_in(message: AIMessage) -> str:
     return "".join(str(part.get("refusal", "")) for part in parts if part.get("type") == "refusal")
 
 
-def _sum(messages: list[AIMessage]) -> AIMessage:
+def joined_chunks(messages: list[AIMessage]) -> AIMessage:
     """The chunks of a stream as one message; adding a list is one step."""
     first, *rest = messages
     if not isinstance(first, AIMessageChunk):

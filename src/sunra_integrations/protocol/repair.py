@@ -1,0 +1,81 @@
+"""Repairs: a reply that does not match its schema is requested again, with its error.
+
+Every repair is another paid call, so each is requested explicitly and their number is limited. A
+truncated reply is not repaired: the same limit would cut the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import ValidationError
+
+from sunra_integrations.errors import InvalidParameter
+
+MAX_REPAIRS = 10
+
+NOT_CALLED = "Not called, because another call of the same reply was invalid."
+"""The result of a valid call beside an invalid one; servers reject calls without results."""
+
+_MAX_FLAWS = 20
+_MAX_EXCERPT = 500
+
+
+def check_repairs(value: Any, name: str = "repair") -> int:
+    """The number of repairs.
+
+    Args:
+        value: The number of repairs; 0 for none.
+        name: Name of the parameter, for the error.
+
+    Raises:
+        InvalidParameter: It is not an int from 0 to 10.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_REPAIRS:
+        return value
+    rule = f"an int from 0 to {MAX_REPAIRS}"
+    raise InvalidParameter(
+        f"`{name}` must be {rule}, got {value!r}. Each repair is another paid call.",
+        parameter=name,
+        value=value,
+        rule=rule,
+    )
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe the error of a reply for the model.
+
+    Args:
+        error: A parsing error, caused by a `ValidationError` or a `JSONDecodeError` if possible.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ValidationError):
+            return _describe_flaws(found)
+        if isinstance(found, json.JSONDecodeError):
+            return f"It is not valid JSON: {found}"
+        found = found.__cause__
+    return str(error)[:_MAX_EXCERPT]
+
+
+def _describe_flaws(error: ValidationError) -> str:
+    flaws = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [
+        f"- {'.'.join(map(str, flaw['loc']))}: {flaw['msg']}" if flaw["loc"] else f"- {flaw['msg']}"
+        for flaw in flaws[:_MAX_FLAWS]
+    ]
+    return "\n".join(lines)
+
+
+def reply_repair(problem: str) -> str:
+    """The user message that requests a reply again."""
+    return (
+        f"Your reply does not match the requested format:\n{problem}\n"
+        "Reply again with the complete, corrected output only."
+    )
+
+
+def call_repair(problem: str) -> str:
+    """The tool message that requests a tool call again."""
+    return f"The call is invalid:\n{problem}\nCall the tool again with corrected arguments."
