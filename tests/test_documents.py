@@ -48,6 +48,12 @@ SAID = {
         "Second time lucky.\n2\n",
     ],
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
+    "docs/guides/budgets.md": [
+        "2 of 2 calls\n",
+        "<Budget: $0.",
+        " of $0.50, ",
+        " tokens, 2 calls>\n2\n",
+    ],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
         "The tower was finished in [interrupted]\n",
