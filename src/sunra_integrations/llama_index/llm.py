@@ -44,7 +44,7 @@ from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
@@ -102,8 +102,13 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
-from sunra_integrations.transport.settings import check_loaded, resolved_base_url
+from sunra_integrations.transport.parameters import (
+    API_KEY,
+    ConnectionParameters,
+    ModelArguments,
+    StoredKeyField,
+)
+from sunra_integrations.transport.settings import check_loaded, picklable_key, resolved_base_url
 
 if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
@@ -140,7 +145,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     A parameter that is not set is not sent, so the server's default applies. Request parameters can
     also be passed to a call, such as `llm.chat(messages, temperature=0)`. They override the
     instance's, and None leaves a parameter out. A call also accepts `extra_headers`, `timeout`,
-    `stall_timeout`, `total_timeout` and `max_retries`.
+    `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
+
+    A response has the headers about rate limits in `additional_kwargs["headers"]`, and all harmless
+    headers with `include_response_headers=True`.
 
     The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
     …), those of `ConnectionParameters` (`api_key`, `timeout`, `budget`, …) and these:
@@ -189,9 +197,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     _async_client_field: ClassVar[str] = "async_http_client"
 
     model: str = Field(description="Model name, as `vendor/name`.")
-    api_key: SecretStr | None = Field(
-        default=None, exclude=True, repr=False, description="API key. Defaults to `SUNRA_KEY`."
-    )
+    api_key: StoredKeyField = Field(default=None, exclude=True, repr=False, description=API_KEY)
     api_base: str | None = Field(
         default=None,
         description="Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's.",
@@ -319,7 +325,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         Args:
             messages: The conversation.
             **kwargs: Request parameters for this call, `extra_headers`, `timeout`,
-                `stall_timeout`, `total_timeout` and `max_retries`.
+                `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
 
         Raises:
             SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
@@ -990,9 +996,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields without the key, and without clients, callbacks and rate limiter."""
-        left_out = (*_PROCESS_FIELDS, "api_key")
-        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {"__dict__": fields}
+        fields = {n: value for n, value in self.__dict__.items() if n not in _PROCESS_FIELDS}
+        return {"__dict__": {**fields, "api_key": picklable_key(self.api_key)}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Initializes the instance from its fields. The key comes from `SUNRA_KEY`.

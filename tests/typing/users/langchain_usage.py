@@ -38,6 +38,7 @@ from sunra_integrations.langchain.errors import (
 from sunra_integrations.langchain.middleware import InvalidToolCallRepair
 from sunra_integrations.langchain.structured_output import WithRaw
 from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport.api_key import KeyFunction
 from sunra_integrations.usage import ModelUsage, UsageTable
 
 
@@ -67,10 +68,11 @@ def makes_models() -> None:
     model = ChatSunra(model="openai/gpt-4o")
     assert_type(model, ChatSunra)
     assert_type(model.model, str)
-    assert_type(model.api_key, SecretStr | None)
+    assert_type(model.api_key, SecretStr | KeyFunction | None)
     assert_type(model.temperature, float | None)
     ChatSunra(model="openai/gpt-4o", api_key="made-up", temperature=0, stop=["END"])
     ChatSunra(model="openai/gpt-4o", api_key=SecretStr("made-up"), stop_sequences="END")
+    ChatSunra(model="openai/gpt-4o", api_key=lambda: "made-up")
     ChatSunra(model="a/b", provider={"only": ["openai"]}, reasoning={"effort": "low"}, timeout=5)
     ChatSunra(model="a/b", top_p=1, max_tokens=5, n=2, seed=1, user="ada", logprobs=True)
     ChatSunra(model="a/b", max_completion_tokens=5, frequency_penalty=1, presence_penalty=0.5)
