@@ -43,9 +43,17 @@ SAID = {
         "It is sunny in Oslo.",
         "name='Ada' age=36",
         "`temperature` must be a number between 0 and 2, got 3.",
+        "of $0.50, ",
+        "Model          Calls",
         "Second time lucky.\n2\n",
     ],
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
+    "docs/guides/budgets.md": [
+        "2 of 2 calls\n",
+        "<Budget: $0.",
+        " of $0.50, ",
+        " tokens, 2 calls>\n2\n",
+    ],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
         "The tower was finished in [interrupted]\n",
@@ -61,6 +69,7 @@ SAID = {
         "openai/gpt-4o-mini      1",
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
+    "docs/guides/budgets.md": ["2 of 2 calls\n", "openai/gpt-4o-mini "],
     "docs/guides/histories.md": ["It is sunny.\n"],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/network.md": ["You said: Hello"],
@@ -68,6 +77,13 @@ SAID = {
     "docs/guides/prompt-caching.md": [
         "{'cache_read': 2105, 'audio': 0}\n{'type': 'ephemeral'}\n2105\n",
         "anthropic/claude-sonnet-4.5\n{'cache_read': 2105, 'audio': 0}\n",
+    ],
+    "docs/guides/repair.md": [
+        "name='Ada' age=36",
+        "- age: Field required True\n",
+        "The arguments are not a JSON object.",
+        "name='Oslo' country='Norway' 1\n",
+        "invalid 2 times in a row",
     ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
@@ -91,7 +107,7 @@ def test_the_readme_names_the_packages_that_its_snippets_import():
         package = module.partition(".")[0]
         if package == "sunra_integrations":
             extra = module.split(".")[1].replace("_", "-")
-            assert extra in installed[0] or extra in {"errors", "protocol", "transport"}
+            assert extra in installed[0] or extra in {"budget", "errors", "protocol", "transport"}
         elif package == "llama_index":
             assert "llama-index" in installed[0]
         elif package not in {*sys.stdlib_module_names, "pydantic"}:
