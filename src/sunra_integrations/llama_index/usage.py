@@ -140,16 +140,16 @@ class _Call:
         self.model = model
         self.has_begun = False
         self.usage: Usage | None = None
-        self._outer = outer
-        self._inner_raw: object = None
+        self.outer = outer
+        self.inner_raw: object = None
 
     def is_counted(self, response: _Response | None) -> bool:
         """Whether an inner call has the same response: `complete` of some LLMs calls `chat`."""
         if response is None or response.raw is None:
             return False
-        if self._outer is not None:
-            self._outer._inner_raw = response.raw  # noqa: SLF001 - same class
-        return self._inner_raw is response.raw
+        if self.outer is not None:
+            self.outer.inner_raw = response.raw
+        return self.inner_raw is response.raw
 
 
 def _usage(response: _Response) -> Usage | None:
