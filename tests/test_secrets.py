@@ -56,28 +56,30 @@ def deep(value: Any) -> str:
 def chat(sandbox, **more):
     return ChatSunra(
         model="openai/gpt-4o",
-        api_key=KEY,
         base_url=sandbox.base_url,
         default_headers={"X-Default": DEFAULT_HEADER},
         max_retries=1,
-        **more,
+        **{"api_key": KEY, **more},
     )
 
 
 def llm(sandbox, **more):
     return Sunra(
         model="openai/gpt-4o",
-        api_key=KEY,
         api_base=sandbox.base_url,
         default_headers={"X-Default": DEFAULT_HEADER},
         max_retries=1,
-        **more,
+        **{"api_key": KEY, **more},
     )
 
 
-def client(sandbox):
+def client(sandbox, api_key=KEY):
     headers = {"X-Default": DEFAULT_HEADER}
-    return SunraClient(Settings.resolve(KEY, sandbox.base_url, default_headers=headers))
+    return SunraClient(Settings.resolve(api_key, sandbox.base_url, default_headers=headers))
+
+
+KEYS = {"a string": KEY, "a function": lambda: KEY}
+"""The key, in the forms in which it can be passed."""
 
 
 class Callbacks(BaseCallbackHandler):
@@ -122,9 +124,10 @@ class Payloads(LlamaIndexHandler):
         pass
 
 
+@pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("make", [chat, llm, client])
-def test_no_repr_dump_or_pickle_of_an_instance_holds_a_secret(make, sunra_sandbox):
-    model = make(sunra_sandbox)
+def test_no_repr_dump_or_pickle_of_an_instance_holds_a_secret(make, key, sunra_sandbox):
+    model = make(sunra_sandbox, api_key=KEYS[key])
     nothing_secret_in(deep(model))
     nothing_secret_in(str(model))
     assert KEY.encode() not in pickle.dumps(model)
@@ -155,11 +158,14 @@ CALLS_OF_LLAMA_INDEX = {
 }
 
 
+@pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("call", CALLS_OF_LANGCHAIN)
-def test_langchain_s_callbacks_logs_and_errors_hold_no_secret(call, fails, sunra_sandbox, caplog):
+def test_langchain_s_callbacks_logs_and_errors_hold_no_secret(
+    call, fails, key, sunra_sandbox, caplog
+):
     handler = Callbacks()
-    model = chat(sunra_sandbox)
+    model = chat(sunra_sandbox, api_key=KEYS[key])
     if fails:
         sunra_sandbox.answer_with(lambda _: Http(500, {"error": {"message": "It failed"}}))
     with caplog.at_level(logging.DEBUG):
@@ -176,16 +182,18 @@ def test_langchain_s_callbacks_logs_and_errors_hold_no_secret(call, fails, sunra
     assert sunra_sandbox.requests[-1].headers["x-default"] == DEFAULT_HEADER
 
 
+@pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("call", CALLS_OF_LLAMA_INDEX)
 def test_llama_index_s_events_spans_payloads_logs_and_errors_hold_no_secret(
-    call, fails, sunra_sandbox, caplog
+    call, fails, key, sunra_sandbox, caplog
 ):
     events, payloads, spans = Events(), Payloads(), SimpleSpanHandler()
     dispatcher = get_dispatcher()
     dispatcher.add_event_handler(events)
     dispatcher.add_span_handler(spans)
-    model = llm(sunra_sandbox, callback_manager=CallbackManager([payloads]))
+    manager = CallbackManager([payloads])
+    model = llm(sunra_sandbox, callback_manager=manager, api_key=KEYS[key])
     if fails:
         sunra_sandbox.answer_with(lambda _: Http(500, {"error": {"message": "It failed"}}))
     try:
@@ -238,12 +246,13 @@ QUOTED_IN = {
 }
 
 
+@pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("call", QUOTED_TO)
 @pytest.mark.parametrize("quoted", QUOTED_IN)
-def test_a_key_that_the_server_quotes_is_in_no_variable_of_a_traceback(call, quoted):
+def test_a_key_that_the_server_quotes_is_in_no_variable_of_a_traceback(call, quoted, key):
     transport = httpx.MockTransport(lambda _: QUOTED_IN[quoted]())
     sync, own = httpx.Client(transport=transport), httpx.AsyncClient(transport=transport)
-    given = {"model": "a/b", "api_key": KEY, "max_retries": 0, "http_client": sync}
+    given = {"model": "a/b", "api_key": KEYS[key], "max_retries": 0, "http_client": sync}
     model = ChatSunra(**given, http_async_client=own)
     llm = Sunra(**given, async_http_client=own)
     with pytest.raises(SunraError) as caught:

@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies
 
 import click
+from pydantic import SecretStr
 
 from sunra_integrations import __version__, errors, requirements
 from sunra_integrations.cli import options
@@ -34,17 +35,18 @@ from sunra_integrations.data import last_updated
 from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
+from sunra_integrations.transport.api_key import KEY_VARIABLE
 from sunra_integrations.transport.connections.certificates import tls_context
 from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.settings import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
-    KEY_VARIABLE,
 )
 
 _PACKAGE = "sunra-integrations"
 _KEYS_URL = "https://sunra.ai/dashboard/api-tokens"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_QUOTES = ("'", '"')
 _CHECK_WIDTH = 18
 _MIN_CALL_TIMEOUT = 120.0  # a model may reason before it replies
 
@@ -271,8 +273,9 @@ def check_key(session: Session) -> Finding:
         return _fail(
             "key", error.message, f"{set_variable(KEY_VARIABLE, '…')}   # from {_KEYS_URL}"
         )
-    value = settings.api_key.get_secret_value()
-    if value[0] in "'\"" or value[-1] in "'\"":
+    key = settings.api_key
+    value = key.get_secret_value() if isinstance(key, SecretStr) else ""
+    if value.startswith(_QUOTES) or value.endswith(_QUOTES):
         return _warn(
             "key",
             f"{KEY_VARIABLE} is set, but begins or ends with a quotation mark",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from pydantic import SecretStr
 
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.data import model_names
@@ -34,7 +35,8 @@ class Session:
             ConfigurationError: The key or the base URL is missing or invalid.
         """
         settings = Settings.resolve(base_url=base_url, timeout=timeout, allow_http=self.allow_http)
-        self.terminal.hide(settings.api_key)
+        if isinstance(settings.api_key, SecretStr):  # the command line has no key functions
+            self.terminal.hide(settings.api_key)
         return settings
 
 

@@ -75,6 +75,7 @@ from sunra_integrations.transport.parameters import ConnectionParameters, ModelA
 from sunra_integrations.transport.settings import (
     check_loaded,
     headers_digest,
+    picklable_key,
     resolved_base_url,
 )
 from sunra_integrations.transport.timeouts import read_timeout
@@ -122,7 +123,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         Parameters that are not set are not sent, so the server's defaults apply.
 
     Key init args — client params:
-        api_key: API key. Defaults to `SUNRA_KEY`.
+        api_key: API key, or a sync or async function that returns it, which is called for each
+            attempt. Defaults to `SUNRA_KEY`.
         base_url: Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's own.
         timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
             Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
@@ -135,7 +137,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         profile: Model capabilities. Defaults to the bundled catalogue's entry.
 
         Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
-        `timeout`, `stall_timeout`, `total_timeout` and `max_retries` can also be passed to a call.
+        `timeout`, `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`
+        can also be passed to a call.
 
     Instantiate:
         ```python
@@ -212,7 +215,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         # {'model_provider': 'sunra', 'model_name': …, 'finish_reason': 'stop', 'id': …, 'cost': …}
         ```
 
-        A response from LangChain's cache has `cached`, and a `cost` of 0.
+        Headers about rate limits are in `response_metadata["headers"]`; all harmless headers with
+        `include_response_headers=True`. A response from LangChain's cache has `cached`, a `cost`
+        of 0, and no headers.
 
     Raises:
         InvalidParameter: A value breaks its documented rule, or a name is unknown. The error
@@ -924,7 +929,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         """Pickles everything except the key; unpickling takes it from `SUNRA_KEY`."""
         state = super().__getstate__()
         fields = {name: value for name, value in state["__dict__"].items() if name != _SERIALIZED}
-        return {**state, "__dict__": {**fields, "api_key": None}}
+        return {**state, "__dict__": {**fields, "api_key": picklable_key(self.api_key)}}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy that shares HTTP clients, callbacks and caches: they have locks."""

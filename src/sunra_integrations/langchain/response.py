@@ -88,13 +88,15 @@ def message(choice: Choice, reply: Reply) -> AIMessage:
 
 
 def metadata(choice: Choice, reply: Reply) -> dict[str, Any]:
-    """A message's `response_metadata`: model, ids, finish reason, and all unknown fields.
+    """A message's `response_metadata`: model, ids, finish reason, headers, all unknown fields.
 
     An unknown field whose name is taken is kept under `extra`.
     """
     known = _reply_metadata(reply)
     if choice.finish_reason is not None:
         known["finish_reason"] = choice.finish_reason
+    if reply.headers:
+        known["headers"] = dict(reply.headers)
     if _is_first(choice, reply):
         known.update(_usage_metadata(reply))
     unknown = {**copy_json(reply.extra), **copy_json(choice.extra)}
@@ -395,8 +397,11 @@ def _is_number(value: object) -> TypeIs[int | float]:
 
 
 def without_cost(cached: AIMessage) -> AIMessage:
-    """A message from a cache: its cost is 0, its token counts are those of the original call."""
-    known = cached.response_metadata
+    """A message from a cache: its cost is 0, its token counts are those of the original call.
+
+    It has no headers: rate limits of the past would mislead.
+    """
+    known = {k: value for k, value in cached.response_metadata.items() if k != "headers"}
     free: dict[str, Any] = {"cached": True}
     if "cost" in known:
         free["cost"] = 0

@@ -44,7 +44,7 @@ from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
@@ -64,6 +64,13 @@ from sunra_integrations.llama_index.instrumentation import (
     secret_headers,
     with_callbacks,
     without_span,
+)
+from sunra_integrations.llama_index.repair import (
+    Repairs,
+    awhole_calls,
+    check_invalid_calls,
+    raise_if_call_truncated,
+    whole_calls,
 )
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
@@ -86,6 +93,7 @@ from sunra_integrations.llama_index.tools import (
 )
 from sunra_integrations.protocol.arguments import EXTRA_HEADERS, check_known, split_call
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
+from sunra_integrations.protocol.repair import check_repairs
 from sunra_integrations.protocol.request import (
     CALL_ARGUMENTS,
     PARAMETERS,
@@ -94,8 +102,13 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
-from sunra_integrations.transport.settings import check_loaded, resolved_base_url
+from sunra_integrations.transport.parameters import (
+    API_KEY,
+    ConnectionParameters,
+    ModelArguments,
+    StoredKeyField,
+)
+from sunra_integrations.transport.settings import check_loaded, picklable_key, resolved_base_url
 
 if TYPE_CHECKING:
     from llama_index.core.callbacks import CallbackManager
@@ -132,7 +145,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     A parameter that is not set is not sent, so the server's default applies. Request parameters can
     also be passed to a call, such as `llm.chat(messages, temperature=0)`. They override the
     instance's, and None leaves a parameter out. A call also accepts `extra_headers`, `timeout`,
-    `stall_timeout`, `total_timeout` and `max_retries`.
+    `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
+
+    A response has the headers about rate limits in `additional_kwargs["headers"]`, and all harmless
+    headers with `include_response_headers=True`.
 
     The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
     …), those of `ConnectionParameters` (`api_key`, `timeout`, `budget`, …) and these:
@@ -151,6 +167,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
             sent. Defaults to `max_tokens`, then to 256.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
+        repair_tool_calls: How many times in a row a model may correct invalid tool calls, 0 to 10,
+            before `UnreadableResponse` is raised. A call that was cut off raises
+            `ResponseTruncated`. Defaults to None: agents send both back to the model, up to their
+            `max_iterations`.
         tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
         request_timeout: Another name of `timeout`.
         async_http_client: Your own `httpx.AsyncClient`, which is never closed here.
@@ -177,9 +197,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     _async_client_field: ClassVar[str] = "async_http_client"
 
     model: str = Field(description="Model name, as `vendor/name`.")
-    api_key: SecretStr | None = Field(
-        default=None, exclude=True, repr=False, description="API key. Defaults to `SUNRA_KEY`."
-    )
+    api_key: StoredKeyField = Field(default=None, exclude=True, repr=False, description=API_KEY)
     api_base: str | None = Field(
         default=None,
         description="Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's.",
@@ -205,6 +223,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     )
     is_function_calling_model: bool = Field(
         default=True, description="Whether the model supports tools."
+    )
+    repair_tool_calls: int | None = Field(
+        default=None, description="How many times in a row a model may correct its tool calls."
     )
     tokenizer: Annotated[Callable[[str], list[Any]] | None, WithJsonSchema({"type": "string"})] = (
         Field(
@@ -237,6 +258,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             context_window: int | None = None,
             num_output: int | None = None,
             is_function_calling_model: bool = True,
+            repair_tool_calls: int | None = None,
             tokenizer: Callable[[str], list[Any]] | None = None,
             async_http_client: httpx.AsyncClient | None = None,
             callback_manager: CallbackManager = ...,
@@ -254,6 +276,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         fields = {name: value for name, value in given.items() if name != _CLASS_NAME}
         arguments = super()._check_arguments(fields)
+        if arguments.get("repair_tool_calls") is not None:
+            check_repairs(arguments["repair_tool_calls"], "repair_tool_calls")
         more = arguments.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
             raise not_a_dict("additional_kwargs", more)
@@ -301,7 +325,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         Args:
             messages: The conversation.
             **kwargs: Request parameters for this call, `extra_headers`, `timeout`,
-                `stall_timeout`, `total_timeout` and `max_retries`.
+                `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`.
 
         Raises:
             SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
@@ -583,6 +607,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = map_stream(first_call_only, stream)
+        if self.repair_tool_calls is not None:
+            stream = whole_calls(stream)
         output_cls = program_class(tools)
         return stream if output_cls is None else program_stream(stream, output_cls)
 
@@ -608,6 +634,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = amap_stream(first_call_only, stream)
+        if self.repair_tool_calls is not None:
+            stream = awhole_calls(stream)
         output_cls = program_class(tools)
         return stream if output_cls is None else aprogram_stream(stream, output_cls)
 
@@ -655,6 +683,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             messages.append(user_msg)
         if not tools:
             return {"messages": messages, **kwargs}
+        if self.repair_tool_calls is not None:
+            check_invalid_calls(messages, tools, self.repair_tool_calls)
         strict = self.strict if strict is None else strict
         prepared: dict[str, Any] = {"tools": [request.tool(tool, strict=strict) for tool in tools]}
         choice = "required" if tool_choice is None and tool_required else tool_choice
@@ -676,6 +706,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         output_cls = program_class(tools)
         if output_cls is not None:
             check_program_response(response, output_cls)
+        elif self.repair_tool_calls is not None:
+            raise_if_call_truncated(response)
         return response if allow_parallel_tool_calls else first_call_only(response)
 
     # ── structured prediction ────────────────────────────────────────────────
@@ -693,26 +725,40 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         Args:
             output_cls: The class.
             prompt: The prompt template.
-            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            llm_kwargs: Keyword arguments of the call, as for `chat`, and `repair`: how many times
+                to request a reply again that does not match the class, with its error, 0 to 10.
+                Each is another paid call. Defaults to 0.
             **prompt_args: Values for the template's variables.
 
         Raises:
             Refused: The model declined to answer.
             ResponseTruncated: The response was cut off, for example by `max_tokens`. The text is
                 in `error.text`.
-            pydantic.ValidationError: The reply is not an object of the class.
+            pydantic.ValidationError: The reply is not an object of the class. With `repair`, it is
+                the error of the last attempt, and the one before is in its `__context__`.
             SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
         """
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = without_span(super().structured_predict)(
-                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        result = parse(self.chat(messages, **kwargs), output_cls)
-        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
-        return result
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        while True:
+            reply: ChatResponse | None = None
+            try:
+                reply = self.chat(messages, **kwargs)
+                result = parse(reply, output_cls)
+            except Exception as error:
+                request = repairs.request(error, reply)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+                return result
 
     @instrumented
     async def astructured_predict(
@@ -725,14 +771,25 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         """Async `structured_predict`."""
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = await without_span(super().astructured_predict)(
-                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        result = parse(await self.achat(messages, **kwargs), output_cls)
-        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
-        return result
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        while True:
+            reply: ChatResponse | None = None
+            try:
+                reply = await self.achat(messages, **kwargs)
+                result = parse(reply, output_cls)
+            except Exception as error:
+                request = repairs.request(error, reply)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+                return result
 
     @instrumented_stream
     def stream_structured_predict(
@@ -744,12 +801,13 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> Generator[Model | FlexibleModel, None, None]:
         """Streams the object, each time with everything received so far.
 
-        While required fields are missing it is a `FlexibleModel`. The last one is complete.
+        While required fields are missing it is a `FlexibleModel`. The last one is complete. After a
+        repair, the new object grows again.
 
         Args:
             output_cls: The class.
             prompt: The prompt template.
-            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            llm_kwargs: As for `structured_predict`.
             **prompt_args: Values for the template's variables.
 
         Raises:
@@ -789,14 +847,23 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
         return objects_with_events()
 
-    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> StructuredSunra:
+    def as_structured_llm(
+        self, output_cls: type[BaseModel], *, repair: int = 0, **kwargs: Any
+    ) -> StructuredSunra:
         """An LLM whose every reply is an object of a class.
 
         Args:
             output_cls: The class.
+            repair: How many times to request a reply again that does not match, 0 to 10; see
+                `structured_predict`. The failed attempts, with their usage and cost, are in the
+                response's `additional_kwargs["earlier_attempts"]`. Defaults to 0.
             **kwargs: Fields of the structured LLM, such as `callback_manager`.
+
+        Raises:
+            InvalidParameter: `repair` is invalid.
         """
-        return StructuredSunra(llm=self, output_cls=output_cls, **kwargs)
+        check_repairs(repair)
+        return StructuredSunra(llm=self, output_cls=output_cls, repair=repair, **kwargs)
 
     def _structured_stream_call(
         self,
@@ -807,10 +874,30 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> Generator[Any, None, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return super()._structured_stream_call(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        return PartialObjects(output_cls).read(self.stream_chat(messages, **kwargs))
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        return self._structured_stream(output_cls, messages, repairs, kwargs)
+
+    def _structured_stream(
+        self,
+        output_cls: type[Model],
+        messages: list[ChatMessage],
+        repairs: Repairs,
+        kwargs: dict[str, Any],
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        while True:
+            partial = PartialObjects(output_cls)
+            try:
+                yield from partial.read(self.stream_chat(messages, **kwargs))
+            except Exception as error:
+                request = repairs.request(error, partial.finished)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                return
 
     async def _structured_astream_call(
         self,
@@ -821,10 +908,33 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> AsyncGenerator[Any, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return await super()._structured_astream_call(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        return PartialObjects(output_cls).aread(await self.astream_chat(messages, **kwargs))
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        return self._structured_astream(output_cls, messages, repairs, kwargs)
+
+    async def _structured_astream(
+        self,
+        output_cls: type[Model],
+        messages: list[ChatMessage],
+        repairs: Repairs,
+        kwargs: dict[str, Any],
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        while True:
+            partial = PartialObjects(output_cls)
+            try:
+                stream = await self.astream_chat(messages, **kwargs)
+                async with aclosing(partial.aread(stream)) as objects:
+                    async for latest in objects:
+                        yield latest
+            except Exception as error:
+                request = repairs.request(error, partial.finished)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                return
 
     def _structured_call(
         self,
@@ -886,9 +996,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields without the key, and without clients, callbacks and rate limiter."""
-        left_out = (*_PROCESS_FIELDS, "api_key")
-        fields = {name: value for name, value in self.__dict__.items() if name not in left_out}
-        return {"__dict__": fields}
+        fields = {n: value for n, value in self.__dict__.items() if n not in _PROCESS_FIELDS}
+        return {"__dict__": {**fields, "api_key": picklable_key(self.api_key)}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Initializes the instance from its fields. The key comes from `SUNRA_KEY`.
@@ -910,6 +1019,22 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         }
         with _key_not_required():
             return type(self)(**fields, **shared)
+
+
+def _without_repair(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """The keyword arguments for a program of LlamaIndex's own, which cannot repair.
+
+    Raises:
+        InvalidParameter: A repair is requested.
+    """
+    kwargs = dict(llm_kwargs or {})
+    if Repairs.of(kwargs.pop("repair", 0)).left:
+        raise InvalidParameter(
+            "`repair` needs a `pydantic_program_mode` of DEFAULT, FUNCTION or LLM.",
+            parameter="repair",
+            rule="with the modes DEFAULT, FUNCTION and LLM only",
+        )
+    return kwargs
 
 
 _loading: ContextVar[bool] = ContextVar("sunra_loading", default=False)

@@ -178,6 +178,8 @@ def _response(
             extra["prompt_tokens_details"] = dict(reply.usage.prompt_details)
     if choice.finish_reason is not None:
         extra["finish_reason"] = choice.finish_reason
+        if reply.headers:
+            extra["headers"] = dict(reply.headers)
     if reply.request_id is not None:
         extra["request_id"] = reply.request_id
     if other_choices:

@@ -45,8 +45,9 @@ class UsageHandler(BaseEventHandler):
         print(usage.table)
 
     In `with`, it counts the calls that are made in the block, including those of engines and
-    agents. To count all calls of the process, register it:
-    `get_dispatcher().add_event_handler(UsageHandler())`. It is safe in several threads.
+    agents. To count all calls of the process, add it to the root dispatcher:
+    `llama_index_instrumentation.get_dispatcher().add_event_handler(usage)`. It is safe in several
+    threads.
 
     A call counts when it ends, under the model of its LLM. All choices of one reply (`n`) are one
     call. A stream that is closed early or breaks off is a call whose cost is unknown, because

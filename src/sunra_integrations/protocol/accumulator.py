@@ -6,7 +6,7 @@ everything before it each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -49,6 +49,7 @@ class ReplyAccumulator:
             count usage count it by model.
         requested_choices: The request's `n`.
         request_id: The response's `x-request-id`.
+        headers: Headers of the response; see `Reply`.
         extra: Unknown top-level fields.
         choices: The choices that have begun, by index.
     """
@@ -59,6 +60,7 @@ class ReplyAccumulator:
         self.requested_model: str | None = None
         self.requested_choices = 1
         self.request_id: str | None = None
+        self.headers: Mapping[str, str] = EMPTY
         self.extra: dict[str, Any] = {}
         self.choices: dict[int, ChoiceAccumulator] = {}
         self._id: str | None = None
@@ -93,15 +95,15 @@ class ReplyAccumulator:
             if choice is None:
                 choice = self.choices[delta.choice_index] = ChoiceAccumulator(whole=self._whole)
             choice.add(delta)
-        _, reply_id, model, created, fingerprint, usage, self.request_id, extra, _ = chunk
+        _, reply_id, model, created, system, usage, self.request_id, self.headers, extra, _ = chunk
         if self._id is None:
             self._id = reply_id
         if self._created is None:
             self._created = created
         if model is not None:
             self._model = model
-        if fingerprint is not None:
-            self._fingerprint = fingerprint
+        if system is not None:
+            self._fingerprint = system
         if usage is not None:
             self.usage = usage  # servers that report it repeatedly report the sum so far
         if extra:
@@ -123,6 +125,7 @@ class ReplyAccumulator:
             self.request_id,
             dict(self.extra) if self.extra else EMPTY,
             raw,
+            self.headers,
         )
 
 

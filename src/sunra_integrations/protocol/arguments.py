@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from sunra_integrations.errors import InvalidParameter
 
-CALL_SETTINGS = frozenset(("timeout", "stall_timeout", "total_timeout", "max_retries"))
+CALL_SETTINGS = frozenset(
+    ("timeout", "stall_timeout", "total_timeout", "max_retries", "include_response_headers")
+)
 """Settings of a client that a call can change. The others belong to the model object."""
 
 EXTRA_HEADERS = "extra_headers"
@@ -242,7 +244,8 @@ def _ends(name: str) -> Iterable[str]:
 
 CONNECTION_SETTINGS = _names(
     "api_key base_url api_base timeout request_timeout stall_timeout total_timeout max_retries "
-    "default_headers extra_headers allow_http max_connections max_response_bytes async_transport "
+    "default_headers extra_headers include_response_headers allow_http max_connections "
+    "max_response_bytes async_transport "
     "http_client http_async_client async_http_client budget stream_usage"
 )
 

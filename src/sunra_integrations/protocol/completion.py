@@ -60,6 +60,7 @@ def parse_completion(
     body: bytes,
     *,
     request_id: str | None = None,
+    headers: Mapping[str, str] = EMPTY,
     requested_model: str | None = None,
     fallback_id: str = "sunra",
     tool_names: Mapping[str, str] = EMPTY,
@@ -69,6 +70,7 @@ def parse_completion(
     Args:
         body: The body.
         request_id: The response's `x-request-id`.
+        headers: The `headers` of the reply.
         requested_model: The request's model, for a completion that does not name one.
         fallback_id: See `CompletionParser`.
         tool_names: The original tool names; see `ChatRequest.own_tool_names`.
@@ -95,6 +97,7 @@ def parse_completion(
     parser = CompletionParser(
         "message",
         request_id=request_id,
+        headers=headers,
         requested_model=requested_model,
         fallback_id=fallback_id,
         tool_names=tool_names,
@@ -118,6 +121,7 @@ class CompletionParser:
         message_field: The field of a choice that has the message: `delta` in a stream,
             otherwise `message`.
         request_id: The response's `x-request-id`, set on every chunk.
+        headers: The `headers` of every chunk.
         requested_model: The request's model, for a response that does not name one.
         accumulator: Accumulates the chunks. Defaults to a new one.
         fallback_id: Part of the ids made for tool calls without one, if neither the response nor
@@ -130,6 +134,7 @@ class CompletionParser:
         message_field: str = "delta",
         *,
         request_id: str | None = None,
+        headers: Mapping[str, str] = EMPTY,
         requested_model: str | None = None,
         accumulator: ReplyAccumulator | None = None,
         fallback_id: str = "sunra",
@@ -138,6 +143,7 @@ class CompletionParser:
         self._is_stream = message_field == "delta"
         self._message_field = message_field
         self._request_id = request_id
+        self._headers = headers
         self._fallback_id = request_id or fallback_id
         self._tool_names = tool_names
         self._trackers: dict[int, ToolCallTracker] = {}
@@ -155,7 +161,7 @@ class CompletionParser:
         """
         choices = dicts_in(body.get("choices"))
         deltas = [self._parse_choice(body, choice, place) for place, choice in enumerate(choices)]
-        chunk = _parse_chunk(body, tuple(deltas), self._request_id)
+        chunk = _parse_chunk(body, tuple(deltas), self._request_id, self._headers)
         self.accumulator.add(chunk)
         if has_error(body):
             raise self.error(body)
@@ -218,7 +224,12 @@ def _invalid_json(body: bytes, error: ValueError) -> str:
     return f"Sunra returned invalid JSON ({error}): {excerpt(body)}"
 
 
-def _parse_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str | None) -> Chunk:
+def _parse_chunk(
+    event: Json,
+    choices: tuple[ChoiceDelta, ...],
+    request_id: str | None,
+    headers: Mapping[str, str],
+) -> Chunk:
     get = event.get
     usage = get("usage") or _usage_in_choices(get("choices")) or _usage_from_groq(get("x_groq"))
     return Chunk(
@@ -229,6 +240,7 @@ def _parse_chunk(event: Json, choices: tuple[ChoiceDelta, ...], request_id: str 
         as_str(get("system_fingerprint")),
         parse_usage(usage) if usage else None,
         request_id,
+        headers,
         without_keys(event, _CHUNK_FIELDS),
         event,
     )

@@ -16,6 +16,7 @@ from typing import Any
 from sunra_integrations import errors
 from sunra_integrations.protocol.error_body import ErrorFields, page_text, parse_error_body
 from sunra_integrations.protocol.json_text import EMPTY, read_json
+from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
 _HINTS: dict[type[errors.SunraError], str] = {
@@ -37,7 +38,6 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udf
 _MAX_MESSAGE = 2000
 _MAX_UPSTREAM = 1000
 _MAX_FACT = 200
-_UNSAFE_HEADERS = frozenset(("set-cookie", "authorization", "proxy-authorization"))
 
 
 def error_from_response(
@@ -52,13 +52,12 @@ def error_from_response(
         now: Seconds since the epoch, for a `Retry-After` date in a response without `Date`.
     """
     fields = parse_error_body(_decode(body), top_level=True)
-    kept = {name: value for name, value in headers.items() if name not in _UNSAFE_HEADERS}
     return _build(
         fields,
         status=status,
         request_id=headers.get("x-request-id"),
         retry_after=parse_retry_after(headers, now=now),
-        response=errors.ErrorResponse(status, kept, body),
+        response=errors.ErrorResponse(status, safe_headers(headers), body),
     )
 
 

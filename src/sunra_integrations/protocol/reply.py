@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sunra_integrations.protocol.arguments import looks_like_credential
 from sunra_integrations.protocol.json_text import EMPTY, Json, as_int, parse_arguments
 
 __all__ = [
@@ -103,6 +104,8 @@ class Chunk(NamedTuple):
     system_fingerprint: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    headers: Mapping[str, str] = EMPTY
+    """Headers of the response; see `Reply`."""
     extra: Json = EMPTY
     """Unknown fields of the event, such as `provider`, `service_tier` and `citations`."""
     raw: Json = EMPTY
@@ -184,6 +187,9 @@ class Reply:
     """Unknown fields of the completion, or of the events."""
     raw: Json = field(default_factory=_empty, repr=False)
     """The completion; empty for a stream."""
+    headers: Mapping[str, str] = field(default_factory=_empty, repr=False)
+    """Headers of the response about rate limits, names in lower case. All harmless headers if
+    `include_response_headers` is set."""
 
     @property
     def choice(self) -> Choice:
@@ -194,6 +200,38 @@ class Reply:
     def text(self) -> str:
         """The text of the first choice."""
         return self.choice.text
+
+
+# ── headers ──────────────────────────────────────────────────────────────────
+
+_UNSAFE_HEADERS = frozenset(
+    ("authorization", "cookie", "proxy-authorization", "set-cookie", "set-cookie2")
+)
+_RATE_LIMITS = ("ratelimit", "rate-limit", "retry-after")
+
+
+def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that may be shown: without cookies and credentials.
+
+    Args:
+        headers: The headers of a response, with names in lower case.
+    """
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in _UNSAFE_HEADERS and not looks_like_credential(name)
+    }
+
+
+def rate_limit_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers about rate limits, such as `x-ratelimit-remaining` and `retry-after`.
+
+    Args:
+        headers: The headers of a response, with names in lower case.
+    """
+    return {
+        name: value for name, value in headers.items() if any(word in name for word in _RATE_LIMITS)
+    }
 
 
 # ── usage ────────────────────────────────────────────────────────────────────

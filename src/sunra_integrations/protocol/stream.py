@@ -30,6 +30,7 @@ class ChunkStream:
 
     Args:
         request_id: The response's `x-request-id`, set on every chunk.
+        headers: The `headers` of every chunk.
         requested_choices: The request's `n`. If the connection breaks before all of them began,
             the reply is not whole.
         requested_model: The request's model, for a response that does not name one.
@@ -44,6 +45,7 @@ class ChunkStream:
         self,
         *,
         request_id: str | None = None,
+        headers: Mapping[str, str] = EMPTY,
         requested_choices: int = 1,
         requested_model: str | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
@@ -58,6 +60,7 @@ class ChunkStream:
         self._json = EventJsonReader()
         self._parser = CompletionParser(
             request_id=request_id,
+            headers=headers,
             requested_model=requested_model,
             accumulator=accumulator,
             fallback_id=fallback_id,

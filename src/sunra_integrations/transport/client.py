@@ -17,6 +17,7 @@ from pickle import PicklingError
 from typing import Any, cast
 
 import httpx
+from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
 from sunra_integrations.budget import Budget, Charge, check_budget
@@ -25,7 +26,7 @@ from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_known
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import sanitize
-from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.reply import Chunk, Reply, rate_limit_headers, safe_headers
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
 from sunra_integrations.transport import body
@@ -54,7 +55,7 @@ class _Client:
         self._http_client = http_client
         self._budget = check_budget(budget)
         try:
-            self._use(_settings(settings, options))
+            self.settings = _settings(settings, options)
         except SunraError as error:
             failure = error.with_traceback(None)
         else:
@@ -82,17 +83,12 @@ class _Client:
         """As `copy`: settings never change, and an HTTP client cannot be copied."""
         return self.__copy__()
 
-    def _use(self, settings: Settings) -> None:
-        self.settings = settings
-        self._auth = BearerAuth(settings.api_key)
-        self._key_redactor = KeyRedactor(settings.api_key)
-
     def _prepare(
         self, request: ChatRequest, *, stream: bool, headers: Mapping[str, str] | None
     ) -> PreparedRequest:
         """Encodes the request."""
         if not self.settings.api_key.get_secret_value():  # unpickled without `SUNRA_KEY`
-            self._use(self.settings.with_key())
+            self.settings = self.settings.with_key()
         return PreparedRequest.from_chat(self.settings, request, stream=stream, headers=headers)
 
     def _deadline(self) -> Deadline:
@@ -114,7 +110,7 @@ class _Client:
         return typed_fault(error, url, deadline, proxy)
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
-        self._key_redactor.redact(attempt.cause)
+        KeyRedactor(prepared.keys.used).redact(attempt.cause)
         _logger.info(
             "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
             attempt.wait,
@@ -125,11 +121,38 @@ class _Client:
         )
         return attempt
 
+    def _headers(self, response: httpx.Response, prepared: PreparedRequest) -> dict[str, str]:
+        """The headers for the reply."""
+        kept = safe_headers if self.settings.include_response_headers else rate_limit_headers
+        headers = kept(response.headers)
+        return KeyRedactor(prepared.keys.used).redact_headers(headers) if headers else headers
+
+    def _reply(
+        self,
+        request: ChatRequest,
+        prepared: PreparedRequest,
+        response: httpx.Response,
+        content: bytes,
+    ) -> Reply:
+        return parse_completion(
+            content,
+            request_id=_request_id(response),
+            headers=self._headers(response, prepared),
+            requested_model=request.model,
+            fallback_id=_answer_id(),
+            tool_names=request.own_tool_names,
+        )
+
     def _chunks(
-        self, request: ChatRequest, response: httpx.Response, so_far: ReplyAccumulator
+        self,
+        request: ChatRequest,
+        prepared: PreparedRequest,
+        response: httpx.Response,
+        so_far: ReplyAccumulator,
     ) -> ChunkStream:
         return ChunkStream(
             request_id=_request_id(response),
+            headers=self._headers(response, prepared),
             requested_choices=request.n or 1,
             requested_model=request.model,
             max_event_bytes=self.settings.max_response_bytes,
@@ -187,7 +210,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor, Charge(self._budget, request) as charge:
+            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
                 return self._create(request, prepared, deadline, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -205,7 +228,7 @@ class SunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            reply = _reply(request, response, content)
+            reply = self._reply(request, prepared, response, content)
             charge.completed(reply)
             return reply
 
@@ -234,7 +257,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with self._key_redactor, Charge(self._budget, request) as charge:
+            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
                 yield from self._stream(request, prepared, deadline, so_far, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -251,7 +274,7 @@ class SunraClient(_Client):
         with closing(self._open(prepared, deadline)) as response:
             so_far = so_far or ReplyAccumulator()
             charge.may_be_billed(so_far)
-            chunks = self._chunks(request, response, so_far)
+            chunks = self._chunks(request, prepared, response, so_far)
             parts = body.iter_body(response)
             broken_by: SunraError | None = None
             try:
@@ -285,8 +308,9 @@ class SunraClient(_Client):
         self, prepared: PreparedRequest, deadline: Deadline
     ) -> tuple[httpx.Response | None, Outcome | SunraError]:
         """One attempt: its response, with the body unread after a success, and its outcome."""
+        auth = BearerAuth(prepared.keys.for_attempt())
         try:
-            response = self._send(prepared, deadline)
+            response = self._send(prepared, auth, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
@@ -296,16 +320,15 @@ class SunraClient(_Client):
             content, note = body.read_error_body(response, deadline)
         return response, Outcome(response.status_code, dict(response.headers), content, note)
 
-    def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+    def _send(
+        self, prepared: PreparedRequest, auth: BearerAuth, deadline: Deadline
+    ) -> httpx.Response:
         """The response, its body unread."""
         deadline.attempt_started()
         if self._http_client is not None:
             request = prepared.build_with(self._http_client, deadline)
-            return self._http_client.send(
-                request, auth=self._auth, stream=True, follow_redirects=False
-            )
-        request = prepared.build(deadline)
-        self._auth.sign(request)
+            return self._http_client.send(request, auth=auth, stream=True, follow_redirects=False)
+        request = auth(prepared.build(deadline))
         return registry.sync_pool(self.settings).send(request, holder=deadline)
 
 
@@ -350,7 +373,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with self._key_redactor, Charge(self._budget, request) as charge:
+        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
             return await self._create(request, prepared, self._deadline(), charge)
 
     async def _create(
@@ -367,7 +390,7 @@ class AsyncSunraClient(_Client):
                 if _is_total(fault):
                     raise fault from fault.__cause__
                 raise _broke_off(fault) from fault
-            reply = _reply(request, response, content)
+            reply = self._reply(request, prepared, response, content)
             charge.completed(reply)
             return reply
 
@@ -382,11 +405,11 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        with self._key_redactor, Charge(self._budget, request) as charge:
+        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
             async with aclosing(await self._open(prepared, deadline)) as response:
                 so_far = so_far or ReplyAccumulator()
                 charge.may_be_billed(so_far)
-                chunks = self._chunks(request, response, so_far)
+                chunks = self._chunks(request, prepared, response, so_far)
                 broken_by: SunraError | None = None
                 async with aclosing(body.AsyncBodyIterator(response, deadline)) as parts:
                     try:
@@ -425,8 +448,9 @@ class AsyncSunraClient(_Client):
         self, prepared: PreparedRequest, deadline: Deadline
     ) -> tuple[httpx.Response | None, Outcome | SunraError]:
         """One attempt: its response, with the body unread after a success, and its outcome."""
+        auth = BearerAuth(await self._key(prepared, deadline))
         try:
-            response = await self._send(prepared, deadline)
+            response = await self._send(prepared, auth, deadline)
         except (*SENDING_FAULTS, TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
@@ -436,19 +460,28 @@ class AsyncSunraClient(_Client):
             content, note = await body.read_error_body_async(response, deadline)
         return response, Outcome(response.status_code, dict(response.headers), content, note)
 
-    async def _send(self, prepared: PreparedRequest, deadline: Deadline) -> httpx.Response:
+    async def _key(self, prepared: PreparedRequest, deadline: Deadline) -> SecretStr:
+        """The key for one attempt. A user's function has the call's total time."""
+        if isinstance(self.settings.api_key, SecretStr):
+            return prepared.keys.for_attempt()
+        deadline.attempt_started()
+        with AsyncTimeout(deadline):
+            return await prepared.keys.for_async_attempt()
+
+    async def _send(
+        self, prepared: PreparedRequest, auth: BearerAuth, deadline: Deadline
+    ) -> httpx.Response:
         """The response, its body unread."""
         deadline.attempt_started()
         if self._http_client is not None:
             with AsyncTimeout(deadline) as timeout:
                 request = prepared.build_with(self._http_client, deadline, trace=timeout.trace)
                 return await self._http_client.send(
-                    request, auth=self._auth, stream=True, follow_redirects=False
+                    request, auth=auth, stream=True, follow_redirects=False
                 )
         pool = await registry.async_pool(self.settings)
         with AsyncTimeout(deadline) as timeout:
-            request = prepared.build(deadline, trace=timeout.trace)
-            self._auth.sign(request)
+            request = auth(prepared.build(deadline, trace=timeout.trace))
             return await pool.send(request)
 
 
@@ -492,16 +525,6 @@ def _opened(
 def _request_id(response: httpx.Response) -> str | None:
     request_id: str | None = response.headers.get("x-request-id")
     return request_id
-
-
-def _reply(request: ChatRequest, response: httpx.Response, content: bytes) -> Reply:
-    return parse_completion(
-        content,
-        request_id=_request_id(response),
-        requested_model=request.model,
-        fallback_id=_answer_id(),
-        tool_names=request.own_tool_names,
-    )
 
 
 def _answer_id() -> str:

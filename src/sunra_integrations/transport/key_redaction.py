@@ -1,8 +1,9 @@
-"""Removes the key from errors. Some servers quote it: "Incorrect API key provided: …"."""
+"""Removes keys from errors. Some servers quote it: "Incorrect API key provided: …"."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -22,11 +23,11 @@ class KeyRedactor:
     the variables in its frames contain what the server sent.
 
     Args:
-        key: The key to remove.
+        keys: The keys to remove. More can be added to the list later.
     """
 
-    def __init__(self, key: SecretStr) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[SecretStr]) -> None:
+        self._keys = keys
 
     def __enter__(self) -> None: ...
 
@@ -61,6 +62,12 @@ class KeyRedactor:
             error = error.__cause__ or error.__context__
         return drop_frames
 
+    def redact_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """The headers without the keys."""
+        values = "\n".join(headers.values())
+        is_quoted = any(spelling in values for spelling in self._spellings())
+        return {n: self._redacted(v) for n, v in headers.items()} if is_quoted else headers
+
     def _redact_attributes(self, error: SunraError) -> bool:
         before = [getattr(error, name) for name in _MAY_QUOTE]
         after = list(map(self._redacted, before))
@@ -93,9 +100,8 @@ class KeyRedactor:
         return ErrorResponse(response.status_code, headers, body)
 
     def _spellings(self) -> set[str]:
-        """The key as plain text and as JSON, with and without escaped slashes."""
-        key = self._key.get_secret_value()
-        if len(key) < _MIN_LENGTH:
-            return set()
-        as_json = json.dumps(key)[1:-1]
-        return {key, as_json, as_json.replace("/", "\\/")}
+        """The keys as plain text and as JSON, with and without escaped slashes."""
+        keys = {key.get_secret_value() for key in self._keys}
+        long = {key for key in keys if len(key) >= _MIN_LENGTH}
+        as_json = {json.dumps(key)[1:-1] for key in long}
+        return long | as_json | {key.replace("/", "\\/") for key in as_json}

@@ -21,6 +21,7 @@ from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.arguments import check_known, unknown_arguments, with_timeout
 from sunra_integrations.protocol.parameters import RequestArguments
 from sunra_integrations.protocol.request import invalid_argument
+from sunra_integrations.transport.api_key import KeyFunction, StoredKey, stored_key
 from sunra_integrations.transport.settings import (
     AsyncTransport,
     ConnectionArguments,
@@ -30,7 +31,13 @@ from sunra_integrations.transport.settings import (
 )
 from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
 
-__all__ = ["ConnectionParameters", "ModelArguments"]
+__all__ = ["API_KEY", "ConnectionParameters", "ModelArguments", "StoredKeyField"]
+
+API_KEY = (
+    "API key, or a sync or async function that returns it, which is called for each attempt. "
+    "Defaults to `SUNRA_KEY`."
+)
+StoredKeyField = SecretStr | SkipJsonSchema[KeyFunction] | None
 
 
 class ModelArguments(RequestArguments, ConnectionArguments, total=False):
@@ -56,7 +63,7 @@ class ConnectionParameters(BaseModel):
     _base_url_field: ClassVar[str]
     _async_client_field: ClassVar[str]
 
-    api_key: SecretStr | None = Field(default=None, description="API key. Defaults to `SUNRA_KEY`.")
+    api_key: StoredKeyField = Field(default=None, description=API_KEY)
     timeout: Timeout = Field(
         default=None,
         description="Seconds for a response to begin, on each attempt, and for each silence "
@@ -73,6 +80,11 @@ class ConnectionParameters(BaseModel):
     max_retries: int = Field(default=2, description="Retries after the first attempt.")
     default_headers: dict[str, str] | None = Field(
         default=None, exclude=True, repr=False, description="Headers for every request."
+    )
+    include_response_headers: bool = Field(
+        default=False,
+        description="Include all headers of the response in its metadata, except cookies and "
+        "credentials. Defaults to False: only those about rate limits.",
     )
     allow_http: bool = Field(
         default=False,
@@ -165,7 +177,7 @@ class ConnectionParameters(BaseModel):
             base_url=getattr(self, self._base_url_field), **given | dict(changes or {})
         )
 
-    def _keep_key(self, key: SecretStr) -> None:
+    def _keep_key(self, key: StoredKey) -> None:
         self.api_key = key
 
     # A client is created for each call: it takes microseconds and holds no connection, so a
@@ -214,7 +226,7 @@ class ConnectionParameters(BaseModel):
 
         @classmethod
         def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
-            """An instance without validation. A key that is a plain string is wrapped anyway."""
+            """An instance without validation. The key is stored in its hidden form anyway."""
             stored = {name: _storable(name, value) for name, value in values.items()}
             return super().model_construct(_fields_set, **stored)
 
@@ -228,6 +240,6 @@ class ConnectionParameters(BaseModel):
 
 def _storable(name: str, value: Any) -> Any:
     """A field's value, converted as pydantic does on validation: assignments are not validated."""
-    if name == "api_key" and isinstance(value, str):
-        return SecretStr(value)
+    if name == "api_key":
+        return stored_key(value)
     return read_timeout(value) if name == "timeout" else value

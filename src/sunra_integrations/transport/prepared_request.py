@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -13,25 +13,25 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.request import ChatRequest
+from sunra_integrations.transport.api_key import CallKeys
 from sunra_integrations.transport.deadline import Deadline, LiveTimeout
 from sunra_integrations.transport.settings import Settings, checked_headers
 from sunra_integrations.transport.timeouts import Timeouts
 
 
-class BearerAuth(httpx.Auth):
-    """Adds the key just before a request is sent, so that no frame of ours holds it as text."""
+class BearerAuth:
+    """Adds the key just before a request is sent, so that no frame of ours holds it as text.
+
+    It is a callable, because clients of every HTTP library accept one as `auth`.
+    """
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Adds the key, for a user's own client."""
-        self.sign(request)
-        yield request
-
-    def sign(self, request: httpx.Request) -> None:
-        """Adds the key."""
+    def __call__(self, request: httpx.Request) -> httpx.Request:
+        """The request, with the key."""
         request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        return request
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class PreparedRequest:
     content: bytes = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     timeouts: Timeouts
+    keys: CallKeys = field(repr=False)
     model: str = ""
     """The model, for the log."""
 
@@ -69,7 +70,8 @@ class PreparedRequest:
         given = [*settings.default_headers, *checked_headers(headers or {}).items()]
         sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
-        return cls(settings.endpoint, content, sent, settings.timeouts, request.model)
+        keys = CallKeys(settings.api_key)
+        return cls(settings.endpoint, content, sent, settings.timeouts, keys, request.model)
 
     def build(self, deadline: Deadline, **extensions: Any) -> httpx.Request:
         """The request of one attempt. Each of its waits ends at the call's deadline."""

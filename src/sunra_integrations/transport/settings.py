@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,6 +19,15 @@ from typing_extensions import TypedDict
 
 from sunra_integrations import requirements
 from sunra_integrations.errors import ConfigurationError, InvalidParameter
+from sunra_integrations.transport.api_key import (
+    KEY_VARIABLE,
+    ApiKey,
+    KeyFunction,
+    StoredKey,
+    checked_key,
+    stored_key,
+    type_name,
+)
 from sunra_integrations.transport.retry import RetryPolicy
 from sunra_integrations.transport.timeouts import (
     AnyTimeout,
@@ -28,7 +38,6 @@ from sunra_integrations.transport.timeouts import (
 
 DEFAULT_BASE_URL = "https://api-llm.sunra.ai/v1"
 DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-KEY_VARIABLE = "SUNRA_KEY"
 BASE_URL_VARIABLE = "SUNRA_BASE_URL"
 ALLOW_HTTP_VARIABLE = "SUNRA_ALLOW_HTTP"
 """The value `1` has the same effect as `allow_http=True`."""
@@ -37,7 +46,6 @@ AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 """The HTTP library for async calls."""
 
 _ENDPOINT = "/chat/completions"
-_KEY = re.compile(r"[\x21-\x7e]+")
 _INVALID_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")  # `urlsplit` silently drops some of these
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -64,12 +72,13 @@ _FALSE = frozenset(("", "0", "false", "no", "off"))
 class ConnectionArguments(TypedDict, total=False):
     """The connection settings that clients and both adapters accept, for type checkers."""
 
-    api_key: str | SecretStr | None
+    api_key: ApiKey | None
     timeout: AnyTimeout | None
     stall_timeout: float | None
     total_timeout: float | None
     max_retries: int | None
     default_headers: Mapping[str, str] | None
+    include_response_headers: bool | None
     allow_http: bool
     max_connections: int | None
     max_response_bytes: int | None
@@ -87,14 +96,17 @@ class Options(ConnectionArguments, total=False):
 class Settings:
     """The settings of a client. Create them with `resolve`, which validates and adds defaults.
 
-    The repr contains neither the key nor the headers. Pickles do not contain the key.
+    The repr contains neither the key nor the headers. Pickles do not contain the key, and of a key
+    function at most its name.
     """
 
-    api_key: SecretStr
+    api_key: StoredKey
     base_url: str = DEFAULT_BASE_URL
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     default_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    include_response_headers: bool = False
+    """Whether replies have all harmless headers of their response, not only rate limits."""
     max_connections: int | None = None
     """Maximum number of open connections per key, for each process (sync) or event loop (async).
     None disables the limit."""
@@ -108,7 +120,7 @@ class Settings:
     @classmethod
     def resolve(
         cls,
-        api_key: str | SecretStr | None = None,
+        api_key: ApiKey | None = None,
         base_url: str | None = None,
         *,
         timeout: AnyTimeout | None = None,
@@ -117,6 +129,7 @@ class Settings:
         max_retries: int | None = None,
         retry: RetryPolicy | None = None,
         default_headers: Mapping[str, str] | None = None,
+        include_response_headers: bool | None = None,
         allow_http: bool = False,
         max_connections: int | None = None,
         max_response_bytes: int | None = None,
@@ -125,7 +138,8 @@ class Settings:
         """Settings from the arguments, then the environment, then the defaults.
 
         Args:
-            api_key: API key. Defaults to `SUNRA_KEY`. No other vendor's variable is read.
+            api_key: API key, or a sync or async function that returns it, which is called for each
+                attempt. Defaults to `SUNRA_KEY`. No other vendor's variable is read.
             base_url: With or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to Sunra's URL.
             timeout: Seconds for a response to begin, and for each silence within it. Also
                 `Timeouts`, an `httpx.Timeout`, or a tuple `(connect, read)`. Defaults to 600,
@@ -135,6 +149,8 @@ class Settings:
             max_retries: Retries after the first attempt. Defaults to 2.
             retry: The complete retry policy, if `max_retries` is not enough.
             default_headers: Headers for every request.
+            include_response_headers: Include all headers of the response in the reply, except
+                cookies and credentials. Defaults to False: only those about rate limits.
             allow_http: Permit plain http to another machine. The key is then readable on the
                 network. Defaults to `SUNRA_ALLOW_HTTP`.
             max_connections: Maximum number of open connections. Defaults to no limit.
@@ -156,6 +172,7 @@ class Settings:
             if max_retries is None or max_retries == policy.max_retries
             else replace(policy, max_retries=max_retries),
             default_headers=tuple(checked_headers(default_headers or {}).items()),
+            include_response_headers=_switch("include_response_headers", include_response_headers),
             max_connections=_positive_integer("max_connections", max_connections),
             max_response_bytes=_positive_integer("max_response_bytes", max_response_bytes)
             or DEFAULT_MAX_RESPONSE_BYTES,
@@ -163,9 +180,8 @@ class Settings:
         )
 
     def __post_init__(self) -> None:
-        """Wraps a key that is a plain string, as `dataclasses.replace` allows."""
-        if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", SecretStr(self.api_key))
+        """Wraps a key that is a plain string or function, as `dataclasses.replace` allows."""
+        object.__setattr__(self, "api_key", stored_key(self.api_key))
 
     def with_key(self) -> Settings:
         """These settings, with the key of this process if they have none.
@@ -188,7 +204,7 @@ class Settings:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles everything except the key. The loading process reads it from `SUNRA_KEY`."""
         rest = {name: value for name, value in vars(self).items() if name != "api_key"}
-        return _load_without_key, (rest,)
+        return _load_without_key, (rest, picklable_key(self.api_key))
 
     @property
     def endpoint(self) -> str:
@@ -275,49 +291,21 @@ def check_loaded(base_url: str) -> None:
         )
 
 
-def _key(api_key: object) -> SecretStr:
-    given = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
-    source = KEY_VARIABLE if api_key is None else "`api_key`"
-    if given is None:
-        raise ConfigurationError(
-            f"No Sunra key: set {KEY_VARIABLE} or pass `api_key`. {_WHERE_TO_CREATE_KEYS} "
-            "To try without a key, call `sunra_integrations.sandbox.stand_in()`. (Pickles and "
-            f"stored objects contain no key: set {KEY_VARIABLE} in the processes that load them.)"
-        )
-    if not isinstance(given, (str, SecretStr)):
-        raise ConfigurationError(
-            f"`api_key` must be a string or a SecretStr, got {_type_name(given)}."
-        )
-    secret = given if isinstance(given, SecretStr) else SecretStr(given)
-    _check_key(secret, source)
-    return secret
+def _key(api_key: object) -> StoredKey:
+    if api_key is not None:
+        return checked_key(api_key, source="`api_key`")
+    return checked_key(os.environ.get(KEY_VARIABLE), source=KEY_VARIABLE)
 
 
-_WHERE_TO_CREATE_KEYS = "Create keys at https://sunra.ai/dashboard/api-tokens."
+def picklable_key(key: StoredKey | None) -> KeyFunction | None:
+    """The key if a pickle may contain it: a function, which is pickled by its name."""
+    return key if isinstance(key, KeyFunction) else None
 
 
-def _check_key(secret: SecretStr, source: str) -> None:
-    # Only what HTTP itself forbids: Sunra documents no format of its keys.
-    if not secret.get_secret_value():
-        fix = (
-            "set it to your key"
-            if source == KEY_VARIABLE
-            else f"pass your key, or leave it out to use {KEY_VARIABLE}"
-        )
-        raise ConfigurationError(
-            f"The Sunra key is empty: {source} is an empty string; {fix}. {_WHERE_TO_CREATE_KEYS}"
-        )
-    if not _KEY.fullmatch(secret.get_secret_value()):
-        raise ConfigurationError(
-            "The Sunra key contains a space, a line break or another invalid character. "
-            f"Check {source} for a trailing newline from copy and paste."
-        )
-
-
-def _load_without_key(rest: dict[str, Any]) -> Settings:
+def _load_without_key(rest: dict[str, Any], key: KeyFunction | None = None) -> Settings:
     # Never fails: some process pools hang if a worker cannot load its task.
     try:
-        return Settings(api_key=_key(None), **rest)
+        return Settings(api_key=_key(key), **rest)
     except ConfigurationError:
         return Settings(api_key=SecretStr(""), **rest)
 
@@ -332,14 +320,14 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     given: Any = headers
     if not isinstance(given, Mapping):
         raise ConfigurationError(
-            f"Headers must be a dict of names to strings, got {_type_name(given)}."
+            f"Headers must be a dict of names to strings, got {type_name(given)}."
         )
     for name, value in given.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"Invalid name of an HTTP header: {name!r}.")
         if not isinstance(value, str):
             raise ConfigurationError(
-                f"The value of the header {name!r} must be a string, got {_type_name(value)}."
+                f"The value of the header {name!r} must be a string, got {type_name(value)}."
             )
         if name.lower() in _FRAMING_HEADERS:
             raise ConfigurationError(
@@ -357,13 +345,17 @@ def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
-def headers_digest(headers: Mapping[str, str], key: SecretStr) -> str:
+_DIGEST_SECRET = secrets.token_bytes(32)
+
+
+def headers_digest(headers: Mapping[str, str], key: StoredKey) -> str:
     """A digest of headers for cache keys.
 
-    It is keyed with the API key, because a plain hash of a short value can be guessed.
+    It is keyed with the API key, because a plain hash of a short value can be guessed. With a key
+    function it is keyed with a secret of this process, because tokens change.
     """
     named = sorted((name.lower(), value) for name, value in headers.items())
-    secret = key.get_secret_value().encode()
+    secret = key.get_secret_value().encode() if isinstance(key, SecretStr) else _DIGEST_SECRET
     return hmac.new(secret, repr(named).encode(), "sha256").hexdigest()
 
 
@@ -401,14 +393,19 @@ def check_http_client(
 
 def _check_types(retry: object, allow_http: object) -> None:
     if not isinstance(retry, RetryPolicy):
-        raise ConfigurationError(f"`retry` must be a RetryPolicy, got {_type_name(retry)}.")
-    if not isinstance(allow_http, bool):  # a string such as "no" is true
-        raise ConfigurationError(f"`allow_http` must be True or False, got {allow_http!r}.")
+        raise ConfigurationError(f"`retry` must be a RetryPolicy, got {type_name(retry)}.")
+    _switch("allow_http", allow_http)
+
+
+def _switch(name: str, value: object) -> bool:
+    if value is not None and not isinstance(value, bool):  # a string such as "no" is true
+        raise ConfigurationError(f"`{name}` must be True or False, got {value!r}.")
+    return bool(value)
 
 
 def _check_string(name: str, given: object) -> None:
     if not isinstance(given, str):
-        raise ConfigurationError(f"`{name}` must be a string, got {_type_name(given)}.")
+        raise ConfigurationError(f"`{name}` must be a string, got {type_name(given)}.")
 
 
 def _positive_integer(name: str, number: Any) -> Any:
@@ -429,9 +426,3 @@ def _known_transport(name: AsyncTransport) -> AsyncTransport:
     if name == "aiohttp":
         requirements.check("`async_transport`", "aiohttp", extra="aiohttp")
     return name
-
-
-def _type_name(given: object) -> str:
-    """The type of a value, for an error that must not contain the value."""
-    kind = type(given)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -64,13 +64,26 @@ from sunra_integrations.transport import (
     SunraClient,
     Timeouts,
 )
+from sunra_integrations.transport.api_key import KeyFunction
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+def token() -> str:
+    return "made-up"
+
+
+async def async_token() -> SecretStr:
+    return SecretStr("made-up")
 
 
 def makes_clients() -> None:
     SunraClient()
     SunraClient(api_key="made-up", base_url="https://example.com/v1", timeout=5, max_retries=0)
+    SunraClient(api_key=token)
+    SunraClient(api_key=lambda: SecretStr("made-up"))
+    AsyncSunraClient(api_key=async_token)
+    Settings.resolve(async_token)
     SunraClient(api_key=SecretStr("made-up"), timeout=Timeouts(read=5), stall_timeout=2)
     SunraClient(timeout=httpx.Timeout(5), total_timeout=10, http_client=httpx.Client())
     SunraClient(timeout=(5, None), retry=RetryPolicy(max_retries=1, first_wait=0.1))
@@ -79,7 +92,7 @@ def makes_clients() -> None:
     AsyncSunraClient(http_client=httpx.AsyncClient())
     settings = Settings.resolve("made-up", timeout=5)
     assert_type(settings, Settings)
-    assert_type(settings.api_key, SecretStr)
+    assert_type(settings.api_key, SecretStr | KeyFunction)
     assert_type(settings.timeouts.read, float | None)
     assert_type(settings.retry.max_retries, int)
     assert_type(settings.endpoint, str)

@@ -35,8 +35,10 @@ from sunra_integrations.langchain.errors import (
     ResponseTruncated,
     StreamInterrupted,
 )
+from sunra_integrations.langchain.middleware import InvalidToolCallRepair
 from sunra_integrations.langchain.structured_output import WithRaw
 from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport.api_key import KeyFunction
 from sunra_integrations.usage import ModelUsage, UsageTable
 
 
@@ -66,10 +68,11 @@ def makes_models() -> None:
     model = ChatSunra(model="openai/gpt-4o")
     assert_type(model, ChatSunra)
     assert_type(model.model, str)
-    assert_type(model.api_key, SecretStr | None)
+    assert_type(model.api_key, SecretStr | KeyFunction | None)
     assert_type(model.temperature, float | None)
     ChatSunra(model="openai/gpt-4o", api_key="made-up", temperature=0, stop=["END"])
     ChatSunra(model="openai/gpt-4o", api_key=SecretStr("made-up"), stop_sequences="END")
+    ChatSunra(model="openai/gpt-4o", api_key=lambda: "made-up")
     ChatSunra(model="a/b", provider={"only": ["openai"]}, reasoning={"effort": "low"}, timeout=5)
     ChatSunra(model="a/b", top_p=1, max_tokens=5, n=2, seed=1, user="ada", logprobs=True)
     ChatSunra(model="a/b", max_completion_tokens=5, frequency_penalty=1, presence_penalty=0.5)
@@ -144,6 +147,7 @@ def gets_structured_answers(model: ChatSunra) -> None:
     assert_type(model.with_structured_output(Joke).invoke("Hello"), Joke)
     assert_type(model.with_structured_output(Place, method="json_mode").invoke("Hello"), Place)
     assert_type(model.with_structured_output(SCHEMA, strict=True).invoke("Hello"), dict[str, Any])
+    assert_type(model.with_structured_output(Joke, repair=1).invoke("Hello"), Joke)
     raw = model.with_structured_output(Joke, include_raw=True).invoke("Hello")
     assert_type(raw, WithRaw[Joke])
     assert_type(raw["parsed"], Joke | None)
@@ -158,6 +162,7 @@ def composes(model: ChatSunra) -> None:
     )
     assert_type(jokes.invoke({"topic": "cats"}), Joke)
     create_agent(model, [get_weather], response_format=Joke)
+    create_agent(model, [get_weather], middleware=[InvalidToolCallRepair(max_attempts=1)])
     model.with_fallbacks([ChatSunra(model="c/d")])
     model.with_retry(retry_if_exception_type=(RateLimited,))
 

@@ -11,19 +11,20 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.chat_engine.types import AgentChatResponse
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.core.types import PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, SecretStr
 from typing_extensions import assert_type
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.llama_index import Sunra, UsageHandler
 from sunra_integrations.transport import Timeouts
+from sunra_integrations.transport.api_key import KeyFunction
 from sunra_integrations.usage import UsageTable
 
 
@@ -48,7 +49,8 @@ def makes_llms(api_key: str | None, manager: CallbackManager) -> None:
     llm = Sunra(model="openai/gpt-4o", api_key=api_key)
     assert_type(llm, Sunra)
     assert_type(llm.model, str)
-    assert_type(llm.api_key, SecretStr | None)
+    assert_type(llm.api_key, SecretStr | KeyFunction | None)
+    Sunra(model="a/b", api_key=lambda: "made-up")
     assert_type(llm.temperature, float | None)
     assert_type(llm.metadata, LLMMetadata)
     assert_type(Sunra.class_name(), str)
@@ -128,7 +130,8 @@ async def gets_structured_answers(llm: Sunra) -> None:
     assert_type(await llm.astructured_predict(Joke, prompt, topic="cats"), Joke)
     for joke in llm.stream_structured_predict(Joke, prompt, topic="cats"):
         print(joke)
-    jokes = llm.as_structured_llm(Joke)
+    assert_type(llm.structured_predict(Joke, prompt, {"repair": 1}, topic="cats"), Joke)
+    jokes = llm.as_structured_llm(Joke, repair=1)
     assert_type(jokes.chat([ChatMessage("A joke")]), ChatResponse)
     assert_type(jokes.complete("A joke").text, str)
 

@@ -53,6 +53,7 @@ def llama_index(llm: Sunra) -> None:
     Sunra(model="a/b", temperature="hot")  # mistake
     Sunra(model="a/b", temprature=1)  # mistake, not seen by ty
     Sunra(model="a/b", api_key=4)  # mistake
+    Sunra(model="a/b", api_key=lambda: 4)  # mistake
     Sunra(model="a/b", http_async_client=None)  # mistake, not seen by ty
     llm.chat("Hello")  # mistake
     llm.complete([ChatMessage("Hello")])  # mistake

@@ -3,7 +3,8 @@
 Sync calls share one pool per process. Async calls share one per running event loop, because an
 async connection belongs to the loop that opened it; it is closed when that loop shuts down. Calls
 with different keys never share a connection: bytes that a server sends behind one response cannot
-reach another key's caller. A user's own client is never used here, nor closed.
+reach another key's caller. A key function stands for one account, so all its tokens share
+connections. A user's own client is never used here, nor closed.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import httpx
-from pydantic import SecretStr
 
 from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.transport.api_key import StoredKey
 from sunra_integrations.transport.connections.certificates import tls_context
 from sunra_integrations.transport.connections.pool import KEEPALIVE_EXPIRY, AsyncPool, SyncPool
 from sunra_integrations.transport.connections.proxies import proxy_for
@@ -37,7 +38,7 @@ _WITHOUT_SOCKETS = ("emscripten", "wasi")
 class _Kind(NamedTuple):
     """Clients of the same kind share connections."""
 
-    api_key: SecretStr
+    api_key: StoredKey
     base_url: str
     max_connections: int | None
     library: AsyncTransport = "httpx"
