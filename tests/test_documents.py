@@ -69,7 +69,6 @@ SAID = {
         "openai/gpt-4o-mini      1",
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
-    "docs/guides/budgets.md": ["2 of 2 calls\n", "openai/gpt-4o-mini "],
     "docs/guides/histories.md": ["It is sunny.\n"],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/network.md": ["You said: Hello"],
