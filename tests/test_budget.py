@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -713,8 +714,11 @@ def test_an_invalid_price_is_refused(given):
 
 @pytest.mark.parametrize("kind", ["client", "async client", "langchain", "llama_index"])
 def test_something_else_is_not_taken_for_a_budget(kind):
-    with pytest.raises(errors.InvalidParameter, match="`budget`"):
+    with pytest.raises(errors.InvalidParameter, match="`budget`") as refused:
         model(kind, whole(), budget=5)
+    ours = [one for one in traceback.walk_tb(refused.tb) if "sunra" in one[0].f_code.co_filename]
+    assert ours
+    assert not [frame for frame, _ in ours if "'api_key'" in str(frame.f_locals)]
 
 
 def test_a_budget_continues_after_a_restart():
