@@ -9,11 +9,11 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 from typing_extensions import Self
 
-from sunra_integrations.langchain.tracing import message_cost
+from sunra_integrations.langchain.tracing import first_message, message_cost
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Usage
 from sunra_integrations.usage import ModelUsage, UsageTable
@@ -90,11 +90,11 @@ class UsageCallback(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a call."""
-        self._count(run_id, _first_message(response))
+        self._count(run_id, first_message(response))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a stream that ended early."""
-        received = _first_message(kwargs.get("response"))
+        received = first_message(kwargs.get("response"))
         if isinstance(received, AIMessageChunk):
             self._count(run_id, received)
         else:
@@ -108,14 +108,6 @@ class UsageCallback(BaseCallbackHandler):
             if requested is not None:  # None: counted already, or it began outside of the block
                 model = requested or _model_name(message)
                 self._usages[model] = self._usages.get(model, ModelUsage()) + usage
-
-
-def _first_message(response: LLMResult | None) -> BaseMessage | None:
-    """The message that has the usage of all choices."""
-    if response is None or not response.generations or not response.generations[0]:
-        return None
-    generation = response.generations[0][0]
-    return generation.message if isinstance(generation, ChatGeneration) else None
 
 
 def _model_name(message: BaseMessage | None) -> str:
