@@ -53,8 +53,8 @@ class _Client:
         options: dict[str, Any],
     ) -> None:
         self._http_client = http_client
-        self._budget = check_budget(budget)
         try:
+            self._budget = check_budget(budget)
             self.settings = _settings(settings, options)
         except SunraError as error:
             failure = error.with_traceback(None)
