@@ -327,6 +327,18 @@ async def test_output_that_does_not_match_is_requested_again(
     assert len(sandbox.requests) == 2
 
 
+NOTES = {"title": "Notes", "description": "Notes.", "type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("strategy", [ToolStrategy, ProviderStrategy])
+def test_empty_output_that_matches_is_valid(model: ChatSunra, sandbox: Sandbox, strategy: Any):
+    sandbox.next(CallTools(("Notes", {})) if strategy is ToolStrategy else TextReply("{}"))
+    middleware = [InvalidToolCallRepair()]
+    agent = create_agent(model, [], response_format=strategy(NOTES), middleware=middleware)
+    assert agent.invoke(GIVEN, STEPS)["structured_response"] == {}
+    assert len(sandbox.requests) == 1
+
+
 @pytest.mark.parametrize("with_tools", [False, True])
 @pytest.mark.parametrize("case", WRONG_OUTPUT)
 def test_output_that_never_matches_is_an_error(

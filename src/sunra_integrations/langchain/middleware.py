@@ -213,7 +213,7 @@ def _with_results(request: Request, response: Response) -> Response:
     following, message = _last_turn(response.result)
     if message is None:
         return response
-    is_output_missing = request.response_format is not None and not response.structured_response
+    is_output_missing = request.response_format is not None and response.structured_response is None
     _raise_if_cut_off_or_refused(message, is_output_missing=is_output_missing)
     added: list[BaseMessage] = [_invalid_result(call) for call in message.invalid_tool_calls]
     tools = {one.name for one in request.tools if isinstance(one, BaseTool)}
@@ -224,7 +224,7 @@ def _with_results(request: Request, response: Response) -> Response:
         added.append(HumanMessage(reply_repair(_NO_CALL)))
     if is_output_missing:  # the agent's own messages say that the output does not match
         following = [one if one.name in tools else _marked(one) for one in following]
-    if not response.structured_response:
+    if response.structured_response is None:
         added = list(map(_marked, added))
     before = response.result[: response.result.index(message) + 1]
     return replace(response, result=[*before, *following, *added])

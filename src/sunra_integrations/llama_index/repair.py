@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.types import BaseTool
 from pydantic import ValidationError
 
@@ -30,6 +31,9 @@ EARLIER_ATTEMPTS = "earlier_attempts"
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "request_id")
 _MAX_EXCERPT = 300
+_NOT_FOUND = " not found. Please select a tool that is available."
+"""Part of the result of a call of an unknown tool: `multi_agent_workflow.py` of llama-index-core
+0.14.25, and `run_tools`."""
 
 
 @dataclass
@@ -113,10 +117,13 @@ def check_invalid_calls(
     """
     known = {tool.metadata.name: tool for tool in tools}
     number, problem = 0, ""
+    results: dict[Any, str] = {}
     for message in reversed(messages):
         if message.role is MessageRole.TOOL:
+            results[message.additional_kwargs.get("tool_call_id")] = message.content or ""
             continue
-        found = next(filter(None, (_problem(call, known) for call in message_calls(message))), None)
+        problems = (_problem(call, known, results) for call in message_calls(message))
+        found = next(filter(None, problems), None)
         if found is None:
             break
         number, problem = number + 1, problem or found
@@ -129,19 +136,23 @@ def check_invalid_calls(
 
 
 def _problem(
-    call: tuple[str, str, Mapping[str, Any] | str], tools: Mapping[str | None, BaseTool]
+    call: tuple[str, str, Mapping[str, Any] | str],
+    tools: Mapping[str | None, BaseTool],
+    results: Mapping[Any, str],
 ) -> str | None:
-    _, name, arguments = call
+    call_id, name, arguments = call
     parsed = parse_arguments(arguments) if isinstance(arguments, str) else dict(arguments)
     if not name:
         return "The call does not name a function."
-    if name not in tools:
-        return f"There is no tool {name!r}."
     if parsed is None:
         return f"The arguments of {name!r} are not a JSON object: {arguments}"
-    schema = tools[name].metadata.fn_schema
-    try:
-        if schema is not None:
+    if name not in tools:  # after a handoff, it may be a tool of the agent before
+        is_unknown = _NOT_FOUND in results.get(call_id, "")
+        return f"There is no tool {name!r}." if is_unknown else None
+    tool = tools[name]
+    schema = tool.metadata.fn_schema
+    try:  # other tools take what does not fit: QueryEngineTool makes a query of any arguments
+        if schema is not None and isinstance(tool, FunctionTool):
             schema.model_validate(parsed)
     except ValidationError as error:
         return f"The arguments of {name!r} do not match its schema:\n{describe_error(error)}"
