@@ -401,6 +401,16 @@ async def test_it_works_beside_other_middleware(
     assert payments.made == [("Ada", 3)]
 
 
+def test_a_limit_of_calls_after_it_counts_repairs(
+    model: ChatSunra, sandbox: Sandbox, payments: Payments
+):
+    sandbox.next(*[BROKEN] * 5)
+    middleware = [InvalidToolCallRepair(5), ModelCallLimitMiddleware(run_limit=2)]
+    done = create_agent(model, [payments.tool], middleware=middleware).invoke(GIVEN, STEPS)
+    assert "Model call limits exceeded" in done["messages"][-1].text
+    assert len(sandbox.requests) == 2
+
+
 @pytest.mark.parametrize("value", [-1, 11, None, True])
 def test_an_invalid_number_of_attempts_is_refused(value: Any):
     with pytest.raises(InvalidParameter, match="`max_attempts` must be an int from 0 to 10"):

@@ -91,6 +91,9 @@ class InvalidToolCallRepair(Middleware):
     of the same reply are run. If the agent has a `response_format`, output that does not match it
     is invalid too.
 
+    Put it first in the list: the `after_model` hooks of middleware before it do not run for a reply
+    without valid calls, so a `ModelCallLimitMiddleware` there does not count such replies.
+
     A reply that was cut off, such as by `max_tokens`, raises `ResponseTruncated` if its tool calls
     or structured output are not complete. A refusal in place of structured output raises `Refused`.
 

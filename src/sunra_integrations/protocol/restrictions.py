@@ -83,7 +83,7 @@ _REMEDIES = {
 
 _PHRASES: dict[str, tuple[str, ...]] = {
     "tool_choice": (
-        r"(?:does not support this|the provided) '?tool_choice",  # DeepSeek, OpenRouter
+        r"(?:does not support this|support the provided) '?tool_choice",  # DeepSeek, OpenRouter
         r"tool_choice parameter does not support",  # DashScope
         r"tool_choice '?\w+'? is incompatible with",  # Moonshot
         r"tool_choice forces tool use",  # Anthropic
@@ -139,7 +139,7 @@ _WITH_NAME = (
     r"unrecognized request arguments? supplied: (\w+)",  # Azure
     r"does not support (?:the )?parameter `?(\w+)",  # xAI, DeepSeek
     r"argument not supported(?: on this model)?: (\w+)",  # xAI
-    r"[`'](\w+)[`'] is not supported (?:with|for) this model",  # Groq, OpenAI
+    r"(?<!tool )(?<!type )(?<!role )[`'](\w+)[`'] is not supported (?:with|for) this model",  # Groq, OpenAI
     r"`(\w+)` is deprecated for this model",  # Anthropic
     r"`(\w+)` may only be set to \S+ when thinking",  # Anthropic
     r"`\w+` and `(\w+)` cannot both be specified for this model",  # Anthropic on Bedrock
