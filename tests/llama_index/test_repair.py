@@ -12,6 +12,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.types import PydanticProgramMode
+from llama_index.core.workflow import Context
 from pydantic import BaseModel, ValidationError
 
 from sunra_integrations.errors import (
@@ -209,6 +210,7 @@ def test_a_structured_llm_without_repairs_lists_nothing(line):
 in_agents = [
     pytest.mark.filterwarnings("ignore:.*attribute.*is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:is_running called:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key"),
 ]
 CALL = {"id": "c1", "type": "function", "function": {"name": "", "arguments": "{}"}}
 CALLS = {
@@ -288,6 +290,19 @@ class TestAgents:
         broken = CALLS["arguments are not JSON"][0]
         sandbox.next(*[broken] * 5, ADD, "5.")
         assert str(await agent(llm, "FunctionAgent", True).run(user_msg="Add 2 and 3.")) == "5."
+
+    @each_agent
+    async def test_the_next_run_with_the_same_context_goes_on(
+        self, *, sandbox, llm, kind, streaming
+    ):
+        broken = CALLS["arguments are not JSON"][0]
+        sandbox.next(*[broken] * 2)
+        made = agent(llm.model_copy(update={"repair_tool_calls": 1}), kind, streaming)
+        context = Context(made)
+        with pytest.raises(UnreadableResponse):
+            await made.run(user_msg="Add 2 and 3.", ctx=context)
+        sandbox.next("5.")
+        assert str(await made.run(user_msg="Again.", ctx=context)) == "5."
 
     async def test_calls_of_the_agent_before_a_handoff_are_valid(self, sandbox, llm):
         llm = llm.model_copy(update={"repair_tool_calls": 0})

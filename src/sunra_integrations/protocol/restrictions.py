@@ -139,7 +139,8 @@ _WITH_NAME = (
     r"unrecognized request arguments? supplied: (\w+)",  # Azure
     r"does not support (?:the )?parameter `?(\w+)",  # xAI, DeepSeek
     r"argument not supported(?: on this model)?: (\w+)",  # xAI
-    r"(?<!tool )(?<!type )(?<!role )[`'](\w+)[`'] is not supported (?:with|for) this model",  # Groq, OpenAI
+    # Groq, OpenAI
+    r"(?<!tool )(?<!type )(?<!role )[`'](\w+)[`'] is not supported (?:with|for) this model",
     r"`(\w+)` is deprecated for this model",  # Anthropic
     r"`(\w+)` may only be set to \S+ when thinking",  # Anthropic
     r"`\w+` and `(\w+)` cannot both be specified for this model",  # Anthropic on Bedrock
