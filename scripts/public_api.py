@@ -26,6 +26,7 @@ MODULES = (
     f"{PACKAGE}.errors",
     f"{PACKAGE}.langchain",
     f"{PACKAGE}.langchain.errors",
+    f"{PACKAGE}.langchain.middleware",
     f"{PACKAGE}.llama_index",
     f"{PACKAGE}.protocol.accumulator",
     f"{PACKAGE}.protocol.content",

@@ -390,7 +390,15 @@ def test_a_timeout_of_nothing_is_refused_by_its_name_per_call_too(adapter: str, 
 
 @pytest.mark.parametrize(("adapter", "way"), WAYS)
 @pytest.mark.parametrize(
-    "name", ["max_connections", "allow_http", "async_transport", "http_client", "default_headers"]
+    "name",
+    [
+        "max_connections",
+        "allow_http",
+        "async_transport",
+        "http_client",
+        "default_headers",
+        "budget",
+    ],
 )
 def test_other_settings_per_call_say_where_they_belong(adapter: str, way: str, name: str) -> None:
     model, wire = made(adapter)

@@ -6,8 +6,10 @@ import asyncio
 import copy
 import gc
 import json
+import os
 import pickle
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -293,6 +295,17 @@ def test_an_unusable_completion_counts_with_the_usage_received(way, answer, expe
     assert budget.spent == expected + ONE_CALL
 
 
+@pytest.mark.parametrize("way", STREAMED)
+def test_a_connection_that_breaks_before_the_usage_refuses_nothing(way):
+    budget = Budget(usd=1)
+    whole_but_usage = stream(*events(*TEXT, END), BROKEN)
+    call, _ = made(way, whole_but_usage, answer_of(way), budget=budget)
+    call()
+    assert budget.spent == UNKNOWN
+    call()
+    assert budget.spent == UNKNOWN + ONE_CALL
+
+
 def test_a_completion_in_place_of_a_stream_counts_with_its_usage():
     budget = Budget()
     client, _ = model("client", whole(), budget=budget)
@@ -366,11 +379,15 @@ async def test_an_abandoned_or_cancelled_async_call_counts_once_as_far_as_known(
 def test_a_stream_left_open_when_its_event_loop_ends_counts():
     budget = Budget(calls=1)
     client, _ = model("async client", stream(*CUMULATIVE), budget=budget)
-    chunks = client.stream(ASKED)
+    streams = [client.stream(ASKED)]
+
+    async def begin() -> None:
+        await anext(streams[0])  # in the event loop, which will close the generator
+
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(anext(chunks))
+    loop.run_until_complete(begin())
     loop.close()
-    del chunks
+    streams.clear()
     gc.collect()
     assert budget.spent == ONE_CALL
 
@@ -624,18 +641,22 @@ def test_a_budget_can_be_read_while_it_is_being_counted():
 
     class Reading(dict[str, ModelUsage]):
         def get(self, *given: Any) -> Any:
+            found = super().get(*given)
             seen.append(budget.spent.calls)
-            return super().get(*given)
+            return found
 
-    client, _ = model("client", whole(), budget=budget)
-    client.create(ASKED)
-    client.create(ASKED)
+    client, _ = model("client", stream(*CUMULATIVE), budget=budget)
+    both = [client.stream(ASKED) for _ in range(2)]
+    for chunks in both:
+        next(chunks)
+    for chunks in both:
+        chunks.close()
     budget.ledger.usages = Reading(budget.ledger.usages)
-    assert budget.spent.calls == 2
-    assert seen == [1]
+    assert budget.spent == ONE_CALL + ONE_CALL
+    assert seen == [0, 1]
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_does_not_inherit_a_lock_that_is_held():
     done = python(
         "-W",
@@ -693,8 +714,11 @@ def test_an_invalid_price_is_refused(given):
 
 @pytest.mark.parametrize("kind", ["client", "async client", "langchain", "llama_index"])
 def test_something_else_is_not_taken_for_a_budget(kind):
-    with pytest.raises(errors.InvalidParameter, match="`budget`"):
+    with pytest.raises(errors.InvalidParameter, match="`budget`") as refused:
         model(kind, whole(), budget=5)
+    ours = [one for one in traceback.walk_tb(refused.tb) if "sunra" in one[0].f_code.co_filename]
+    assert ours
+    assert not [frame for frame, _ in ours if "'api_key'" in str(frame.f_locals)]
 
 
 def test_a_budget_continues_after_a_restart():

@@ -250,7 +250,9 @@ async def _gathered(llm: Sunra) -> Any:
 
 
 async def _agent_run(llm: Sunra) -> Any:
-    return await FunctionAgent(tools=[weather], llm=llm).run("What is the weather in Oslo?")
+    return await FunctionAgent(tools=[weather], llm=llm).run(
+        user_msg="What is the weather in Oslo?"
+    )
 
 
 class Part(Event):

@@ -43,14 +43,30 @@ SAID = {
         "It is sunny in Oslo.",
         "name='Ada' age=36",
         "`temperature` must be a number between 0 and 2, got 3.",
+        "of $0.50, ",
+        "Model          Calls",
         "Second time lucky.\n2\n",
     ],
     "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
+    "docs/guides/budgets.md": [
+        "2 of 2 calls\n",
+        "<Budget: $0.",
+        " of $0.50, ",
+        " tokens, 2 calls>\n2\n",
+    ],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
         "The tower was finished in [interrupted]\n",
         "InsufficientCredit 1\n",
         "google/gemini-2.5-flash\n",
+    ],
+    "docs/guides/cost-in-traces.md": [
+        "LangSmith: $0.0000",
+        'Langfuse: {"total":',
+        "ChatSunra: $0.0000",
+        "Sunra.acomplete: $0.0000",
+        "Sunra.chat: $0.0000",
+        "openai/gpt-4o-mini      1",
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
@@ -60,6 +76,13 @@ SAID = {
     "docs/guides/prompt-caching.md": [
         "{'cache_read': 2105, 'audio': 0}\n{'type': 'ephemeral'}\n2105\n",
         "anthropic/claude-sonnet-4.5\n{'cache_read': 2105, 'audio': 0}\n",
+    ],
+    "docs/guides/repair.md": [
+        "name='Ada' age=36",
+        "- age: Field required True\n",
+        "The arguments are not a JSON object.",
+        "name='Oslo' country='Norway' 1\n",
+        "invalid 2 times in a row",
     ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
@@ -83,7 +106,7 @@ def test_the_readme_names_the_packages_that_its_snippets_import():
         package = module.partition(".")[0]
         if package == "sunra_integrations":
             extra = module.split(".")[1].replace("_", "-")
-            assert extra in installed[0] or extra in {"errors", "protocol", "transport"}
+            assert extra in installed[0] or extra in {"budget", "errors", "protocol", "transport"}
         elif package == "llama_index":
             assert "llama-index" in installed[0]
         elif package not in {*sys.stdlib_module_names, "pydantic"}:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
 from contextlib import suppress
 from functools import partial, reduce
 from operator import add
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langchain_core.tracers import LangChainTracer
+from langsmith import Client
 
 from scripts.comparison.claims import (
     Claim,
@@ -23,6 +29,7 @@ from scripts.comparison.claims import (
     response_fixture,
     stream_fixture,
 )
+from sunra_integrations.budget import Budget
 from sunra_integrations.sandbox import Http, Sandbox
 
 _TRAPS = "tests/langchain/test_traps.py"
@@ -152,6 +159,58 @@ def _cost(make: Make, _: Sandbox) -> Seen:
     return Seen(reported, "cost reported" if reported else "no cost in response_metadata")
 
 
+def _budget(make: Make, sandbox: Sandbox) -> Seen:
+    model = make(budget=Budget(calls=1))
+    model.invoke("Hi")
+    seen = raises(lambda: model.invoke("Hi").content)
+    sent = len(sandbox.requests)
+    return Seen(seen.held and sent == 1, f"{sent} sent; {seen.what}")
+
+
+def _cost_on_runs(make: Make, _: Sandbox) -> Seen:
+    session = MagicMock()
+    client = Client(
+        api_key="made-up", api_url="http://127.0.0.1", session=session, auto_batch_tracing=False
+    )
+    make().invoke("Hi", {"callbacks": [LangChainTracer(client=client)]})
+    client.cleanup()
+    sent = [json.loads(call.kwargs["data"]) for call in session.request.call_args_list]
+    reported = [run["outputs"] for run in sent if run.get("outputs")]
+    reported += [run["extra"]["metadata"] for run in sent if run.get("extra")]
+    costs = [one["usage_metadata"].get("total_cost") for one in reported if "usage_metadata" in one]
+    costs = [cost for cost in costs if cost is not None]
+    return Seen(bool(costs), f"total_cost {costs[0]}" if costs else "no total_cost")
+
+
+def _marked_tool(make: Make, sandbox: Sandbox) -> Seen:
+    @tool(extras={"cache_control": {"type": "ephemeral"}})
+    def look_up(word: str) -> str:
+        """Look up a word."""
+        return word
+
+    make().bind_tools([look_up]).invoke("Hi")
+    sent = "cache_control" in str(sandbox.requests[0].json["tools"])
+    return Seen(sent, "cache_control was sent" if sent else "cache_control was not sent")
+
+
+_NAMED = {
+    "ChatSunra": ("sunra", "SUNRA_KEY", "SUNRA_BASE_URL"),
+    "ChatOpenAI": ("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+    "ChatOpenRouter": ("openrouter", "OPENROUTER_API_KEY", "OPENROUTER_API_BASE"),
+}
+"""The provider of a class in names of models, and its environment variables."""
+
+
+def _by_name(make: Make, sandbox: Sandbox) -> Seen:
+    from deepagents import create_deep_agent  # noqa: PLC0415 - needs Python 3.11
+
+    provider, key, url = _NAMED[type(make()).__name__]
+    with patch.dict(os.environ, {key: sandbox.api_key, url: sandbox.base_url}):
+        agent = create_deep_agent(model=f"{provider}:openai/gpt-4o")
+        state = agent.invoke({"messages": [("human", "Hi")]}, {"recursion_limit": 30})
+    return Seen(bool(state["messages"][-1].text), f"{len(sandbox.requests)} sent")
+
+
 CLAIMS = (
     Claim(
         "A truncated stream raises an error",
@@ -192,6 +251,27 @@ CLAIMS = (
         "The cost of a call is reported",
         _cost,
         f"{_TRAPS}::test_trap_scalars_doubled_and_unequal_floats_raising",
+    ),
+    Claim(
+        "The billed cost is on the run that LangSmith receives",
+        _cost_on_runs,
+        "tests/langchain/test_cost_in_traces.py"
+        "::test_a_langsmith_run_has_the_cost_in_the_shape_of_its_schema",
+    ),
+    Claim(
+        "A budget stops calls before they are sent",
+        _budget,
+        "tests/test_budget.py::test_a_spent_budget_refuses_the_next_call_before_it_is_sent",
+    ),
+    Claim(
+        "`create_deep_agent` finds the class by the model's name, on a gateway",
+        _by_name,
+        "tests/langchain/test_deep_agents.py::test_an_agent_by_name_calls_its_tool_and_answers",
+    ),
+    Claim(
+        "`cache_control` of a tool is sent",
+        _marked_tool,
+        "tests/langchain/test_prompt_caching.py::test_marks_of_every_form_of_tool_are_sent",
     ),
     Claim(
         "Streamed reasoning is in `content_blocks`",

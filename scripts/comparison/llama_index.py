@@ -22,6 +22,7 @@ from scripts.comparison.claims import (
     response_fixture,
     stream_fixture,
 )
+from sunra_integrations.budget import Budget
 from sunra_integrations.sandbox import Http, Sandbox, sse
 
 _SUITE = "src/sunra_integrations/conformance/llama_index"
@@ -156,6 +157,14 @@ def _cost(make: Make, _: Sandbox) -> Seen:
     return Seen("cost" in known, f"additional_kwargs {sorted(known)}")
 
 
+def _budget(make: Make, sandbox: Sandbox) -> Seen:
+    llm = make(budget=Budget(calls=1))
+    llm.chat(_ASKED)
+    seen = raises(lambda: llm.chat(_ASKED).message.content)
+    sent = len(sandbox.requests)
+    return Seen(seen.held and sent == 1, f"{sent} sent; {seen.what}")
+
+
 def _misspelt(make: Make, sandbox: Sandbox) -> Seen:
     seen = raises(lambda: make(temprature=0).chat(_ASKED).message.content)
     return Seen(seen.held, f"{len(sandbox.requests)} sent; {seen.what}")
@@ -233,6 +242,11 @@ CLAIMS = (
         "The cost of a call is in `additional_kwargs`",
         _cost,
         "tests/llama_index/test_response.py::test_the_cost_and_unknown_fields_are_kept_beside_the_counts",
+    ),
+    Claim(
+        "A budget stops calls before they are sent",
+        _budget,
+        "tests/test_budget.py::test_a_spent_budget_refuses_the_next_call_before_it_is_sent",
     ),
     Claim(
         "Images in tool results are sent",

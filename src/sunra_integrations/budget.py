@@ -307,39 +307,29 @@ class Ledger:
         self.spent = UsageTable(self.usages.items()).total
 
 
-class Charge:
-    """Counts one call for each budget that applies to it. A context manager around the call.
+def charge_for(own: Budget | None, request: ChatRequest) -> Charge:
+    """The charge of a call for each budget that applies to it, as a context manager around it.
 
     Args:
         own: The client's budget.
         request: The request.
 
     Raises:
-        BudgetExceeded: On entry: a budget is spent.
-        ConfigurationError: On entry: a budget does not know what was spent.
+        BudgetExceeded: A budget is spent.
+        ConfigurationError: A budget does not know what was spent.
     """
+    active = _active.get()
+    if own is None and not active:
+        return _NO_CHARGE
+    return _Counted(_with_parents(active if own is None else (own, *active)), request)
 
-    __slots__ = (
-        "_budgets",
-        "_is_billed",
-        "_is_complete",
-        "_own",
-        "_received",
-        "_request",
-    )
 
-    def __init__(self, own: Budget | None, request: ChatRequest) -> None:
-        self._own = own
-        self._request = request
-        self._budgets: tuple[Budget, ...] = ()
-        self._received: Reply | ReplyAccumulator | None = None
-        self._is_billed = False
-        self._is_complete = False
+class Charge:
+    """The charge of a call that no budget applies to. It counts nothing."""
+
+    __slots__ = ()
 
     def __enter__(self) -> Self:
-        active = _active.get()
-        if active or self._own is not None:
-            self._reserve(_with_parents(active if self._own is None else (self._own, *active)))
         return self
 
     def may_be_billed(self, so_far: ReplyAccumulator | None = None) -> None:
@@ -348,11 +338,36 @@ class Charge:
         Args:
             so_far: What the reply of a stream is accumulated in.
         """
+
+    def completed(self, reply: Reply | ReplyAccumulator) -> None:
+        """The whole reply was received."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None: ...
+
+
+_NO_CHARGE = Charge()
+
+
+class _Counted(Charge):
+    """Counts one call for each of these budgets."""
+
+    __slots__ = ("_budgets", "_is_billed", "_is_complete", "_received", "_request")
+
+    def __init__(self, budgets: tuple[Budget, ...], request: ChatRequest) -> None:
+        self._request = request
+        self._budgets: tuple[Budget, ...] = ()
+        self._received: Reply | ReplyAccumulator | None = None
+        self._is_billed = False
+        self._is_complete = False
+        self._reserve(budgets)
+
+    def may_be_billed(self, so_far: ReplyAccumulator | None = None) -> None:
         self._is_billed = True
         self._received = so_far
 
     def completed(self, reply: Reply | ReplyAccumulator) -> None:
-        """The whole reply was received."""
         self._is_complete = True
         self._received = reply
 

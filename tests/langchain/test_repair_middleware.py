@@ -73,10 +73,16 @@ class Payments:
         return pay
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+@pytest.fixture(scope="module")
+def running_sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    running_sandbox.clear()
+    return running_sandbox
 
 
 @pytest.fixture
@@ -389,11 +395,21 @@ def test_an_invalid_number_of_attempts_is_refused(value: Any):
         InvalidToolCallRepair(value)
 
 
-def test_without_langchain_the_import_says_what_to_install():
-    program = """
-import sys
-sys.modules["langchain"] = None
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ("import sys; sys.modules['langchain'] = None", "No module named"),
+        (
+            "from sunra_integrations import requirements; requirements.version = lambda _: '1.0.2'",
+            "1.0.2 is installed",
+        ),
+    ],
+    ids=["missing", "too old"],
+)
+def test_without_langchain_the_import_says_what_to_install(before: str, found: str):
+    program = f"""
 import sunra_integrations.langchain
+{before}
 from sunra_integrations.errors import RequirementNotMet
 try:
     import sunra_integrations.langchain.middleware
@@ -402,7 +418,5 @@ except RequirementNotMet as error:
     print(error)
 """
     done = python("-c", program)
-    assert (
-        done.stdout.strip()
-        == "Agent middleware needs langchain >= 1.0: pip install 'langchain>=1.0'"
-    )
+    expected = "Agent middleware needs langchain >= 1.0.3: pip install 'langchain>=1.0.3' ("
+    assert done.stdout.startswith(f"{expected}{found}"), done.stderr

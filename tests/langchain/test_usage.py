@@ -16,6 +16,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableLambda
 
+from sunra_integrations.budget import Budget
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain import ChatSunra, UsageCallback
 from sunra_integrations.usage import ModelUsage
@@ -112,7 +113,9 @@ async def test_a_stream_that_ends_early_is_a_call_whose_cost_is_unknown() -> Non
         await async_closed.aclose()
         with pytest.raises(SunraError, match="finish_reason"):
             list(chat(cut_off("Hel")).stream("Hi"))
-    assert usage.table == {MODEL: UNKNOWN + UNKNOWN + UNKNOWN}
+        with pytest.raises(SunraError, match="finish_reason"):
+            chat(cut_off("Hel"), streaming=True).invoke("Hi")
+    assert usage.table[MODEL] == ModelUsage(4, calls_without_cost=4)
 
 
 async def test_failed_calls_do_not_count() -> None:
@@ -235,3 +238,14 @@ def test_chunks_of_a_stream_can_be_added_in_the_block() -> None:
             total += chunk
     assert total.usage_metadata is not None
     assert usage.table == {MODEL: ONE}
+
+
+async def test_it_counts_as_a_budget_does() -> None:
+    budget = Budget(usd=100)
+    with UsageCallback() as usage:
+        for way in WAYS:
+            await WAYS[way](chat(answer(way), budget=budget), None)
+        for way in ("stream", "streaming_invoke", "events"):
+            with pytest.raises(SunraError, match="finish_reason"):
+                await WAYS[way](chat(cut_off("Hel"), budget=budget), None)
+    assert usage.table == budget.by_model()

@@ -18,6 +18,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
+from sunra_integrations.budget import Budget
 from sunra_integrations.errors import SunraError
 from sunra_integrations.llama_index import Sunra, UsageHandler
 from sunra_integrations.llama_index.fast_path import event_dispatchers, has_event_handlers
@@ -220,3 +221,23 @@ def test_models_of_other_vendors_count_too() -> None:
         )
         Theirs().complete("Hi")
     assert usage.table == {"theirs": ModelUsage(3, 6, 4, cost=1.0, calls_without_cost=2)}
+
+
+async def test_an_llm_whose_chat_calls_its_completion_counts_once() -> None:
+    raw = {"usage": {"prompt_tokens": 3, "completion_tokens": 2, "cost": 1}}
+    llm = Theirs(raw=raw)
+    with UsageHandler() as usage:
+        llm.chat(ASKED)
+        await llm.achat(ASKED)
+        llm.complete("Hi")
+    assert usage.table == {"theirs": ModelUsage(3, 9, 6, cost=3.0)}
+
+
+async def test_it_counts_as_a_budget_does(line) -> None:
+    budget = Budget(usd=100)
+    with UsageHandler() as usage:
+        for way in WAYS:
+            await WAYS[way](line(answer(way), budget=budget).llm)
+        with pytest.raises(SunraError, match="finish_reason"):
+            list(line(cut_off("Hel"), budget=budget).llm.stream_chat(ASKED))
+    assert usage.table == budget.by_model()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Seen in openinference-instrumentation-llama-index 4.6.1.
+pytestmark = pytest.mark.filterwarnings("ignore:The `json` method is deprecated:DeprecationWarning")
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "upstream").glob("*.md"))
 REPORT = re.compile(

@@ -49,7 +49,6 @@ from sunra_integrations.langchain.structured_output import Method, WithRaw
 from sunra_integrations.langchain.token_counting import count_tokens
 from sunra_integrations.langchain.tools import Tool, ToolChoice
 from sunra_integrations.langchain.tracing import (
-    report_chunk,
     report_events,
     report_result,
     traced_config,
@@ -360,15 +359,13 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         **kwargs: Any,
     ) -> Generator[AIMessageChunk, None, None]:
         """Stream the reply in chunks. Closing the stream closes the connection."""
-        # Here because langchain-core does not tell `_stream` which run it belongs to.
-        config = traced_config(config, CallbackManager)
-        with closing(super().stream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
-            for chunk in chunks:
-                if chunk.usage_metadata is not None:
-                    report_chunk(chunk, config, self.callbacks, CallbackManager)
-                yield chunk
+        config = traced_config(config, self.callbacks, CallbackManager)
+        return cast(
+            "Generator[AIMessageChunk, None, None]",
+            super().stream(input, config, stop=stop, **kwargs),
+        )
 
-    async def astream(
+    def astream(
         self,
         input: LanguageModelInput,  # noqa: A002 - langchain-core's name
         config: RunnableConfig | None = None,
@@ -377,12 +374,11 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncGenerator[AIMessageChunk, None]:
         """The async version of `stream`."""
-        config = traced_config(config, AsyncCallbackManager)
-        async with aclosing(super().astream(input, config, stop=stop, **kwargs)) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
-                if chunk.usage_metadata is not None:
-                    report_chunk(chunk, config, self.callbacks, AsyncCallbackManager)
-                yield chunk
+        config = traced_config(config, self.callbacks, AsyncCallbackManager)
+        return cast(
+            "AsyncGenerator[AIMessageChunk, None]",
+            super().astream(input, config, stop=stop, **kwargs),
+        )
 
     def _generate(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_core.messages import (
     AIMessage,
@@ -31,6 +31,16 @@ from sunra_integrations.protocol.repair import (
     reply_repair,
 )
 from sunra_integrations.protocol.truncation import truncation_cause
+from sunra_integrations.requirements import release, version
+
+_LOWEST = "1.0.3"
+"""Its first version whose `StructuredOutputValidationError` has the message of the model."""
+
+
+def _not_met(found: str) -> RequirementNotMet:
+    needed = f"langchain >= {_LOWEST}: pip install 'langchain>={_LOWEST}'"
+    return RequirementNotMet(f"Agent middleware needs {needed} ({found})", name="langchain")
+
 
 try:
     from langchain.agents.middleware import (
@@ -46,9 +56,9 @@ try:
         TOOL_INVOCATION_ERROR_TEMPLATE,
     )
 except ImportError as error:
-    raise RequirementNotMet(
-        "Agent middleware needs langchain >= 1.0: pip install 'langchain>=1.0'", name="langchain"
-    ) from error
+    raise _not_met(str(error)) from error
+if (0,) < release(version("langchain") or "") < release(_LOWEST):
+    raise _not_met(f"{version('langchain')} is installed")
 
 __all__ = ["InvalidToolCallRepair"]
 
@@ -60,12 +70,16 @@ _UNKNOWN_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("}")[2].partition("{"
 _MAX_EXCERPT = 300
 
 Message = TypeVar("Message", bound=BaseMessage)
-State = AgentState[Any]
-Request = ModelRequest[Any]
-Response = ModelResponse[Any]
+if TYPE_CHECKING:
+    State = AgentState[Any]
+    Request = ModelRequest[Any]
+    Response = ModelResponse[Any]
+    Middleware = AgentMiddleware[Any, Any, Any]
+else:
+    Middleware = AgentMiddleware  # langchain 1.0 has other type parameters
 
 
-class InvalidToolCallRepair(AgentMiddleware[Any, Any, Any]):
+class InvalidToolCallRepair(Middleware):
     """Send invalid tool calls back to the model, with their error, a limited number of times.
 
     ::

@@ -22,7 +22,13 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 
 from sunra_integrations.errors import SunraError
 from sunra_integrations.langchain.structured_output import joined_chunks
-from sunra_integrations.protocol.repair import NOT_CALLED, call_repair, describe_error, reply_repair
+from sunra_integrations.protocol.repair import (
+    NOT_CALLED,
+    add_context,
+    call_repair,
+    describe_error,
+    reply_repair,
+)
 
 EARLIER_ATTEMPTS = "earlier_attempts"
 """Key of `response_metadata`: what the calls before the last one returned and cost."""
@@ -49,8 +55,8 @@ class _Attempt:
             message: The message that has the error; None if the call itself failed.
             tool: The name of the tool whose arguments are the output, if any.
         """
+        add_context(error, self.earlier_error)
         if message is None or not self.repairs_left or not _is_repairable(error):
-            self._add_to_context(error)
             return None
         problem = _problem(error)
         request = _repair_request(message, problem, tool)
@@ -58,7 +64,7 @@ class _Attempt:
             [*_messages(self.input), message, *request],
             self.repairs_left - 1,
             (*self.earlier, _record(message, problem)),
-            self._add_to_context(error),
+            error,
         )
 
     def raw(self, message: AIMessage) -> AIMessage:
@@ -67,15 +73,6 @@ class _Attempt:
             return message
         metadata = {**message.response_metadata, EARLIER_ATTEMPTS: list(self.earlier)}
         return message.model_copy(update={"response_metadata": metadata})
-
-    def _add_to_context(self, error: Exception) -> Exception:
-        """Adds the earlier error to the end of the chain of this one, where tracebacks show it."""
-        last: BaseException = error
-        while following := last.__cause__ or last.__context__:
-            last = following
-        if self.earlier_error not in {None, error}:
-            last.__context__ = self.earlier_error
-        return error
 
 
 class RepairedOutput(RunnableLambda[LanguageModelInput, Any]):

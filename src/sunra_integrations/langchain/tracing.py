@@ -13,10 +13,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables.config import ensure_config
-from langchain_core.utils.utils import LC_ID_PREFIX
 from langsmith.utils import tracing_is_enabled
 
 from sunra_integrations.langchain import response
@@ -27,13 +31,7 @@ from sunra_integrations.usage import COST_ATTRIBUTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_core.callbacks import (
-        AsyncCallbackManager,
-        BaseCallbackHandler,
-        CallbackManager,
-        Callbacks,
-    )
-    from langchain_core.messages import AIMessageChunk
+    from langchain_core.callbacks import AsyncCallbackManager, CallbackManager, Callbacks
     from langchain_core.outputs import ChatResult
     from langchain_core.runnables import RunnableConfig
 
@@ -61,43 +59,54 @@ def report_events(run_manager: _RunManager | None, usage: Usage | None) -> None:
 
 
 def traced_config(
-    config: RunnableConfig | None, manager: type[CallbackManager | AsyncCallbackManager]
-) -> RunnableConfig:
-    """The config of a stream, with the tracer that LangSmith's environment variables ask for.
-
-    langchain-core would create it for the run, where nobody else can find it.
-    """
-    config = ensure_config(config)
-    if tracing_is_enabled():
-        return {**config, "callbacks": manager.configure(config.get("callbacks"))}
-    return config
-
-
-def report_chunk(
-    chunk: AIMessageChunk,
-    config: RunnableConfig,
+    config: RunnableConfig | None,
     callbacks: Callbacks,
     manager: type[CallbackManager | AsyncCallbackManager],
-) -> None:
-    """Report the cost of a stream by the chunk that has it, before the run ends.
+) -> RunnableConfig:
+    """The config of a stream, with a handler that reports the cost before the run ends.
+
+    langchain-core does not tell `_stream` which run it belongs to, so a handler has to. It comes
+    first, because the others end the run.
 
     Args:
-        chunk: The chunk. Its id is that of the run.
-        config: The stream's config.
+        config: The user's config.
         callbacks: The model's callbacks.
         manager: The class that finds all handlers of the run by these.
     """
-    run_id = _run_id(chunk)
-    if run_id is not None and message_cost(chunk) is not None:
-        handlers = manager.configure(config.get("callbacks"), callbacks).handlers
-        _report(handlers, run_id, chunk)
+    config = ensure_config(config)
+    # OpenInference adds its handler in the constructor of every manager.
+    may_be_traced = config.get("callbacks") or callbacks or tracing_is_enabled()
+    if not may_be_traced and not manager(handlers=[]).handlers:
+        return config
+    configured = manager.configure(config.get("callbacks"), callbacks)
+    configured.handlers.insert(0, _CostReporter(tuple(configured.handlers)))
+    return {**config, "callbacks": configured}
 
 
-def _run_id(chunk: AIMessageChunk) -> UUID | None:
-    try:
-        return UUID((chunk.id or "").removeprefix(f"{LC_ID_PREFIX}-"))
-    except ValueError:
-        return None  # a whole message, because the model does not stream this call
+class _CostReporter(BaseCallbackHandler):
+    """Reports the cost of a stream to the other handlers of its run."""
+
+    run_inline = True
+
+    def __init__(self, handlers: tuple[BaseCallbackHandler, ...]) -> None:
+        self._handlers = handlers
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: the method of the base class raises."""
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+        """Report the cost of the whole stream."""
+        message = first_message(response)
+        if isinstance(message, AIMessage):
+            _report(self._handlers, run_id, message)
+
+
+def first_message(result: LLMResult | None) -> BaseMessage | None:
+    """The message that has the usage of all choices."""
+    if result is None or not result.generations or not result.generations[0]:
+        return None
+    generation = result.generations[0][0]
+    return generation.message if isinstance(generation, ChatGeneration) else None
 
 
 def message_cost(message: AIMessage) -> float | None:

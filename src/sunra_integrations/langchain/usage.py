@@ -9,11 +9,12 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 from typing_extensions import Self
 
-from sunra_integrations.langchain.tracing import message_cost
+from sunra_integrations.errors import SunraError
+from sunra_integrations.langchain.tracing import first_message, message_cost
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Usage
 from sunra_integrations.usage import ModelUsage, UsageTable
@@ -36,8 +37,8 @@ class UsageCallback(BaseCallbackHandler):
     threads: a call counts once for each object.
 
     A call counts when it ends, under the model that was requested. All choices of one reply (`n`)
-    are one call. A stream that is closed early or breaks off is a call whose cost is unknown,
-    because servers report usage at the end. Other failed calls do not count. A reply from
+    are one call. A stream that is closed early or breaks off counts with what was reported until
+    then, usually nothing: its cost is unknown. Other failed calls do not count. A reply from
     LangChain's cache counts with the tokens of the original call and a cost of 0.
 
     The cost is the one that the server reports. Calls of models that report none are in
@@ -90,32 +91,28 @@ class UsageCallback(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
         """Count a call."""
-        self._count(run_id, _first_message(response))
+        self._count(run_id, first_message(response))
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Count a stream that ended early."""
-        received = _first_message(kwargs.get("response"))
-        if isinstance(received, AIMessageChunk):
-            self._count(run_id, received)
+        received = first_message(kwargs.get("response"))
+        partial = error.partial if isinstance(error, SunraError) else None
+        if isinstance(received, AIMessageChunk) or partial is not None:
+            usage = None if partial is None else partial.usage
+            self._count(run_id, received, usage)
         else:
             with self._lock:
                 self._running.pop(run_id, None)
 
-    def _count(self, run_id: UUID, message: BaseMessage | None) -> None:
-        usage = ModelUsage.of_call(_usage(message))
+    def _count(
+        self, run_id: UUID, message: BaseMessage | None, reported: Usage | None = None
+    ) -> None:
+        usage = ModelUsage.of_call(reported or _usage(message))
         with self._lock:
             requested = self._running.pop(run_id, None)
             if requested is not None:  # None: counted already, or it began outside of the block
                 model = requested or _model_name(message)
                 self._usages[model] = self._usages.get(model, ModelUsage()) + usage
-
-
-def _first_message(response: LLMResult | None) -> BaseMessage | None:
-    """The message that has the usage of all choices."""
-    if response is None or not response.generations or not response.generations[0]:
-        return None
-    generation = response.generations[0][0]
-    return generation.message if isinstance(generation, ChatGeneration) else None
 
 
 def _model_name(message: BaseMessage | None) -> str:

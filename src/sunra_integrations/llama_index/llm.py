@@ -64,6 +64,13 @@ from sunra_integrations.llama_index.instrumentation import (
     with_callbacks,
     without_span,
 )
+from sunra_integrations.llama_index.repair import (
+    Repairs,
+    awhole_calls,
+    check_invalid_calls,
+    raise_if_call_truncated,
+    whole_calls,
+)
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
     StructuredSunra,
@@ -85,6 +92,7 @@ from sunra_integrations.llama_index.tools import (
 )
 from sunra_integrations.protocol.arguments import EXTRA_HEADERS, check_known, split_call
 from sunra_integrations.protocol.parameters import RequestParameters, merge_parameters
+from sunra_integrations.protocol.repair import check_repairs
 from sunra_integrations.protocol.request import (
     CALL_ARGUMENTS,
     PARAMETERS,
@@ -159,6 +167,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
             sent. Defaults to `max_tokens`, then to 256.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
+        repair_tool_calls: How many times in a row a model may correct invalid tool calls, 0 to 10,
+            before `UnreadableResponse` is raised. A call that was cut off raises
+            `ResponseTruncated`. Defaults to None: agents send both back to the model, up to their
+            `max_iterations`.
         tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
         request_timeout: Another name of `timeout`.
         async_http_client: Your own client of httpx or httpx2, which is never closed here.
@@ -212,6 +224,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     is_function_calling_model: bool = Field(
         default=True, description="Whether the model supports tools."
     )
+    repair_tool_calls: int | None = Field(
+        default=None, description="How many times in a row a model may correct its tool calls."
+    )
     tokenizer: Annotated[Callable[[str], list[Any]] | None, WithJsonSchema({"type": "string"})] = (
         Field(
             default=None,
@@ -243,6 +258,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             context_window: int | None = None,
             num_output: int | None = None,
             is_function_calling_model: bool = True,
+            repair_tool_calls: int | None = None,
             tokenizer: Callable[[str], list[Any]] | None = None,
             async_http_client: AsyncHttpClient | None = None,
             callback_manager: CallbackManager = ...,
@@ -260,6 +276,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     def _check_arguments(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         fields = {name: value for name, value in given.items() if name != _CLASS_NAME}
         arguments = super()._check_arguments(fields)
+        if arguments.get("repair_tool_calls") is not None:
+            check_repairs(arguments["repair_tool_calls"], "repair_tool_calls")
         more = arguments.get("additional_kwargs") or {}
         if not isinstance(more, Mapping):
             raise not_a_dict("additional_kwargs", more)
@@ -589,6 +607,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = map_stream(first_call_only, stream)
+        if self.repair_tool_calls is not None:
+            stream = whole_calls(stream)
         output_cls = program_class(tools)
         return stream if output_cls is None else program_stream(stream, output_cls)
 
@@ -614,6 +634,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = amap_stream(first_call_only, stream)
+        if self.repair_tool_calls is not None:
+            stream = awhole_calls(stream)
         output_cls = program_class(tools)
         return stream if output_cls is None else aprogram_stream(stream, output_cls)
 
@@ -661,6 +683,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             messages.append(user_msg)
         if not tools:
             return {"messages": messages, **kwargs}
+        if self.repair_tool_calls is not None:
+            check_invalid_calls(messages, tools, self.repair_tool_calls)
         strict = self.strict if strict is None else strict
         prepared: dict[str, Any] = {"tools": [request.tool(tool, strict=strict) for tool in tools]}
         choice = "required" if tool_choice is None and tool_required else tool_choice
@@ -682,6 +706,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         output_cls = program_class(tools)
         if output_cls is not None:
             check_program_response(response, output_cls)
+        elif self.repair_tool_calls is not None:
+            raise_if_call_truncated(response)
         return response if allow_parallel_tool_calls else first_call_only(response)
 
     # ── structured prediction ────────────────────────────────────────────────
@@ -699,26 +725,40 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         Args:
             output_cls: The class.
             prompt: The prompt template.
-            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            llm_kwargs: Keyword arguments of the call, as for `chat`, and `repair`: how many times
+                to request a reply again that does not match the class, with its error, 0 to 10.
+                Each is another paid call. Defaults to 0.
             **prompt_args: Values for the template's variables.
 
         Raises:
             Refused: The model declined to answer.
             ResponseTruncated: The response was cut off, for example by `max_tokens`. The text is
                 in `error.text`.
-            pydantic.ValidationError: The reply is not an object of the class.
+            pydantic.ValidationError: The reply is not an object of the class. With `repair`, it is
+                the error of the last attempt, and the one before is in its `__context__`.
             SunraError: The call failed; see `sunra_integrations.errors` for the exact types.
         """
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = without_span(super().structured_predict)(
-                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        result = parse(self.chat(messages, **kwargs), output_cls)
-        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
-        return result
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        while True:
+            reply: ChatResponse | None = None
+            try:
+                reply = self.chat(messages, **kwargs)
+                result = parse(reply, output_cls)
+            except Exception as error:
+                request = repairs.request(error, reply)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+                return result
 
     @instrumented
     async def astructured_predict(
@@ -731,14 +771,25 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         """Async `structured_predict`."""
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = await without_span(super().astructured_predict)(
-                output_cls, prompt, llm_kwargs=dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        result = parse(await self.achat(messages, **kwargs), output_cls)
-        dispatcher.event(LLMStructuredPredictEndEvent(output=result))
-        return result
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        while True:
+            reply: ChatResponse | None = None
+            try:
+                reply = await self.achat(messages, **kwargs)
+                result = parse(reply, output_cls)
+            except Exception as error:
+                request = repairs.request(error, reply)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                dispatcher.event(LLMStructuredPredictEndEvent(output=result))
+                return result
 
     @instrumented_stream
     def stream_structured_predict(
@@ -750,12 +801,13 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> Generator[Model | FlexibleModel, None, None]:
         """Streams the object, each time with everything received so far.
 
-        While required fields are missing it is a `FlexibleModel`. The last one is complete.
+        While required fields are missing it is a `FlexibleModel`. The last one is complete. After a
+        repair, the new object grows again.
 
         Args:
             output_cls: The class.
             prompt: The prompt template.
-            llm_kwargs: Keyword arguments of the call, as for `chat`.
+            llm_kwargs: As for `structured_predict`.
             **prompt_args: Values for the template's variables.
 
         Raises:
@@ -795,14 +847,23 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
 
         return objects_with_events()
 
-    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> StructuredSunra:
+    def as_structured_llm(
+        self, output_cls: type[BaseModel], *, repair: int = 0, **kwargs: Any
+    ) -> StructuredSunra:
         """An LLM whose every reply is an object of a class.
 
         Args:
             output_cls: The class.
+            repair: How many times to request a reply again that does not match, 0 to 10; see
+                `structured_predict`. The failed attempts, with their usage and cost, are in the
+                response's `additional_kwargs["earlier_attempts"]`. Defaults to 0.
             **kwargs: Fields of the structured LLM, such as `callback_manager`.
+
+        Raises:
+            InvalidParameter: `repair` is invalid.
         """
-        return StructuredSunra(llm=self, output_cls=output_cls, **kwargs)
+        check_repairs(repair)
+        return StructuredSunra(llm=self, output_cls=output_cls, repair=repair, **kwargs)
 
     def _structured_stream_call(
         self,
@@ -813,10 +874,30 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> Generator[Any, None, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return super()._structured_stream_call(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        return PartialObjects(output_cls).read(self.stream_chat(messages, **kwargs))
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        return self._structured_stream(output_cls, messages, repairs, kwargs)
+
+    def _structured_stream(
+        self,
+        output_cls: type[Model],
+        messages: list[ChatMessage],
+        repairs: Repairs,
+        kwargs: dict[str, Any],
+    ) -> Generator[Model | FlexibleModel, None, None]:
+        while True:
+            partial = PartialObjects(output_cls)
+            try:
+                yield from partial.read(self.stream_chat(messages, **kwargs))
+            except Exception as error:
+                request = repairs.request(error, partial.finished)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                return
 
     async def _structured_astream_call(
         self,
@@ -827,10 +908,33 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> AsyncGenerator[Any, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return await super()._structured_astream_call(
-                output_cls, prompt, dict(llm_kwargs or {}), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
-        return PartialObjects(output_cls).aread(await self.astream_chat(messages, **kwargs))
+        repairs = Repairs.of(kwargs.pop("repair", 0))
+        return self._structured_astream(output_cls, messages, repairs, kwargs)
+
+    async def _structured_astream(
+        self,
+        output_cls: type[Model],
+        messages: list[ChatMessage],
+        repairs: Repairs,
+        kwargs: dict[str, Any],
+    ) -> AsyncGenerator[Model | FlexibleModel, None]:
+        while True:
+            partial = PartialObjects(output_cls)
+            try:
+                stream = await self.astream_chat(messages, **kwargs)
+                async with aclosing(partial.aread(stream)) as objects:
+                    async for latest in objects:
+                        yield latest
+            except Exception as error:
+                request = repairs.request(error, partial.finished)
+                if request is None:
+                    raise
+                messages = [*messages, *request]
+            else:
+                return
 
     def _structured_call(
         self,
@@ -915,6 +1019,22 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         }
         with _key_not_required():
             return type(self)(**fields, **shared)
+
+
+def _without_repair(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """The keyword arguments for a program of LlamaIndex's own, which cannot repair.
+
+    Raises:
+        InvalidParameter: A repair is requested.
+    """
+    kwargs = dict(llm_kwargs or {})
+    if Repairs.of(kwargs.pop("repair", 0)).left:
+        raise InvalidParameter(
+            "`repair` needs a `pydantic_program_mode` of DEFAULT, FUNCTION or LLM.",
+            parameter="repair",
+            rule="with the modes DEFAULT, FUNCTION and LLM only",
+        )
+    return kwargs
 
 
 _loading: ContextVar[bool] = ContextVar("sunra_loading", default=False)

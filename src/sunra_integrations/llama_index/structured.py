@@ -31,7 +31,7 @@ from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts.base import BasePromptTemplate, ChatPromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, Field, RootModel, ValidationError
 from pydantic_core import to_json
 
 from sunra_integrations.errors import Refused, ResponseTruncated, UnreadableResponse
@@ -45,6 +45,7 @@ from sunra_integrations.llama_index.instrumentation import (
     with_callbacks,
     without_span,
 )
+from sunra_integrations.llama_index.repair import EARLIER_ATTEMPTS, Repairs
 from sunra_integrations.llama_index.tools import (
     arguments_of_calls,
     response_truncated,
@@ -143,7 +144,9 @@ class PartialObjects(Generic[Model]):
     def __init__(self, output_cls: type[Model]) -> None:
         self._output_cls = output_cls
         self._flexible = create_flexible_model(output_cls)
-        self._truncated: ResponseTruncated | None = None
+        self._error: Exception | None = None
+        self.finished: ChatResponse | None = None
+        """The last response, once the stream is finished."""
 
     def read(
         self, stream: Generator[ChatResponse, None, None]
@@ -158,7 +161,7 @@ class PartialObjects(Generic[Model]):
                 latest = self._latest(response)
                 if latest is not None:
                     yield latest
-        self._raise_if_truncated()
+        self._raise_error()
 
     async def aread(
         self, stream: AsyncGenerator[ChatResponse, None]
@@ -169,15 +172,16 @@ class PartialObjects(Generic[Model]):
                 latest = self._latest(response)
                 if latest is not None:
                     yield latest
-        self._raise_if_truncated()
+        self._raise_error()
 
     def _latest(self, response: ChatResponse) -> Model | FlexibleModel | None:
-        """The object so far. None if the response is finished and was cut off."""
+        """The object so far. None if the response is finished and is not an object."""
         if response.additional_kwargs.get("finish_reason") is not None:
+            self.finished, self._error = response, None
             try:
                 return parse(response, self._output_cls)
-            except ResponseTruncated as error:  # raised at the end, when the usage is known
-                self._truncated = error
+            except (ResponseTruncated, ValidationError) as error:
+                self._error = error  # raised at the end, when the usage is known
                 return None
         fields = parse_partial_object(_FENCE.sub("", _json_text(response), count=1))
         try:
@@ -185,9 +189,9 @@ class PartialObjects(Generic[Model]):
         except ValidationError:
             return self._flexible.model_validate(fields)
 
-    def _raise_if_truncated(self) -> None:
-        if self._truncated is not None:
-            raise self._truncated
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n?")
@@ -380,21 +384,28 @@ def _all_fields(arguments: dict[str, Any] | str, output_cls: type[BaseModel]) ->
 class StructuredSunra(StructuredLLM):
     """A `Sunra` whose replies are JSON of one pydantic class. `raw` is the object.
 
+    After a repair, `additional_kwargs["earlier_attempts"]` of the response lists the failed
+    attempts: their reply, error, usage and cost.
+
     In LlamaIndex's own class the streamed completions raise NotImplementedError
     (llama-index-core 0.14.25).
     """
 
+    repair: int = Field(
+        default=0, description="How many times to request a reply again that does not match."
+    )
+
     @instrumented
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The reply to a conversation."""
-        response: ChatResponse = without_span(super().chat)(messages, **kwargs)
-        return response
+        repairs = self._repairs(kwargs)
+        return _with_attempts(without_span(super().chat)(messages, **kwargs), repairs)
 
     @instrumented
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Async `chat`."""
-        response: ChatResponse = await without_span(super().achat)(messages, **kwargs)
-        return response
+        repairs = self._repairs(kwargs)
+        return _with_attempts(await without_span(super().achat)(messages, **kwargs), repairs)
 
     @instrumented
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -458,21 +469,31 @@ class StructuredSunra(StructuredLLM):
         """Async `stream`."""
         return await without_span(super().astream)(prompt, **prompt_args)
 
+    def _repairs(self, kwargs: dict[str, Any]) -> Repairs | None:
+        """The repairs of a call, put into its keyword arguments; None if it has none."""
+        given = kwargs.get("repair", self.repair)
+        if not given:
+            return None
+        kwargs["repair"] = repairs = Repairs.of(given)
+        return repairs
+
     def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        repairs = self._repairs(kwargs)
         objects = self.llm.stream_structured_predict(
             self.output_cls, _template(messages), llm_kwargs=kwargs
         )
-        return map_stream(_response, objects)
+        return map_stream(lambda partial: _with_attempts(_response(partial), repairs), objects)
 
     async def _astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
+        repairs = self._repairs(kwargs)
         objects = await self.llm.astream_structured_predict(
             self.output_cls, _template(messages), llm_kwargs=kwargs
         )
         async with aclosing(amap_stream(_response, objects)) as responses:
             async for response in responses:
-                yield response
+                yield _with_attempts(response, repairs)
 
     def _stream_complete(self, prompt: str, **kwargs: Any) -> CompletionResponseGen:
         return map_stream(converters.completion, self._stream_chat([_user(prompt)], **kwargs))
@@ -488,6 +509,12 @@ def _template(messages: Sequence[ChatMessage]) -> Any:
 
 def _user(prompt: str) -> ChatMessage:
     return ChatMessage(role=MessageRole.USER, content=prompt)
+
+
+def _with_attempts(response: ChatResponse, repairs: Repairs | None) -> ChatResponse:
+    if repairs is not None and repairs.attempts:
+        response.additional_kwargs[EARLIER_ATTEMPTS] = list(repairs.attempts)
+    return response
 
 
 def _response(partial: BaseModel) -> ChatResponse:

@@ -60,7 +60,7 @@ def tool_selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> l
         ValueError: There is no call, and `error_on_no_tool_call` is set.
         ResponseTruncated: The response was cut off before a required call.
     """
-    calls = list(_calls(response.message))
+    calls = list(message_calls(response.message))
     finish_reason = response.additional_kwargs.get("finish_reason")
     if not calls and error_on_no_tool_call:
         if is_truncated(finish_reason, lambda: True):
@@ -82,7 +82,7 @@ def tool_selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> l
 
 def arguments_of_calls(response: ChatResponse) -> list[str]:
     """The arguments of each tool call, as the model wrote them."""
-    return [_as_text(arguments) for _, _, arguments in _calls(response.message)]
+    return [_as_text(arguments) for _, _, arguments in message_calls(response.message)]
 
 
 def first_call_only(response: ChatResponse) -> ChatResponse:
@@ -183,7 +183,7 @@ def response_truncated(response: ChatResponse, what: str) -> ResponseTruncated:
         usage=raw.get("usage"),
         calls=tuple(
             ToolCall(call_id, name, _as_text(arguments))
-            for call_id, name, arguments in _calls(response.message)
+            for call_id, name, arguments in message_calls(response.message)
         ),
         model=raw.get("model"),
         reply_id=raw.get("id"),
@@ -191,7 +191,7 @@ def response_truncated(response: ChatResponse, what: str) -> ResponseTruncated:
     )
 
 
-def _calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] | str]]:
+def message_calls(message: ChatMessage) -> Iterable[tuple[str, str, Mapping[str, Any] | str]]:
     """The id, name and arguments of each call, from blocks or else from `additional_kwargs`."""
     blocks = [one for one in message.blocks if isinstance(one, ToolCallBlock)]
     if blocks:

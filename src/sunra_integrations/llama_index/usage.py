@@ -45,12 +45,13 @@ class UsageHandler(BaseEventHandler):
         print(usage.table)
 
     In `with`, it counts the calls that are made in the block, including those of engines and
-    agents. To count all calls of the process, register it:
-    `get_dispatcher().add_event_handler(UsageHandler())`. It is safe in several threads.
+    agents. To count all calls of the process, add it to the root dispatcher:
+    `llama_index_instrumentation.get_dispatcher().add_event_handler(usage)`. It is safe in several
+    threads.
 
     A call counts when it ends, under the model of its LLM. All choices of one reply (`n`) are one
-    call. A stream that is closed early or breaks off is a call whose cost is unknown, because
-    servers report usage at the end. Other failed calls do not count.
+    call. A stream that is closed early or breaks off counts with what was reported until then,
+    usually nothing: its cost is unknown. Other failed calls do not count.
 
     The cost is the one that the server reports. Calls of models that report none are in
     `calls_without_cost` of the table's rows.
@@ -98,7 +99,7 @@ class UsageHandler(BaseEventHandler):
                 self._receive(event.span_id, event.response)
             case LLMChatEndEvent() | LLMCompletionEndEvent():
                 self._receive(event.span_id, event.response)
-                self._end(event.span_id)
+                self._end(event.span_id, event.response)
             case ExceptionEvent() | SpanDropEvent():
                 self._end(event.span_id)
             case _:
@@ -111,8 +112,12 @@ class UsageHandler(BaseEventHandler):
             return
         names = map(event.model_dict.get, ("model", "model_name", "class_name"))
         model = next((name for name in names if isinstance(name, str) and name), "unknown")
+        span_id, outer_id = _current.get()
+        if span_id != event.span_id:  # equal if another handler was first
+            outer_id = span_id
+            _current.set((event.span_id, outer_id))
         with self._lock:
-            self._running[event.span_id] = _Call(model)
+            self._running[event.span_id] = _Call(model, self._running.get(outer_id))
 
     def _receive(self, span_id: str | None, response: _Response | None) -> None:
         call = self._running.get(span_id)
@@ -120,21 +125,31 @@ class UsageHandler(BaseEventHandler):
             call.has_begun = True
             call.usage = _usage(response) or call.usage
 
-    def _end(self, span_id: str | None) -> None:
+    def _end(self, span_id: str | None, response: _Response | None = None) -> None:
         with self._lock:
             call = self._running.pop(span_id, None)
-            if call is not None and call.has_begun:
+            if call is not None and call.has_begun and not call.is_counted(response):
                 known = self._usages.get(call.model, ModelUsage())
                 self._usages[call.model] = known + ModelUsage.of_call(call.usage)
 
 
 class _Call:
-    """A call that has not ended."""
+    """A call that has not ended, and the one that it may be a part of."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, outer: _Call | None) -> None:
         self.model = model
         self.has_begun = False
         self.usage: Usage | None = None
+        self.outer = outer
+        self.inner_raw: object = None
+
+    def is_counted(self, response: _Response | None) -> bool:
+        """Whether an inner call has the same response: `complete` of some LLMs calls `chat`."""
+        if response is None or response.raw is None:
+            return False
+        if self.outer is not None:
+            self.outer.inner_raw = response.raw
+        return self.inner_raw is response.raw
 
 
 def _usage(response: _Response) -> Usage | None:
@@ -154,4 +169,8 @@ def _without_last(handlers: list[Any], handler: UsageHandler) -> list[Any]:
     return handlers
 
 
+_current: ContextVar[tuple[str | None, str | None]] = ContextVar(
+    "sunra_current_call", default=(None, None)
+)
+"""The spans of the latest call that began in a context, and of the one before."""
 _in_blocks: ContextVar[tuple[UsageHandler, ...]] = ContextVar("sunra_usage_handlers", default=())

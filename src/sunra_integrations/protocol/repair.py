@@ -79,3 +79,12 @@ def reply_repair(problem: str) -> str:
 def call_repair(problem: str) -> str:
     """The tool message that requests a tool call again."""
     return f"The call is invalid:\n{problem}\nCall the tool again with corrected arguments."
+
+
+def add_context(error: BaseException, earlier: BaseException | None) -> None:
+    """Adds an earlier error to the end of the chain of this one, where tracebacks show it."""
+    last = error
+    while following := last.__cause__ or last.__context__:
+        last = following
+    if earlier is not None and earlier is not error:
+        last.__context__ = earlier

@@ -20,7 +20,7 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
-from sunra_integrations.budget import Budget, Charge, check_budget
+from sunra_integrations.budget import Budget, Charge, charge_for, check_budget
 from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_known
@@ -60,8 +60,8 @@ class _Client:
         options: dict[str, Any],
     ) -> None:
         self._http_client = http_client
-        self._budget = check_budget(budget)
         try:
+            self._budget = check_budget(budget)
             self.settings = _settings(settings, options)
         except SunraError as error:
             failure = error.with_traceback(None)
@@ -217,7 +217,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=False, headers=headers)
         deadline = self._deadline()
         try:
-            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+            with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
                 return self._create(request, prepared, deadline, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -264,7 +264,7 @@ class SunraClient(_Client):
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
         try:
-            with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+            with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
                 yield from self._stream(request, prepared, deadline, so_far, charge)
         except BaseException:  # Ctrl-C may have come between any two steps
             registry.give_up(deadline)
@@ -383,7 +383,7 @@ class AsyncSunraClient(_Client):
         """Returns the complete reply; see `SunraClient.create`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+        with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
             return await self._create(request, prepared, self._deadline(), charge)
 
     async def _create(
@@ -415,7 +415,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
         deadline = self._deadline()
-        with KeyRedactor(prepared.keys.used), Charge(self._budget, request) as charge:
+        with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
             async with aclosing(await self._open(prepared, deadline)) as response:
                 so_far = so_far or ReplyAccumulator()
                 charge.may_be_billed(so_far)

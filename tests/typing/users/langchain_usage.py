@@ -35,6 +35,7 @@ from sunra_integrations.langchain.errors import (
     ResponseTruncated,
     StreamInterrupted,
 )
+from sunra_integrations.langchain.middleware import InvalidToolCallRepair
 from sunra_integrations.langchain.structured_output import WithRaw
 from sunra_integrations.transport import Timeouts
 from sunra_integrations.transport.api_key import KeyFunction
@@ -146,6 +147,7 @@ def gets_structured_answers(model: ChatSunra) -> None:
     assert_type(model.with_structured_output(Joke).invoke("Hello"), Joke)
     assert_type(model.with_structured_output(Place, method="json_mode").invoke("Hello"), Place)
     assert_type(model.with_structured_output(SCHEMA, strict=True).invoke("Hello"), dict[str, Any])
+    assert_type(model.with_structured_output(Joke, repair=1).invoke("Hello"), Joke)
     raw = model.with_structured_output(Joke, include_raw=True).invoke("Hello")
     assert_type(raw, WithRaw[Joke])
     assert_type(raw["parsed"], Joke | None)
@@ -160,6 +162,7 @@ def composes(model: ChatSunra) -> None:
     )
     assert_type(jokes.invoke({"topic": "cats"}), Joke)
     create_agent(model, [get_weather], response_format=Joke)
+    create_agent(model, [get_weather], middleware=[InvalidToolCallRepair(max_attempts=1)])
     model.with_fallbacks([ChatSunra(model="c/d")])
     model.with_retry(retry_if_exception_type=(RateLimited,))
 

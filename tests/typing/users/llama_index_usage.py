@@ -11,13 +11,13 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.chat_engine.types import AgentChatResponse
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms import LLM, ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.core.types import PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, SecretStr
 from typing_extensions import assert_type
 
@@ -130,7 +130,8 @@ async def gets_structured_answers(llm: Sunra) -> None:
     assert_type(await llm.astructured_predict(Joke, prompt, topic="cats"), Joke)
     for joke in llm.stream_structured_predict(Joke, prompt, topic="cats"):
         print(joke)
-    jokes = llm.as_structured_llm(Joke)
+    assert_type(llm.structured_predict(Joke, prompt, {"repair": 1}, topic="cats"), Joke)
+    jokes = llm.as_structured_llm(Joke, repair=1)
     assert_type(jokes.chat([ChatMessage("A joke")]), ChatResponse)
     assert_type(jokes.complete("A joke").text, str)
 
