@@ -8,7 +8,7 @@ import itertools
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -402,7 +402,16 @@ class Answering(Transport):
 
 
 def interrupted(call, step):
-    """Whether a Ctrl-C was pressed at that line of our own code, counted from the call's first."""
+    """Whether a Ctrl-C was pressed at that line of our own code, counted from the call's first.
+
+    In a thread of its own: CPython 3.11 leaves an exception behind as the context of later ones if a
+    trace function raises in the first line of an `except` block.
+    """
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(_interrupted, call, step).result(DEADLINE)
+
+
+def _interrupted(call, step):
     lines = itertools.count(1)
 
     def trace(frame, event, _):
