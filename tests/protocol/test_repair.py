@@ -91,8 +91,10 @@ def test_a_long_description_is_cut():
         (
             3,
             call_repair("It is blue."),
-            "The model's replies were invalid 3 times in a row. The last error: "
-            "The call is invalid:\nIt is blue. (…)",
+            (
+                "The model's replies were invalid 3 times in a row. The last error: "
+                "The call is invalid:\nIt is blue. (…)"
+            ),
         ),
     ],
 )
