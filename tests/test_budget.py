@@ -428,6 +428,26 @@ def test_with_a_limit_in_dollars_a_reply_without_cost_refuses_the_next_call(way)
     assert budget.spent.cost == 0.00001
 
 
+def test_each_model_without_cost_needs_its_own_price():
+    budget = Budget(usd=1)
+    client, wire = model("client", whole(WITHOUT_COST), budget=budget)
+    for name in ("a/a", "b/b"):
+        client.create({**ASKED, "model": name})
+        with pytest.raises(errors.ConfigurationError, match=f"{name} reported no cost"):
+            client.create({**ASKED, "model": "c/c"})
+        budget.prices[name] = Price(input=1, output=1)
+    assert len(wire.sent) == 2
+
+
+def test_negative_numbers_give_nothing_back():
+    negative = {"prompt_tokens": -8, "completion_tokens": -2, "cost": -0.01}
+    budget = Budget(calls=2)
+    client, _ = model("client", whole(), whole(negative), budget=budget)
+    client.create(ASKED)
+    client.create(ASKED)
+    assert budget.spent == ONE_CALL + UNKNOWN
+
+
 @pytest.mark.parametrize("limits", [{"usd": 1}, {"tokens": 100}, {"usd": 1, "tokens": 100}])
 @ways
 def test_a_complete_reply_without_usage_refuses_the_next_call(way, limits):
@@ -681,6 +701,44 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """,
     )
     assert done.stdout.strip() == "7", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_while_calls_are_counted_counts_its_own():
+    done = python(
+        "-W",
+        "ignore::DeprecationWarning",  # Python 3.12 warns of threads at a fork
+        "-c",
+        """
+import os, threading
+import httpx
+from sunra_integrations.budget import Budget
+from sunra_integrations.transport import SunraClient
+counting, leave, main = threading.Event(), threading.Event(), threading.get_ident()
+class Slow(dict):
+    def get(self, *given):
+        if threading.get_ident() != main:
+            counting.set()
+            leave.wait()
+        return super().get(*given)
+budget = Budget()
+budget.ledger.usages = Slow()
+body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {"cost": 1}}
+wire = httpx.MockTransport(lambda request: httpx.Response(200, json=body))
+client = SunraClient(api_key="k", http_client=httpx.Client(transport=wire), budget=budget)
+asked = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
+client.create(asked)
+threading.Thread(target=lambda: budget.spent).start()
+counting.wait()
+child = os.fork()
+if not child:
+    client.create(asked)
+    os._exit(budget.spent.calls)
+leave.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+    )
+    assert done.stdout.strip() == "1", done.stderr
 
 
 # ── values ───────────────────────────────────────────────────────────────────

@@ -247,7 +247,8 @@ class Ledger:
         self.in_progress = 0
         self.ended: deque[_Ended] = deque()
         """The calls that ended and are not counted yet."""
-        self._is_counting = False
+        self._counting: object = None
+        """The lock under which the calls are being counted: not that of a forked process."""
 
     def check(self) -> None:
         """Raises if another call must not begin. The caller holds the lock."""
@@ -282,14 +283,14 @@ class Ledger:
 
     def count(self) -> None:
         """Counts the calls that ended. The caller holds the lock."""
-        if self._is_counting:  # the caller is a signal handler that interrupted this method
+        if self._counting is _lock:  # the caller is a signal handler that interrupted this method
             return
-        self._is_counting = True
+        self._counting = _lock
         try:
             while self.ended:
                 self._add(self.ended.popleft())
         finally:
-            self._is_counting = False
+            self._counting = None
 
     def _add(self, ended: _Ended) -> None:
         self.in_progress -= 1
@@ -300,7 +301,7 @@ class Ledger:
             cost = self._budget.prices[model].cost(usage)
             usage = replace(usage, cost=cost, calls_without_cost=0)
         if ended.is_complete and usage.calls_without_cost:
-            self.unknown.setdefault("cost", model)
+            self.unknown["cost"] = model
         if ended.is_complete and not usage.total_tokens:
             self.unknown.setdefault("usage", model)
         self.usages[model] = self.usages.get(model, ModelUsage()) + usage
