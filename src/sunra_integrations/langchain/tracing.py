@@ -16,6 +16,7 @@ from uuid import UUID
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     BaseCallbackHandler,
+    BaseCallbackManager,
     CallbackManagerForLLMRun,
 )
 from langchain_core.messages import AIMessage, BaseMessage
@@ -29,7 +30,7 @@ from sunra_integrations.protocol.reply import as_amount
 from sunra_integrations.usage import COST_ATTRIBUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManager, CallbackManager, Callbacks
     from langchain_core.outputs import ChatResult
@@ -79,8 +80,23 @@ def traced_config(
     if not may_be_traced and not manager(handlers=[]).handlers:
         return config
     configured = manager.configure(config.get("callbacks"), callbacks)
-    configured.handlers.insert(0, _CostReporter(tuple(configured.handlers)))
+    own = (callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks) or ()
+    handlers = [_original(handler, own) for handler in configured.handlers]
+    configured.handlers = [_CostReporter(tuple(handlers)), *handlers]
     return {**config, "callbacks": configured}
+
+
+def _original(
+    handler: BaseCallbackHandler, own: Sequence[BaseCallbackHandler]
+) -> BaseCallbackHandler:
+    """The model's own tracer, if this is a copy of it; otherwise, the handler.
+
+    Where a `tracing_context` has metadata, langchain-core 1.8.3 replaces each tracer by a copy,
+    which has the same runs. It would add the original again beside the copy.
+    """
+    runs = getattr(handler, "run_map", None)
+    copied = (one for one in own if runs is not None and getattr(one, "run_map", None) is runs)
+    return next(copied, handler)
 
 
 class _CostReporter(BaseCallbackHandler):
