@@ -770,6 +770,44 @@ def test_an_invalid_price_is_refused(given):
         Price(**{"input": 1, "output": 1, **given})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("usd", "5"), ("tokens", 1.5), ("calls", -1), ("prices", None), ("prices", {MODEL: 3})],
+)
+def test_an_invalid_limit_is_refused_later_too(name, value):
+    budget = Budget(usd=1)
+    with pytest.raises(errors.InvalidParameter, match=f"`{name}` must be"):
+        setattr(budget, name, value)
+    assert budget.to_dict() == Budget(usd=1).to_dict()
+
+
+def test_a_price_that_raises_loses_no_call():
+    budget = Budget(prices={MODEL: Price(input=1, output=1)})
+    client, _ = model("client", whole(WITHOUT_COST), budget=budget)
+    client.create(ASKED)
+    budget.prices[MODEL] = 3  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        _ = budget.spent
+    budget.prices[MODEL] = Price(input=1, output=1)
+    assert budget.spent.calls == 1
+    assert not budget.ledger.in_progress
+
+
+def test_a_limit_can_be_a_number_of_numpy():
+    class Float64(float):
+        def __repr__(self) -> str:
+            return f"np.float64({self})"
+
+        __str__ = float.__repr__
+
+    budget = Budget(usd=Float64(0.01))
+    client, _ = model("client", whole(), budget=budget)
+    client.create(ASKED)
+    with pytest.raises(errors.BudgetExceeded, match=r"The budget of \$0\.01 is spent"):
+        client.create(ASKED)
+    assert "of $0.01" in repr(budget)
+
+
 @pytest.mark.parametrize("kind", ["client", "async client", "langchain", "llama_index"])
 def test_something_else_is_not_taken_for_a_budget(kind):
     with pytest.raises(errors.InvalidParameter, match="`budget`") as refused:

@@ -200,5 +200,5 @@ def _cost(usage: ModelUsage) -> str:
 
 def dollars(amount: float) -> str:
     """An amount as text, with all its digits and at least two after the point."""
-    whole, _, cents = f"{Decimal(repr(amount)).normalize():,f}".partition(".")
+    whole, _, cents = f"{Decimal(str(amount)).normalize():,f}".partition(".")
     return f"${whole}.{cents:0<2}"
