@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sunra_integrations.protocol.reply import Usage
 
 _RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
+_LANGSMITH = ("langchain_core.tracers.langchain", "LangChainTracer")
 _logger = logging.getLogger(__name__)
 
 
@@ -86,16 +87,17 @@ def traced_config(
     return {**config, "callbacks": configured}
 
 
-def _original(
-    handler: BaseCallbackHandler, own: Sequence[BaseCallbackHandler]
-) -> BaseCallbackHandler:
+def _original(handler: Any, own: Sequence[Any]) -> BaseCallbackHandler:
     """The model's own tracer, if this is a copy of it; otherwise, the handler.
 
     Where a `tracing_context` has metadata, langchain-core 1.8.3 replaces each tracer by a copy,
     which has the same runs. It would add the original again beside the copy.
     """
-    runs = getattr(handler, "run_map", None)
-    copied = (one for one in own if runs is not None and getattr(one, "run_map", None) is runs)
+    if not _is_instance(handler, *_LANGSMITH):
+        return handler
+    copied = (
+        one for one in own if _is_instance(one, *_LANGSMITH) and one.run_map is handler.run_map
+    )
     return next(copied, handler)
 
 
@@ -146,7 +148,7 @@ def _report(handlers: Iterable[BaseCallbackHandler], run_id: UUID, message: AIMe
 
 def _report_to(handler: Any, run_id: UUID, usage: Mapping[str, Any], cost: float) -> None:
     try:
-        if _is_instance(handler, "langchain_core.tracers.langchain", "LangChainTracer"):
+        if _is_instance(handler, *_LANGSMITH):
             run = handler.run_map.get(str(run_id))
             if run is not None:
                 usage = {**usage, "total_cost": cost}
