@@ -87,7 +87,7 @@ def traced_config(
     return {**config, "callbacks": configured}
 
 
-def _original(handler: Any, own: Sequence[Any]) -> BaseCallbackHandler:
+def _original(handler: Any, own: Sequence[Any]) -> Any:
     """The model's own tracer, if this is a copy of it; otherwise, the handler.
 
     Where a `tracing_context` has metadata, langchain-core 1.8.3 replaces each tracer by a copy,
