@@ -428,6 +428,26 @@ def test_with_a_limit_in_dollars_a_reply_without_cost_refuses_the_next_call(way)
     assert budget.spent.cost == 0.00001
 
 
+def test_each_model_without_cost_needs_its_own_price():
+    budget = Budget(usd=1)
+    client, wire = model("client", whole(WITHOUT_COST), budget=budget)
+    for name in ("a/a", "b/b"):
+        client.create({**ASKED, "model": name})
+        with pytest.raises(errors.ConfigurationError, match=f"{name} reported no cost"):
+            client.create({**ASKED, "model": "c/c"})
+        budget.prices[name] = Price(input=1, output=1)
+    assert len(wire.sent) == 2
+
+
+def test_negative_numbers_give_nothing_back():
+    negative = {"prompt_tokens": -8, "completion_tokens": -2, "cost": -0.01}
+    budget = Budget(calls=2)
+    client, _ = model("client", whole(), whole(negative), budget=budget)
+    client.create(ASKED)
+    client.create(ASKED)
+    assert budget.spent == ONE_CALL + UNKNOWN
+
+
 @pytest.mark.parametrize("limits", [{"usd": 1}, {"tokens": 100}, {"usd": 1, "tokens": 100}])
 @ways
 def test_a_complete_reply_without_usage_refuses_the_next_call(way, limits):
@@ -683,6 +703,44 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert done.stdout.strip() == "7", done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_while_calls_are_counted_counts_its_own():
+    done = python(
+        "-W",
+        "ignore::DeprecationWarning",  # Python 3.12 warns of threads at a fork
+        "-c",
+        """
+import os, threading
+import httpx
+from sunra_integrations.budget import Budget
+from sunra_integrations.transport import SunraClient
+counting, leave, main = threading.Event(), threading.Event(), threading.get_ident()
+class Slow(dict):
+    def get(self, *given):
+        if threading.get_ident() != main:
+            counting.set()
+            leave.wait()
+        return super().get(*given)
+budget = Budget()
+budget.ledger.usages = Slow()
+body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {"cost": 1}}
+wire = httpx.MockTransport(lambda request: httpx.Response(200, json=body))
+client = SunraClient(api_key="k", http_client=httpx.Client(transport=wire), budget=budget)
+asked = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
+client.create(asked)
+threading.Thread(target=lambda: budget.spent).start()
+counting.wait()
+child = os.fork()
+if not child:
+    client.create(asked)
+    os._exit(budget.spent.calls)
+leave.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+    )
+    assert done.stdout.strip() == "1", done.stderr
+
+
 # ── values ───────────────────────────────────────────────────────────────────
 
 
@@ -710,6 +768,44 @@ def test_an_invalid_limit_is_refused(given, message):
 def test_an_invalid_price_is_refused(given):
     with pytest.raises(errors.InvalidParameter, match=f"`{next(iter(given))}` must be a number"):
         Price(**{"input": 1, "output": 1, **given})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("usd", "5"), ("tokens", 1.5), ("calls", -1), ("prices", None), ("prices", {MODEL: 3})],
+)
+def test_an_invalid_limit_is_refused_later_too(name, value):
+    budget = Budget(usd=1)
+    with pytest.raises(errors.InvalidParameter, match=f"`{name}` must be"):
+        setattr(budget, name, value)
+    assert budget.to_dict() == Budget(usd=1).to_dict()
+
+
+def test_a_price_that_raises_loses_no_call():
+    budget = Budget(prices={MODEL: Price(input=1, output=1)})
+    client, _ = model("client", whole(WITHOUT_COST), budget=budget)
+    client.create(ASKED)
+    budget.prices[MODEL] = 3  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        _ = budget.spent
+    budget.prices[MODEL] = Price(input=1, output=1)
+    assert budget.spent.calls == 1
+    assert not budget.ledger.in_progress
+
+
+def test_a_limit_can_be_a_number_of_numpy():
+    class Float64(float):
+        def __repr__(self) -> str:
+            return f"np.float64({self})"
+
+        __str__ = float.__repr__
+
+    budget = Budget(usd=Float64(0.01))
+    client, _ = model("client", whole(), budget=budget)
+    client.create(ASKED)
+    with pytest.raises(errors.BudgetExceeded, match=r"The budget of \$0\.01 is spent"):
+        client.create(ASKED)
+    assert "of $0.01" in repr(budget)
 
 
 @pytest.mark.parametrize("kind", ["client", "async client", "langchain", "llama_index"])

@@ -71,6 +71,11 @@ SAID = {
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
+    "docs/guides/keys.md": [
+        "You said: Hello\nYou said: Hello\nYou said: Hello\n",
+        "{'x-ratelimit-limit': ",
+        "application/json\n",
+    ],
     "docs/guides/network.md": ["You said: Hello"],
     "docs/guides/migrating.md": ["9\n9 stop\n"],
     "docs/guides/prompt-caching.md": [

@@ -29,6 +29,10 @@ USAGE = {
         ({**USAGE, "cost": 0}, ModelUsage(1, 10, 5, 4, 3, 0.0, 0)),
         ({**USAGE, "cost": None}, ModelUsage(1, 10, 5, 4, 3, 0.0, 1)),
         ({"prompt_tokens": 10}, ModelUsage(1, 10, calls_without_cost=1)),
+        (
+            {"prompt_tokens": -10, "completion_tokens": 5, "cost": -1},
+            ModelUsage(1, 0, 5, 0, 0, 0, 1),
+        ),
         (None, ModelUsage(1, calls_without_cost=1)),
     ],
 )

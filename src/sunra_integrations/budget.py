@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pickle import PicklingError
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 from typing_extensions import Self
 
@@ -30,6 +30,7 @@ from sunra_integrations.usage import ModelUsage, UsageTable, dollars
 __all__ = ["Budget", "Price"]
 
 _TOKENS_PER_PRICE = 1_000_000
+_LIMITS: dict[str, tuple[type, ...]] = {"usd": (int, float), "tokens": (int,), "calls": (int,)}
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,23 @@ class Budget:
         prices: Mapping[str, Price] | None = None,
         parent: Budget | None = None,
     ) -> None:
-        if usd is not None:
-            _check_amount("usd", usd)
-        for name, limit in (("tokens", tokens), ("calls", calls)):
-            if limit is not None:
-                _check_amount(name, limit, (int,))
         self.usd = usd
         self.tokens = tokens
         self.calls = calls
-        self.prices = _checked_prices({} if prices is None else prices)
+        self.prices = cast("dict[str, Price]", {} if prices is None else prices)
         self.ledger = Ledger(self, check_budget(parent, "parent"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets a limit or the prices.
+
+        Raises:
+            InvalidParameter: As for the constructor.
+        """
+        if name == "prices":
+            value = _checked_prices(value)
+        elif name in _LIMITS and value is not None:
+            _check_amount(name, value, _LIMITS[name])
+        super().__setattr__(name, value)
 
     @property
     def spent(self) -> ModelUsage:
@@ -247,7 +255,8 @@ class Ledger:
         self.in_progress = 0
         self.ended: deque[_Ended] = deque()
         """The calls that ended and are not counted yet."""
-        self._is_counting = False
+        self._counting: object = None
+        """The lock under which the calls are being counted: not that of a forked process."""
 
     def check(self) -> None:
         """Raises if another call must not begin. The caller holds the lock."""
@@ -260,7 +269,8 @@ class Ledger:
             amount, limit = f"{spent.total_tokens:,}", f"{budget.tokens:,} tokens"
             raise _exceeded("tokens", spent.total_tokens, budget.tokens, amount, limit)
         if budget.calls is not None and calls >= budget.calls:
-            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", f"{budget.calls:,} calls")
+            limit = f"{budget.calls:,} call{'s' * (budget.calls != 1)}"
+            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", limit)
         self._check_reported()
 
     def _check_reported(self) -> None:
@@ -282,25 +292,26 @@ class Ledger:
 
     def count(self) -> None:
         """Counts the calls that ended. The caller holds the lock."""
-        if self._is_counting:  # the caller is a signal handler that interrupted this method
+        if self._counting is _lock:  # the caller is a signal handler that interrupted this method
             return
-        self._is_counting = True
+        self._counting = _lock
         try:
             while self.ended:
-                self._add(self.ended.popleft())
+                self._add(self.ended[0])
         finally:
-            self._is_counting = False
+            self._counting = None
 
     def _add(self, ended: _Ended) -> None:
-        self.in_progress -= 1
-        if not ended.is_billed:
-            return
         model, usage = ended.model, ModelUsage.of_call(ended.usage)
         if usage.calls_without_cost and usage.total_tokens and model in self._budget.prices:
             cost = self._budget.prices[model].cost(usage)
             usage = replace(usage, cost=cost, calls_without_cost=0)
+        self.ended.popleft()  # after the user's price, which may raise
+        self.in_progress -= 1
+        if not ended.is_billed:
+            return
         if ended.is_complete and usage.calls_without_cost:
-            self.unknown.setdefault("cost", model)
+            self.unknown["cost"] = model
         if ended.is_complete and not usage.total_tokens:
             self.unknown.setdefault("usage", model)
         self.usages[model] = self.usages.get(model, ModelUsage()) + usage

@@ -42,17 +42,21 @@ class ModelUsage:
 
     @classmethod
     def of_call(cls, usage: Usage | None) -> ModelUsage:
-        """The usage of one call, from what the server reported; None if it reported nothing."""
+        """The usage of one call, from what the server reported; None if it reported nothing.
+
+        A negative number counts as not reported, so no call gives back what others spent.
+        """
         if usage is None:
             return cls(calls=1, calls_without_cost=1)
+        cost = usage.cost if usage.cost is not None and usage.cost >= 0 else None
         return cls(
             calls=1,
-            input_tokens=usage.prompt_tokens or 0,
-            output_tokens=usage.completion_tokens or 0,
-            cached_tokens=as_int(usage.prompt_details.get("cached_tokens")) or 0,
-            reasoning_tokens=as_int(usage.completion_details.get("reasoning_tokens")) or 0,
-            cost=usage.cost or 0.0,
-            calls_without_cost=int(usage.cost is None),
+            input_tokens=_count(usage.prompt_tokens),
+            output_tokens=_count(usage.completion_tokens),
+            cached_tokens=_count(usage.prompt_details.get("cached_tokens")),
+            reasoning_tokens=_count(usage.completion_details.get("reasoning_tokens")),
+            cost=cost or 0.0,
+            calls_without_cost=int(cost is None),
         )
 
     @property
@@ -68,6 +72,10 @@ class ModelUsage:
 
 
 _FIELDS = tuple(field.name for field in fields(ModelUsage))
+
+
+def _count(reported: object) -> int:
+    return max(0, as_int(reported) or 0)
 
 
 def _sum(cost: float, other: float) -> float:
@@ -192,5 +200,5 @@ def _cost(usage: ModelUsage) -> str:
 
 def dollars(amount: float) -> str:
     """An amount as text, with all its digits and at least two after the point."""
-    whole, _, cents = f"{Decimal(repr(amount)).normalize():,f}".partition(".")
+    whole, _, cents = f"{Decimal(str(amount)).normalize():,f}".partition(".")
     return f"${whole}.{cents:0<2}"

@@ -80,6 +80,34 @@ def llama_index_async_streamed(server):
     return asyncio.run(call())
 
 
+def own_plain(server):
+    with server.library.Client() as client:
+        return ChatSunra(http_client=client, **server.given).invoke("Hi").text
+
+
+def own_streamed(server):
+    with server.library.Client() as client:
+        model = ChatSunra(http_client=client, **server.given)
+        return "".join(chunk.text for chunk in model.stream("Hi"))
+
+
+def own_async(server):
+    async def call():
+        async with server.library.AsyncClient() as client:
+            return (await ChatSunra(http_async_client=client, **server.given).ainvoke("Hi")).text
+
+    return asyncio.run(call())
+
+
+def own_async_streamed(server):
+    async def call():
+        async with server.library.AsyncClient() as client:
+            model = ChatSunra(http_async_client=client, **server.given)
+            return "".join([chunk.text async for chunk in model.astream("Hi")])
+
+    return asyncio.run(call())
+
+
 class Words(BaseModel):
     """What the structured answers hold."""
 
@@ -136,6 +164,10 @@ READERS = {
         llama_index_async_structured,
     ],
 }
+OWN_READERS = {
+    "plain": [own_plain, own_async],
+    "streamed": [own_streamed, own_async_streamed],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +208,18 @@ def limits(fault: Fault, scale: float) -> dict[str, Any]:
     }
 
 
+OWN_READINGS = [
+    pytest.param(fault, kind, reader, library, id=f"{name}-{reader.__name__}-{library}")
+    for name, fault in CASES.items()
+    for kind, readers in OWN_READERS.items()
+    if fault.only in {None, kind}
+    for reader in readers
+    # Of a user's own sync client, only each read of the socket is limited: docs/guides/errors.md.
+    if "async" in reader.__name__ or not name.startswith("endless")
+    for library in ("httpx2",)  # the tests above run over httpx
+]
+
+
 class RanOut(Exception):
     """The time of the whole call was over before the answer began."""
 
@@ -189,10 +233,22 @@ def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, library, wai
     growing_limits(run, ran_out=RanOut)
 
 
-def check(limits, fault: Fault, kind, reader, waits):
+@pytest.mark.parametrize(("fault", "kind", "reader", "library"), OWN_READINGS)
+def test_and_so_it_has_with_a_user_s_own_client(fault: Fault, kind, reader, library, waits):
+    own = pytest.importorskip(library)
+
+    def run(scale):
+        waits.clear()
+        check(limits(fault, scale), fault, kind, reader, waits, library=own)
+
+    growing_limits(run, ran_out=RanOut)
+
+
+def check(limits, fault: Fault, kind, reader, waits, *, library=None):
     with FaultServer(*fault.acts) as server:
         server.base_url = fault.base_url or server.base_url
-        server.limits = limits
+        server.limits, server.library = limits, library
+        server.given = {"model": "a/b", "api_key": "k", "base_url": server.base_url, **limits}
         began = time.monotonic()
         try:
             outcome: object = reader(server)

@@ -109,6 +109,21 @@ async def test_so_it_has_with_a_tracer_of_the_model(langsmith, way) -> None:
     assert run["outputs"]["usage_metadata"]["total_cost"] == COST
 
 
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_tracer_of_the_model_reports_one_run_in_a_context_with_metadata(
+    langsmith, way
+) -> None:
+    client, model_runs = langsmith
+    model = chat(answer(way), callbacks=[LangChainTracer(client=client)])
+    with tracing_context(metadata={"user": "Ada"}):
+        await WAYS[way](model, None)
+    [run] = model_runs()
+    assert run["outputs"]["usage_metadata"]["total_cost"] == COST
+    assert run["extra"]["metadata"]["user"] == "Ada"
+    tokens = [event for event in run["events"] if event["name"] == "new_token"]
+    assert len(tokens) == 1  # only the first is kept
+
+
 @pytest.mark.parametrize("way", ["invoke", "stream"])
 async def test_a_run_whose_cost_is_unknown_has_none(langsmith, way) -> None:
     client, model_runs = langsmith

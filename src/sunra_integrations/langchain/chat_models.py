@@ -17,7 +17,6 @@ from contextlib import aclosing, closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
-import httpx
 from langchain_core.callbacks import (
     AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
@@ -70,6 +69,7 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
 )
 from sunra_integrations.transport import Settings, Timeouts
+from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
 from sunra_integrations.transport.settings import (
     check_loaded,
@@ -129,7 +129,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
             Defaults to 600, then 300.
         max_retries: Retries after the first attempt, only before a response begins. Defaults to 2.
-        http_client, http_async_client: Your own httpx clients, which are never closed here. By
+        http_client, http_async_client: Your own clients of httpx or httpx2, never closed here. By
             default, proxies and certificates come from the usual environment variables, such as
             `HTTPS_PROXY` and `SSL_CERT_FILE`.
         budget: A `Budget`, which limits cost, tokens and calls. Can be shared with other models.
@@ -245,7 +245,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     """Request token usage of streams."""
 
     base_url: str | None = None
-    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    http_async_client: AsyncHttpClientField | None = Field(default=None, exclude=True, repr=False)
 
     if TYPE_CHECKING:
         # Type checkers derive different signatures from pydantic's fields, and none of them knows
@@ -259,7 +259,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             model_kwargs: dict[str, Any] = ...,
             streaming: bool = False,
             stream_usage: bool = True,
-            http_async_client: httpx.AsyncClient | None = None,
+            http_async_client: AsyncHttpClient | None = None,
             profile: ModelProfile | None = None,
             name: str | None = None,
             cache: BaseCache | bool | None = None,

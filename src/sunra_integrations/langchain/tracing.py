@@ -16,6 +16,7 @@ from uuid import UUID
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     BaseCallbackHandler,
+    BaseCallbackManager,
     CallbackManagerForLLMRun,
 )
 from langchain_core.messages import AIMessage, BaseMessage
@@ -29,7 +30,7 @@ from sunra_integrations.protocol.reply import as_amount
 from sunra_integrations.usage import COST_ATTRIBUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManager, CallbackManager, Callbacks
     from langchain_core.outputs import ChatResult
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sunra_integrations.protocol.reply import Usage
 
 _RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
+_LANGSMITH = ("langchain_core.tracers.langchain", "LangChainTracer")
 _logger = logging.getLogger(__name__)
 
 
@@ -79,8 +81,24 @@ def traced_config(
     if not may_be_traced and not manager(handlers=[]).handlers:
         return config
     configured = manager.configure(config.get("callbacks"), callbacks)
-    configured.handlers.insert(0, _CostReporter(tuple(configured.handlers)))
+    own = (callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks) or ()
+    handlers = [_original(handler, own) for handler in configured.handlers]
+    configured.handlers = [_CostReporter(tuple(handlers)), *handlers]
     return {**config, "callbacks": configured}
+
+
+def _original(handler: Any, own: Sequence[Any]) -> Any:
+    """The model's own tracer, if this is a copy of it; otherwise, the handler.
+
+    Where a `tracing_context` has metadata, langchain-core 1.8.3 replaces each tracer by a copy,
+    which has the same runs. It would add the original again beside the copy.
+    """
+    if not _is_instance(handler, *_LANGSMITH):
+        return handler
+    copied = (
+        one for one in own if _is_instance(one, *_LANGSMITH) and one.run_map is handler.run_map
+    )
+    return next(copied, handler)
 
 
 class _CostReporter(BaseCallbackHandler):
@@ -130,7 +148,7 @@ def _report(handlers: Iterable[BaseCallbackHandler], run_id: UUID, message: AIMe
 
 def _report_to(handler: Any, run_id: UUID, usage: Mapping[str, Any], cost: float) -> None:
     try:
-        if _is_instance(handler, "langchain_core.tracers.langchain", "LangChainTracer"):
+        if _is_instance(handler, *_LANGSMITH):
             run = handler.run_map.get(str(run_id))
             if run is not None:
                 usage = {**usage, "total_cost": cost}

@@ -19,7 +19,6 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import httpx
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -70,6 +69,7 @@ from sunra_integrations.llama_index.repair import (
     Repairs,
     achecked_calls,
     check_calls,
+    check_prompt_arguments,
     checked_calls,
 )
 from sunra_integrations.llama_index.structured import (
@@ -102,6 +102,7 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
+from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import (
     API_KEY,
     ConnectionParameters,
@@ -173,7 +174,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             `max_iterations`.
         tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
         request_timeout: Another name of `timeout`.
-        async_http_client: Your own `httpx.AsyncClient`, which is never closed here.
+        async_http_client: Your own client of httpx or httpx2, which is never closed here.
         callback_manager: LlamaIndex's callbacks.
         rate_limiter: LlamaIndex's rate limiter.
         system_prompt: Put before the conversation by `predict`, `structured_predict` and the
@@ -235,7 +236,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             description="Counts tokens, for code that asks the LLM for a tokenizer.",
         )
     )
-    async_http_client: SkipJsonSchema[httpx.AsyncClient | None] = Field(
+    async_http_client: SkipJsonSchema[AsyncHttpClientField | None] = Field(
         default=None,
         exclude=True,
         repr=False,
@@ -260,7 +261,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             is_function_calling_model: bool = True,
             repair_tool_calls: int | None = None,
             tokenizer: Callable[[str], list[Any]] | None = None,
-            async_http_client: httpx.AsyncClient | None = None,
+            async_http_client: AsyncHttpClient | None = None,
             callback_manager: CallbackManager = ...,
             rate_limiter: BaseRateLimiter | None = None,
             system_prompt: str | None = None,
@@ -981,6 +982,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         prompt_args: dict[str, Any],
     ) -> tuple[list[ChatMessage], dict[str, Any]]:
         """The messages and keyword arguments for `chat` that request the object."""
+        check_prompt_arguments(prompt_args, prompt.template_vars)
         given = dict(llm_kwargs or {})
         strict = given.get("strict", self.strict)
         kwargs = {name: value for name, value in given.items() if name not in _PROGRAM_ARGUMENTS}

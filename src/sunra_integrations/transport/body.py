@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, suppress
 from inspect import isasyncgen
 from typing import Any
@@ -14,6 +14,7 @@ import httpx
 from sunra_integrations.errors import TimedOut, UnreadableResponse
 from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
+from sunra_integrations.transport.http_library import http_errors, library_of
 
 _MAX_ERROR_BYTES = 1024 * 1024
 _DECODED = frozenset(("gzip", "deflate"))
@@ -30,7 +31,7 @@ def iter_body(response: httpx.Response) -> Iterator[bytes]:
     """
     _check_encoding(response)
     # A user's own transport may yield other buffers: Pyodide's yields memoryviews.
-    if isinstance(response.stream, httpx.SyncByteStream) and _is_plain(response):
+    if isinstance(response.stream, Iterable) and _is_plain(response):
         return map(bytes, response.stream)
     return map(bytes, response.iter_bytes())
 
@@ -47,7 +48,7 @@ class AsyncBodyIterator:
         self._timeout = AsyncTimeout(deadline, reentered=True)
         self._parts: AsyncIterator[bytes] = (
             aiter(response.stream)
-            if isinstance(response.stream, httpx.AsyncByteStream) and _is_plain(response)
+            if isinstance(response.stream, AsyncIterable) and _is_plain(response)
             else response.aiter_bytes()
         )
 
@@ -79,7 +80,7 @@ def read_body(response: httpx.Response, limit: int, deadline: Deadline) -> bytes
         for part in iter_body(response):
             body += part
             _check(body, limit, deadline)
-    except (httpx.HTTPError, TimedOut) as error:
+    except http_errors(TimedOut) as error:
         _raise_unless_complete(error, body)
     return bytes(body)
 
@@ -92,7 +93,7 @@ async def read_body_async(response: httpx.Response, limit: int, deadline: Deadli
             async for part in parts:
                 body += part
                 _check(body, limit, deadline)
-    except (httpx.HTTPError, TimedOut) as error:
+    except http_errors(TimedOut) as error:
         _raise_unless_complete(error, body)
     return bytes(body)
 
@@ -108,7 +109,7 @@ def read_error_body(response: httpx.Response, deadline: Deadline) -> tuple[bytes
             body += part
             if len(body) > _MAX_ERROR_BYTES or deadline.expired(len(body)):
                 break
-    except (httpx.HTTPError, TimedOut, UnreadableResponse) as error:
+    except http_errors(TimedOut, UnreadableResponse) as error:
         note = _note(error)
     return _error_body(body, response, note)
 
@@ -122,7 +123,7 @@ async def read_error_body_async(response: httpx.Response, deadline: Deadline) ->
                 body += part
                 if len(body) > _MAX_ERROR_BYTES or deadline.expired(len(body)):
                     break
-    except (httpx.HTTPError, TimedOut, UnreadableResponse) as error:
+    except http_errors(TimedOut, UnreadableResponse) as error:
         note = _note(error)
     return _error_body(body, response, note)
 
@@ -171,13 +172,10 @@ def _has_own_connection(response: httpx.Response) -> bool:
 
 
 def _note(error: Exception) -> str:
-    match error:
-        case UnreadableResponse():
-            return error.message
-        case httpx.DecodingError():
-            return "Its body could not be decompressed."
-        case _:
-            return ""
+    if isinstance(error, UnreadableResponse):
+        return error.message
+    is_decoding = isinstance(error, library_of(error).DecodingError)
+    return "Its body could not be decompressed." if is_decoding else ""
 
 
 def _error_body(body: bytearray, response: httpx.Response, note: str) -> tuple[bytes, str]:
@@ -189,7 +187,7 @@ def _error_body(body: bytearray, response: httpx.Response, note: str) -> tuple[b
 
 def _raise_unless_complete(error: Exception, body: bytearray) -> None:
     """Ignores errors behind the last byte of complete JSON, such as in trailers."""
-    if isinstance(error, httpx.DecodingError):
+    if isinstance(error, library_of(error).DecodingError):
         raise error
     try:
         read_json(bytes(body))

@@ -33,11 +33,18 @@ from sunra_integrations.transport import body
 from sunra_integrations.transport.connections import registry
 from sunra_integrations.transport.connections.proxies import proxy_for
 from sunra_integrations.transport.deadline import AsyncTimeout, Deadline
-from sunra_integrations.transport.faults import SENDING_FAULTS, HttpFault, typed_fault
+from sunra_integrations.transport.faults import typed_fault
 from sunra_integrations.transport.flow import Attempt, Outcome, call_flow
+from sunra_integrations.transport.http_library import (
+    AsyncHttpClient,
+    HttpClient,
+    check_http_client,
+    http_errors,
+    sending_errors,
+)
 from sunra_integrations.transport.key_redaction import KeyRedactor
 from sunra_integrations.transport.prepared_request import BearerAuth, PreparedRequest
-from sunra_integrations.transport.settings import Options, Settings, check_http_client
+from sunra_integrations.transport.settings import Options, Settings
 
 _logger = logging.getLogger("sunra_integrations")
 
@@ -102,7 +109,7 @@ class _Client:
             time_left=deadline.time_left,
         )
 
-    def _fault(self, error: HttpFault | TimedOut, deadline: Deadline) -> SunraError:
+    def _fault(self, error: Exception, deadline: Deadline) -> SunraError:
         if isinstance(error, TimedOut):
             return error
         url = self.settings.endpoint
@@ -176,20 +183,20 @@ class SunraClient(_Client):
     Raises:
         ConfigurationError: The key or base URL is missing or invalid.
         InvalidParameter: An option is unknown (the message suggests the closest), or `http_client`
-            is not an `httpx.Client`.
+            is not an `httpx.Client` or `httpx2.Client`.
     """
 
     def __init__(
         self,
         settings: Settings | None = None,
         *,
-        http_client: httpx.Client | None = None,
+        http_client: HttpClient | None = None,
         budget: Budget | None = None,
         **options: Unpack[Options],
     ) -> None:
-        check_http_client(http_client, httpx.Client, "http_client")
+        check_http_client(http_client, "Client", "http_client")
         super().__init__(settings, http_client, budget, cast("dict[str, Any]", options))
-        self._http_client: httpx.Client | None = http_client
+        self._http_client: HttpClient | None = http_client
 
     def create(
         self,
@@ -223,7 +230,7 @@ class SunraClient(_Client):
             charge.may_be_billed()
             try:
                 content = body.read_body(response, self.settings.max_response_bytes, deadline)
-            except (httpx.HTTPError, TimedOut) as error:
+            except http_errors(TimedOut) as error:
                 fault = self._fault(error, deadline)
                 if _is_total(fault):
                     raise fault from fault.__cause__
@@ -283,7 +290,7 @@ class SunraClient(_Client):
                     broken_by = deadline.expired(chunks.data_received)
                     if chunks.done or broken_by:
                         break
-            except (httpx.HTTPError, TimedOut) as error:
+            except http_errors(TimedOut) as error:
                 broken_by = self._fault(error, deadline)
             yield from chunks.close(broken_by)
             if broken_by is None:
@@ -311,7 +318,7 @@ class SunraClient(_Client):
         auth = BearerAuth(prepared.keys.for_attempt())
         try:
             response = self._send(prepared, auth, deadline)
-        except (*SENDING_FAULTS, TimedOut) as error:
+        except sending_errors(TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
         if response.is_success:
@@ -327,7 +334,10 @@ class SunraClient(_Client):
         deadline.attempt_started()
         if self._http_client is not None:
             request = prepared.build_with(self._http_client, deadline)
-            return self._http_client.send(request, auth=auth, stream=True, follow_redirects=False)
+            response: httpx.Response = self._http_client.send(
+                request, auth=auth, stream=True, follow_redirects=False
+            )
+            return response
         request = auth(prepared.build(deadline))
         return registry.sync_pool(self.settings).send(request, holder=deadline)
 
@@ -349,20 +359,20 @@ class AsyncSunraClient(_Client):
     Raises:
         ConfigurationError: The key or base URL is missing or invalid.
         InvalidParameter: An option is unknown (the message suggests the closest), or `http_client`
-            is not an `httpx.AsyncClient`.
+            is not an `httpx.AsyncClient` or `httpx2.AsyncClient`.
     """
 
     def __init__(
         self,
         settings: Settings | None = None,
         *,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncHttpClient | None = None,
         budget: Budget | None = None,
         **options: Unpack[Options],
     ) -> None:
-        check_http_client(http_client, httpx.AsyncClient, "http_client")
+        check_http_client(http_client, "AsyncClient", "http_client")
         super().__init__(settings, http_client, budget, cast("dict[str, Any]", options))
-        self._http_client: httpx.AsyncClient | None = http_client
+        self._http_client: AsyncHttpClient | None = http_client
 
     async def create(
         self,
@@ -385,7 +395,7 @@ class AsyncSunraClient(_Client):
                 content = await body.read_body_async(
                     response, self.settings.max_response_bytes, deadline
                 )
-            except (httpx.HTTPError, TimedOut) as error:
+            except http_errors(TimedOut) as error:
                 fault = self._fault(error, deadline)
                 if _is_total(fault):
                     raise fault from fault.__cause__
@@ -419,7 +429,7 @@ class AsyncSunraClient(_Client):
                             broken_by = deadline.expired(chunks.data_received)
                             if chunks.done or broken_by:
                                 break
-                    except (httpx.HTTPError, TimedOut) as error:
+                    except http_errors(TimedOut) as error:
                         broken_by = self._fault(error, deadline)
                     finally:
                         part = b""  # it may quote the key, and tracebacks may show variables
@@ -451,7 +461,7 @@ class AsyncSunraClient(_Client):
         auth = BearerAuth(await self._key(prepared, deadline))
         try:
             response = await self._send(prepared, auth, deadline)
-        except (*SENDING_FAULTS, TimedOut) as error:
+        except sending_errors(TimedOut) as error:
             return None, self._fault(error, deadline)
         _logger.debug("Sunra: responded with %d", response.status_code)
         if response.is_success:
@@ -476,9 +486,10 @@ class AsyncSunraClient(_Client):
         if self._http_client is not None:
             with AsyncTimeout(deadline) as timeout:
                 request = prepared.build_with(self._http_client, deadline, trace=timeout.trace)
-                return await self._http_client.send(
+                response: httpx.Response = await self._http_client.send(
                     request, auth=auth, stream=True, follow_redirects=False
                 )
+                return response
         pool = await registry.async_pool(self.settings)
         with AsyncTimeout(deadline) as timeout:
             request = auth(prepared.build(deadline, trace=timeout.trace))

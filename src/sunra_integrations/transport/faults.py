@@ -1,6 +1,6 @@
-"""Converts httpx exceptions to SunraErrors that hold no key.
+"""Converts exceptions of httpx and httpx2 to SunraErrors that hold no key.
 
-An httpx exception holds its request with all headers, and the frames of its traceback hold the
+Such an exception holds its request with all headers, and the frames of its traceback hold the
 request as sent. It stays as the cause, for its type and message, without those two.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,12 +18,8 @@ from sunra_integrations.errors import ConfigurationError, ConnectionFailed, Sunr
 from sunra_integrations.protocol.error_parsing import error_from_response, sanitize
 from sunra_integrations.transport.connections.proxies import Proxy
 from sunra_integrations.transport.deadline import Deadline
+from sunra_integrations.transport.http_library import library_of
 from sunra_integrations.transport.settings import is_loopback
-
-HttpFault = httpx.HTTPError | httpx.InvalidURL | RuntimeError
-
-SENDING_FAULTS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
-"""Exceptions of sending. HTTP libraries raise RuntimeError if a client is closed."""
 
 _CLOSED_CLIENT = re.compile(
     "client has been closed|session is closed|event loop is closed|different (event )?loop",
@@ -34,7 +31,7 @@ _QUOTED_BYTES = re.compile(r"""[:\s]*(bytearray\()?\bb(['"]).*""", re.DOTALL)
 
 
 def typed_fault(
-    error: HttpFault, url: str, deadline: Deadline, proxy: Proxy | None = None
+    error: Exception, url: str, deadline: Deadline, proxy: Proxy | None = None
 ) -> SunraError:
     """The SunraError for an exception of the HTTP library, which becomes its cause.
 
@@ -58,28 +55,29 @@ def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) 
     message = _message(error)
     through = f" through the proxy {proxy}" if proxy else ""
     hint = _no_proxy_hint(url) if proxy else ""
+    http = library_of(error)
     match error:
-        case httpx.ConnectTimeout():
+        case http.ConnectTimeout():
             return deadline.timed_out("connect", f"{message}{through}")
-        case httpx.WriteTimeout():
+        case http.WriteTimeout():
             return deadline.timed_out("write", message)
-        case httpx.PoolTimeout():
+        case http.PoolTimeout():
             return deadline.timed_out("pool", message)
-        case httpx.TimeoutException():
+        case http.TimeoutException():
             return deadline.timed_out(None, message)
-        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
+        case http.UnsupportedProtocol() | http.LocalProtocolError() | http.InvalidURL():
             return ConfigurationError(f"A request to {url} cannot be sent: {message}.")
-        case httpx.ProxyError():
+        case http.ProxyError():
             return ConnectionFailed(
                 f"The proxy {proxy or ''} on the way to {url} failed: {message}.{hint}"
             )
-        case httpx.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
+        case http.HTTPStatusError() if error.response.is_error:  # `raise_for_status` in a hook
             return _of_status(error.response)
-        case httpx.DecodingError():
+        case http.DecodingError():
             return ConnectionFailed(
                 f"The response from {url} could not be decompressed: {message}."
             )
-        case httpx.HTTPError():
+        case http.HTTPError():
             return ConnectionFailed(
                 f"The connection to {url}{through} failed: {message}.{hint}",
                 retryable=False if _is_unreadable_head(error) else None,
@@ -90,12 +88,14 @@ def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) 
 
 def _is_unreadable_head(error: Exception) -> bool:
     # The server did respond, and may charge for it, though the head breaks a rule of HTTP.
-    return isinstance(error, httpx.RemoteProtocolError) and not _NOT_A_RESPONSE.search(str(error))
+    return isinstance(error, library_of(error).RemoteProtocolError) and not _NOT_A_RESPONSE.search(
+        str(error)
+    )
 
 
 def _of_status(response: httpx.Response) -> SunraError:
     body = b""
-    with suppress(httpx.ResponseNotRead):
+    with suppress(RuntimeError):  # `ResponseNotRead`
         body = response.content
     return error_from_response(response.status_code, dict(response.headers), body, now=time.time())
 
@@ -115,15 +115,16 @@ def _message(error: BaseException) -> str:
 
 
 def _without_secrets(error: Exception, url: str) -> Exception:
-    chain: list[BaseException] = [error]
+    chain: list[Any] = [error]  # of exceptions
     for link in chain:  # grows while it is walked
         link.__traceback__ = None
-        if isinstance(link, Exception) and _QUOTED_BYTES.search(str(link)):
+        http = library_of(link)
+        if _QUOTED_BYTES.search(str(link)):
             link.args = (_message(link),)
-        if isinstance(link, httpx.RequestError):
-            link.request = httpx.Request("POST", url)
-        if isinstance(link, httpx.HTTPStatusError):
-            link.request = link.response.request = httpx.Request("POST", url)
+        if isinstance(link, http.RequestError):
+            link.request = http.Request("POST", url)
+        if isinstance(link, http.HTTPStatusError):
+            link.request = link.response.request = http.Request("POST", url)
         chain += [
             following
             for following in (link.__cause__, link.__context__)

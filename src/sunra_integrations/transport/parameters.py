@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler  # in `pydantic` since 2.10.4
 from pydantic.json_schema import SkipJsonSchema
@@ -22,11 +21,15 @@ from sunra_integrations.protocol.arguments import check_known, unknown_arguments
 from sunra_integrations.protocol.parameters import RequestArguments
 from sunra_integrations.protocol.request import invalid_argument
 from sunra_integrations.transport.api_key import KeyFunction, StoredKey, stored_key
+from sunra_integrations.transport.http_library import (
+    HttpClient,
+    HttpClientField,
+    check_http_client,
+)
 from sunra_integrations.transport.settings import (
     AsyncTransport,
     ConnectionArguments,
     Settings,
-    check_http_client,
     checked_headers,
 )
 from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
@@ -44,7 +47,7 @@ class ModelArguments(RequestArguments, ConnectionArguments, total=False):
     """The constructor arguments that both model classes accept, for type checkers."""
 
     request_timeout: AnyTimeout | None
-    http_client: httpx.Client | None
+    http_client: HttpClient | None
     budget: Budget | None
 
 
@@ -105,7 +108,7 @@ class ConnectionParameters(BaseModel):
         description="HTTP library for async calls, `httpx` or `aiohttp`. Defaults to aiohttp if "
         "it is installed.",
     )
-    http_client: SkipJsonSchema[httpx.Client | None] = Field(
+    http_client: SkipJsonSchema[HttpClientField | None] = Field(
         default=None,
         exclude=True,
         repr=False,
@@ -154,9 +157,9 @@ class ConnectionParameters(BaseModel):
         check_known(arguments, cls._argument_names(), of=cls.__name__, sendable=True)
         arguments = {name: value for name, value in arguments.items() if value is not None}
         sync_name, async_name = "http_client", cls._async_client_field
-        check_http_client(arguments.get(sync_name), httpx.Client, sync_name, other_name=async_name)
+        check_http_client(arguments.get(sync_name), "Client", sync_name, other_name=async_name)
         check_http_client(
-            arguments.get(async_name), httpx.AsyncClient, async_name, other_name=sync_name
+            arguments.get(async_name), "AsyncClient", async_name, other_name=sync_name
         )
         checked_headers(arguments.get("default_headers") or {})
         return arguments

@@ -89,17 +89,16 @@ class PreparedRequest:
         request.stream = _Body(self.content)
         return request
 
-    def build_with(
-        self, client: httpx.Client | httpx.AsyncClient, deadline: Deadline, **extensions: Any
-    ) -> httpx.Request:
+    def build_with(self, client: Any, deadline: Deadline, **extensions: Any) -> httpx.Request:
         """The request of one attempt, built by a user's own client (its cookies, params, …)."""
-        return client.build_request(
+        built: httpx.Request = client.build_request(
             "POST",
             self.url,
             headers=self.headers,
             content=self.content,
             extensions={"timeout": _timeouts(deadline), **extensions},
         )
+        return built
 
     def use_stall_timeout(self, response: httpx.Response, deadline: Deadline) -> None:
         """Applies the `stall` timeout in place of `read`.

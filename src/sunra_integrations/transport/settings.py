@@ -13,12 +13,11 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import SecretStr
 from typing_extensions import TypedDict
 
 from sunra_integrations import requirements
-from sunra_integrations.errors import ConfigurationError, InvalidParameter
+from sunra_integrations.errors import ConfigurationError
 from sunra_integrations.transport.api_key import (
     KEY_VARIABLE,
     ApiKey,
@@ -357,38 +356,6 @@ def headers_digest(headers: Mapping[str, str], key: StoredKey) -> str:
     named = sorted((name.lower(), value) for name, value in headers.items())
     secret = key.get_secret_value().encode() if isinstance(key, SecretStr) else _DIGEST_SECRET
     return hmac.new(secret, repr(named).encode(), "sha256").hexdigest()
-
-
-def check_http_client(
-    given: Any, expected: type[httpx.Client | httpx.AsyncClient], name: str, *, other_name: str = ""
-) -> None:
-    """Checks that a user's HTTP client has the right class.
-
-    Args:
-        given: The client. None means the shared client.
-        expected: `httpx.Client` or `httpx.AsyncClient`.
-        name: The argument that it was passed as.
-        other_name: The argument for the other class, if there is one.
-
-    Raises:
-        InvalidParameter: The client has another class, or comes from another library.
-    """
-    if given is None or isinstance(given, expected):
-        return
-    wanted = f"httpx.{expected.__name__}"
-    if isinstance(given, type):
-        fix = f"This is a class; create an instance of {wanted}."
-    elif isinstance(given, (httpx.Client, httpx.AsyncClient)):
-        calls = "async" if isinstance(given, httpx.AsyncClient) else "sync"
-        instead = f"pass it as `{other_name}`" if other_name else "use it with the other client"
-        fix = f"An httpx.{type(given).__name__} is for {calls} calls; {instead}."
-    else:
-        library = type(given).__module__.partition(".")[0]
-        prefix = "" if library == "builtins" else f"{library}."
-        fix = f"Got {prefix}{type(given).__name__}; create an {wanted} with the same settings."
-    raise InvalidParameter(
-        f"`{name}` must be an {wanted}. {fix}", parameter=name, rule=f"an {wanted}"
-    )
 
 
 def _check_types(retry: object, allow_http: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 from llama_index.core.llms import ChatMessage
 from pydantic import BaseModel
 
@@ -64,6 +65,8 @@ def llama_index(llm: Sunra) -> None:
 
 def client(sync: SunraClient, concurrent: AsyncSunraClient, request: ChatRequest) -> None:
     SunraClient("made-up")  # mistake
+    SunraClient(http_client=httpx.AsyncClient())  # mistake
+    AsyncSunraClient(http_client=httpx.Client())  # mistake
     SunraClient(apikey="made-up")  # mistake, not seen by ty: it takes any name for `**Unpack`
     SunraClient(timeout="soon")  # mistake
     Settings.resolve(max_retries="two")  # mistake
