@@ -327,6 +327,24 @@ async def test_output_that_does_not_match_is_requested_again(
     assert len(sandbox.requests) == 2
 
 
+@each_way
+async def test_invalid_output_beside_a_call_is_requested_again(
+    *, model: ChatSunra, sandbox: Sandbox, payments: Payments, way: str
+):
+    sandbox.next(
+        CallTools(("Receipt", {"to": "Ada"}), *GOOD.calls), CallTools(("Receipt", RECEIPT))
+    )
+    agent = create_agent(
+        model,
+        [payments.tool],
+        response_format=ToolStrategy(Receipt),
+        middleware=[InvalidToolCallRepair()],
+    )
+    assert (await run(agent, way))["structured_response"] == Receipt(**RECEIPT)
+    assert payments.made == [("Ada", 3)]
+    assert "amount" in results(sandbox, 1)["Receipt"]
+
+
 NOTES = {"title": "Notes", "description": "Notes.", "type": "object", "properties": {}}
 
 

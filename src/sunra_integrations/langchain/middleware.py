@@ -222,7 +222,7 @@ def _with_results(request: Request, response: Response) -> Response:
     if is_output_missing and not message.tool_calls and not message.invalid_tool_calls:
         added.append(HumanMessage(reply_repair(_NO_CALL)))
     if is_output_missing:  # the agent's own messages say that the output does not match
-        following = [one if one.name in tools else _marked(one) for one in following]
+        following = [one if one.name in tools else _failed_output(one) for one in following]
     if response.structured_response is None:
         added = list(map(_marked, added))
     before = response.result[: response.result.index(message) + 1]
@@ -266,6 +266,13 @@ def _unknown_result(call: ToolCall) -> ToolMessage:
 def _result(call: ToolCall | InvalidToolCall, text: str) -> ToolMessage:
     name, call_id = call.get("name"), call.get("id") or ""
     return ToolMessage(text, name=name, tool_call_id=call_id, status="error")
+
+
+def _failed_output(message: BaseMessage) -> BaseMessage:
+    """Marked, and not by the name of an output tool, whose result ends agents after other tools."""
+    if isinstance(message, ToolMessage):
+        message = message.model_copy(update={"name": None, "status": "error"})
+    return _marked(message)
 
 
 def _marked(message: Message) -> Message:
