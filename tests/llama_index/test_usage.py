@@ -113,8 +113,12 @@ async def test_a_stream_that_ends_early_is_a_call_whose_cost_is_unknown(line) ->
 
 
 async def test_a_stream_that_breaks_off_counts_with_the_usage_received(line) -> None:
-    event = {"choices": [{"index": 0, "delta": {"content": "Hel"}}], "usage": USAGE}
-    broken = stream(b"data: " + json.dumps(event).encode() + b"\n\n", httpx.ReadError("broken"))
+    parts: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "Hel"}}]},
+        {"choices": [], "usage": USAGE},
+    ]
+    events = [b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts]
+    broken = stream(*events, httpx.ReadError("broken"))
     with UsageHandler() as usage, Budget() as budget:
         with pytest.raises(StreamInterrupted):
             list(line(broken).llm.stream_chat(ASKED))
