@@ -269,7 +269,8 @@ class Ledger:
             amount, limit = f"{spent.total_tokens:,}", f"{budget.tokens:,} tokens"
             raise _exceeded("tokens", spent.total_tokens, budget.tokens, amount, limit)
         if budget.calls is not None and calls >= budget.calls:
-            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", f"{budget.calls:,} calls")
+            limit = f"{budget.calls:,} call{'s' * (budget.calls != 1)}"
+            raise _exceeded("calls", calls, budget.calls, f"{calls:,}", limit)
         self._check_reported()
 
     def _check_reported(self) -> None:

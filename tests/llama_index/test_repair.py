@@ -20,6 +20,7 @@ from sunra_integrations.errors import (
     UnreadableResponse,
 )
 from sunra_integrations.llama_index import Sunra
+from sunra_integrations.llama_index.repair import check_prompt_arguments
 from sunra_integrations.sandbox import CallTools, Message
 from tests.llama_index.answers import USAGE, call, said, streamed
 from tests.recorded_transport import Answer, status
@@ -259,7 +260,7 @@ class TestAgents:
         reply, _ = CALLS[case]
         sandbox.next(*[reply] * 5)
         llm = llm.model_copy(update={"repair_tool_calls": limit})
-        with pytest.raises(UnreadableResponse, match=rf"invalid {limit + 1} times in a row") as got:
+        with pytest.raises(UnreadableResponse, match=r"invalid (once|\d times in a row)") as got:
             await agent(llm, kind, streaming).run(user_msg="Add 2 and 3.")
         assert not got.value.retryable
         assert len(sandbox.requests) == limit + 1
@@ -286,3 +287,13 @@ class TestAgents:
         broken = CALLS["arguments are not JSON"][0]
         sandbox.next(*[broken] * 5, ADD, "5.")
         assert str(await agent(llm, "FunctionAgent", True).run(user_msg="Add 2 and 3.")) == "5."
+
+
+@pytest.mark.parametrize("variables", [["repair"], []])
+def test_repair_among_the_values_for_a_prompt_is_refused_unless_it_is_a_variable(variables):
+    given = {"repair": 1}
+    if variables:
+        check_prompt_arguments(given, variables)
+    else:
+        with pytest.raises(InvalidParameter, match=r'`llm_kwargs=\{"repair": …\}`'):
+            check_prompt_arguments(given, variables)

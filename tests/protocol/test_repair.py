@@ -9,7 +9,12 @@ import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
 from sunra_integrations.errors import InvalidParameter
-from sunra_integrations.protocol.repair import check_repairs, describe_error
+from sunra_integrations.protocol.repair import (
+    call_repair,
+    check_repairs,
+    describe_error,
+    not_repaired,
+)
 
 
 class Order(BaseModel):
@@ -73,3 +78,26 @@ def test_the_cause_of_a_parsing_error_is_described():
 
 def test_a_long_description_is_cut():
     assert describe_error(ValueError("x" * 1000)) == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("number", "problem", "message"),
+    [
+        (
+            1,
+            "It is blue.",
+            "The model's replies were invalid once. The last error: It is blue. (…)",
+        ),
+        (
+            3,
+            call_repair("It is blue."),
+            (
+                "The model's replies were invalid 3 times in a row. The last error: "
+                "The call is invalid:\nIt is blue. (…)"
+            ),
+        ),
+    ],
+)
+def test_the_error_without_a_repair_left_says_how_often_and_why(number, problem, message):
+    error = not_repaired("replies", number, problem, setting="…")
+    assert (str(error), error.retryable) == (message, False)

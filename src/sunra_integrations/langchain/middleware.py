@@ -21,13 +21,14 @@ from langchain_core.messages import (
 )
 from langchain_core.tools import BaseTool
 
-from sunra_integrations.errors import RequirementNotMet, UnreadableResponse
+from sunra_integrations.errors import RequirementNotMet
 from sunra_integrations.langchain.errors import as_model_error
 from sunra_integrations.langchain.structured_output import raise_if_refused, response_truncated
 from sunra_integrations.protocol.repair import (
     call_repair,
     check_repairs,
     describe_error,
+    not_repaired,
     reply_repair,
 )
 from sunra_integrations.protocol.truncation import truncation_cause
@@ -67,7 +68,6 @@ _REPAIR = "sunra_repair"
 _NO_CALL = "It calls no tool, but the output must be a tool call."
 _INVOCATION_ERROR = TOOL_INVOCATION_ERROR_TEMPLATE.partition("{")[0]
 _UNKNOWN_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("}")[2].partition("{")[0]
-_MAX_EXCERPT = 300
 
 Message = TypeVar("Message", bound=BaseMessage)
 if TYPE_CHECKING:
@@ -153,12 +153,8 @@ class InvalidToolCallRepair(Middleware):
     def _checked(self, turns: _InvalidTurns) -> _InvalidTurns:
         if turns.number <= self.max_attempts:
             return turns
-        error = UnreadableResponse(
-            f"The model's replies were invalid {turns.number} times in a row. The last error: "
-            f"{turns.problem[:_MAX_EXCERPT]} (`max_attempts` of {type(self).__name__} is "
-            f"{self.max_attempts})",
-            retryable=False,
-        )
+        setting = f"`max_attempts` of {type(self).__name__} is {self.max_attempts}"
+        error = not_repaired("replies", turns.number, turns.problem, setting=setting)
         raise as_model_error(error)
 
 

@@ -68,6 +68,7 @@ from sunra_integrations.llama_index.repair import (
     Repairs,
     awhole_calls,
     check_invalid_calls,
+    check_prompt_arguments,
     raise_if_call_truncated,
     whole_calls,
 )
@@ -944,6 +945,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         prompt_args: dict[str, Any],
     ) -> tuple[list[ChatMessage], dict[str, Any]]:
         """The messages and keyword arguments for `chat` that request the object."""
+        check_prompt_arguments(prompt_args, prompt.template_vars)
         given = dict(llm_kwargs or {})
         strict = given.get("strict", self.strict)
         kwargs = {name: value for name, value in given.items() if name not in _PROGRAM_ARGUMENTS}

@@ -11,7 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.tools.types import BaseTool
 from pydantic import ValidationError
 
-from sunra_integrations.errors import UnreadableResponse
+from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index.request import as_mapping
 from sunra_integrations.llama_index.tools import message_calls, response_truncated
 from sunra_integrations.protocol.json_text import parse_arguments
@@ -21,6 +21,7 @@ from sunra_integrations.protocol.repair import (
     call_repair,
     check_repairs,
     describe_error,
+    not_repaired,
     reply_repair,
 )
 from sunra_integrations.protocol.truncation import truncation_cause
@@ -29,7 +30,6 @@ EARLIER_ATTEMPTS = "earlier_attempts"
 """Key of `additional_kwargs`: what the calls before the last one returned and cost."""
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "request_id")
-_MAX_EXCERPT = 300
 
 
 @dataclass
@@ -98,6 +98,20 @@ def _record(response: ChatResponse, problem: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
 
 
+def check_prompt_arguments(given: Mapping[str, Any], variables: Sequence[str]) -> None:
+    """Rejects `repair` among the values for a prompt: LlamaIndex would ignore it.
+
+    Raises:
+        InvalidParameter: See above.
+    """
+    if "repair" in given and "repair" not in variables:
+        raise InvalidParameter(
+            '`repair` is not a variable of the prompt. Pass `llm_kwargs={"repair": …}`.',
+            parameter="repair",
+            rule="in `llm_kwargs`",
+        )
+
+
 # ── tool calls of agents ─────────────────────────────────────────────────────
 
 
@@ -121,11 +135,7 @@ def check_invalid_calls(
             break
         number, problem = number + 1, problem or found
     if number > limit:
-        raise UnreadableResponse(
-            f"The model's tool calls were invalid {number} times in a row. The last error: "
-            f"{problem[:_MAX_EXCERPT]} (`repair_tool_calls` is {limit})",
-            retryable=False,
-        )
+        raise not_repaired("tool calls", number, problem, setting=f"`repair_tool_calls` is {limit}")
 
 
 def _problem(

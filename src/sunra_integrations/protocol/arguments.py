@@ -295,6 +295,8 @@ _EXPLAINED: Mapping[str, str] = {
     "openai_proxy": _OWN_CLIENT,
     "verify": _OWN_CLIENT,
     "verify_ssl": _OWN_CLIENT,
+    "repair": "Pass it to `with_structured_output` or `as_structured_llm`, or in the `llm_kwargs` "
+    "of `structured_predict`.",
     "stream": "Call `stream(…)` for a stream, and `create(…)` for a complete response.",
     "functions": "Use `tools`.",
     "function_call": "Use `tool_choice`.",

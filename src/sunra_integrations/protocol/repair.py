@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.errors import InvalidParameter, UnreadableResponse
 
 MAX_REPAIRS = 10
 
@@ -78,7 +78,27 @@ def reply_repair(problem: str) -> str:
 
 def call_repair(problem: str) -> str:
     """The tool message that requests a tool call again."""
-    return f"The call is invalid:\n{problem}\nCall the tool again with corrected arguments."
+    return f"The call is invalid:\n{problem}\n{_CALL_AGAIN}"
+
+
+_CALL_AGAIN = "Call the tool again with corrected arguments."
+
+
+def not_repaired(what: str, number: int, problem: str, *, setting: str) -> UnreadableResponse:
+    """The error for replies that are still invalid.
+
+    Args:
+        what: What is invalid, such as "replies".
+        number: How many were invalid in a row.
+        problem: The last error, or the message that requested the call again.
+        setting: The setting that limits the number, with its value.
+    """
+    times = "once" if number == 1 else f"{number} times in a row"
+    reason = problem.replace(_CALL_AGAIN, "").strip()[:_MAX_EXCERPT]
+    return UnreadableResponse(
+        f"The model's {what} were invalid {times}. The last error: {reason} ({setting})",
+        retryable=False,
+    )
 
 
 def add_context(error: BaseException, earlier: BaseException | None) -> None:
