@@ -392,6 +392,28 @@ def test_a_stream_left_open_when_its_event_loop_ends_counts():
     assert budget.spent == ONE_CALL
 
 
+def test_a_call_that_is_interrupted_at_its_end_counts(monkeypatch):
+    interrupts: list[type[BaseException]] = [KeyboardInterrupt]
+    counted_model = budget_module._counted_model
+
+    def interrupted(*given: Any) -> str:
+        if interrupts:
+            raise interrupts.pop()
+        return counted_model(*given)
+
+    monkeypatch.setattr(budget_module, "_counted_model", interrupted)
+    budget = Budget()
+    client, _ = model("client", whole(), budget=budget)
+    try:
+        client.create(ASKED)
+    except KeyboardInterrupt as error:
+        error.__traceback__ = None
+    gc.collect()
+    assert not interrupts
+    assert budget.spent == ONE_CALL
+    assert not budget.ledger.in_progress
+
+
 def test_a_stream_that_never_began_does_not_count():
     budget = Budget(calls=1)
     client, wire = model("client", streamed(), budget=budget)

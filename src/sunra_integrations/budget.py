@@ -390,7 +390,7 @@ class _Counted(Charge):
 
     def __del__(self) -> None:
         # An async stream that was abandoned when its event loop ended is never closed.
-        if self._budgets:
+        if getattr(self, "_budgets", ()):  # not set if Ctrl-C came in the constructor
             self._end(None)
 
     def _reserve(self, budgets: tuple[Budget, ...]) -> None:
@@ -403,10 +403,11 @@ class _Counted(Charge):
 
     def _end(self, error: BaseException | None) -> None:
         """Reports the end of the call, without a lock: the garbage collector may be the caller."""
-        received, budgets, self._budgets = self._received, self._budgets, ()
+        received = self._received
         usage = _usage_in(error) or (None if received is None else received.usage)
         model = _counted_model(self._request, received)
         ended = _Ended(model, usage, self._is_billed, self._is_complete)
+        budgets, self._budgets = self._budgets, ()  # so late, because Ctrl-C may come before
         for budget in budgets:
             budget.ledger.ended.append(ended)
 

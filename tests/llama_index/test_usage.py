@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,13 +20,13 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from sunra_integrations.budget import Budget
-from sunra_integrations.errors import SunraError
+from sunra_integrations.errors import StreamInterrupted, SunraError
 from sunra_integrations.llama_index import Sunra, UsageHandler
 from sunra_integrations.llama_index.fast_path import event_dispatchers, has_event_handlers
 from sunra_integrations.usage import ModelUsage
 from tests.costs import COST, USAGE, cut_off, said, streamed
 from tests.llama_index.ways import ASKED, STREAMED, WAYS
-from tests.recorded_transport import Answer, completion, status
+from tests.recorded_transport import Answer, completion, status, stream
 
 MODEL = "openai/gpt-4o"
 ONE = ModelUsage(1, 30, 20, 10, 5, COST)
@@ -109,6 +110,21 @@ async def test_a_stream_that_ends_early_is_a_call_whose_cost_is_unknown(line) ->
         with pytest.raises(SunraError, match="finish_reason"):
             list(line(cut_off("Hel")).llm.stream_chat(ASKED))
     assert usage.table == {MODEL: UNKNOWN + UNKNOWN + UNKNOWN}
+
+
+async def test_a_stream_that_breaks_off_counts_with_the_usage_received(line) -> None:
+    parts: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "Hel"}}]},
+        {"choices": [], "usage": USAGE},
+    ]
+    events = [b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts]
+    broken = stream(*events, httpx.ReadError("broken"))
+    with UsageHandler() as usage, Budget() as budget:
+        with pytest.raises(StreamInterrupted):
+            list(line(broken).llm.stream_chat(ASKED))
+        with pytest.raises(StreamInterrupted):
+            _ = [part async for part in await line(broken).llm.astream_complete("Hi")]
+    assert usage.table == budget.by_model() == {MODEL: ONE + ONE}
 
 
 async def test_failed_calls_and_unread_streams_do_not_count(line) -> None:

@@ -24,6 +24,7 @@ from llama_index_instrumentation.events.span import SpanDropEvent
 from pydantic import BaseModel, PrivateAttr
 from typing_extensions import Self
 
+from sunra_integrations.errors import SunraError
 from sunra_integrations.protocol.json_text import EMPTY
 from sunra_integrations.protocol.reply import Usage, parse_usage
 from sunra_integrations.usage import ModelUsage, UsageTable
@@ -100,7 +101,9 @@ class UsageHandler(BaseEventHandler):
             case LLMChatEndEvent() | LLMCompletionEndEvent():
                 self._receive(event.span_id, event.response)
                 self._end(event.span_id, event.response)
-            case ExceptionEvent() | SpanDropEvent():
+            case ExceptionEvent():
+                self._fail(event.span_id, event.exception)
+            case SpanDropEvent():
                 self._end(event.span_id)
             case _:
                 pass
@@ -124,6 +127,13 @@ class UsageHandler(BaseEventHandler):
         if call is not None and response is not None:
             call.has_begun = True
             call.usage = _usage(response) or call.usage
+
+    def _fail(self, span_id: str | None, error: BaseException) -> None:
+        call = self._running.get(span_id)
+        if call is not None and isinstance(error, SunraError) and error.partial is not None:
+            call.has_begun = True
+            call.usage = error.partial.usage or call.usage
+        self._end(span_id)
 
     def _end(self, span_id: str | None, response: _Response | None = None) -> None:
         with self._lock:
