@@ -512,6 +512,7 @@ def test_the_servers_own_retryable_counts():
 
 
 OTHERS = [
+    f"[{{'loc': ('body', 'messages', 1), 'msg': 'Not a string', 'input': \"{TEMPERATURE}\"}}]",
     "The provided tool_choice names a function that is not in tools.",
     "Tool 'file_search' is not supported with this model.",
     "Content type 'input_audio' is not supported with this model.",

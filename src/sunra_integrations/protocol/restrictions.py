@@ -26,7 +26,8 @@ class Restriction(NamedTuple):
 def find_restriction(fields: ErrorFields) -> Restriction | None:
     """The restriction that an error reports; None if it reports something else."""
     upstream = (fields.upstream or "").partition(MODEL_OUTPUT)[0]
-    message = f"{fields.message or ''} {upstream}"[:_MAX_READ]
+    texts = (text[:_MAX_READ] for text in (fields.message or "", upstream))
+    message = " ".join(_INPUT.split(text, maxsplit=1)[0] for text in texts)[:_MAX_READ]
     for words, parameter, remedy in _KNOWN:
         if words.search(message):
             return _restriction(parameter, remedy)
@@ -53,6 +54,9 @@ def _in_body(name: str) -> str:
 
 _MAX_READ = 4000
 """Longest part of a message that is searched."""
+
+_INPUT = re.compile(r"'input': |\binput_value=")
+"""Before the caller's own text, which vLLM and others quote in validation errors."""
 
 _CAPITAL = re.compile("(?<=[a-z])([A-Z])")
 _NAME = re.compile(r"\w+")
