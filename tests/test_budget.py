@@ -570,6 +570,45 @@ def test_a_parent_refuses_for_all_its_children():
         clients[1].create(ASKED)
 
 
+def test_a_block_in_an_abandoned_generator_counts_no_later_calls():
+    async def go() -> int:
+        budget = Budget(calls=5)
+
+        async def words() -> Any:
+            with budget:
+                yield
+
+        generator = words()
+        await anext(generator)
+        del generator  # the event loop closes it in a task, which has a context of its own
+        gc.collect()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        client, _ = model("async client", whole())
+        await client.create(ASKED)
+        return budget.spent.calls
+
+    assert asyncio.run(go()) == 0
+
+
+def test_a_task_that_outlives_the_block_is_not_counted_any_more():
+    async def go() -> int:
+        client, _ = model("async client", whole(), whole())
+        left = asyncio.Event()
+
+        async def call_later() -> None:
+            await left.wait()
+            await client.create(ASKED)
+
+        with Budget() as budget:
+            task = asyncio.create_task(call_later())
+        left.set()
+        await task
+        return budget.spent.calls
+
+    assert asyncio.run(go()) == 0
+
+
 def test_a_block_may_be_left_in_another_context():
     async def go() -> int:
         budget = Budget()

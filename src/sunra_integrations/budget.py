@@ -150,16 +150,21 @@ class Budget:
             return UsageTable(self.ledger.usages.items())
 
     def __enter__(self) -> Self:
-        _active.set((*_active.get(), self))
+        block = _Block(self)
+        self.ledger.blocks.append(block)
+        _active.set((*_active.get(), block))
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A token of `_active.set` would not be valid here: generators and fixtures of async tests
-        # may leave the block in another context.
-        active = list(_active.get())
-        if self in active:
-            del active[-1 - active[::-1].index(self)]
-            _active.set(tuple(active))
+        # Async generators and fixtures of async tests may leave a block in another context, which a
+        # token of `_active.set` does not allow. There, the block is known if it is the only one.
+        active, blocks = _active.get(), self.ledger.blocks
+        here = [block for block in active if block.budget is self and block.is_open]
+        left = here[-1] if here else blocks[0] if len(blocks) == 1 else None
+        if left is not None:
+            left.is_open = False
+            blocks.remove(left)
+        _active.set(tuple(block for block in active if block.is_open))
 
     def __repr__(self) -> str:
         spent = self.spent
@@ -252,6 +257,8 @@ class Ledger:
         self.spent = ModelUsage()
         self.unknown: dict[str, str] = {}
         """The models of complete replies without "cost" or without "usage"."""
+        self.blocks: list[_Block] = []
+        """The `with` blocks that are open, in all contexts."""
         self.in_progress = 0
         self.ended: deque[_Ended] = deque()
         """The calls that ended and are not counted yet."""
@@ -329,9 +336,10 @@ def charge_for(own: Budget | None, request: ChatRequest) -> Charge:
         BudgetExceeded: A budget is spent.
         ConfigurationError: A budget does not know what was spent.
     """
-    active = _active.get()
-    if own is None and not active:
+    blocks = _active.get()
+    if own is None and not blocks:
         return _NO_CHARGE
+    active = tuple(block.budget for block in blocks if block.is_open)
     return _Counted(_with_parents(active if own is None else (own, *active)), request)
 
 
@@ -412,8 +420,18 @@ class _Counted(Charge):
             budget.ledger.ended.append(ended)
 
 
-_active: ContextVar[tuple[Budget, ...]] = ContextVar("sunra_budgets", default=())
-"""The budgets of the `with` blocks around the current call."""
+class _Block:
+    """A `with` block of a budget. Other contexts that inherited it see when it is left."""
+
+    __slots__ = ("budget", "is_open")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.is_open = True
+
+
+_active: ContextVar[tuple[_Block, ...]] = ContextVar("sunra_budgets", default=())
+"""The `with` blocks around the current call."""
 
 _lock = threading.RLock()
 """One for all budgets, because a call checks and reserves several in one step.
