@@ -327,6 +327,36 @@ async def test_output_that_does_not_match_is_requested_again(
     assert len(sandbox.requests) == 2
 
 
+@each_way
+async def test_invalid_output_beside_a_call_is_requested_again(
+    *, model: ChatSunra, sandbox: Sandbox, payments: Payments, way: str
+):
+    sandbox.next(
+        CallTools(("Receipt", {"to": "Ada"}), *GOOD.calls), CallTools(("Receipt", RECEIPT))
+    )
+    agent = create_agent(
+        model,
+        [payments.tool],
+        response_format=ToolStrategy(Receipt),
+        middleware=[InvalidToolCallRepair()],
+    )
+    assert (await run(agent, way))["structured_response"] == Receipt(**RECEIPT)
+    assert payments.made == [("Ada", 3)]
+    assert "amount" in results(sandbox, 1)["Receipt"]
+
+
+NOTES = {"title": "Notes", "description": "Notes.", "type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("strategy", [ToolStrategy, ProviderStrategy])
+def test_empty_output_that_matches_is_valid(model: ChatSunra, sandbox: Sandbox, strategy: Any):
+    sandbox.next(CallTools(("Notes", {})) if strategy is ToolStrategy else TextReply("{}"))
+    middleware = [InvalidToolCallRepair()]
+    agent = create_agent(model, [], response_format=strategy(NOTES), middleware=middleware)
+    assert agent.invoke(GIVEN, STEPS)["structured_response"] == {}
+    assert len(sandbox.requests) == 1
+
+
 @pytest.mark.parametrize("with_tools", [False, True])
 @pytest.mark.parametrize("case", WRONG_OUTPUT)
 def test_output_that_never_matches_is_an_error(
@@ -387,6 +417,16 @@ async def test_it_works_beside_other_middleware(
     done = await agent.ainvoke(GIVEN, {**STEPS, "configurable": {"thread_id": "1"}})
     assert done["messages"][-1].text == "Paid."
     assert payments.made == [("Ada", 3)]
+
+
+def test_a_limit_of_calls_after_it_counts_repairs(
+    model: ChatSunra, sandbox: Sandbox, payments: Payments
+):
+    sandbox.next(*[BROKEN] * 5)
+    middleware = [InvalidToolCallRepair(5), ModelCallLimitMiddleware(run_limit=2)]
+    done = create_agent(model, [payments.tool], middleware=middleware).invoke(GIVEN, STEPS)
+    assert "Model call limits exceeded" in done["messages"][-1].text
+    assert len(sandbox.requests) == 2
 
 
 @pytest.mark.parametrize("value", [-1, 11, None, True])

@@ -9,7 +9,10 @@ import pytest
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.tools import QueryEngineTool
 from llama_index.core.types import PydanticProgramMode
+from llama_index.core.workflow import Context
 from pydantic import BaseModel, ValidationError
 
 from sunra_integrations.errors import (
@@ -208,6 +211,7 @@ def test_a_structured_llm_without_repairs_lists_nothing(line):
 in_agents = [
     pytest.mark.filterwarnings("ignore:.*attribute.*is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:is_running called:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key"),
 ]
 CALL = {"id": "c1", "type": "function", "function": {"name": "", "arguments": "{}"}}
 CALLS = {
@@ -287,6 +291,46 @@ class TestAgents:
         broken = CALLS["arguments are not JSON"][0]
         sandbox.next(*[broken] * 5, ADD, "5.")
         assert str(await agent(llm, "FunctionAgent", True).run(user_msg="Add 2 and 3.")) == "5."
+
+    @each_agent
+    async def test_the_next_run_with_the_same_context_goes_on(
+        self, *, sandbox, llm, kind, streaming
+    ):
+        broken = CALLS["arguments are not JSON"][0]
+        sandbox.next(*[broken] * 2)
+        made = agent(llm.model_copy(update={"repair_tool_calls": 1}), kind, streaming)
+        context = Context(made)
+        with pytest.raises(UnreadableResponse):
+            await made.run(user_msg="Add 2 and 3.", ctx=context)
+        sandbox.next("5.")
+        assert str(await made.run(user_msg="Again.", ctx=context)) == "5."
+
+    async def test_calls_of_the_agent_before_a_handoff_are_valid(self, sandbox, llm):
+        llm = llm.model_copy(update={"repair_tool_calls": 0})
+        first = FunctionAgent(name="first", description="Adds.", tools=[add], llm=llm)
+        second = FunctionAgent(
+            name="second", description="Ends.", tools=[double], llm=llm, can_handoff_to=[]
+        )
+        handoff = CallTools(("handoff", {"to_agent": "second", "reason": "Enough."}))
+        sandbox.next(ADD, ADD, handoff, CallTools(("double", {"a": 5})), "10.")
+        workflow = AgentWorkflow(agents=[first, second], root_agent="first")
+        assert str(await workflow.run(user_msg="Add 2 and 3, then double.")) == "10."
+
+    async def test_arguments_that_a_tool_accepts_are_valid(self, sandbox, llm):
+        llm = llm.model_copy(update={"repair_tool_calls": 0})
+        search = QueryEngineTool.from_defaults(Search(), name="search", description="Searches.")
+        sandbox.next(CallTools(("search", {"query": "tea"})), "Tea.")
+        assert str(await FunctionAgent(tools=[search], llm=llm).run(user_msg="Tea?")) == "Tea."
+
+
+def double(a: int) -> int:
+    """Doubles a number."""
+    return 2 * a
+
+
+class Search(CustomQueryEngine):
+    def custom_query(self, query_str: str) -> str:
+        return query_str
 
 
 @pytest.mark.parametrize("variables", [["repair"], []])

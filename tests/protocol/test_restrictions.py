@@ -512,6 +512,11 @@ def test_the_servers_own_retryable_counts():
 
 
 OTHERS = [
+    f"[{{'loc': ('body', 'messages', 1), 'msg': 'Not a string', 'input': \"{TEMPERATURE}\"}}]",
+    "The provided tool_choice names a function that is not in tools.",
+    "Tool 'file_search' is not supported with this model.",
+    "Content type 'input_audio' is not supported with this model.",
+    "The role 'system' is not supported for this model.",
     "`temperature` must be at most 2",
     "Invalid value: 'xhigh'. Supported values are: 'low', 'medium', and 'high'.",
     "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",

@@ -91,6 +91,9 @@ class InvalidToolCallRepair(Middleware):
     of the same reply are run. If the agent has a `response_format`, output that does not match it
     is invalid too.
 
+    Put it first in the list: the `after_model` hooks of middleware before it do not run for a reply
+    without valid calls, so a `ModelCallLimitMiddleware` there does not count such replies.
+
     A reply that was cut off, such as by `max_tokens`, raises `ResponseTruncated` if its tool calls
     or structured output are not complete. A refusal in place of structured output raises `Refused`.
 
@@ -209,7 +212,7 @@ def _with_results(request: Request, response: Response) -> Response:
     following, message = _last_turn(response.result)
     if message is None:
         return response
-    is_output_missing = request.response_format is not None and not response.structured_response
+    is_output_missing = request.response_format is not None and response.structured_response is None
     _raise_if_cut_off_or_refused(message, is_output_missing=is_output_missing)
     added: list[BaseMessage] = [_invalid_result(call) for call in message.invalid_tool_calls]
     tools = {one.name for one in request.tools if isinstance(one, BaseTool)}
@@ -219,8 +222,8 @@ def _with_results(request: Request, response: Response) -> Response:
     if is_output_missing and not message.tool_calls and not message.invalid_tool_calls:
         added.append(HumanMessage(reply_repair(_NO_CALL)))
     if is_output_missing:  # the agent's own messages say that the output does not match
-        following = [one if one.name in tools else _marked(one) for one in following]
-    if not response.structured_response:
+        following = [one if one.name in tools else _failed_output(one) for one in following]
+    if response.structured_response is None:
         added = list(map(_marked, added))
     before = response.result[: response.result.index(message) + 1]
     return replace(response, result=[*before, *following, *added])
@@ -263,6 +266,13 @@ def _unknown_result(call: ToolCall) -> ToolMessage:
 def _result(call: ToolCall | InvalidToolCall, text: str) -> ToolMessage:
     name, call_id = call.get("name"), call.get("id") or ""
     return ToolMessage(text, name=name, tool_call_id=call_id, status="error")
+
+
+def _failed_output(message: BaseMessage) -> BaseMessage:
+    """Marked, and not by the name of an output tool, whose result ends agents after other tools."""
+    if isinstance(message, ToolMessage):
+        message = message.model_copy(update={"name": None, "status": "error"})
+    return _marked(message)
 
 
 def _marked(message: Message) -> Message:

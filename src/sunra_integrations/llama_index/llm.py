@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from llama_index.core.base.llms.types import (
@@ -66,11 +67,10 @@ from sunra_integrations.llama_index.instrumentation import (
 )
 from sunra_integrations.llama_index.repair import (
     Repairs,
-    awhole_calls,
-    check_invalid_calls,
+    achecked_calls,
+    check_calls,
     check_prompt_arguments,
-    raise_if_call_truncated,
-    whole_calls,
+    checked_calls,
 )
 from sunra_integrations.llama_index.structured import (
     PartialObjects,
@@ -586,6 +586,36 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
             tool_required=kwargs.get("tool_required"),
         )
 
+    def chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """The reply to a message with tools, as `chat` returns it."""
+        response = super().chat_with_tools(tools, user_msg, chat_history, *args, **kwargs)
+        check = self._call_check(tools, user_msg, chat_history)
+        if check is not None:
+            check(response)
+        return response
+
+    async def achat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """Async `chat_with_tools`."""
+        response = await super().achat_with_tools(tools, user_msg, chat_history, *args, **kwargs)
+        check = self._call_check(tools, user_msg, chat_history)
+        if check is not None:
+            check(response)
+        return response
+
     def stream_chat_with_tools(  # noqa: PLR0917 - the framework's signature
         self,
         tools: Sequence[BaseTool],
@@ -608,8 +638,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = map_stream(first_call_only, stream)
-        if self.repair_tool_calls is not None:
-            stream = whole_calls(stream)
+        check = self._call_check(tools, user_msg, chat_history)
+        if check is not None:
+            stream = checked_calls(stream, check)
         output_cls = program_class(tools)
         return stream if output_cls is None else program_stream(stream, output_cls)
 
@@ -635,8 +666,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         )
         if not allow_parallel_tool_calls:
             stream = amap_stream(first_call_only, stream)
-        if self.repair_tool_calls is not None:
-            stream = awhole_calls(stream)
+        check = self._call_check(tools, user_msg, chat_history)
+        if check is not None:
+            stream = achecked_calls(stream, check)
         output_cls = program_class(tools)
         return stream if output_cls is None else aprogram_stream(stream, output_cls)
 
@@ -677,15 +709,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """The arguments for `chat`. The caller's history is not changed."""
-        messages = list(chat_history or ())
-        if isinstance(user_msg, str):
-            user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
-        if user_msg is not None:
-            messages.append(user_msg)
+        messages = _conversation(chat_history, user_msg)
         if not tools:
             return {"messages": messages, **kwargs}
-        if self.repair_tool_calls is not None:
-            check_invalid_calls(messages, tools, self.repair_tool_calls)
         strict = self.strict if strict is None else strict
         prepared: dict[str, Any] = {"tools": [request.tool(tool, strict=strict) for tool in tools]}
         choice = "required" if tool_choice is None and tool_required else tool_choice
@@ -707,9 +733,20 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         output_cls = program_class(tools)
         if output_cls is not None:
             check_program_response(response, output_cls)
-        elif self.repair_tool_calls is not None:
-            raise_if_call_truncated(response)
         return response if allow_parallel_tool_calls else first_call_only(response)
+
+    def _call_check(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None,
+        chat_history: list[ChatMessage] | None,
+    ) -> Callable[[ChatResponse], None] | None:
+        """The check of a finished response, if `repair_tool_calls` is set."""
+        limit = self.repair_tool_calls
+        if limit is None or program_class(tools) is not None:
+            return None
+        messages = _conversation(chat_history, user_msg)
+        return partial(check_calls, messages=messages, tools=tools, limit=limit)
 
     # ── structured prediction ────────────────────────────────────────────────
 
@@ -1021,6 +1058,15 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         }
         with _key_not_required():
             return type(self)(**fields, **shared)
+
+
+def _conversation(
+    history: list[ChatMessage] | None, message: str | ChatMessage | None
+) -> list[ChatMessage]:
+    messages = list(history or ())
+    if isinstance(message, str):
+        message = ChatMessage(role=MessageRole.USER, content=message)
+    return messages if message is None else [*messages, message]
 
 
 def _without_repair(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:

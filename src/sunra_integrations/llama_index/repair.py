@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.types import BaseTool
 from pydantic import ValidationError
 
@@ -30,6 +31,9 @@ EARLIER_ATTEMPTS = "earlier_attempts"
 """Key of `additional_kwargs`: what the calls before the last one returned and cost."""
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cost", "request_id")
+_NOT_FOUND = " not found. Please select a tool that is available."
+"""Part of the result of a call of an unknown tool: `multi_agent_workflow.py` of llama-index-core
+0.14.25, and `run_tools`."""
 
 
 @dataclass
@@ -115,22 +119,38 @@ def check_prompt_arguments(given: Mapping[str, Any], variables: Sequence[str]) -
 # ── tool calls of agents ─────────────────────────────────────────────────────
 
 
-def check_invalid_calls(
-    messages: Sequence[ChatMessage], tools: Sequence[BaseTool], limit: int
+def check_calls(
+    response: ChatResponse,
+    *,
+    messages: Sequence[ChatMessage],
+    tools: Sequence[BaseTool],
+    limit: int,
 ) -> None:
-    """Raises if more replies than `limit` have invalid calls, in a row up to the last message.
+    """Raises if a finished response and the replies before it have too many invalid calls in a row.
 
     Agents send an invalid call back to the model with its error, and go on up to `max_iterations`.
+    This raises before they store the response, so the next run with their context can go on.
+
+    Args:
+        response: The response.
+        messages: The conversation before it.
+        tools: The tools of the call.
+        limit: How many replies in a row may be invalid.
 
     Raises:
-        UnreadableResponse: See above.
+        ResponseTruncated: The last call was cut off.
+        UnreadableResponse: More replies than `limit` are invalid.
     """
+    _raise_if_call_truncated(response)
     known = {tool.metadata.name: tool for tool in tools}
     number, problem = 0, ""
-    for message in reversed(messages):
+    results: dict[Any, str] = {}
+    for message in reversed([*messages, response.message]):
         if message.role is MessageRole.TOOL:
+            results[message.additional_kwargs.get("tool_call_id")] = message.content or ""
             continue
-        found = next(filter(None, (_problem(call, known) for call in message_calls(message))), None)
+        problems = (_problem(call, known, results) for call in message_calls(message))
+        found = next(filter(None, problems), None)
         if found is None:
             break
         number, problem = number + 1, problem or found
@@ -139,31 +159,30 @@ def check_invalid_calls(
 
 
 def _problem(
-    call: tuple[str, str, Mapping[str, Any] | str], tools: Mapping[str | None, BaseTool]
+    call: tuple[str, str, Mapping[str, Any] | str],
+    tools: Mapping[str | None, BaseTool],
+    results: Mapping[Any, str],
 ) -> str | None:
-    _, name, arguments = call
+    call_id, name, arguments = call
     parsed = parse_arguments(arguments) if isinstance(arguments, str) else dict(arguments)
     if not name:
         return "The call does not name a function."
-    if name not in tools:
-        return f"There is no tool {name!r}."
     if parsed is None:
         return f"The arguments of {name!r} are not a JSON object: {arguments}"
-    schema = tools[name].metadata.fn_schema
-    try:
-        if schema is not None:
+    if name not in tools:  # after a handoff, it may be a tool of the agent before
+        is_unknown = call_id not in results or _NOT_FOUND in results[call_id]
+        return f"There is no tool {name!r}." if is_unknown else None
+    tool = tools[name]
+    schema = tool.metadata.fn_schema
+    try:  # other tools take what does not fit: QueryEngineTool makes a query of any arguments
+        if schema is not None and isinstance(tool, FunctionTool):
             schema.model_validate(parsed)
     except ValidationError as error:
         return f"The arguments of {name!r} do not match its schema:\n{describe_error(error)}"
     return None
 
 
-def raise_if_call_truncated(response: ChatResponse) -> None:
-    """Raises if the last call of a finished response was cut off.
-
-    Raises:
-        ResponseTruncated: See above.
-    """
+def _raise_if_call_truncated(response: ChatResponse) -> None:
     received = list(message_calls(response.message))
     if not received or truncation_cause(response.additional_kwargs.get("finish_reason")) is None:
         return
@@ -172,29 +191,25 @@ def raise_if_call_truncated(response: ChatResponse) -> None:
         raise response_truncated(response, "tool call")
 
 
-def whole_calls(
-    stream: Generator[ChatResponse, None, None],
+def checked_calls(
+    stream: Generator[ChatResponse, None, None], check: Callable[[ChatResponse], None]
 ) -> Generator[ChatResponse, None, None]:
-    """The responses of a stream. Closing the result closes the stream.
-
-    Raises:
-        ResponseTruncated: At the end: the last call was cut off.
-    """
+    """The responses of a stream; the last one is checked. Closing the result closes the stream."""
     last = None
     with closing(stream):
         for last in stream:
             yield last
     if last is not None:
-        raise_if_call_truncated(last)
+        check(last)
 
 
-async def awhole_calls(
-    stream: AsyncGenerator[ChatResponse, None],
+async def achecked_calls(
+    stream: AsyncGenerator[ChatResponse, None], check: Callable[[ChatResponse], None]
 ) -> AsyncGenerator[ChatResponse, None]:
-    """`whole_calls` for an async stream."""
+    """`checked_calls` for an async stream."""
     last = None
     async with aclosing(stream):
         async for last in stream:
             yield last
     if last is not None:
-        raise_if_call_truncated(last)
+        check(last)

@@ -26,7 +26,8 @@ class Restriction(NamedTuple):
 def find_restriction(fields: ErrorFields) -> Restriction | None:
     """The restriction that an error reports; None if it reports something else."""
     upstream = (fields.upstream or "").partition(MODEL_OUTPUT)[0]
-    message = f"{fields.message or ''} {upstream}"[:_MAX_READ]
+    texts = (text[:_MAX_READ] for text in (fields.message or "", upstream))
+    message = " ".join(_INPUT.split(text, maxsplit=1)[0] for text in texts)[:_MAX_READ]
     for words, parameter, remedy in _KNOWN:
         if words.search(message):
             return _restriction(parameter, remedy)
@@ -53,6 +54,9 @@ def _in_body(name: str) -> str:
 
 _MAX_READ = 4000
 """Longest part of a message that is searched."""
+
+_INPUT = re.compile(r"'input': |\binput_value=")
+"""Before the caller's own text, which vLLM and others quote in validation errors."""
 
 _CAPITAL = re.compile("(?<=[a-z])([A-Z])")
 _NAME = re.compile(r"\w+")
@@ -83,7 +87,7 @@ _REMEDIES = {
 
 _PHRASES: dict[str, tuple[str, ...]] = {
     "tool_choice": (
-        r"(?:does not support this|the provided) '?tool_choice",  # DeepSeek, OpenRouter
+        r"(?:does not support this|support the provided) '?tool_choice",  # DeepSeek, OpenRouter
         r"tool_choice parameter does not support",  # DashScope
         r"tool_choice '?\w+'? is incompatible with",  # Moonshot
         r"tool_choice forces tool use",  # Anthropic
@@ -139,7 +143,8 @@ _WITH_NAME = (
     r"unrecognized request arguments? supplied: (\w+)",  # Azure
     r"does not support (?:the )?parameter `?(\w+)",  # xAI, DeepSeek
     r"argument not supported(?: on this model)?: (\w+)",  # xAI
-    r"[`'](\w+)[`'] is not supported (?:with|for) this model",  # Groq, OpenAI
+    # Groq, OpenAI
+    r"(?<!tool )(?<!type )(?<!role )[`'](\w+)[`'] is not supported (?:with|for) this model",
     r"`(\w+)` is deprecated for this model",  # Anthropic
     r"`(\w+)` may only be set to \S+ when thinking",  # Anthropic
     r"`\w+` and `(\w+)` cannot both be specified for this model",  # Anthropic on Bedrock
