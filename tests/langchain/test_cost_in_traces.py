@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import MagicMock
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -175,27 +176,29 @@ async def test_an_openinference_span_has_the_cost(openinference, way) -> None:
 
 
 @pytest.fixture(scope="module")
-def langfuse_exporter() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
+def langfuse_project() -> Iterator[tuple[str, InMemorySpanExporter]]:
+    """The key of a project and its spans. Langfuse keeps one client per key, even if shut down."""
+    key, exporter = f"pk-lf-{uuid4()}", InMemorySpanExporter()
     client = Langfuse(
-        public_key="pk-lf-made-up",
+        public_key=key,
         secret_key="sk-lf-made-up",
         base_url="http://127.0.0.1:9",
         tracer_provider=TracerProvider(),
         span_exporter=exporter,
     )
-    yield exporter
+    yield key, exporter
     client.shutdown()
 
 
 @pytest.fixture
-def langfuse(langfuse_exporter) -> Iterator[tuple[CallbackHandler, Runs]]:
-    langfuse_exporter.clear()
-    handler = CallbackHandler(public_key="pk-lf-made-up")
+def langfuse(langfuse_project) -> Iterator[tuple[CallbackHandler, Runs]]:
+    key, exporter = langfuse_project
+    exporter.clear()
+    handler = CallbackHandler(public_key=key)
 
     def generations() -> list[dict[str, Any]]:
         handler._langfuse_client.flush()
-        spans = [dict(span.attributes or {}) for span in langfuse_exporter.get_finished_spans()]
+        spans = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
         return [one for one in spans if one["langfuse.observation.type"] == "generation"]
 
     return handler, generations
