@@ -118,11 +118,11 @@ class Budget:
         prices: Mapping[str, Price] | None = None,
         parent: Budget | None = None,
     ) -> None:
-        self.usd = usd
-        self.tokens = tokens
-        self.calls = calls
-        self.prices = cast("dict[str, Price]", {} if prices is None else prices)
-        self.ledger = Ledger(self, check_budget(parent, "parent"))
+        self.usd: float | None = usd
+        self.tokens: int | None = tokens
+        self.calls: int | None = calls
+        self.prices: dict[str, Price] = cast("dict[str, Price]", {} if prices is None else prices)
+        self.ledger: Ledger = Ledger(self, check_budget(parent, "parent"))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a limit or the prices.
@@ -252,14 +252,14 @@ class Ledger:
 
     def __init__(self, budget: Budget, parent: Budget | None) -> None:
         self._budget = budget
-        self.parent = parent
+        self.parent: Budget | None = parent
         self.usages: dict[str, ModelUsage] = {}
-        self.spent = ModelUsage()
+        self.spent: ModelUsage = ModelUsage()
         self.unknown: dict[str, str] = {}
         """The models of complete replies without "cost" or without "usage"."""
         self.blocks: list[_Block] = []
         """The `with` blocks that are open, in all contexts."""
-        self.in_progress = 0
+        self.in_progress: int = 0
         self.ended: deque[_Ended] = deque()
         """The calls that ended and are not counted yet."""
         self._counting: object = None

@@ -56,8 +56,8 @@ try:
         INVALID_TOOL_NAME_ERROR_TEMPLATE,
         TOOL_INVOCATION_ERROR_TEMPLATE,
     )
-except ImportError as error:
-    raise _not_met(str(error)) from error
+except ImportError as _error:
+    raise _not_met(str(_error)) from _error
 if (0,) < release(version("langchain") or "") < release(_LOWEST):
     raise _not_met(f"{version('langchain')} is installed")
 
@@ -110,7 +110,7 @@ class InvalidToolCallRepair(Middleware):
 
     def __init__(self, max_attempts: int = 2) -> None:
         super().__init__()
-        self.max_attempts = check_repairs(max_attempts, "max_attempts")
+        self.max_attempts: int = check_repairs(max_attempts, "max_attempts")
 
     def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Response:
         """Call the model, and add a result to each invalid call of its reply."""

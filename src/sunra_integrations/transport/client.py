@@ -62,7 +62,7 @@ class _Client:
         self._http_client = http_client
         try:
             self._budget = check_budget(budget)
-            self.settings = _settings(settings, options)
+            self.settings: Settings = _settings(settings, options)
         except SunraError as error:
             failure = error.with_traceback(None)
         else:
