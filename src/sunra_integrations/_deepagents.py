@@ -11,12 +11,12 @@ __all__ = ["register_profile"]
 
 def register_profile() -> None:
     """Register the provider `sunra`, by deepagents' public API."""
-    from deepagents import ProviderProfile, register_provider_profile  # noqa: PLC0415
+    from deepagents import ProviderProfile, register_provider_profile  # noqa: PLC0415 - see above
 
     register_provider_profile("sunra", ProviderProfile(pre_init=_before_init_chat_model))
 
 
 def _before_init_chat_model(_spec: str) -> None:
-    from sunra_integrations.langchain import register  # noqa: PLC0415
+    from sunra_integrations.langchain import register  # noqa: PLC0415 - see above
 
     register()

@@ -442,7 +442,7 @@ Reentrant, because a signal handler may read a budget.
 
 def _start_afresh_in_child() -> None:
     """Another thread may have held the lock when the process was forked."""
-    global _lock  # noqa: PLW0603
+    global _lock  # noqa: PLW0603 - replaced as a whole, once per fork
     _lock = threading.RLock()
 
 
@@ -493,7 +493,7 @@ def _exceeded(
 
 def _check_amount(name: str, value: object, kinds: tuple[type, ...] = (int, float)) -> None:
     is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < math.inf:  # type: ignore[operator]
+    if not is_number or not 0 <= value < math.inf:  # type: ignore[operator]  # it is one
         rule = f"{'a number' if float in kinds else 'an integer'} of at least 0"
         raise InvalidParameter(
             f"`{name}` must be {rule}, got {value!r}.", parameter=name, value=value, rule=rule

@@ -260,7 +260,7 @@ async def test_an_agent_without_tools_answers_a_call_of_an_unknown_one(
         sandbox.next(reply, DONE)
         done = await run(create_agent(model, [], middleware=[InvalidToolCallRepair()]), way)
         assert done["messages"][-1].text == "Paid."
-    assert "There is no tool 'transfer'." in results(sandbox, 1)["transfer"]
+    assert "Unknown tool 'transfer'." in results(sandbox, 1)["transfer"]
 
 
 # ── structured output ────────────────────────────────────────────────────────

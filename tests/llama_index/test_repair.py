@@ -341,3 +341,10 @@ def test_repair_among_the_values_for_a_prompt_is_refused_unless_it_is_a_variable
     else:
         with pytest.raises(InvalidParameter, match=r'`llm_kwargs=\{"repair": …\}`'):
             check_prompt_arguments(given, variables)
+
+
+@pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.OPENAI])
+def test_repair_as_a_value_for_a_prompt_is_refused_in_every_mode(mode):
+    llm = Sunra(model="a/b", api_key="k", pydantic_program_mode=mode)
+    with pytest.raises(InvalidParameter, match="not a variable of the prompt"):
+        llm.structured_predict(Order, PromptTemplate("Who?"), repair=1)

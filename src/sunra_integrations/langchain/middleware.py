@@ -139,7 +139,11 @@ class InvalidToolCallRepair(Middleware):
         return response
 
     @hook_config(can_jump_to=["model"])
-    def after_model(self, state: State, runtime: Any) -> dict[str, Any] | None:  # noqa: ARG002
+    def after_model(
+        self,
+        state: State,
+        runtime: Any,  # noqa: ARG002 - LangChain's signature
+    ) -> dict[str, Any] | None:
         """Call the model again if its reply has no valid call to run."""
         following, message = _last_turn(state["messages"])
         results = {one.tool_call_id for one in following if isinstance(one, ToolMessage)}
@@ -260,7 +264,7 @@ def _invalid_result(call: InvalidToolCall) -> ToolMessage:
 
 
 def _unknown_result(call: ToolCall) -> ToolMessage:
-    return _result(call, call_repair(f"There is no tool {call['name']!r}."))
+    return _result(call, call_repair(f"Unknown tool {call['name']!r}."))
 
 
 def _result(call: ToolCall | InvalidToolCall, text: str) -> ToolMessage:

@@ -778,7 +778,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         """
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = without_span(super().structured_predict)(
-                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
+                output_cls,
+                prompt,
+                llm_kwargs=_without_repair(llm_kwargs, prompt, prompt_args),
+                **prompt_args,
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
@@ -809,7 +812,10 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         """Async `structured_predict`."""
         if self.pydantic_program_mode not in _NATIVE_MODES:
             called: Model = await without_span(super().astructured_predict)(
-                output_cls, prompt, llm_kwargs=_without_repair(llm_kwargs), **prompt_args
+                output_cls,
+                prompt,
+                llm_kwargs=_without_repair(llm_kwargs, prompt, prompt_args),
+                **prompt_args,
             )
             return called
         dispatcher.event(_start_event(output_cls, prompt, prompt_args))
@@ -912,7 +918,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> Generator[Any, None, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return super()._structured_stream_call(
-                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs, prompt, prompt_args), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
         repairs = Repairs.of(kwargs.pop("repair", 0))
@@ -946,7 +952,7 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     ) -> AsyncGenerator[Any, None]:
         if self.pydantic_program_mode not in _NATIVE_MODES:
             return await super()._structured_astream_call(
-                output_cls, prompt, _without_repair(llm_kwargs), **prompt_args
+                output_cls, prompt, _without_repair(llm_kwargs, prompt, prompt_args), **prompt_args
             )
         messages, kwargs = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
         repairs = Repairs.of(kwargs.pop("repair", 0))
@@ -1069,12 +1075,15 @@ def _conversation(
     return messages if message is None else [*messages, message]
 
 
-def _without_repair(llm_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+def _without_repair(
+    llm_kwargs: dict[str, Any] | None, prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]
+) -> dict[str, Any]:
     """The keyword arguments for a program of LlamaIndex's own, which cannot repair.
 
     Raises:
         InvalidParameter: A repair is requested.
     """
+    check_prompt_arguments(prompt_args, prompt.template_vars)
     kwargs = dict(llm_kwargs or {})
     if Repairs.of(kwargs.pop("repair", 0)).left:
         raise InvalidParameter(

@@ -171,7 +171,7 @@ def _problem(
         return f"The arguments of {name!r} are not a JSON object: {arguments}"
     if name not in tools:  # after a handoff, it may be a tool of the agent before
         is_unknown = call_id not in results or _NOT_FOUND in results[call_id]
-        return f"There is no tool {name!r}." if is_unknown else None
+        return f"Unknown tool {name!r}." if is_unknown else None
     tool = tools[name]
     schema = tool.metadata.fn_schema
     try:  # other tools take what does not fit: QueryEngineTool makes a query of any arguments
