@@ -126,7 +126,7 @@ ADVICE = {
     "verbosity": 'pass `extra_body={"verbosity": …}`',
     "top_k": 'pass `extra_body={"top_k": …}`',
     "xyzzy": 'pass `extra_body={"xyzzy": …}`',
-    "use_responses_api": "Sunra serves chat completions only",
+    "use_responses_api": 'Pass `api="responses"`',
     "proxies": "`http_client`",
     "default_headers": "is a setting of the model or client",
 }

@@ -48,7 +48,7 @@ RESTRICTIONS: dict[str, tuple[Any, str, str]] = {
     "OpenAI's tools with reasoning": (
         openai(TOOLS, "reasoning_effort"),
         "reasoning_effort",
-        'use one of: `reasoning_effort="none"`',
+        'use one of: `reasoning_effort="none"`, if the model has that level; `api="responses"`',
     ),
     # github.com/pipecat-ai/pipecat/issues/4043
     "OpenAI's tools with reasoning, first words": (
@@ -59,6 +59,22 @@ RESTRICTIONS: dict[str, tuple[Any, str, str]] = {
         ),
         "reasoning_effort",
         "a request without tools",
+    ),
+    "OpenAI's models without chat completions": (
+        openai(
+            "This model is only supported in v1/responses and not in v1/chat/completions.", "model"
+        ),
+        "",
+        'Use `api="responses"`.',
+    ),
+    # github.com/Wei-Shaw/sub2api/issues/885
+    "sub2api without chat completions": (
+        openai(
+            "Unsupported legacy protocol: /v1/chat/completions is not supported. Please use "
+            "/v1/responses."
+        ),
+        "",
+        'Use `api="responses"`.',
     ),
     # github.com/evalstate/fast-agent/issues/279
     "OpenAI's parallel tool calls": (

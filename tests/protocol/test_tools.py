@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import strict_schema
+from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tools import function_tool, json_schema_format, tool_choice
 
 TOOLS = [function_tool("add"), function_tool("sub")]
@@ -146,3 +147,37 @@ def test_a_json_schema_format_has_strict_only_if_it_is_given():
     assert strict["json_schema"]["strict"] is True
     assert strict["json_schema"]["schema"]["additionalProperties"] is False
     assert strict["json_schema"]["description"] == "An address"
+
+
+SEARCH = {"type": "web_search"}
+
+
+def test_a_tool_that_the_server_runs_is_chosen_by_its_type():
+    assert tool_choice("web_search", [SEARCH]) == SEARCH
+    with pytest.raises(InvalidParameter, match="not one of the tools"):
+        tool_choice("web_search", [])
+
+
+@pytest.mark.parametrize(
+    ("tool", "is_accepted"),
+    [
+        ({"type": "function", "function": {"name": "f"}}, True),
+        ({"type": "custom", "custom": {"name": "f"}}, True),
+        ({"type": "builtin_function", "function": {"name": "$web_search"}}, True),  # Moonshot
+        ({"function": {"name": "f"}}, True),
+        ({"type": "custom", "name": "f"}, False),
+        (SEARCH, False),
+        ({"type": "mcp", "server_label": "a"}, False),
+    ],
+)
+def test_chat_completions_accept_tools_with_a_definition(tool, is_accepted):
+    request = {"model": "a/b", "messages": [{"role": "user", "content": "?"}], "tools": [tool]}
+    assert ChatRequest(**request, api="responses").body(stream=False)["tools"]
+    if is_accepted:
+        assert ChatRequest(**request).body(stream=False)["tools"] == [tool]
+    else:
+        with pytest.raises(InvalidParameter, match=r"`tools\[0\]` is a tool of type") as caught:
+            ChatRequest(**request)
+        assert caught.value.parameter == "tools"
+        extra = {"tools": request.pop("tools")}
+        assert ChatRequest(**request, extra_body=extra).body(stream=False)["tools"] == [tool]

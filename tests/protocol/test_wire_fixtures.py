@@ -6,17 +6,19 @@ import re
 
 import pytest
 
-from sunra_integrations.errors import SunraError
+from sunra_integrations.errors import StreamInterrupted, SunraError, UnreadableResponse
 from sunra_integrations.protocol.accumulator import accumulate
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.reply import Chunk, Reply
 from sunra_integrations.protocol.stream import ChunkStream
 from tests.wire_cases import (
-    COMPLETIONS,
-    STREAMS,
+    BOTH_COMPLETIONS,
+    BOTH_STREAMS,
+    HELLO,
     WIRE,
     Fails,
     Seen,
+    api_of,
     completion_bytes,
     seen,
     stream_bytes,
@@ -25,9 +27,9 @@ from tests.wire_cases import (
 Ending = Reply | tuple[type[SunraError], str, Reply | None]
 
 
-def read(pieces: list[bytes]) -> tuple[list[Chunk], Ending]:
+def read(pieces: list[bytes], name: str) -> tuple[list[Chunk], Ending]:
     """The chunks, and what they end in: a reply, or an error with its words and partial answer."""
-    stream = ChunkStream()
+    stream = ChunkStream(api=api_of(name), fallback_id="req-1")
     chunks: list[Chunk] = []
     try:
         for piece in pieces:
@@ -52,8 +54,12 @@ def expect(result: Ending, expected: Seen | Fails) -> None:
 
 
 def test_every_fixture_has_an_expectation():
-    assert {path.stem for path in WIRE.glob("*.sse")} == set(STREAMS)
-    assert {path.stem for path in WIRE.glob("*.json")} == set(COMPLETIONS)
+    assert names("*.sse") == [f"{name}.sse" for name in sorted(BOTH_STREAMS)]
+    assert names("*.json") == [f"{name}.json" for name in sorted(BOTH_COMPLETIONS)]
+
+
+def names(pattern: str) -> list[str]:
+    return sorted(path.relative_to(WIRE).as_posix() for path in WIRE.rglob(pattern))
 
 
 def test_every_fixture_names_its_source_or_says_that_it_is_assumed():
@@ -63,40 +69,58 @@ def test_every_fixture_names_its_source_or_says_that_it_is_assumed():
         re.MULTILINE,
     )
     named = [name for name, note, _ in rows if note.strip()]
-    fixtures = sorted(path.name for path in WIRE.iterdir() if path.suffix in {".sse", ".json"})
-    assert named == fixtures
+    assert named == sorted(names("*.sse") + names("*.json"), key=lambda name: ("/" in name, name))
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", BOTH_STREAMS)
 def test_a_stream_read_whole(name):
-    _, ending = read([stream_bytes(name)])
-    expect(ending, STREAMS[name])
+    _, ending = read([stream_bytes(name)], name)
+    expect(ending, BOTH_STREAMS[name])
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", BOTH_STREAMS)
 def test_a_stream_read_byte_by_byte_gives_the_same(name):
     body = stream_bytes(name)
-    assert read([body[i : i + 1] for i in range(len(body))]) == read([body])
+    assert read([body[i : i + 1] for i in range(len(body))], name) == read([body], name)
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", BOTH_STREAMS)
 def test_a_stream_split_at_every_offset_gives_the_same(name):
     body = stream_bytes(name)
-    whole = read([body])
+    whole = read([body], name)
     for offset in range(len(body) + 1):
-        assert read([body[:offset], body[offset:]]) == whole, offset
+        assert read([body[:offset], body[offset:]], name) == whole, offset
 
 
-@pytest.mark.parametrize("name", [name for name, case in STREAMS.items() if type(case) is Seen])
+@pytest.mark.parametrize(
+    "name", [name for name, case in BOTH_STREAMS.items() if type(case) is Seen]
+)
 def test_the_chunks_of_a_stream_add_up_to_its_reply(name):
-    chunks, reply = read([stream_bytes(name)])
+    chunks, reply = read([stream_bytes(name)], name)
     assert accumulate(chunks) == reply
 
 
-@pytest.mark.parametrize("name", COMPLETIONS)
+@pytest.mark.parametrize("name", BOTH_COMPLETIONS)
 def test_a_whole_answer(name):
     try:
-        result: Ending = parse_completion(completion_bytes(name))
+        result: Ending = parse_completion(
+            completion_bytes(name), api=api_of(name), fallback_id="req-1"
+        )
     except SunraError as error:
         result = type(error), str(error), error.partial
-    expect(result, COMPLETIONS[name])
+    expect(result, BOTH_COMPLETIONS[name])
+
+
+@pytest.mark.parametrize("name", [name for name, case in BOTH_STREAMS.items() if case == HELLO])
+def test_a_stream_cut_at_any_offset_is_whole_or_interrupted(name):
+    body = stream_bytes(name)
+    _, whole = read([body], name)
+    for offset in range(len(body)):
+        _, ending = read([body[:offset]], name)
+        if isinstance(ending, Reply):
+            assert ending.text == whole.text
+            assert ending.choice.finish_reason == whole.choice.finish_reason
+        else:
+            kind, _, partial = ending
+            assert issubclass(kind, StreamInterrupted | UnreadableResponse)
+            assert whole.text.startswith(partial.text if partial else "")

@@ -24,6 +24,8 @@ KEY = "sk-very-secret"
         ("https://api-llm.sunra.ai/v1", "https://api-llm.sunra.ai/v1"),
         ("https://api-llm.sunra.ai/v1/", "https://api-llm.sunra.ai/v1"),
         ("https://api-llm.sunra.ai/v1/chat/completions", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/v1/responses", "https://api-llm.sunra.ai/v1"),
+        ("https://api-llm.sunra.ai/v1/responses/", "https://api-llm.sunra.ai/v1"),
         (" https://proxy.example/sunra ", "https://proxy.example/sunra/v1"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
         ("http://localhost:8000/v1", "http://localhost:8000/v1"),

@@ -27,7 +27,7 @@ ToolChoice = str | bool | Mapping[str, Any] | None
 
 
 def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A function tool in the API's form.
+    """A tool in the API's form. Tools that the server runs, such as `web_search`, are unchanged.
 
     Args:
         given: Any form of tool; see `Tool`.
@@ -35,10 +35,12 @@ def tool(given: Tool, *, strict: bool | None = None) -> dict[str, Any]:
             Defaults to the tool's own `strict`.
 
     Raises:
-        InvalidParameter: It cannot be converted to a function tool, the only kind Sunra supports.
+        InvalidParameter: It cannot be converted to a function tool, and is not one of the server.
     """
     if strict is None and _is_api_tool(given):
         return api.normalize_tool(given)
+    if api.is_server_tool(given):
+        return dict(given)
     cache_control = _cache_control(given)
     if cache_control and isinstance(given, Mapping):
         given = {name: value for name, value in given.items() if name != "cache_control"}
@@ -324,8 +326,7 @@ def _arguments_schema(given: Tool) -> Mapping[str, Any] | None:
 
 def _not_a_function(given: Tool, what: str) -> InvalidParameter:
     return InvalidParameter(
-        f"A tool cannot be converted to a function tool: {what.rstrip('.')}. Sunra supports "
-        "function tools only.",
+        f"A tool cannot be converted to a function tool: {what.rstrip('.')}.",
         parameter="tools",
         value=given,
         rule="pydantic or TypedDict classes, functions, LangChain tools, or dicts",

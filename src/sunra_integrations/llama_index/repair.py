@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.llama_index.request import as_mapping
-from sunra_integrations.llama_index.tools import message_calls, response_truncated
+from sunra_integrations.llama_index.tools import local_tools, message_calls, response_truncated
 from sunra_integrations.protocol.json_text import parse_arguments
 from sunra_integrations.protocol.repair import (
     NOT_CALLED,
@@ -142,7 +142,7 @@ def check_calls(
         UnreadableResponse: More replies than `limit` are invalid.
     """
     _raise_if_call_truncated(response)
-    known = {tool.metadata.name: tool for tool in tools}
+    known = {tool.metadata.name: tool for tool in local_tools(tools)}
     number, problem = 0, ""
     results: dict[Any, str] = {}
     for message in reversed([*messages, response.message]):

@@ -48,6 +48,7 @@ from sunra_integrations.llama_index.instrumentation import (
 from sunra_integrations.llama_index.repair import EARLIER_ATTEMPTS, Repairs
 from sunra_integrations.llama_index.tools import (
     arguments_of_calls,
+    local_tools,
     response_truncated,
     tool_selections,
 )
@@ -289,7 +290,7 @@ _PROGRAM_MODULE = "llama_index.core.program.function_program"
 
 def program_class(tools: Sequence[BaseTool]) -> type[BaseModel] | None:
     """The class whose fields a program requests as a tool; None if no program made the tools."""
-    for tool in tools:
+    for tool in local_tools(tools):
         function = getattr(tool, "real_fn", None)
         schema = tool.metadata.fn_schema
         if schema is not None and getattr(function, "__module__", None) == _PROGRAM_MODULE:

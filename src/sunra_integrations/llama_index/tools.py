@@ -100,10 +100,16 @@ def first_call_only(response: ChatResponse) -> ChatResponse:
     return response.model_copy(update={"message": kept})
 
 
+def local_tools(tools: Sequence[BaseTool]) -> list[BaseTool]:
+    """The tools that can be run here, without dicts: those of functions elsewhere or the server."""
+    return [tool for tool in tools if not isinstance(tool, Mapping)]
+
+
 def run_tools(
     calls: Sequence[ToolSelection], tools: Sequence[BaseTool], *, verbose: bool
 ) -> list[ToolOutput]:
     """The results of these calls, one after the other."""
+    tools = local_tools(tools)
     return [
         call_tool_with_selection(call, tools, verbose)
         if _is_available(call, tools)
@@ -116,6 +122,7 @@ async def arun_tools(
     calls: Sequence[ToolSelection], tools: Sequence[BaseTool], *, verbose: bool
 ) -> list[ToolOutput]:
     """The results of these calls, made concurrently."""
+    tools = local_tools(tools)
 
     async def run(call: ToolSelection) -> ToolOutput:
         if _is_available(call, tools):

@@ -7,11 +7,11 @@ everything before it each time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from sunra_integrations.protocol.content import text_part
-from sunra_integrations.protocol.json_text import EMPTY, Json
+from sunra_integrations.protocol.json_text import EMPTY, Json, without_keys
 from sunra_integrations.protocol.reply import (
     Choice,
     ChoiceDelta,
@@ -478,21 +478,22 @@ def _join_detail(known: dict[str, Any], run: list[Json]) -> Json:
 
 
 def _join_text_parts(parts: Iterable[Json]) -> tuple[Json, ...]:
-    """The parts in their order. Consecutive plain text becomes one part."""
+    """The parts in their order. Consecutive plain text of one phase becomes one part."""
     joined: list[Json] = []
-    texts: list[str] = []
-    for part in parts:
-        if _is_plain_text(part):
-            texts.append(part["text"])
-            continue
-        if texts:
-            joined.append(text_part("".join(texts)))
-            texts = []
-        joined.append(part)
-    return (*joined, text_part("".join(texts))) if texts else tuple(joined)
+    for fields, run in groupby(parts, key=_plain_text_fields):
+        if fields is None:
+            joined += run
+        else:
+            joined.append({**fields, "text": "".join(part["text"] for part in run)})
+    return tuple(joined)
 
 
-def _is_plain_text(part: Json) -> bool:
-    return (
-        set(part) == {"type", "text"} and part["type"] == "text" and isinstance(part["text"], str)
-    )
+def _plain_text_fields(part: Json) -> Json | None:
+    """The other fields of a part that is nothing but text, or None."""
+    fields = without_keys(part, _TEXT)
+    is_plain = fields.get("type") == "text" and isinstance(part.get("text"), str)
+    return fields if is_plain and _TEXT_FIELDS.issuperset(fields) else None
+
+
+_TEXT = frozenset(("text",))
+_TEXT_FIELDS = frozenset(("type", "phase"))

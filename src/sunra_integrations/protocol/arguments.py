@@ -285,8 +285,8 @@ _OF_OTHER_APIS = _names(
 
 _OWN_CLIENT = "Set HTTPS_PROXY or SSL_CERT_FILE, or pass your own HTTP client as `http_client`."
 _EXPLAINED: Mapping[str, str] = {
-    "use_responses_api": "Sunra serves chat completions only; leave it out.",
-    "use_previous_response_id": "Sunra serves chat completions only; leave it out.",
+    "use_responses_api": 'Pass `api="responses"`.',
+    "use_previous_response_id": 'Pass `extra_body={"previous_response_id": …}`.',
     "organization": "Sunra's keys belong to one account; leave it out.",
     "openai_organization": "Sunra's keys belong to one account; leave it out.",
     "project": "Sunra's keys belong to one account; leave it out.",

@@ -25,6 +25,7 @@ from sunra_integrations.protocol.json_text import (
     read_json,
     without_keys,
 )
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.reply import (
     IN_CONTENT,
     ChoiceDelta,
@@ -33,6 +34,7 @@ from sunra_integrations.protocol.reply import (
     ToolCallDelta,
     parse_usage,
 )
+from sunra_integrations.protocol.responses_parser import ResponsesParser
 from sunra_integrations.protocol.tool_call_tracker import ToolCallTracker, short_id
 
 _CHUNK_FIELDS = frozenset(
@@ -64,6 +66,7 @@ def parse_completion(
     requested_model: str | None = None,
     fallback_id: str = "sunra",
     tool_names: Mapping[str, str] = EMPTY,
+    api: Api | None = None,
 ) -> Reply:
     """The reply in the body of a successful response that is not a stream.
 
@@ -74,6 +77,7 @@ def parse_completion(
         requested_model: The request's model, for a completion that does not name one.
         fallback_id: See `CompletionParser`.
         tool_names: The original tool names; see `ChatRequest.own_tool_names`.
+        api: `responses` for a body of `/v1/responses`.
 
     Raises:
         SunraError: The body contains an error.
@@ -94,6 +98,16 @@ def parse_completion(
             f"{excerpt(body)}",
             request_id=request_id,
         )
+    if api == "responses":
+        response_parser = ResponsesParser(
+            request_id=request_id,
+            headers=headers,
+            requested_model=requested_model,
+            accumulator=ReplyAccumulator(whole=True),
+            fallback_id=fallback_id,
+            tool_names=tool_names,
+        )
+        return _parse_response(value, body, response_parser)
     parser = CompletionParser(
         "message",
         request_id=request_id,
@@ -111,6 +125,20 @@ def parse_completion(
             request_id=request_id,
             details=value,
         )
+    return parser.accumulator.reply(raw=value)
+
+
+def _parse_response(value: Json, body: bytes, parser: ResponsesParser) -> Reply:
+    if is_bare_error(value):
+        raise parser.error(value, top_level=True)
+    has_failed = value.get("status") == "failed" or has_error(value)
+    if not isinstance(value.get("output"), list) and not has_failed:
+        raise UnreadableResponse(
+            f"Sunra returned a response without output: {excerpt(body)}",
+            request_id=parser.request_id,
+            details=value,
+        )
+    parser.parse_whole(value)
     return parser.accumulator.reply(raw=value)
 
 

@@ -276,7 +276,19 @@ class EventJsonReader:
                 return value
         if isinstance(value, dict):
             self._join(value)
+            if isinstance(value.get("delta"), str):  # an event of `/v1/responses`
+                self._join_delta(value)
         return well_formed_value(value)
+
+    def _join_delta(self, event: dict[str, Any]) -> None:
+        item = event.get("output_index", event.get("item_id"))
+        part = event.get("content_index", event.get("summary_index"))
+        path = (str(event.get("type")), str(item), str(part))
+        text = self.held_surrogates.pop(path, "") + event["delta"]
+        if _FIRST_HALF.search(text):
+            self.held_surrogates[path] = text[-1]
+            text = text[:-1]
+        event["delta"] = text
 
     def _join(self, event: dict[str, Any]) -> None:
         for place, choice in enumerate(dicts_in(event.get("choices"))):

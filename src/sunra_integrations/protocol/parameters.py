@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-__all__ = ["RequestArguments", "RequestParameters", "merge_parameters"]
+__all__ = ["Api", "RequestArguments", "RequestParameters", "merge_parameters"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Rule:
 
     text: str
 
+
+Api = Literal["chat", "responses"]
+"""The endpoints that a call can use: `/v1/chat/completions` and `/v1/responses`."""
 
 _INTEGER = Rule("an integer of at least 1")
 _PENALTY = Rule("a number between -2 and 2")
@@ -103,6 +106,11 @@ class RequestParameters(BaseModel):
     reasoning_effort: Annotated[str | None, Rule("a string such as 'low'")] = Field(
         default=None, description='Reasoning effort, such as `"low"`. Sent unchanged.'
     )
+    api: Annotated[Api | None, Rule("'chat' or 'responses'")] = Field(
+        default=None,
+        description="Endpoint: `chat` for chat completions, or `responses`, which some models "
+        "require. Defaults to `chat`.",
+    )
     stream_options: Annotated[dict[str, Any] | None, Rule("a dict")] = Field(
         default=None,
         description="Options of streams. Token usage is requested by default; `{}` disables that.",
@@ -134,6 +142,7 @@ class RequestArguments(TypedDict, total=False):
     provider: dict[str, Any] | None
     reasoning: dict[str, Any] | None
     reasoning_effort: str | None
+    api: Api | None
     stream_options: dict[str, Any] | None
     extra_body: dict[str, Any]
 

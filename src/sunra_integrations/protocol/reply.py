@@ -252,11 +252,12 @@ def parse_usage(value: object) -> Usage | None:
     """The usage object as `Usage`; None if the value is not a usage object.
 
     Integers sent as floats are read as integers. A missing total is the sum of the other counts.
+    `/v1/responses` says `input_tokens` and `output_tokens`.
     """
     if not isinstance(value, dict) or not value:
         return None
-    prompt = as_int(value.get("prompt_tokens"))
-    completion = as_int(value.get("completion_tokens"))
+    prompt = as_int(value.get("prompt_tokens", value.get("input_tokens")))
+    completion = as_int(value.get("completion_tokens", value.get("output_tokens")))
     total = as_int(value.get("total_tokens"))
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
@@ -264,17 +265,19 @@ def parse_usage(value: object) -> Usage | None:
         prompt,
         completion,
         total,
-        _details(value, "prompt_tokens_details", _PROMPT_DETAILS),
-        _details(value, "completion_tokens_details", _COMPLETION_DETAILS),
+        _details(value, ("prompt_tokens_details", "input_tokens_details"), _PROMPT_DETAILS),
+        _details(
+            value, ("completion_tokens_details", "output_tokens_details"), _COMPLETION_DETAILS
+        ),
         as_amount(value.get("cost")),
         value,
     )
 
 
-def _details(usage: Json, key: str, names: Mapping[str, str]) -> Json:
+def _details(usage: Json, keys: tuple[str, str], names: Mapping[str, str]) -> Json:
     """The details of a count, with those that the server names otherwise or has outside of them."""
-    details = usage.get(key)
-    details = details if isinstance(details, dict) else EMPTY
+    given = (usage.get(key) for key in keys)
+    details: Json = next((one for one in given if isinstance(one, dict)), EMPTY)
     found = {
         name: place[server_name]
         for place in (usage, details)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, SecretBytes, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, from_json
 
-from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.errors import InvalidParameter, UnsupportedContent
 from sunra_integrations.protocol.arguments import (
     CALL_SETTINGS,
     EXTRA_HEADERS,
@@ -22,9 +22,13 @@ from sunra_integrations.protocol.arguments import (
 )
 from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
-from sunra_integrations.protocol.tools import own_tool_names, with_valid_names
+from sunra_integrations.protocol.responses_request import check_for_responses, responses_body
+from sunra_integrations.protocol.tools import check_chat_tools, own_tool_names, with_valid_names
 
 __all__ = ["ChatRequest", "check_parameters", "parameter_rules"]
+
+CHAT_PATH = "/chat/completions"
+RESPONSES_PATH = "/responses"
 
 Message = dict[str, Any]
 """A message as the API expects it: `{"role": …, "content": …}`."""
@@ -35,10 +39,11 @@ _DEPTH_OF_FILE = 2
 
 
 class ChatRequest(RequestParameters):
-    """One call of `POST /v1/chat/completions`, validated and frozen.
+    """One call of `POST /v1/chat/completions` or `/v1/responses`, validated and frozen.
 
     Raises:
         InvalidParameter: A value breaks its rule, or a parameter is unknown.
+        UnsupportedContent: A message has a call of a built-in tool, which chat completions lack.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -51,7 +56,7 @@ class ChatRequest(RequestParameters):
     messages: Annotated[
         list[Message], Rule("a non-empty list of messages, each a dict with a 'role'")
     ] = Field(min_length=1, description="The conversation.")
-    tools: Annotated[list[dict[str, Any]] | None, Rule("a list of function tools")] = Field(
+    tools: Annotated[list[dict[str, Any]] | None, Rule("a list of tools")] = Field(
         default=None, description="Tools that the model may call."
     )
     tool_choice: Annotated[
@@ -88,8 +93,15 @@ class ChatRequest(RequestParameters):
         if not stream or not body["stream_options"]:
             body.pop("stream_options", None)
         body = with_valid_names(body)
+        if self.api == "responses":
+            return responses_body(body, self.extra_body)
         body.update(self.extra_body)
         return body
+
+    @property
+    def path(self) -> str:
+        """The path of the endpoint, below the base URL."""
+        return RESPONSES_PATH if self.api == "responses" else CHAT_PATH
 
     @property
     def own_tool_names(self) -> Mapping[str, str]:
@@ -172,7 +184,9 @@ def invalid_argument(error: ValidationError) -> InvalidParameter:
 
 
 _OPTIONAL = tuple(
-    name for name in ChatRequest.model_fields if name not in {"model", "messages", "extra_body"}
+    name
+    for name in ChatRequest.model_fields
+    if name not in {"model", "messages", "extra_body", "api"}
 )
 
 
@@ -193,11 +207,37 @@ def _check_combinations(request: ChatRequest) -> None:
         )
     if request.stop == "" or (request.stop is not None and not all(request.stop)):
         raise _invalid_value("stop", request.stop, parameter_rules()["stop"])
+    if request.api == "responses":
+        check_for_responses(request)
+    elif request.tools:
+        check_chat_tools(request.tools)
     if request.extra_body:
         check_extra_body(request.extra_body)
     for position, message in enumerate(request.messages):
         if not isinstance(message.get("role"), str):
             raise _invalid_value(f"messages[{position}]", message, "a dict with a 'role'")
+        if type(message.get("content")) is list and request.api != "responses":
+            _check_chat_parts(message, f"messages[{position}]")
+
+
+def _check_chat_parts(message: Message, position: str) -> None:
+    """Rejects calls of built-in tools, which only the responses API has."""
+    if message["role"] != "assistant":
+        return
+    for index, part in enumerate(message["content"]):
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if isinstance(kind, str) and (kind.endswith(_CALLS) or kind in _OTHER_ITEMS):
+            where = f"{position}.content[{index}]"
+            raise UnsupportedContent(
+                f"{where} is a {kind!r}, which api='chat' does not accept. Remove it, or use "
+                "api='responses'.",
+                kind=kind,
+                position=where,
+            )
+
+
+_CALLS = ("_call", "_call_output")
+_OTHER_ITEMS = frozenset(("mcp_list_tools", "mcp_approval_request", "tool_search_output"))
 
 
 _NOT_IN_EXTRA_BODY: Mapping[str, str] = {

@@ -67,6 +67,7 @@ _CODES = frozenset(("unsupported_parameter", "unsupported_value", "unknown_param
 
 _FOR_TOOLS = (
     '`reasoning_effort="none"`, if the model has that level',
+    '`api="responses"`',
     "a request without tools",
     "another model",
 )
@@ -125,6 +126,11 @@ _WITH_REMEDY = (
         r"function tools with reasoning_effort are not supported",
         "reasoning_effort",
         f"For function tools, use one of: {'; '.join(_FOR_TOOLS)}.",
+    ),
+    (
+        r"(?:is only supported in|please use) /?v1/responses",  # OpenAI, sub2api
+        "",
+        'Use `api="responses"`.',
     ),
     (
         r"\bpenalty is not enabled for",  # Gemini, which does not say which

@@ -1,6 +1,7 @@
 """Bytes of a streamed response to chunks, and whether the reply is whole.
 
-A reply is whole once every choice that began has a finish_reason. `[DONE]` is neither required
+A reply is whole once every choice that began has a finish_reason. In a stream of `/v1/responses`,
+that is the last event: `response.completed` or `response.incomplete`. `[DONE]` is neither required
 (some servers never send it) nor sufficient (aborted streams send it without a finish_reason).
 Before the reply is whole, a damaged line means that part of it may be missing. After that,
 whatever cannot be read is ignored.
@@ -21,7 +22,9 @@ from sunra_integrations.protocol.completion import CompletionParser, excerpt, pa
 from sunra_integrations.protocol.error_body import has_error, is_bare_error
 from sunra_integrations.protocol.fast_path import RepeatedText
 from sunra_integrations.protocol.json_text import EMPTY, EventJsonReader, Json
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.reply import Chunk, Reply
+from sunra_integrations.protocol.responses_parser import ResponsesParser
 from sunra_integrations.protocol.sse import DEFAULT_MAX_EVENT_BYTES, STRAY, Event, SSEDecoder
 
 
@@ -39,6 +42,7 @@ class ChunkStream:
         accumulator: Accumulates the chunks. Defaults to a new one.
         fallback_id: See `CompletionParser`.
         tool_names: The original tool names; see `ChatRequest.own_tool_names`.
+        api: `responses` for a stream of `/v1/responses`.
     """
 
     def __init__(
@@ -52,27 +56,40 @@ class ChunkStream:
         accumulator: ReplyAccumulator | None = None,
         fallback_id: str = "sunra",
         tool_names: Mapping[str, str] = EMPTY,
+        api: Api | None = None,
     ) -> None:
+        self._api: Api | None = api
         self._request_id = request_id
         self._tool_names = tool_names
         self._max_bytes = self._bytes_left = max_event_bytes
         self._decoder = SSEDecoder(max_event_bytes=max_event_bytes)
         self._json = EventJsonReader()
-        self._parser = CompletionParser(
-            request_id=request_id,
-            headers=headers,
-            requested_model=requested_model,
-            accumulator=accumulator,
-            fallback_id=fallback_id,
-            tool_names=tool_names,
-        )
+        self._parser: CompletionParser | ResponsesParser
+        if api == "responses":
+            self._parser = ResponsesParser(
+                request_id=request_id,
+                headers=headers,
+                requested_model=requested_model,
+                accumulator=accumulator,
+                fallback_id=fallback_id,
+                tool_names=tool_names,
+            )
+        else:
+            self._parser = CompletionParser(
+                request_id=request_id,
+                headers=headers,
+                requested_model=requested_model,
+                accumulator=accumulator,
+                fallback_id=fallback_id,
+                tool_names=tool_names,
+            )
         self._accumulator = self._parser.accumulator
         self._accumulator.requested_choices = requested_choices
         self._repeated = RepeatedText()
         self._damaged_line: bytes | None = None  # received before any choice began
         self._bare_error: Json | None = None
         self.done: bool = False
-        """`[DONE]` was received: the rest of the body can be ignored."""
+        """The end was received: the rest of the body can be ignored."""
 
     @property
     def data_received(self) -> int:
@@ -123,7 +140,12 @@ class ChunkStream:
         if not started:
             raise self._no_choices()
         if unfinished:
-            raise self._interrupted(f"choice {unfinished[0]} has no finish_reason")
+            raise self._interrupted(self._what_is_missing(unfinished[0]))
+
+    def _what_is_missing(self, choice: int) -> str:
+        if self._api == "responses":
+            return "there was no response.completed event"
+        return f"choice {choice} has no finish_reason"
 
     def _decode(self, block: bytes) -> list[Event]:
         try:
@@ -166,13 +188,16 @@ class ChunkStream:
             if data.strip() == b"[DONE]":
                 self.done = True
                 return
-            chunk = None if name or self._json.held_surrogates else self._repeated.read(data)
+            is_plain = not name and not self._json.held_surrogates and self._api != "responses"
+            chunk = self._repeated.read(data) if is_plain else None
             if chunk is not None:
                 self._accumulator.add(chunk)
                 yield chunk
             elif (chunk := self._parse(name, data)) is not None:
-                if self._json.was_strict:
+                if is_plain and self._json.was_strict:
                     self._repeated.learn(data, chunk)
+                # `[DONE]` is not part of this API: its last event ends the stream.
+                self.done = self._api == "responses" and self._accumulator.all_finished
                 yield chunk
 
     def _read_stray_line(self, line: bytes) -> None:
@@ -202,6 +227,8 @@ class ChunkStream:
             return None
         if self._damaged_line is not None and body.get("choices") and not has_error(body):
             self._raise_unless_whole(f"a line is damaged: {excerpt(self._damaged_line)}")
+        if name and self._api == "responses" and not body.get("type"):
+            body = {**body, "type": name}
         if is_bare_error(body):  # or a notice of the server: the end of the stream decides
             self._bare_error = body
         return self._parser.parse(body)
@@ -235,7 +262,7 @@ class ChunkStream:
             )
         try:
             reply = parse_completion(
-                stray, request_id=self._request_id, tool_names=self._tool_names
+                stray, request_id=self._request_id, tool_names=self._tool_names, api=self._api
             )
         except SunraError as error:
             return error

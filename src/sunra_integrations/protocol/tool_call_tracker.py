@@ -296,7 +296,7 @@ def _parse_entry(entry: Json) -> _Entry:
         as_int(entry.get("index")),
         as_str(entry.get("id")),
         as_str(function.get("name")),
-        _arguments_text(function.get("arguments")),
+        arguments_text(function.get("arguments")),
         extra,
     )
 
@@ -315,7 +315,7 @@ def _parse_custom(entry: Json, custom: Json) -> _Entry:
     )
 
 
-def _arguments_text(arguments: object) -> str:
+def arguments_text(arguments: object) -> str:
     """The arguments as text. Some servers send a JSON object, null or false."""
     if isinstance(arguments, str):
         return arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import (
@@ -69,6 +69,38 @@ def normalize_tool(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "function": {**function, "parameters": with_object_root(parameters)}}
 
 
+def is_server_tool(given: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is a tool that the server runs, such as `{"type": "web_search"}`."""
+    if not isinstance(given, Mapping) or "input_schema" in given:  # Anthropic's `custom` tools
+        return False
+    kind = given.get("type")
+    return isinstance(kind, str) and kind not in _TYPES_OF_FUNCTIONS
+
+
+_TYPES_OF_FUNCTIONS = frozenset(
+    ("function", "object", "array", "string", "number", "integer", "boolean", "null")
+)
+"""The types of function tools, and of JSON schemas, which frameworks accept as tools."""
+
+
+def check_chat_tools(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Rejects tools that chat completions do not have.
+
+    Raises:
+        InvalidParameter: A tool is not defined by a `function` or, in OpenAI's form, `custom`.
+    """
+    for index, tool in enumerate(tools):
+        defined = tool.get("function", tool.get("custom"))
+        if is_server_tool(tool) and not isinstance(defined, Mapping):
+            raise InvalidParameter(
+                f"`tools[{index}]` is a tool of type {tool['type']!r}, which api='chat' does not "
+                "accept. Use api='responses', or function tools.",
+                parameter="tools",
+                value=tool,
+                rule="function tools, unless api='responses'",
+            )
+
+
 def tool_name(tool: Mapping[str, Any]) -> str:
     """The name of a function tool in the form of the API."""
     function = tool.get("function")
@@ -82,7 +114,8 @@ def tool_choice(
 
     Args:
         choice: `"auto"`, `"none"` or `"required"`. `"any"` and True mean required, False and None
-            mean no choice. Otherwise the name of a tool, or a dict, which is passed unchanged.
+            mean no choice. Otherwise the name of a tool or the type of one that the server runs, or
+            a dict, which is passed unchanged.
         tools: The tools, in the form of the API.
 
     Raises:
@@ -95,6 +128,8 @@ def tool_choice(
             return "required"
         case "auto" | "none":
             return choice
+        case str() if any(is_server_tool(tool) and tool["type"] == choice for tool in tools):
+            return {"type": choice}
         case str():
             named: dict[str, Any] = {"type": "function", "function": {"name": choice}}
         case Mapping():

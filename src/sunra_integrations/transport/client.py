@@ -98,8 +98,8 @@ class _Client:
             self.settings = self.settings.with_key()
         return PreparedRequest.from_chat(self.settings, request, stream=stream, headers=headers)
 
-    def _deadline(self) -> Deadline:
-        return Deadline(self.settings.timeouts, time.monotonic, self.settings.endpoint)
+    def _deadline(self, prepared: PreparedRequest) -> Deadline:
+        return Deadline(self.settings.timeouts, time.monotonic, prepared.url)
 
     def _flow(self, deadline: Deadline) -> Generator[Attempt, Outcome | SunraError, Outcome]:
         return call_flow(
@@ -112,7 +112,7 @@ class _Client:
     def _fault(self, error: Exception, deadline: Deadline) -> SunraError:
         if isinstance(error, TimedOut):
             return error
-        url = self.settings.endpoint
+        url = deadline.url
         proxy = proxy_for(url) if self._http_client is None else None
         return typed_fault(error, url, deadline, proxy)
 
@@ -148,6 +148,7 @@ class _Client:
             requested_model=request.model,
             fallback_id=_answer_id(),
             tool_names=request.own_tool_names,
+            api=request.api,
         )
 
     def _chunks(
@@ -166,11 +167,12 @@ class _Client:
             accumulator=so_far,
             fallback_id=_answer_id(),
             tool_names=request.own_tool_names,
+            api=request.api,
         )
 
 
 class SunraClient(_Client):
-    """A synchronous client for Sunra's chat completions. Thread-safe, and cheap to create.
+    """A synchronous client for Sunra's text endpoints. Thread-safe, and cheap to create.
 
     Args:
         settings: From `Settings.resolve`. Defaults to settings from `options` and the environment.
@@ -215,7 +217,7 @@ class SunraClient(_Client):
         """
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
-        deadline = self._deadline()
+        deadline = self._deadline(prepared)
         try:
             with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
                 return self._create(request, prepared, deadline, charge)
@@ -262,7 +264,7 @@ class SunraClient(_Client):
         """
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
-        deadline = self._deadline()
+        deadline = self._deadline(prepared)
         try:
             with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
                 yield from self._stream(request, prepared, deadline, so_far, charge)
@@ -343,7 +345,7 @@ class SunraClient(_Client):
 
 
 class AsyncSunraClient(_Client):
-    """An asyncio client for Sunra's chat completions. It may be used in any number of event loops.
+    """An asyncio client for Sunra's text endpoints. It may be used in any number of event loops.
 
     Trio is not supported: calls raise `ConfigurationError`.
 
@@ -384,7 +386,7 @@ class AsyncSunraClient(_Client):
         request = as_request(request)
         prepared = self._prepare(request, stream=False, headers=headers)
         with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
-            return await self._create(request, prepared, self._deadline(), charge)
+            return await self._create(request, prepared, self._deadline(prepared), charge)
 
     async def _create(
         self, request: ChatRequest, prepared: PreparedRequest, deadline: Deadline, charge: Charge
@@ -414,7 +416,7 @@ class AsyncSunraClient(_Client):
         """Yields chunks of the reply as they arrive; see `SunraClient.stream`."""
         request = as_request(request)
         prepared = self._prepare(request, stream=True, headers=headers)
-        deadline = self._deadline()
+        deadline = self._deadline(prepared)
         with KeyRedactor(prepared.keys.used), charge_for(self._budget, request) as charge:
             async with aclosing(await self._open(prepared, deadline)) as response:
                 so_far = so_far or ReplyAccumulator()

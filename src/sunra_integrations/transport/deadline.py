@@ -33,7 +33,7 @@ class Deadline:
 
     def __init__(self, timeouts: Timeouts, clock: Callable[[], float], url: str = "") -> None:
         self.timeouts = timeouts
-        self._url = url
+        self.url = url
         self._clock = clock
         self._end = _after(clock(), timeouts.total)
         self._silence_ends = math.inf
@@ -95,7 +95,7 @@ class Deadline:
         seconds: float | None = getattr(self.timeouts, phase)
         message = _MESSAGES[phase].format(
             within="" if seconds is None else f" within {seconds:g} s ({self._setting(phase)})",
-            url=f" {self._url}" if self._url else "",
+            url=f" {self.url}" if self.url else "",
         )
         return TimedOut(f"{message}: {why}." if why else f"{message}.", phase=phase)
 

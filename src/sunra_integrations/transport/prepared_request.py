@@ -70,8 +70,8 @@ class PreparedRequest:
         given = [*settings.default_headers, *checked_headers(headers or {}).items()]
         sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
-        keys = CallKeys(settings.api_key)
-        return cls(settings.endpoint, content, sent, settings.timeouts, keys, request.model)
+        url, keys = settings.base_url + request.path, CallKeys(settings.api_key)
+        return cls(url, content, sent, settings.timeouts, keys, request.model)
 
     def build(self, deadline: Deadline, **extensions: Any) -> httpx.Request:
         """The request of one attempt. Each of its waits ends at the call's deadline."""

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from sunra_integrations import requirements
 from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.protocol.request import CHAT_PATH, RESPONSES_PATH
 from sunra_integrations.transport.api_key import (
     KEY_VARIABLE,
     ApiKey,
@@ -44,7 +45,6 @@ ALLOW_HTTP_VARIABLE = "SUNRA_ALLOW_HTTP"
 AsyncTransport = Literal["auto", "httpx", "aiohttp"]
 """The HTTP library for async calls."""
 
-_ENDPOINT = "/chat/completions"
 _INVALID_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")  # `urlsplit` silently drops some of these
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -208,7 +208,7 @@ class Settings:
     @property
     def endpoint(self) -> str:
         """The URL of the chat completions endpoint."""
-        return self.base_url + _ENDPOINT
+        return self.base_url + CHAT_PATH
 
     @property
     def is_https(self) -> bool:
@@ -238,7 +238,7 @@ def _environment_allows_http() -> bool:
 
 @lru_cache(maxsize=64)  # every call resolves its settings
 def _base_url(given: str, allow_http: bool) -> str:
-    url = given.strip().rstrip("/").removesuffix(_ENDPOINT).rstrip("/")
+    url = given.strip().rstrip("/").removesuffix(CHAT_PATH).removesuffix(RESPONSES_PATH).rstrip("/")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
