@@ -30,6 +30,16 @@ def ask(http):
 
 
 @pytest.fixture
+def respond(http):
+    """Posts a request for a response of these parameters; input and model are filled in."""
+
+    def respond(**parameters):
+        return http.post("/responses", json={"model": "a/b", "input": "Hello", **parameters})
+
+    return respond
+
+
+@pytest.fixture
 def openai(sandbox):
     with OpenAI(base_url=sandbox.base_url, api_key=sandbox.api_key, max_retries=0) as client:
         yield client

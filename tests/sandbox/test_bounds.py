@@ -19,6 +19,7 @@ from sunra_integrations.sandbox.contract.json_schema import (
     matches_pattern,
 )
 from sunra_integrations.sandbox.contract.parameters import PARAMETERS
+from sunra_integrations.sandbox.server.stored_responses import MAX_CHARACTERS, MAX_RESPONSES
 from tests.waiting import DEADLINE
 
 # Over this text, backtracking engines take longer than the world is old.
@@ -44,6 +45,8 @@ def test_the_documentation_has_the_limits():
         f"{MAX_DEPTH} levels",
         f"{MAX_SCHEMA_LENGTH:,} characters",
         f"{MAX_STEPS:,} steps",
+        f"{MAX_RESPONSES:,} responses",
+        f"{MAX_CHARACTERS // 1024**2} MiB together",
     ):
         assert limit in package.__doc__.replace("\n", " ")
 
@@ -241,7 +244,7 @@ def test_only_its_own_address_and_loopback_names_are_served(header, bound, serve
     assert is_served_host(header, bound) is served
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/v1/chat/completions", "/v1/responses"])
 def test_a_page_whose_name_leads_here_is_refused(http, path):
     url = str(http.base_url).removesuffix("/v1/") + path
     method = "GET" if path == "/openapi.json" else "POST"
@@ -262,3 +265,27 @@ def test_a_request_with_two_lengths_is_refused_and_its_connection_closed():
             received = b"".join(iter(lambda: connection.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b"not both" in received
+
+
+# ── requests for responses ───────────────────────────────────────────────────
+
+
+def test_a_schema_that_multiplies_is_refused_in_a_response_too(respond):
+    form = {"format": {"type": "json_schema", "name": "x", "schema": fan("anyOf")}}
+    tool = {"type": "function", "name": "f", "parameters": fan("anyOf")}
+    for asked in ({"text": form}, {"tools": [tool], "tool_choice": "required"}):
+        response = respond(**asked)
+        assert response.status_code == 400
+        assert "too complex" in response.json()["error"]["message"]
+
+
+def test_many_items_take_little_time(respond):
+    first = respond().json()["output"][0]
+    reasoning = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "x"}
+    reference = {"type": "item_reference", "id": first["id"]}
+    call = {"type": "function_call", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "output": "x"}
+    calls = [{**call, "call_id": str(number)} for number in range(10_000)]
+    results = [{**result, "call_id": str(number)} for number in range(10_000)]
+    many = [*[reasoning] * 20_000, *[reference] * 20_000, *calls, *results]
+    assert respond(input=many).status_code == 200

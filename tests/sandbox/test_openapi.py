@@ -18,8 +18,13 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from sunra_integrations.sandbox import Sandbox
 from sunra_integrations.sandbox.contract.json_schema import STRICT_RULES
 from sunra_integrations.sandbox.contract.openapi import document
-from sunra_integrations.sandbox.contract.parameters import PARAMETERS, request_problems
+from sunra_integrations.sandbox.contract.parameters import COMPLETION_REQUEST, PARAMETERS
+from sunra_integrations.sandbox.contract.response_parameters import (
+    RESPONSE_PARAMETERS,
+    RESPONSE_REQUEST,
+)
 from tests.examples import examples
+from tests.sandbox import test_response_contract as of_responses
 from tests.sandbox.test_contract import (
     ACCEPTED,
     ANYTHING,
@@ -34,10 +39,13 @@ from tests.sandbox.test_contract import (
 )
 from tests.waiting import DEADLINE
 
+request_problems = COMPLETION_REQUEST.problems
 EXAMPLES = examples(60)
 KEY = "fuzz-key"
 DOCUMENT = document()
 REQUEST = Draft202012Validator(DOCUMENT["components"]["schemas"]["ChatCompletionRequest"])
+
+RESPONSE = Draft202012Validator(DOCUMENT["components"]["schemas"]["ResponseRequest"])
 
 # What JSON Schema cannot state; the document tells it in words.
 BEYOND_A_SCHEMA = re.compile(
@@ -48,6 +56,11 @@ BEYOND_A_SCHEMA = re.compile(
     r"| must be a known parameter \(did you mean | must be a schema of at most "
     r"| must be at the root of the schema only,"
     r"| must be left out in a schema with patternProperties,"
+    # Requests for responses.
+    r"| must be left out \((?:use `.+` instead|it is not part of this endpoint)\),"
+    r"| must be one of the tools,| must be the id of a stored response "
+    r"| must be followed by a (?:function_call|custom_tool_call)_output for each call\b"
+    r"| must be the id of an open | must be an id that no other open call has,"
     # In JSON Schema, 1.0 is an integer. Here it is not.
     r"| must be an integer.*, got -?\d+(?:\.0|(?:\.\d+)?e\+\d+)\.$"
 )
@@ -162,6 +175,72 @@ def test_document_and_contract_agree_on_any_request(parameters, messages):
     assert REQUEST.is_valid(asked) is is_beyond_a_schema(problems), problems
 
 
+# ── the document and requests for responses ──────────────────────────────────
+
+
+def response_request(**parameters):
+    return {"model": "a/b", "input": "Hello", **parameters}
+
+
+def response_problems(asked):
+    return [problem.message for problem in RESPONSE_REQUEST.problems(asked)]
+
+
+def test_the_document_names_every_parameter_of_responses_and_no_other():
+    assert set(RESPONSE.schema["properties"]) == set(RESPONSE_PARAMETERS)
+
+
+@pytest.mark.parametrize("parameters", of_responses.ACCEPTED)
+def test_the_document_allows_the_responses_that_are_accepted(parameters):
+    assert [found.message for found in RESPONSE.iter_errors(response_request(**parameters))] == []
+
+
+@pytest.mark.parametrize(("parameters", "status", "told"), of_responses.REFUSED)
+def test_the_document_forbids_the_responses_that_are_refused(parameters, status, told):
+    asked = response_request(**parameters)
+    assert RESPONSE.is_valid(asked) is is_beyond_a_schema(response_problems(asked))
+
+
+RESPONSE_BOUNDARIES = [
+    *({"temperature": value} for value in around(0, 2, 0.01)),
+    *({"top_p": value} for value in around(0, 1, 0.01)),
+    *({"top_logprobs": value} for value in around(0, 20, 1)),
+    *({"max_output_tokens": value} for value in around(1, None, 1)),
+    *({"max_tool_calls": value} for value in around(1, None, 1)),
+    *({"stream": value, "stream_options": {}} for value in (True, False, None)),
+    *({"background": value} for value in (True, False, None)),
+    *({"prompt": value} for value in (None, {}, "x")),
+    *({"tools": [of_responses.TOOL] * count} for count in range(2)),
+    *({"tools": [of_responses.tool(name="n" * length)]} for length in (0, 1, 64, 65)),
+    *({"tool_choice": value} for value in ("none", "auto", "required", "any", 1, None, {})),
+    *({"tool_choice": value, "tools": []} for value in ("none", "auto", "required", {})),
+    *({"metadata": {"k" * length: "v"}} for length in (0, 64, 65)),
+    *({"metadata": {"k": "v" * length}} for length in (0, 512, 513)),
+    *({"metadata": {str(n): "v" for n in range(count)}} for count in (0, 16, 17)),
+    *({"text": value} for value in ({}, None, {"format": {}}, {"verbosity": None}, {"x": 1})),
+    *({"include": value} for value in ([], ["x"], None, ["reasoning.encrypted_content"])),
+    *({"input": value} for value in ("", [], {}, None, [{}], [{"role": "user"}])),
+]
+
+
+@pytest.mark.parametrize("parameters", RESPONSE_BOUNDARIES, ids=str)
+def test_document_and_contract_of_responses_draw_the_same_boundary(parameters):
+    asked = response_request(**parameters)
+    assert RESPONSE.is_valid(asked) is not bool(response_problems(asked))
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    parameters=st.dictionaries(st.sampled_from(list(RESPONSE_PARAMETERS)), ANYTHING, max_size=4),
+    items=st.lists(of_responses.ITEM, max_size=3) | ANYTHING,
+)
+@example(parameters={"tool_choice": {"type": "function"}}, items="x")
+def test_document_and_contract_agree_on_any_request_for_a_response(parameters, items):
+    asked = {**parameters, "model": "a/b", "input": items}
+    problems = response_problems(asked)
+    assert RESPONSE.is_valid(asked) is is_beyond_a_schema(problems), problems
+
+
 # ── the document and the server ──────────────────────────────────────────────
 
 
@@ -182,7 +261,7 @@ def test_the_document_can_only_be_got(sandbox):
 def events(_, response):
     """What each event but ``[DONE]`` carries: Schemathesis holds each to the document's chunk."""
     # Schemathesis stops reading a long stream between two events.
-    carried = [event.removeprefix("data: ") for event in response.content.decode().split("\n\n")]
+    carried = [event.rpartition("data: ")[2] for event in response.content.decode().split("\n\n")]
     return [json.loads(data) for data in carried if data not in {"", "[DONE]"}]
 
 

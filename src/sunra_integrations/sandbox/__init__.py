@@ -21,9 +21,14 @@ A test can queue replies, down to the bytes::
 and look at the requests it received: ``sandbox.requests[-1].json``. From a shell, run
 ``python -m sunra_integrations.sandbox``. In pytest, use the fixture ``sunra_sandbox``.
 
-The OpenAPI document at ``/openapi.json`` describes the API. The sandbox has limits that Sunra does
+It serves ``/v1/chat/completions`` and ``/v1/responses``, with the same replies and scripts. A
+chat message that a test scripts becomes the output items of a response; the finish reason ``error``
+makes a failed one. Responses are stored for ``previous_response_id``, unless ``store`` is false.
+
+The OpenAPI document at ``/openapi.json`` describes both. The sandbox has limits that Sunra does
 not state. A request may have 128 choices, 64 MiB and 96 levels of nesting. A schema may have
 500,000 characters, and the schemas of a request take at most 30,000 steps to fill.
+The latest 1,000 responses are stored, of at most 64 MiB together.
 
 Install the extra: ``pip install 'sunra-integrations[sandbox]'``.
 """

@@ -13,7 +13,8 @@ from sunra_integrations.sandbox.server.sandbox import Sandbox
 _PROGRAM = "python -m sunra_integrations.sandbox"
 
 _DESCRIPTION = """\
-A strict local Sunra endpoint: POST /v1/chat/completions, with and without streaming.
+A strict local Sunra endpoint: POST /v1/chat/completions and /v1/responses, with and without
+streaming.
 
 It emulates the API, not a model. Requests are validated against Sunra's documented API. Replies
 are rule-based and deterministic. Every reply has "provider": "sandbox"."""

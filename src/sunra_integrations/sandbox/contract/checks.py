@@ -183,6 +183,15 @@ SPEAKER_NAME = string(
 )
 
 
+def left_out(reason: str) -> Check:
+    """Accepts null only, for a key that another API has.
+
+    Args:
+        reason: Why the key is not part of this API, or the key to use.
+    """
+    return scalar(type(None), {"type": "null"}, f"left out ({reason})")
+
+
 # ── lists and objects ────────────────────────────────────────────────────────
 
 
@@ -316,14 +325,15 @@ def not_both(name: str, other: str) -> KeyRule:
     return KeyRule(find, {"dependentSchemas": {name: {"not": {"required": [other]}}}})
 
 
-def exactly_one(name: str, other: str) -> KeyRule:
-    """Exactly one of two keys is there."""
+def exactly_one(*names: str) -> KeyRule:
+    """Exactly one of several keys is there."""
+    listed = ", ".join(names[:-1]) + f" or {names[-1]}"
 
     def find(path: str, value: dict[str, Any]) -> Iterator[Problem]:
-        if (name in value) == (other in value):
-            yield broken_rule(path, value, f"an object with either {name} or {other}")
+        if sum(name in value for name in names) != 1:
+            yield broken_rule(path, value, f"an object with either {listed}")
 
-    return KeyRule(find, {"oneOf": [{"required": [name]}, {"required": [other]}]})
+    return KeyRule(find, {"oneOf": [{"required": [name]} for name in names]})
 
 
 # ── combinations ─────────────────────────────────────────────────────────────
@@ -339,7 +349,9 @@ def tagged_union(key: str, forms: Mapping[str, Check], rule: str = "one of") -> 
     """
     listed = f"{rule} {', '.join(forms)}"
 
-    @with_schema({"oneOf": [_with_tag(form.schema, key, tag) for tag, form in forms.items()]})
+    tagged = [_with_tag(form.schema, key, tag) for tag, form in forms.items()]
+
+    @with_schema({"type": "object", "oneOf": tagged})
     def check(path: str, value: Any) -> Iterator[Problem]:
         if not isinstance(value, dict):
             yield wrong_type(path, value, "an object")

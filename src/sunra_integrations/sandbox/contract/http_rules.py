@@ -13,8 +13,9 @@ from sunra_integrations.sandbox.contract.checks import Problem
 from sunra_integrations.sandbox.contract.json_schema import MAX_STEPS
 
 COMPLETIONS_PATH = "/v1/chat/completions"
+RESPONSES_PATH = "/v1/responses"
 DOCUMENT_PATH = "/openapi.json"
-METHODS = {COMPLETIONS_PATH: "POST", DOCUMENT_PATH: "GET"}
+METHODS = {COMPLETIONS_PATH: "POST", RESPONSES_PATH: "POST", DOCUMENT_PATH: "GET"}
 """The method of each path."""
 
 JSON_TYPE = "application/json"
@@ -83,6 +84,23 @@ UNSUPPORTED_BODY = _invalid_input(
 BROKEN_RULE = _invalid_input(
     422, "A value of the right type breaks a rule, or does not go with another parameter."
 )
+# The codes that OpenAI has for these: https://github.com/openai/codex/issues/8145,
+# https://github.com/maximhq/bifrost/issues/2441
+PREVIOUS_RESPONSE_NOT_FOUND = ErrorKind(
+    400,
+    "invalid_request_error",
+    "previous_response_not_found",
+    "The response in `previous_response_id` is not stored.",
+)
+ITEM_NOT_FOUND = ErrorKind(
+    404, "not_found_error", "item_not_found", "The item of an `item_reference` is not stored."
+)
+CHANGED_REASONING = ErrorKind(
+    400,
+    "invalid_request_error",
+    "invalid_encrypted_content",
+    "A reasoning item of the sandbox was changed, or is not before the item that it preceded.",
+)
 BROKEN_SCRIPT = ErrorKind(
     500, "test_error", "SCRIPT_FAILED", "A reply that a test scripted could not be sent."
 )
@@ -99,6 +117,13 @@ DOCUMENTED_ERRORS = (
     TOO_LARGE,
     UNSUPPORTED_BODY,
     BROKEN_RULE,
+)
+
+ERRORS_OF_RESPONSES = (
+    *DOCUMENTED_ERRORS,
+    PREVIOUS_RESPONSE_NOT_FOUND,
+    ITEM_NOT_FOUND,
+    CHANGED_REASONING,
 )
 
 
@@ -203,7 +228,7 @@ def http_error(
     """
     served = METHODS.get(path)
     if served is None:
-        message = f"The path {path[:200]!r} does not exist. Use {COMPLETIONS_PATH}."
+        message = f"The path {path[:200]!r} does not exist. Use {_PATHS}."
         return ErrorResponse(PATH_NOT_FOUND, message)
     if method != served:
         message = f"{path} does not accept {method}. Use {served}."
@@ -249,6 +274,7 @@ def _body_error(headers: Mapping[str, str], *, too_large: bool) -> ErrorResponse
     return None
 
 
+_PATHS = f"{COMPLETIONS_PATH} or {RESPONSES_PATH}"
 _ALL_ADDRESSES = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - compared with, not bound to
 _HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-][a-z0-9._-]*))(:[0-9]*)?")
 

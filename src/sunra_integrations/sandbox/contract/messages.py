@@ -1,6 +1,5 @@
 """The rules of ``messages``: roles, content parts, and the order of tool calls and results."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,81 +16,26 @@ from sunra_integrations.sandbox.contract.checks import (
     broken_rule,
     by_json_type,
     exactly_one,
+    left_out,
     list_of,
     nullable,
     object_of,
     one_of,
     requires,
-    scalar,
     string,
     tagged_union,
     then,
-    with_schema,
 )
-from sunra_integrations.sandbox.contract.json_schema import matches_pattern
-
-# ── media ────────────────────────────────────────────────────────────────────
-
-# Readers of the OpenAPI document disagree on what \s matches, so the characters are spelled out.
-_WEB_URL = string(
-    r"[Hh][Tt][Tt][Pp][Ss]?://[^\x00-\x20\x7F/?#]+[^\x00-\x20\x7F]*",
-    "an http:, https: or data: URL",
-)
-_BASE64_PATTERN = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)"
-_SUBTYPE = r"[A-Za-z0-9_.+-]+"
-
-
-def _data_url_start(family: str) -> str:
-    """The pattern of a data URL up to its data. An empty family stands for any."""
-    return rf"data:{family or _SUBTYPE}/{_SUBTYPE}(?:;[A-Za-z0-9_-]+=[^;,]*)*;base64,"
-
-
-_BASE64 = scalar(
-    str,
-    {"type": "string", "contentEncoding": "base64", "pattern": f"^{_BASE64_PATTERN}$"},
-    "valid base64 of at least one byte",
-    # Not `re`, which keeps a state for every repetition over megabytes.
-    lambda value: matches_pattern(f"^{_BASE64_PATTERN}$", value),
-)
-
-
-def _data_url(family: str) -> Check:
-    """Accepts base64 data URLs of a media family."""
-    any_start, start = re.compile(_data_url_start("")), re.compile(_data_url_start(family))
-
-    @with_schema({"type": "string", "pattern": f"^{_data_url_start(family)}{_BASE64_PATTERN}$"})
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        found = any_start.match(value)
-        if found is None:
-            yield broken_rule(path, value, "a data URL of the form data:<type>;base64,<data>")
-            return
-        if not start.match(value):
-            yield broken_rule(path, value, f"a data URL of type {family}/…")
-        yield from _BASE64(path, value[found.end() :])
-
-    return check
-
-
-def _data_url_or(other: Check, family: str = "") -> Check:
-    """Accepts data URLs of a media family, and what another check accepts."""
-    data_url = _data_url(family)
-
-    @with_schema({"anyOf": [other.schema, data_url.schema]})
-    def check(path: str, value: Any) -> Iterator[Problem]:
-        is_data_url = isinstance(value, str) and value.startswith("data:")
-        yield from (data_url if is_data_url else other)(path, value)
-
-    return check
-
+from sunra_integrations.sandbox.contract.media import BASE64, WEB_URL, data_url_or
 
 # ── content ──────────────────────────────────────────────────────────────────
 
 _AUDIO_FORMAT = string(r"[a-z0-9_]{1,16}", "a short format name such as wav or mp3")
 _IMAGE = object_of(
-    {"url": _data_url_or(_WEB_URL, "image")}, {"detail": one_of("auto", "low", "high")}
+    {"url": data_url_or(WEB_URL, "image")}, {"detail": one_of("auto", "low", "high")}
 )
 _FILE = object_of(
-    optional={"filename": NON_EMPTY, "file_data": _data_url_or(_BASE64), "file_id": NON_EMPTY},
+    optional={"filename": NON_EMPTY, "file_data": data_url_or(BASE64), "file_id": NON_EMPTY},
     rules=[exactly_one("file_data", "file_id"), requires("file_data", "filename")],
 )
 _PARTS: dict[str, Check] = {
@@ -99,10 +43,8 @@ _PARTS: dict[str, Check] = {
     "refusal": object_of({"refusal": TEXT}),
     "thinking": object_of(),
     "image_url": object_of({"image_url": _IMAGE}),
-    "input_audio": object_of(
-        {"input_audio": object_of({"data": _BASE64, "format": _AUDIO_FORMAT})}
-    ),
-    "video_url": object_of({"video_url": object_of({"url": _data_url_or(_WEB_URL, "video")})}),
+    "input_audio": object_of({"input_audio": object_of({"data": BASE64, "format": _AUDIO_FORMAT})}),
+    "video_url": object_of({"video_url": object_of({"url": data_url_or(WEB_URL, "video")})}),
     "file": object_of({"file": _FILE}),
 }
 _MEDIA = ("text", "image_url", "input_audio", "video_url", "file")
@@ -129,9 +71,6 @@ _TOOL_CALL = object_of(
     },
 )
 _INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "reasoning", "reasoning_content", "audio")
-
-
-_NULL = scalar(type(None), {"type": "null"}, "null, because function_call is not part of this API")
 
 
 def _content_or_substitute(path: str, message: dict[str, Any]) -> Iterator[Problem]:
@@ -161,7 +100,7 @@ _ASSISTANT = object_of(
         "images": nullable(list_of(object_of())),
         "prefix": ANYTHING,
         "partial": ANYTHING,
-        "function_call": _NULL,
+        "function_call": left_out("it is not part of this API"),
     },
     rules=[
         KeyRule(

@@ -1,7 +1,7 @@
 """The rules of ``tools``, ``tool_choice`` and ``response_format``."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sunra_integrations.sandbox.contract.checks import (
@@ -48,7 +48,8 @@ _DESCRIBES_PROPERTIES = {
         "description": SCHEMA_DESCRIPTION,
     }
 )
-def _parameters(path: str, value: Any) -> Iterator[Problem]:
+def function_parameters(path: str, value: Any) -> Iterator[Problem]:
+    """The schema of a function's arguments."""
     yield from schema_problems(path, value)
     if not isinstance(value, dict) or not value:
         return
@@ -58,11 +59,15 @@ def _parameters(path: str, value: Any) -> Iterator[Problem]:
         yield broken_rule(f"{path}.properties", None, "an object with a schema for each property")
 
 
-def _strict_parameters(path: str, tool: dict[str, Any]) -> Iterator[Problem]:
-    function = tool["function"]
+def strict_parameters(path: str, function: dict[str, Any]) -> Iterator[Problem]:
+    """Finds parameters of a strict function that break strict mode."""
     if function.get("strict"):
         parameters = function.get("parameters", _NO_PARAMETERS)
-        yield from strict_problems(f"{path}.function.parameters", parameters)
+        yield from strict_problems(f"{path}.parameters", parameters)
+
+
+def _strict_function(path: str, tool: dict[str, Any]) -> Iterator[Problem]:
+    yield from strict_parameters(f"{path}.function", tool["function"])
 
 
 _TOOL = then(
@@ -71,21 +76,26 @@ _TOOL = then(
             "type": one_of("function"),
             "function": object_of(
                 {"name": FUNCTION_NAME},
-                {"description": TEXT, "parameters": _parameters, "strict": BOOLEAN},
+                {"description": TEXT, "parameters": function_parameters, "strict": BOOLEAN},
             ),
         }
     ),
-    _strict_parameters,
+    _strict_function,
 )
 
 
-def _duplicate_names(path: str, tools: list[dict[str, Any]]) -> Iterator[Problem]:
-    names = Counter(tool["function"]["name"] for tool in tools)
-    for name in sorted(name for name, count in names.items() if count > 1):
+def duplicate_names(path: str, names: Iterable[str]) -> Iterator[Problem]:
+    """Finds names that several tools have."""
+    counts = Counter(names)
+    for name in sorted(name for name, count in counts.items() if count > 1):
         yield broken_rule(path, name, "a list of tools with distinct names")
 
 
-TOOLS = then(list_of(_TOOL, min_items=1), _duplicate_names, "Functions with distinct names.")
+def _duplicate_functions(path: str, tools: list[dict[str, Any]]) -> Iterator[Problem]:
+    yield from duplicate_names(path, (tool["function"]["name"] for tool in tools))
+
+
+TOOLS = then(list_of(_TOOL, min_items=1), _duplicate_functions, "Functions with distinct names.")
 """The rules of ``tools``."""
 
 TOOL_CHOICE = by_json_type(
@@ -123,24 +133,26 @@ def _names(tools: list[Any]) -> set[str]:
 
 
 @with_schema({"type": "object", "required": ["type"], "description": SCHEMA_DESCRIPTION})
-def _response_schema(path: str, value: Any) -> Iterator[Problem]:
+def output_schema(path: str, value: Any) -> Iterator[Problem]:
+    """The schema of a structured reply."""
     yield from schema_problems(path, value)
     if isinstance(value, dict) and "type" not in value:
         yield broken_rule(f"{path}.type", None, "a type such as 'object'")
 
 
-def _strict_response_schema(path: str, named: dict[str, Any]) -> Iterator[Problem]:
+def strict_output_schema(path: str, named: dict[str, Any]) -> Iterator[Problem]:
+    """Finds a strict schema of a reply that breaks strict mode."""
     if named.get("strict"):
         yield from strict_problems(f"{path}.schema", named["schema"])
 
 
 _NAMED_SCHEMA = then(
     object_of(
-        {"name": FUNCTION_NAME, "schema": _response_schema},
+        {"name": FUNCTION_NAME, "schema": output_schema},
         {"description": TEXT, "strict": BOOLEAN},
         closed=True,
     ),
-    _strict_response_schema,
+    strict_output_schema,
 )
 
 RESPONSE_FORMAT = tagged_union(

@@ -1,1 +1,1 @@
-"""Rule-based replies in place of a model. Only `server.responses` imports this package."""
+"""Rule-based replies in place of a model. Only `server` imports this package."""

@@ -136,6 +136,8 @@ def _host(url: str) -> str:
 
 
 def _file(file: dict[str, Any]) -> Attachment:
+    if "file_url" in file:
+        return _linked("file", file["file_url"])
     name = json.dumps(file.get("filename", ""), ensure_ascii=False)
     if "file_id" in file:
         named = f" named {name}" if "filename" in file else ""

@@ -11,8 +11,15 @@ from typing import Any, TypeAlias
 from sunra_integrations.sandbox.contract import http_rules, openapi
 from sunra_integrations.sandbox.contract.http_rules import ErrorResponse
 from sunra_integrations.sandbox.contract.json_schema import StepLimitExceeded, step_limit
-from sunra_integrations.sandbox.contract.parameters import model_problem, request_problems
-from sunra_integrations.sandbox.server.responses import Response, build_response, response_headers
+from sunra_integrations.sandbox.contract.parameter_table import model_problem
+from sunra_integrations.sandbox.server.calls import Api, Call
+from sunra_integrations.sandbox.server.completion_api import CompletionApi
+from sunra_integrations.sandbox.server.http_responses import (
+    Response,
+    build_response,
+    response_headers,
+)
+from sunra_integrations.sandbox.server.response_api import ResponseApi
 from sunra_integrations.sandbox.server.scripting import (
     HandlerError,
     Received,
@@ -27,7 +34,7 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 
 class App:
-    """``POST /v1/chat/completions``, and its description at ``GET /openapi.json``.
+    """``POST`` to both APIs, and their description at ``GET /openapi.json``.
 
     Args:
         reply_queue: Where replies are queued.
@@ -50,6 +57,15 @@ class App:
         self._models = models
         self._keys = keys
         self._host = host
+        self._response_api = ResponseApi()
+        self._apis: dict[str, Api] = {
+            http_rules.COMPLETIONS_PATH: CompletionApi(),
+            http_rules.RESPONSES_PATH: self._response_api,
+        }
+
+    def clear(self) -> None:
+        """Removes the stored responses."""
+        self._response_api.clear()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -80,35 +96,41 @@ class App:
             return _encode_error(received, error)
         if received.path == http_rules.DOCUMENT_PATH:
             return _encode_json(received, openapi.document(self._models))
-        result = self._respond_to_body(received.body)
+        result = self._respond_to_body(self._apis[received.path], received.body)
         return _encode_error(received, result) if isinstance(result, ErrorResponse) else result
 
-    def _respond_to_body(self, body: bytes) -> Response | ErrorResponse:
+    def _respond_to_body(self, api: Api, content: bytes) -> Response | ErrorResponse:
         try:
-            request = http_rules.read_json(body)
+            body = http_rules.read_json(content)
         except http_rules.InvalidJson as error:
             return ErrorResponse(http_rules.MALFORMED, f"The body is not valid JSON: {error}.")
+        call = self._accept(api, body)
+        if isinstance(call, ErrorResponse):
+            return call
+        try:
+            scripted = self._reply_queue.next_for(body)
+        except HandlerError as error:
+            return http_rules.broken_script(str(error))
+        return _reply(call, scripted)
+
+    def _accept(self, api: Api, body: Any) -> Call | ErrorResponse:
         try:
             with step_limit():
-                problems = request_problems(request)
+                problems = api.request.problems(body)
         except (StepLimitExceeded, RecursionError):
             return http_rules.too_complex("check")
         if problems:
             return http_rules.invalid_request(problems)
-        unknown_model = model_problem(request["model"], self._models)
+        unknown_model = model_problem(body["model"], self._models)
         if unknown_model is not None:
             return http_rules.model_not_found(unknown_model)
-        try:
-            scripted = self._reply_queue.next_for(request)
-        except HandlerError as error:
-            return http_rules.broken_script(str(error))
-        return _reply(request, scripted)
+        return api.accept(body)
 
 
-def _reply(request: dict[str, Any], scripted: Scripted) -> Response | ErrorResponse:
+def _reply(call: Call, scripted: Scripted) -> Response | ErrorResponse:
     try:
         with step_limit():
-            return build_response(request, scripted)
+            return build_response(call, scripted)
     except StepLimitExceeded:
         return http_rules.too_complex("fill")
     except Exception as error:

@@ -146,8 +146,9 @@ class Sandbox:
         return self._request_log.requests
 
     def clear(self) -> None:
-        """Removes the queued replies, the handler and the logged requests."""
+        """Removes the queued replies, the handler, the logged requests and the stored responses."""
         self._reply_queue.clear()
+        self._app.clear()
         self._request_log.clear()
 
     # ── start and stop ───────────────────────────────────────────────────────
