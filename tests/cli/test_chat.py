@@ -75,6 +75,15 @@ def test_only_the_given_options_are_sent(sunra, sunra_sandbox):
     assert sunra_sandbox.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_the_api_can_be_chosen(sunra, sunra_sandbox):
+    given = ("--api", "responses", "--max-tokens", "9")
+    assert sunra(*ASK, *given, "Hi").out == "You said: Hi\n"
+    sunra(*ASK, "--json", "--api", "chat", "Hi")
+    assert [one.path for one in sunra_sandbox.requests] == ["/v1/responses", "/v1/chat/completions"]
+    assert sunra_sandbox.requests[0].json["max_output_tokens"] == 9
+    assert sunra(*ASK, "--api", "completions", "Hi").status == 2
+
+
 @pytest.mark.parametrize(
     ("prompt", "piped", "asked"),
     [

@@ -102,6 +102,15 @@ def test_reasoning_details_are_sent_back_unchanged(sunra, sunra_sandbox):
     }
 
 
+def test_reasoning_is_sent_back_to_responses(sunra, sunra_sandbox):
+    sunra_sandbox.next(TextReply("Yes.", reasoning="Hm."))
+    assert sunra(*CHAT, "--api", "responses", stdin=Typed("one\ntwo\n")).status == 0
+    _, reasoning, answer, _ = sunra_sandbox.requests[1].json["input"]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "Hm."}]
+    assert reasoning["encrypted_content"]
+    assert answer["content"] == "Yes."
+
+
 def test_json_requires_a_prompt(sunra, sunra_sandbox):
     ended = sunra(*CHAT, "--json", stdin=Typed("one\n"))
     assert ended.status == 2

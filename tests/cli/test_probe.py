@@ -39,8 +39,8 @@ def test_every_feature_but_images_works_with_the_sandbox(sunra, sunra_sandbox):
     assert value["prompt_tokens"] > 0
     assert value["cost"] > 0
     message = ended.err.splitlines()
-    assert message[0] == "Testing 1 model with up to 18 small requests."
-    assert message[1].startswith("15 calls, ")
+    assert message[0] == "Testing 1 model with up to 23 small requests."
+    assert message[1].startswith("16 calls, ")
 
 
 def test_a_pipe_gets_a_tab_separated_line_for_each_result(sunra):
@@ -88,32 +88,51 @@ def restricted(message):
 
 def test_a_restriction_is_reported_with_what_helps(sunra, sunra_sandbox):
     def answer(request):
-        reasons = request.get("reasoning_effort") != "none"
-        return restricted(TOOLS_WITH_REASONING) if "tools" in request and reasons else None
+        is_restricted = "messages" in request and request.get("reasoning_effort") != "none"
+        return restricted(TOOLS_WITH_REASONING) if "tools" in request and is_restricted else None
 
     sunra_sandbox.answer_with(answer)
     ended = sunra("probe", "openai/gpt-5.6", "--json")
     assert ended.status == 0
     found = results(ended)
-    assert {found[name] for name in WITH_TOOLS} == {"restricted"}
-    assert found["tools-with-reasoning"] == "refused"
+    assert {found[name] for name in (*WITH_TOOLS, "tools-with-reasoning")} == {"restricted"}
     features = json.loads(ended.out)["models"][0]["features"]
-    assert features["tools"]["words"] == 'one call, but only with reasoning_effort="none"'
-    assert '`reasoning_effort="none"`' in features["tools-with-reasoning"]["words"]
-    assert json.loads(ended.out)["calls"] == 18
+    both = 'reasoning_effort="none" or api="responses"'
+    assert features["tools"]["words"] == f"one call, but only with {both}"
+    words = features["tools-with-reasoning"]["words"]
+    assert words == 'one call, but only with api="responses"'
+    assert json.loads(ended.out)["calls"] == 23
+
+
+def test_a_model_may_have_tools_on_responses_only(sunra, sunra_sandbox):
+    sunra_sandbox.answer_with(
+        lambda request: restricted(TOOLS_WITH_REASONING) if "messages" in request else None
+    )
+    words = 'one call, but only with api="responses"'
+    assert only(sunra, "tools") == (0, "restricted", words)
+    assert only(sunra, "responses")[1:] == ("ok", "a reply of /v1/responses")
+
+
+def test_a_gateway_without_responses_is_reported(sunra, sunra_sandbox):
+    missing = Http(404, {"error": {"message": "No such endpoint"}})
+    sunra_sandbox.answer_with(lambda request: missing if "input" in request else None)
+    assert only(sunra, "responses")[1:] == ("refused", "No such endpoint (HTTP 404).")
+    assert only(sunra, "tools")[1] == "ok"
 
 
 def test_a_model_without_that_level_refuses_tools(sunra, sunra_sandbox):
     level = "Unsupported value: 'reasoning_effort' does not support 'none' with this model."
-    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), restricted(level))
+    missing = Http(404, {"error": {"message": "No such endpoint"}})
+    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), restricted(level), missing)
     _, status, words = only(sunra, "tools")
     assert status == "refused"
     assert words.startswith(TOOLS_WITH_REASONING)
-    assert level[:-1] in words
+    assert f'With reasoning_effort="none": {level[:-1]}' in words
+    assert 'With api="responses": No such endpoint' in words
 
 
 def test_tools_that_are_not_called_without_reasoning_are_ignored(sunra, sunra_sandbox):
-    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), "It is sunny.")
+    sunra_sandbox.next(restricted(TOOLS_WITH_REASONING), "It is sunny.", "It is sunny.")
     assert only(sunra, "tools") == (0, "ignored", 'no call, with reasoning_effort="none"')
 
 
@@ -142,7 +161,7 @@ def test_tools_that_are_not_called_without_reasoning_are_ignored(sunra, sunra_sa
             "tools-with-reasoning",
             TOOLS_WITH_REASONING,
             {"chat_completions_tools": "never"},
-            "Model data: no tools on chat completions.",
+            'Model data: tools only with `api="responses"`.',
         ),
         ("reasoning", '"x" does not support thinking', {}, "Leave out `reasoning_effort`"),
         ("n", "No n", {"temperature": False}, "No n (HTTP 400)."),
@@ -152,7 +171,7 @@ def test_a_refusal_says_what_the_model_data_says(  # noqa: PLR0917
     sunra, sunra_sandbox, monkeypatch, feature, message, facts, says
 ):
     monkeypatch.setattr("sunra_integrations.cli.probe.model_facts", lambda name: facts)
-    sunra_sandbox.next(restricted(message))
+    sunra_sandbox.answer_with(lambda request: restricted(message))
     _, status, words = only(sunra, feature)
     assert status == "refused"
     assert says in words

@@ -168,6 +168,11 @@ async def _usage_in_stream(model: Model) -> Result:
     return _result(counted, "token usage reported", "no token usage reported")
 
 
+async def _responses(model: Model) -> Result:
+    reply = await model.create("Answer with the one word: hello", api="responses")
+    return _result(bool(reply.text.strip()), "a reply of /v1/responses", "the reply is empty")
+
+
 async def _temperature(model: Model) -> Result:
     reply = await model.create("Answer with the one word: hello", temperature=0)
     return _result(bool(reply.text.strip()), "a temperature of 0", "the reply is empty")
@@ -179,8 +184,7 @@ async def _tools(model: Model) -> Result:
 
 async def _tools_with_reasoning(model: Model) -> Result:
     question = "What is the weather in Oslo?"
-    reply = await model.create(question, tools=[_WEATHER], reasoning_effort="low")
-    return _result_of_calls(reply, 1)
+    return await _call_tools(model, question, 1, [_ON_RESPONSES], reasoning_effort="low")
 
 
 async def _forced_tool(model: Model) -> Result:
@@ -246,11 +250,12 @@ FEATURES = (
     Feature("answer", 1, _answer),
     Feature("stream", 1, _stream),
     Feature("usage-in-stream", 1, _usage_in_stream),
+    Feature("responses", 1, _responses),
     Feature("temperature", 1, _temperature),
-    Feature("tools", 2, _tools),
-    Feature("tools-with-reasoning", 1, _tools_with_reasoning),
-    Feature("forced-tool", 2, _forced_tool),
-    Feature("parallel-tools", 2, _parallel_tools),
+    Feature("tools", 3, _tools),
+    Feature("tools-with-reasoning", 2, _tools_with_reasoning),
+    Feature("forced-tool", 3, _forced_tool),
+    Feature("parallel-tools", 3, _parallel_tools),
     Feature("json-schema", 1, _json_schema),
     Feature("logprobs", 1, _logprobs),
     Feature("n", 1, _several_choices),
@@ -265,8 +270,25 @@ def _result(works: bool, if_so: str, if_not: str) -> Result:
     return Result("ok", if_so) if works else Result("ignored", if_not)
 
 
-async def _call_tools(model: Model, question: str, expected: int, **parameters: Any) -> Result:
-    """Whether the weather tool is called, without reasoning if the model has no tools with it."""
+class _Remedy(NamedTuple):
+    """A parameter with which a restricted model may have tools."""
+
+    words: str
+    parameters: dict[str, Any]
+
+
+_WITHOUT_REASONING = _Remedy('reasoning_effort="none"', {"reasoning_effort": "none"})
+_ON_RESPONSES = _Remedy('api="responses"', {"api": "responses"})
+
+
+async def _call_tools(
+    model: Model,
+    question: str,
+    expected: int,
+    remedies: Sequence[_Remedy] = (_WITHOUT_REASONING, _ON_RESPONSES),
+    **parameters: Any,
+) -> Result:
+    """Whether the weather tool is called; if the model has no tools with reasoning, by a remedy."""
     try:
         reply = await model.create(question, tools=[_WEATHER], **parameters)
     except errors.UnsupportedParameter as error:
@@ -275,16 +297,25 @@ async def _call_tools(model: Model, question: str, expected: int, **parameters: 
         restriction = error
     else:
         return _result_of_calls(reply, expected)
-    try:
-        reply = await model.create(
-            question, tools=[_WEATHER], reasoning_effort="none", **parameters
-        )
-    except errors.BadRequest as error:
-        return Result("refused", f"{_explain(model, restriction)} Then: {error.message}")
-    status, words = _result_of_calls(reply, expected)
-    if status != "ok":
-        return Result(status, f'{words}, with reasoning_effort="none"')
-    return Result("restricted", f'{words}, but only with reasoning_effort="none"')
+    found: list[tuple[_Remedy, Result]] = []
+    for remedy in remedies:
+        given = parameters | remedy.parameters
+        try:
+            result = _result_of_calls(
+                await model.create(question, tools=[_WEATHER], **given), expected
+            )
+        except _REFUSALS as error:
+            result = Result("refused", f"With {remedy.words}: {error.message}")
+        found.append((remedy, result))
+    working = [remedy.words for remedy, result in found if result.status == "ok"]
+    if working:
+        words = next(result.words for _, result in found if result.status == "ok")
+        return Result("restricted", f"{words}, but only with {' or '.join(working)}")
+    for remedy, result in found:
+        if result.status == "ignored":
+            return Result("ignored", f"{result.words}, with {remedy.words}")
+    refusals = " ".join(result.words for _, result in found)
+    return Result("refused", f"{_explain(model, restriction)} {refusals}")
 
 
 def _result_of_calls(reply: Reply, expected: int) -> Result:
@@ -386,7 +417,7 @@ _FACTS = {
 _TOOLS_WITH_EFFORT = {
     "effort_unset_or_none": 'tools only without `reasoning_effort` or with "none"',
     "effort_none": 'tools only with `reasoning_effort="none"`',
-    "never": "no tools on chat completions",
+    "never": 'tools only with `api="responses"`',
 }
 """The values of `chat_completions_tools` in the bundled model data."""
 
@@ -423,8 +454,8 @@ Examples:
   sunra probe openai/gpt-4o --json | jq '.models[0].features.tools.status'
 
 \b
-Each feature takes one small request (seed: two; tools: a second one if the model
-has no tools with reasoning). Its result is one of:
+Each feature takes one small request (seed: two; tools: up to three if the model has
+no tools with reasoning on chat completions). Its result is one of:
   ok          it works
   restricted  it works only with a different value of another parameter, which is shown
   ignored     the server accepted the request, but it had no effect

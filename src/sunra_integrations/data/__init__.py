@@ -33,7 +33,8 @@ def model_facts(model: str) -> dict[str, Any] | None:
         `reasoning_effort_default`. The fields are those of LangChain's `ModelProfile`, and
         `chat_completions_tools`: if the maker's chat completions accept function tools only with
         some values of `reasoning_effort`, it is `"effort_unset_or_none"`, `"effort_none"` or
-        `"never"`. Facts that are not known are left out.
+        `"never"`. OpenAI accepts them with `api="responses"`. Facts that are not known are
+        left out.
     """
     profiles, by_dashes = _registry(), _names_by_dashes()
     for name in _candidate_names(model.lower()):
