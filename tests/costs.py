@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tests.recorded_transport import Answer, completion, stream
+from tests.responses_events import events, message, response, sse
 
 COST = 0.0125
 USAGE = {
@@ -16,6 +17,22 @@ USAGE = {
     "completion_tokens_details": {"reasoning_tokens": 5},
     "cost": COST,
 }
+
+
+OF_RESPONSES = {
+    "input_tokens": 30,
+    "output_tokens": 20,
+    "total_tokens": 50,
+    "input_tokens_details": {"cached_tokens": 10},
+    "output_tokens_details": {"reasoning_tokens": 5},
+    "cost": COST,
+}
+
+
+def of_responses(*, is_stream: bool) -> Answer:
+    """What `said` and `streamed` say, from `/v1/responses`."""
+    whole = response(message("Hello"), usage=OF_RESPONSES)
+    return stream(sse(*events(whole))) if is_stream else completion(whole)
 
 
 def said(text: str = "Hello", *, usage: dict[str, Any] | None = USAGE, choices: int = 1) -> Answer:

@@ -86,7 +86,7 @@ UNKNOWN = {
     "openai_api_key": "`api_key`",
     "sunra_api_key": "`api_key`",
     "secret": "`api_key`",
-    "use_responses_api": "leave it out",
+    "use_responses_api": "api=",
     "verbosity": 'extra_body={"verbosity": …}',
     "temprature": "`temperature`",
     "openai_proxy": "`http_client`",

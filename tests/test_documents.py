@@ -89,6 +89,12 @@ SAID = {
         "name='Oslo' country='Norway' 1\n",
         "invalid 2 times in a row",
     ],
+    "docs/guides/responses.md": [
+        "It is sunny in Oslo.\n['message', 'reasoning', 'function_call', 'function_call_output']\n",
+        "/v1/chat/completions\nIt is sunny in Paris.\n/v1/chat/completions\nYou said: Hello\n",
+        "['web_search', 'function']\n[{'type': 'web_search'}]\n",
+        "['/v1/responses', '/v1/chat/completions']\n1\n",
+    ],
     "docs/guides/schemas.md": ["schema.by_name\n"],
     "docs/guides/testing.md": ["You said: Hello"],
     "docs/guides/typing.md": ["37\n"],

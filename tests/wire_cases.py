@@ -1,7 +1,8 @@
 """What every reader must make of each wire fixture.
 
 A fixture in `tests/wire/` is the raw body of a response with one oddity: `.sse` a stream, `.json` a
-completion. Readers (the clients and the adapters) turn it into a `Seen`, or fail.
+completion. Those in `tests/wire/responses/` are of `/v1/responses`. Readers (the clients and the
+adapters) turn it into a `Seen`, or fail.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sunra_integrations import errors
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.reply import Reply
 
 WIRE = Path(__file__).parent / "wire"
@@ -221,6 +223,166 @@ COMPLETIONS: dict[str, Seen | Fails] = {
     ),
     "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),
 }
+
+
+CALLED = called(ADD, text="Hello")
+THREE = called(ADD, SUB, text="Hello")
+LIMITED = errors.RateLimited
+DAMAGED = errors.StreamInterrupted
+
+RESPONSE_STREAMS: dict[str, Seen | Fails] = {
+    "plain": HELLO,
+    # the event stream format
+    "carriage_return_line_ends": HELLO,
+    "comments_between_events": HELLO,
+    "crlf_line_ends": HELLO,
+    "done_marker_at_the_end": HELLO,
+    "event_names_missing": HELLO,
+    "no_blank_line_at_the_end": HELLO,
+    "response_without_its_event": HELLO,
+    "surrogates_alone": Seen("a\ufffdb"),
+    "surrogates_split": Seen("Hi 🦊!"),
+    "type_missing": HELLO,
+    # events that are missing, and others
+    "created_missing": HELLO,
+    "deltas_missing": CALLED,
+    "done_events_missing": CALLED,
+    "item_done_without_content": HELLO,
+    "items_not_announced": CALLED,
+    "items_only_at_the_end": CALLED,
+    "only_the_text_done": HELLO,
+    "output_empty_at_the_end": HELLO,
+    "output_missing_at_the_end": Seen("Hello", usage=None),
+    "some_deltas_missing": HELLO,
+    "text_done_missing": HELLO,
+    "unknown_events": HELLO,
+    "usage_missing": Seen("Hello", usage=None),
+    "whole_response_as_the_only_event": HELLO,
+    # the item that an event is about
+    "ids_differ_in_every_event": called(ADD, text="Hello", reasoning="Let me think."),
+    "ids_empty_and_items_null": HELLO,
+    "ids_repeated": called(ADD, SUB),
+    "nulls_everywhere": HELLO,
+    "output_index_always_zero": THREE,
+    "output_index_and_ids_missing": THREE,
+    "output_index_from_one": THREE,
+    "output_index_missing": THREE,
+    # the order of events
+    "completed_first": HELLO,
+    "delta_after_its_item": HELLO,
+    "delta_before_its_item": HELLO,
+    "items_done_out_of_order": CALLED,
+    "items_interleaved": called(ADD, SUB),
+    # the whole and its parts
+    "arguments_as_an_object": called(ADD),
+    "arguments_delta_lost": Fails(DAMAGED, "", "is missing"),
+    "arguments_written_anew": called(ADD),
+    "delta_lost": Fails(DAMAGED, "Helo", "is missing"),
+    "text_trimmed_at_the_end": Seen("\n\nHello\n"),
+    # content
+    "built_in_call_between_texts": HELLO,
+    "call_ids_missing": called(
+        ("call_req-1_0", "add", {"a": 1}), ("call_req-1_1", "sub", {"b": 2})
+    ),
+    "parallel_calls": called(ADD, SUB),
+    "reasoning_summary": THOUGHT,
+    "reasoning_summary_and_text": Seen("Hello", reasoning="Sum.\n\nLet me think."),
+    "reasoning_text": THOUGHT,
+    "refusal": Seen(refusal="I cannot."),
+    # ends
+    "arguments_cut_by_length": called(("c1", "add", None), finish_reason="length"),
+    "completed_in_progress": HELLO,
+    "completed_without_a_response": Seen("Hello", usage=None),
+    "damaged_after_the_end": HELLO,
+    "error_after_the_end": HELLO,
+    "incomplete_without_a_response": Seen("Hello", "incomplete", None),
+    "incomplete_without_details": Seen("Hello", "incomplete"),
+    # answers that are not whole
+    "cancelled": Fails(DAMAGED, "Hel", "no response.completed event"),
+    "completed_but_cancelled": Fails(errors.UnreadableResponse, "Hel", "'cancelled'"),
+    "done_marker_without_the_end": Fails(DAMAGED, "Hello", "no response.completed event"),
+    "ended_after_the_text": Fails(DAMAGED, "Hello", "no response.completed event"),
+    "ended_early": Fails(DAMAGED, "Hel", "no response.completed event"),
+    "event_cut_in_the_middle": Fails(DAMAGED, "Hel", "not valid JSON"),
+    "event_not_an_object": Fails(DAMAGED, "Hel", "not a JSON object"),
+    "event_not_json": Fails(DAMAGED, "Hel", "not valid JSON"),
+    "line_damaged": Fails(DAMAGED, "Hel", "a line is damaged"),
+    "only_created": Fails(DAMAGED, "", "no response.completed event"),
+    # no answer at all
+    "chat_completion_chunks": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "empty_body": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "html_page_instead_of_stream": Fails(errors.UnreadableResponse, says="502 Bad Gateway"),
+    "only_comments": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "only_done": Fails(errors.UnreadableResponse, says="without sending a choice"),
+    "response_instead_of_stream": Fails(
+        errors.UnreadableResponse, "Hello", "a completion instead of a stream"
+    ),
+    # errors on the way
+    "error_event": Fails(LIMITED, "Hel", "Slow down"),
+    "error_event_as_text": Fails(errors.ServerFailed, "Hel", "upstream reset"),
+    "error_event_by_name": Fails(LIMITED, "Hel", "Slow down"),
+    "error_event_nested": Fails(LIMITED, "Hel", "Slow down"),
+    "error_first": Fails(errors.ModelNotFound, says="No such model"),
+    "error_instead_of_stream": Fails(errors.PermissionDenied, says="Not yours"),
+    "error_without_a_type": Fails(errors.ServerFailed, "Hel", "The provider went away"),
+    "failed": Fails(LIMITED, "Hel", "Slow down"),
+    "failed_as_completed": Fails(errors.ServerFailed, "Hel", "The provider went away"),
+    "failed_by_context_overflow": Fails(errors.ContextOverflow, "", "context window"),
+    "failed_with_an_error_as_text": Fails(errors.ServerFailed, "Hel", "The provider went away"),
+    "failed_with_the_error_beside_the_response": Fails(LIMITED, "Hel", "Slow down"),
+    "failed_without_a_response": Fails(errors.ServerFailed, "Hel", "not give a reason"),
+    "failed_without_an_error": Fails(errors.ServerFailed, "Hel", "not give a reason"),
+}
+
+RESPONSES: dict[str, Seen | Fails] = {
+    "plain": HELLO,
+    "arguments_as_an_object": called(ADD),
+    "arguments_null": called(("c1", "add", {})),
+    "arguments_with_control_characters": called(("c1", "add", {"a": "line one\nline\ttwo"})),
+    "byte_order_mark": HELLO,
+    "call_ids_missing": called(
+        ("call_req-1_0", "add", {"a": 1}), ("call_req-1_1", "sub", {"b": 2})
+    ),
+    "call_without_a_name": called(("c1", "", None)),
+    "content_filter": Seen("Hello", "content_filter"),
+    "ids_repeated": called(ADD, SUB),
+    "incomplete": Seen("Hello", "length"),
+    "nulls_everywhere": Seen("Hello", usage=None),
+    "parallel_calls": THREE,
+    "reasoning": THOUGHT,
+    "refusal": Seen(refusal="I cannot."),
+    "two_messages": HELLO,
+    "unknown_keys_anywhere": HELLO,
+    "cancelled": Fails(errors.UnreadableResponse, says="'cancelled'"),
+    "chat_completion": Fails(errors.UnreadableResponse, says="without output"),
+    "cut_short": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "detail_only": Fails(errors.ServerFailed, says="No such deployment"),
+    "empty": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "error_as_text": Fails(errors.ServerFailed, says="The provider went away"),
+    "error_with_status_200": Fails(errors.ServerFailed, says="The provider went away"),
+    "failed": Fails(LIMITED, says="Slow down"),
+    "failed_with_output_null": Fails(errors.ServerFailed, says="not give a reason"),
+    "failed_without_an_error": Fails(errors.ServerFailed, says="not give a reason"),
+    "not_an_object": Fails(errors.UnreadableResponse, says="JSON list"),
+    "output_missing": Fails(errors.UnreadableResponse, says="without output"),
+    "output_null": Fails(errors.UnreadableResponse, says="without output"),
+    "page": Fails(errors.UnreadableResponse, says="invalid JSON"),
+    "queued": Fails(errors.UnreadableResponse, says="'queued'"),
+    "stream_instead_of_response": Fails(
+        errors.UnreadableResponse, says="stream instead of a completion"
+    ),
+}
+
+
+_FOLDER = "responses/"
+BOTH_STREAMS = {**STREAMS, **{_FOLDER + name: case for name, case in RESPONSE_STREAMS.items()}}
+BOTH_COMPLETIONS = {**COMPLETIONS, **{_FOLDER + name: case for name, case in RESPONSES.items()}}
+"""The fixtures of both APIs. Names of `/v1/responses` begin with its folder."""
+
+
+def api_of(name: str) -> Api:
+    """The API whose fixture this is."""
+    return "responses" if name.startswith(_FOLDER) else "chat"
 
 
 def stream_bytes(name: str) -> bytes:

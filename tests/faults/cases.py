@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sunra_integrations import errors
-from tests.faults.server import Act, answer, by_kind, chunks, cut, drip, in_chunk, raw
+from tests import responses_events
+from tests.faults.server import (
+    Act,
+    Connection,
+    answer,
+    by_kind,
+    chunks,
+    cut,
+    drip,
+    in_chunk,
+    raw,
+)
 from tests.wire_cases import completion_bytes, stream_bytes
 
 READ, STALL, TOTAL = 0.5, 0.3, 1.0
@@ -19,10 +31,68 @@ on a slow machine.
 
 UNKNOWN_HOST = "nowhere.invalid"
 
-PLAIN, STREAM = completion_bytes("plain"), stream_bytes("plain")
-GOOD = by_kind(answer(200, PLAIN), chunks(STREAM))
-EVENTS = [event + b"\n\n" for event in STREAM.split(b"\n\n") if event]
-BEGUN = b"".join(EVENTS[:2])  # the role, and "Hel"
+
+@dataclass(frozen=True)
+class Wire:
+    """The reply "Hello" in one of the two APIs.
+
+    Args:
+        plain: The body of a call that is not streamed.
+        events: The events of a stream.
+        first_delta: The index of the event with "Hel".
+        last: The index of the event that ends the reply.
+    """
+
+    plain: bytes
+    events: list[bytes]
+    first_delta: int
+    last: int
+
+    @property
+    def stream(self) -> bytes:
+        return b"".join(self.events)
+
+    @property
+    def begun(self) -> bytes:
+        """The events up to "Hel"."""
+        return b"".join(self.events[: self.first_delta + 1])
+
+    @property
+    def delta(self) -> bytes:
+        return self.events[self.first_delta]
+
+    @property
+    def rest(self) -> list[bytes]:
+        """The events after "Hel"."""
+        return self.events[self.first_delta + 1 :]
+
+    @property
+    def finished(self) -> list[bytes]:
+        """The events up to the one that ends the reply."""
+        return self.events[: self.last + 1]
+
+
+def events_of(name: str) -> list[bytes]:
+    return [event + b"\n\n" for event in stream_bytes(name).split(b"\n\n") if event]
+
+
+CHAT = Wire(completion_bytes("plain"), events_of("plain"), 1, 3)
+RESPONSE = Wire(completion_bytes("responses/plain"), events_of("responses/plain"), 3, 8)
+
+
+def on_both(make: Callable[[Wire], Act]) -> Act:
+    """An act in the form of the API that was called."""
+    chat, response = make(CHAT), make(RESPONSE)
+
+    def act(connection: Connection) -> None:
+        is_response = b"/responses HTTP" in connection.request.head
+        (response if is_response else chat)(connection)
+
+    return act
+
+
+GOOD = on_both(lambda wire: by_kind(answer(200, wire.plain), chunks(wire.stream)))
+PLAIN, STREAM, EVENTS, BEGUN = CHAT.plain, CHAT.stream, CHAT.events, CHAT.begun
 
 
 @dataclass(frozen=True)
@@ -222,25 +292,45 @@ RESPONSES: dict[str, Fault] = {
     ),
     "wrong content type": Fault(
         (
-            by_kind(
-                answer(200, PLAIN, content_type="text/plain"),
-                chunks(STREAM, content_type="application/octet-stream"),
+            on_both(
+                lambda wire: by_kind(
+                    answer(200, wire.plain, content_type="text/plain"),
+                    chunks(wire.stream, content_type="application/octet-stream"),
+                )
             ),
         ),
         "Hello",
     ),
     "fewer bytes than Content-Length": Fault(
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50]),),
+        (
+            on_both(
+                lambda wire: raw(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + wire.plain[:50]
+                )
+            ),
+        ),
         BROKEN,
         only="plain",
     ),
     "response reset halfway": Fault(
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50], "reset"),),
+        (
+            on_both(
+                lambda wire: raw(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + wire.plain[:50], "reset"
+                )
+            ),
+        ),
         BROKEN,
         only="plain",
     ),
     "response that stalls": Fault(
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + PLAIN[:50], "hold"),),
+        (
+            on_both(
+                lambda wire: raw(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + wire.plain[:50], "hold"
+                )
+            ),
+        ),
         BROKEN,
         bound="`stall_timeout`",
         only="plain",
@@ -253,49 +343,90 @@ RESPONSES: dict[str, Fault] = {
         total=TOTAL,
     ),
     "compressed response": Fault(
-        (answer(200, gzip.compress(PLAIN), content_encoding="gzip"),), "Hello", only="plain"
+        (on_both(lambda wire: answer(200, gzip.compress(wire.plain), content_encoding="gzip")),),
+        "Hello",
+        only="plain",
     ),
     "endless trailers": Fault(
-        (drip(IN_CHUNKS % (len(PLAIN), PLAIN) + b"0\r\n", b"x: y\r\n"),),
+        (
+            on_both(
+                lambda wire: drip(IN_CHUNKS % (len(wire.plain), wire.plain) + b"0\r\n", b"x: y\r\n")
+            ),
+        ),
         "Hello",
         bound="`stall_timeout`",
         only="plain",
     ),
     "endless chunk size": Fault(
-        (drip(IN_CHUNKS % (20, PLAIN[:20]), b"0"),), BROKEN, bound="`stall_timeout`", only="plain"
+        (on_both(lambda wire: drip(IN_CHUNKS % (20, wire.plain[:20]), b"0")),),
+        BROKEN,
+        bound="`stall_timeout`",
+        only="plain",
     ),
     "complete response, then invalid chunked encoding": Fault(
-        (raw(IN_CHUNKS % (len(PLAIN), PLAIN) + b"zz\r\n\r\n"),), "Hello", only="plain"
+        (on_both(lambda wire: raw(IN_CHUNKS % (len(wire.plain), wire.plain) + b"zz\r\n\r\n")),),
+        "Hello",
+        only="plain",
     ),
     "complete response, then extra bytes": Fault(
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%sxyz" % (len(PLAIN), PLAIN)),),
+        (
+            on_both(
+                lambda wire: raw(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%sxyz"
+                    % (len(wire.plain), wire.plain)
+                )
+            ),
+        ),
         "Hello",
         only="plain",
     ),
     "Content-Length too small": Fault(
-        (raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(PLAIN) - 5, PLAIN)),),
+        (
+            on_both(
+                lambda wire: raw(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s"
+                    % (len(wire.plain) - 5, wire.plain)
+                )
+            ),
+        ),
         errors.UnreadableResponse,
         only="plain",
     ),
     "unrequested compression": Fault(
         (
-            by_kind(
-                answer(200, PLAIN, content_encoding="br"), chunks(STREAM, content_encoding="br")
+            on_both(
+                lambda wire: by_kind(
+                    answer(200, wire.plain, content_encoding="br"),
+                    chunks(wire.stream, content_encoding="br"),
+                )
             ),
         ),
         errors.UnreadableResponse,
         says="'br'",
     ),
     "unknown compression": Fault(
-        (by_kind(answer(200, PLAIN, content_encoding="x"), chunks(STREAM, content_encoding="x")),),
+        (
+            on_both(
+                lambda wire: by_kind(
+                    answer(200, wire.plain, content_encoding="x"),
+                    chunks(wire.stream, content_encoding="x"),
+                )
+            ),
+        ),
         errors.UnreadableResponse,
         says="'x'",
     ),
     "two compressions": Fault(
         (
-            by_kind(
-                answer(200, gzip.compress(gzip.compress(PLAIN)), content_encoding="gzip, gzip"),
-                chunks(gzip.compress(gzip.compress(STREAM)), content_encoding="gzip, gzip"),
+            on_both(
+                lambda wire: by_kind(
+                    answer(
+                        200, gzip.compress(gzip.compress(wire.plain)), content_encoding="gzip, gzip"
+                    ),
+                    chunks(
+                        gzip.compress(gzip.compress(wire.stream)), content_encoding="gzip, gzip"
+                    ),
+                )
             ),
         ),
         errors.UnreadableResponse,
@@ -315,69 +446,94 @@ RESPONSES: dict[str, Fault] = {
 }
 
 
-def streamed(*acts: Act, outcome: str | type[errors.SunraError] = BROKEN, **more: object) -> Fault:
-    return Fault(acts, outcome, only="streamed", **more)  # type: ignore[arg-type]
+def streamed(
+    make: Callable[[Wire], Act],
+    *,
+    outcome: str | type[errors.SunraError] = BROKEN,
+    **more: object,
+) -> Fault:
+    return Fault((on_both(make),), outcome, only="streamed", **more)  # type: ignore[arg-type]
 
 
 STREAMS: dict[str, Fault] = {
-    "stream reset halfway": streamed(chunks(BEGUN, then="reset"), partial="Hel"),
-    "stream closed halfway": streamed(chunks(BEGUN, then="close"), partial="Hel"),
-    "end of stream without `finish_reason`": streamed(chunks(BEGUN), partial="Hel"),
-    "`[DONE]` without `finish_reason`": streamed(chunks(BEGUN, b"data: [DONE]\n\n"), partial="Hel"),
+    "stream reset halfway": streamed(lambda wire: chunks(wire.begun, then="reset"), partial="Hel"),
+    "stream closed halfway": streamed(lambda wire: chunks(wire.begun, then="close"), partial="Hel"),
+    "end of stream without `finish_reason`": streamed(
+        lambda wire: chunks(wire.begun), partial="Hel"
+    ),
+    "`[DONE]` without `finish_reason`": streamed(
+        lambda wire: chunks(wire.begun, b"data: [DONE]\n\n"), partial="Hel"
+    ),
     "stream that stalls": streamed(
-        raw(IN_CHUNKS % (len(BEGUN), BEGUN), "hold"), partial="Hel", bound="`stall_timeout`"
+        lambda wire: raw(IN_CHUNKS % (len(wire.begun), wire.begun), "hold"),
+        partial="Hel",
+        bound="`stall_timeout`",
     ),
     "keep-alive comments only": streamed(
-        drip(IN_CHUNKS % (len(BEGUN), BEGUN), in_chunk(b": ping\n\n")),
+        lambda wire: drip(IN_CHUNKS % (len(wire.begun), wire.begun), in_chunk(b": ping\n\n")),
         partial="Hel",
         bound="`stall_timeout`",
     ),
     "endless stream": streamed(
-        drip(IN_CHUNKS % (len(EVENTS[1]), EVENTS[1]), in_chunk(EVENTS[1])),
+        lambda wire: drip(IN_CHUNKS % (len(wire.begun), wire.begun), in_chunk(wire.delta)),
         bound="`total_timeout`",
         total=TOTAL,
     ),
     "endless chunk size in a stream": streamed(
-        drip(IN_CHUNKS % (len(BEGUN), BEGUN), b"0"), partial="Hel", bound="`stall_timeout`"
+        lambda wire: drip(IN_CHUNKS % (len(wire.begun), wire.begun), b"0"),
+        partial="Hel",
+        bound="`stall_timeout`",
     ),
     "endless trailers after a stream": streamed(
-        drip(IN_CHUNKS % (len(STREAM), STREAM) + b"0\r\n", b"x: y\r\n"), outcome="Hello"
+        lambda wire: drip(IN_CHUNKS % (len(wire.stream), wire.stream) + b"0\r\n", b"x: y\r\n"),
+        outcome="Hello",
     ),
     "`event: error`": streamed(
-        chunks(BEGUN, b'event: error\ndata: {"message": "It failed"}\n\n'),
+        lambda wire: chunks(wire.begun, b'event: error\ndata: {"message": "It failed"}\n\n'),
         outcome=errors.ServerFailed,
         partial="Hel",
     ),
     "error object in the stream": streamed(
-        chunks(BEGUN, b"data: " + error_body(code=429) + b"\n\n"),
+        lambda wire: chunks(wire.begun, b"data: " + error_body(code=429) + b"\n\n"),
         outcome=errors.RateLimited,
         partial="Hel",
     ),
-    "event that is not valid JSON": streamed(chunks(BEGUN, b"data: {oops\n\n"), partial="Hel"),
-    "corrupt line": streamed(chunks(BEGUN, b"x" + EVENTS[2], *EVENTS[3:]), partial="Hel"),
+    "event that is not valid JSON": streamed(
+        lambda wire: chunks(wire.begun, b"data: {oops\n\n"), partial="Hel"
+    ),
+    "corrupt line": streamed(
+        lambda wire: chunks(wire.begun, b"x" + wire.rest[0], *wire.rest[1:]), partial="Hel"
+    ),
     "corrupt line after `finish_reason`": streamed(
-        chunks(*EVENTS[:4], b"x" + EVENTS[4], b"data: keep-alive\n\n", b'data: {"id'),
+        lambda wire: chunks(
+            *wire.finished, b"x" + wire.delta, b"data: keep-alive\n\n", b'data: {"id'
+        ),
         outcome="Hello",
     ),
     "`error:` field in the stream": streamed(
-        chunks(BEGUN, b'error: {"message": "It failed"}\n\n'),
+        lambda wire: chunks(wire.begun, b'error: {"message": "It failed"}\n\n'),
         outcome=errors.ServerFailed,
         partial="Hel",
     ),
     "connection lost after `finish_reason`": streamed(
-        chunks(*EVENTS[:4], then="reset"), outcome="Hello"
+        lambda wire: chunks(*wire.finished, then="reset"), outcome="Hello"
     ),
-    "connection left open after `[DONE]`": streamed(chunks(STREAM, then="hold"), outcome="Hello"),
+    "connection left open after `[DONE]`": streamed(
+        lambda wire: chunks(wire.stream, then="hold"), outcome="Hello"
+    ),
     "one byte at a time": streamed(
-        chunks(*(STREAM[i : i + 1] for i in range(len(STREAM)))), outcome="Hello"
+        lambda wire: chunks(*(wire.stream[i : i + 1] for i in range(len(wire.stream)))),
+        outcome="Hello",
     ),
     "compressed stream": streamed(
-        chunks(gzip.compress(STREAM), content_encoding="gzip"), outcome="Hello"
+        lambda wire: chunks(gzip.compress(wire.stream), content_encoding="gzip"), outcome="Hello"
     ),
     "JSON response instead of a stream": streamed(
-        answer(200, PLAIN), outcome=errors.UnreadableResponse, partial="Hello"
+        lambda wire: answer(200, wire.plain), outcome=errors.UnreadableResponse, partial="Hello"
     ),
-    "`[DONE]` only": streamed(chunks(b"data: [DONE]\n\n"), outcome=errors.UnreadableResponse),
+    "`[DONE]` only": streamed(
+        lambda wire: chunks(b"data: [DONE]\n\n"), outcome=errors.UnreadableResponse
+    ),
 }
 
 
@@ -387,11 +543,21 @@ def structured(written: str | None, reason: str, outcome: str | type[errors.Sunr
     ended = {"index": 0, "finish_reason": reason}
     whole = {"id": "gen-1", "choices": [{**ended, "message": message}]}
     event = {"id": "gen-1", "choices": [{**ended, "delta": message}]}
-    acts = by_kind(
+    chat = by_kind(
         answer(200, json.dumps(whole).encode()),
         chunks(b"data: " + json.dumps(event).encode() + b"\n\ndata: [DONE]\n\n"),
     )
-    return Fault((acts,), outcome, only="structured")
+    output = [] if written is None else [responses_events.message(written)]
+    reason = {"length": "max_output_tokens"}.get(reason, reason)
+    given = responses_events.response(
+        *output, status="incomplete", incomplete_details={"reason": reason}
+    )
+    response = by_kind(
+        answer(200, json.dumps(given).encode()),
+        chunks(responses_events.sse(*responses_events.events(given))),
+    )
+    act = on_both(lambda wire: chat if wire is CHAT else response)
+    return Fault((act,), outcome, only="structured")
 
 
 WORDS = '{"words": "Hello"}'

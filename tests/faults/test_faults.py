@@ -1,4 +1,4 @@
-"""For every fault, in both adapters, sync and async, streamed and not: the stated outcome."""
+"""For every fault, in both APIs and adapters, sync and async, streamed and not: its outcome."""
 
 from __future__ import annotations
 
@@ -189,7 +189,14 @@ def _names(monkeypatch):
 
 
 READINGS = [
-    pytest.param(fault, kind, reader, library, id=f"{name}-{reader.__name__}-{library}")
+    pytest.param(
+        fault,
+        kind,
+        reader,
+        {"async_transport": library, "api": api},
+        id=f"{name}-{reader.__name__}-{library}-{api}",
+    )
+    for api in ("chat", "responses")
     for name, fault in CASES.items()
     for kind, readers in READERS.items()
     if fault.only == kind or (fault.only is None and kind != "structured")
@@ -224,11 +231,11 @@ class RanOut(Exception):
     """The time of the whole call was over before the answer began."""
 
 
-@pytest.mark.parametrize(("fault", "kind", "reader", "library"), READINGS)
-def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, library, waits):
+@pytest.mark.parametrize(("fault", "kind", "reader", "options"), READINGS)
+def test_a_fault_has_its_stated_outcome(fault: Fault, kind, reader, options, waits):
     def run(scale):
         waits.clear()
-        check({**limits(fault, scale), "async_transport": library}, fault, kind, reader, waits)
+        check({**limits(fault, scale), **options}, fault, kind, reader, waits)
 
     growing_limits(run, ran_out=RanOut)
 
@@ -268,6 +275,8 @@ def check(limits, fault: Fault, kind, reader, waits, *, library=None):
         assert fault.says in str(outcome)
         if fault.partial is not None and kind == "streamed":
             assert outcome.partial.text == fault.partial
+    is_response = limits.get("api") == "responses"
+    assert all((b"/responses HTTP" in one.head) == is_response for one in server.requests)
     if fault.base_url is None:
         assert len(server.requests) == fault.attempts
     else:
@@ -284,7 +293,8 @@ HEADING = """\
 # Fault table
 
 This page lists the exception raised for each failure. It is generated from tests (`tests/faults/`)
-that run on a socket server: with `ChatSunra` and `Sunra`, sync and async, streamed or not.
+that run on a socket server: with `ChatSunra` and `Sunra`, sync and async, streamed or not, on both
+APIs.
 
 *Requests* is the number of requests sent with the default `max_retries=2`. *Time limit* is the
 longest time a call takes in addition to the server's own time. To change it, set `timeout`,

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from sunra_integrations.langchain import ChatSunra
-from tests.costs import COST, USAGE, said, streamed
+from tests.costs import COST, USAGE, of_responses, said, streamed
 from tests.langchain.ways import STREAMED, WAYS, WHOLE
 from tests.recorded_transport import Answer, Recorded
 
@@ -55,6 +55,15 @@ def answer(way: str, **given: Any) -> Answer:
     return streamed(**given) if way in STREAMED else said(**given)
 
 
+def chat_on(api: str, way: str) -> ChatSunra:
+    is_responses = api == "responses"
+    told = of_responses(is_stream=way in STREAMED) if is_responses else answer(way)
+    return chat(told, api=api)
+
+
+APIS = pytest.mark.parametrize("api", ["chat", "responses"])
+
+
 # ── LangSmith ────────────────────────────────────────────────────────────────
 
 Runs = Callable[[], list[dict[str, Any]]]
@@ -77,10 +86,11 @@ def langsmith() -> Iterator[tuple[Client, Runs]]:
     client.cleanup()
 
 
+@APIS
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_langsmith_run_has_the_cost_in_the_shape_of_its_schema(langsmith, way) -> None:
+async def test_a_langsmith_run_has_the_cost_in_the_shape_of_its_schema(langsmith, way, api) -> None:
     client, model_runs = langsmith
-    await WAYS[way](chat(answer(way)), {"callbacks": [LangChainTracer(client=client)]})
+    await WAYS[way](chat_on(api, way), {"callbacks": [LangChainTracer(client=client)]})
     [run] = model_runs()
     usage = run["outputs"]["usage_metadata"]
     assert usage == {
@@ -162,9 +172,10 @@ def model_spans(exporter: InMemorySpanExporter) -> list[dict[str, Any]]:
     return [one for one in spans if one.get("openinference.span.kind") == "LLM"]
 
 
+@APIS
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_openinference_span_has_the_cost(openinference, way) -> None:
-    await WAYS[way](chat(answer(way)), None)
+async def test_an_openinference_span_has_the_cost(openinference, way, api) -> None:
+    await WAYS[way](chat_on(api, way), None)
     [attributes] = model_spans(openinference)
     assert attributes.items() >= ON_SPANS.items()
     assert attributes["llm.token_count.prompt"] == 30
@@ -204,10 +215,11 @@ def langfuse(langfuse_project) -> Iterator[tuple[CallbackHandler, Runs]]:
     return handler, generations
 
 
+@APIS
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_langfuse_generation_has_the_cost(langfuse, way) -> None:
+async def test_a_langfuse_generation_has_the_cost(langfuse, way, api) -> None:
     handler, generations = langfuse
-    await WAYS[way](chat(answer(way)), {"callbacks": [handler]})
+    await WAYS[way](chat_on(api, way), {"callbacks": [handler]})
     [attributes] = generations()
     assert json.loads(attributes["langfuse.observation.cost_details"]) == {"total": COST}
     assert json.loads(attributes["langfuse.observation.usage_details"])["total"] == 50

@@ -20,6 +20,7 @@ from syrupy.filters import props
 from vcr import VCR
 from vcr.cassette import Cassette
 
+from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import Sandbox, completion, sse
 from tests.cassettes.conftest import (
@@ -29,6 +30,8 @@ from tests.cassettes.conftest import (
     scrubbed_request,
     scrubbed_response,
 )
+from tests.responses_events import events, message, response
+from tests.responses_events import sse as events_body
 
 pytestmark = [
     pytest.mark.network,
@@ -284,6 +287,66 @@ class TestOverTheWireByJsonModeInBlocks(TestOverTheWireByJsonMode):
     output_version = "v1"
 
 
+class _OnResponses(TestOverTheWire):
+    """The same suite on `/v1/responses`, without what that API does not have."""
+
+    supports_audio_inputs = False
+    supports_video_inputs = False
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "api": "responses"}
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return False  # it times one call, which the suites above do
+
+    @property
+    def supported_usage_metadata_details(self) -> dict[str, list[str]]:
+        details = list(_RESPONSES_USAGE)
+        return {"invoke": details, "stream": details}
+
+    def _invoke_counting(self, detail: str, stream: bool) -> AIMessage:
+        usage = {"input_tokens": 5, "output_tokens": 5, "total_tokens": 10}
+        answer = response(message("Hello"), usage={**usage, **_RESPONSES_USAGE[detail]})
+        self.sandbox.next(sse(events_body(*events(answer))) if stream else completion(answer))
+        return ChatSunra(**self.chat_model_params).invoke("Hello", stream=stream)
+
+    @pytest.mark.xfail(raises=InvalidParameter, strict=True, reason="the API has no `stop`")
+    def test_stop_sequence(self, model: BaseChatModel) -> None:
+        super().test_stop_sequence(model)
+
+
+_RESPONSES_USAGE: dict[str, dict[str, Any]] = {
+    "reasoning_output": {"output_tokens_details": {"reasoning_tokens": 3}},
+    "cache_read_input": {"input_tokens_details": {"cached_tokens": 3}},
+    "cache_creation_input": {"input_tokens_details": {"cache_write_tokens": 3}},
+}
+
+
+class TestOnResponses(_OnResponses):
+    pass
+
+
+class TestOnResponsesInBlocks(_OnResponses):
+    output_version = "v1"
+
+
+class TestOnResponsesByFunctionCalling(_OnResponses):
+    structured_output_method = "function_calling"
+
+
+class TestOnResponsesByJsonMode(_OnResponses):
+    structured_output_method = "json_mode"
+
+    @pytest.fixture(autouse=True)
+    def _knows_the_keys(self, sandbox: Sandbox) -> Iterator[None]:
+        sandbox.answer_with(_joke_where_json_is_asked_for)
+        yield
+        sandbox.clear()
+
+
 def _joke_where_json_is_asked_for(request: dict[str, Any]) -> str | None:
-    asked = request.get("response_format", {}).get("type") == "json_object"
+    format_ = request.get("response_format") or request.get("text", {}).get("format", {})
+    asked = format_.get("type") == "json_object"
     return '{"setup": "Why do cats purr?", "punchline": "No one knows."}' if asked else None

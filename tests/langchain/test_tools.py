@@ -97,10 +97,24 @@ def test_a_recursive_model_keeps_its_definitions_and_is_strict_all_through():
     assert node["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
 
 
-@pytest.mark.parametrize("given", [{"type": "web_search"}, {"x": 1}, 3])
-def test_what_is_no_function_is_refused(given: Any):
-    with pytest.raises(InvalidParameter, match="function tools only"):
+@pytest.mark.parametrize("given", [{"x": 1}, {"type": "object"}, 3])
+def test_what_cannot_be_a_function_is_refused(given: Any):
+    with pytest.raises(InvalidParameter, match="cannot be converted to a function tool"):
         tool(given)
+
+
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"type": "web_search"},
+        {"type": "mcp", "server_label": "docs", "server_url": "https://a.example"},
+        {"type": "builtin_function", "function": {"name": "$web_search"}},
+        {"type": "web_search_20250305", "name": "web_search"},
+    ],
+)
+def test_a_tool_that_the_server_runs_is_unchanged(given: dict[str, Any], strict: bool | None):
+    assert tool(given, strict=strict) == given
 
 
 NAMED = {"type": "function", "function": {"name": "weather"}}

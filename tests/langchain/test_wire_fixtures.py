@@ -16,7 +16,15 @@ from sunra_integrations import errors
 from sunra_integrations.langchain import ChatSunra, split_invalid_tool_calls
 from sunra_integrations.langchain.model_errors import ModelError
 from tests.recorded_transport import Recorded, completion, stream
-from tests.wire_cases import COMPLETIONS, STREAMS, Fails, Seen, completion_bytes, stream_bytes
+from tests.wire_cases import (
+    BOTH_COMPLETIONS,
+    BOTH_STREAMS,
+    Fails,
+    Seen,
+    api_of,
+    completion_bytes,
+    stream_bytes,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"
@@ -121,24 +129,26 @@ async def check(reader: Reader, model: ChatSunra, expected: Seen | Fails) -> Non
 
 
 @pytest.mark.parametrize("reader", STREAM_READERS)
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", BOTH_STREAMS)
 async def test_a_stream_is_read_or_fails_as_expected(name: str, reader: Reader):
-    model = chat(Recorded(stream(stream_bytes(name))))
-    await check(reader, model, STREAMS[name])
+    model = chat(Recorded(stream(stream_bytes(name))), api=api_of(name))
+    await check(reader, model, BOTH_STREAMS[name])
 
 
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-@pytest.mark.parametrize("name", [n for n, case in STREAMS.items() if isinstance(case, Seen)])
+@pytest.mark.parametrize("name", [n for n, case in BOTH_STREAMS.items() if isinstance(case, Seen)])
 def test_streamed_chunks_add_up_in_both_content_formats(name: str, output_version: str):
-    model = chat(Recorded(stream(stream_bytes(name))), output_version=output_version)
-    assert seen(added_up(list(model.stream("Hello")))) == STREAMS[name]
+    model = chat(
+        Recorded(stream(stream_bytes(name))), api=api_of(name), output_version=output_version
+    )
+    assert seen(added_up(list(model.stream("Hello")))) == BOTH_STREAMS[name]
 
 
 @pytest.mark.parametrize("reader", [by_invoke, by_ainvoke])
-@pytest.mark.parametrize("name", COMPLETIONS)
+@pytest.mark.parametrize("name", BOTH_COMPLETIONS)
 async def test_a_completion_is_read_or_fails_as_expected(name: str, reader: Reader):
-    model = chat(Recorded(completion(completion_bytes(name))))
-    await check(reader, model, COMPLETIONS[name])
+    model = chat(Recorded(completion(completion_bytes(name))), api=api_of(name))
+    await check(reader, model, BOTH_COMPLETIONS[name])
 
 
 def test_a_stream_that_breaks_leaves_its_beginning_with_the_error():

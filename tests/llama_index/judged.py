@@ -23,6 +23,16 @@ class SunraTests(FunctionCallingLLMTests):
             "api_key": endpoint.api_key,
             "api_base": endpoint.base_url,
             "max_retries": 0,
+            "api": self.api,
             **fields,
         }
         return self.llm_class(**given)
+
+
+class SunraWithResponsesTests(SunraTests):
+    """Sunra with `api="responses"`, which has neither audio, videos nor images in replies."""
+
+    api = "responses"
+    takes_audio = False
+    takes_video = False
+    gives_images = False

@@ -11,7 +11,7 @@ import pytest
 from sunra_integrations.conformance.llama_index import FunctionCallingLLMTests, calls
 from sunra_integrations.llama_index import Sunra
 from tests.llama_index import traps
-from tests.llama_index.judged import SunraTests
+from tests.llama_index.judged import SunraTests, SunraWithResponsesTests
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -260,13 +260,14 @@ TRAPS: dict[str, tuple[type[Sunra], str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("judge_class", [SunraTests, SunraWithResponsesTests])
 @pytest.mark.parametrize("name", TRAPS)
-def test_the_suite_catches(sandbox, monkeypatch, name: str) -> None:
+def test_the_suite_catches(sandbox, monkeypatch, name: str, judge_class) -> None:
     monkeypatch.setattr(calls, "CLOSE_TIMEOUT", 0.2)
     broken, test, given = TRAPS[name]
     if "monkeypatch" in given:
         given = {**given, "monkeypatch": monkeypatch}
-    judge = type("Judge", (SunraTests,), {})()
+    judge = type("Judge", (judge_class,), {})()
     getattr(judge, test)(sandbox, **given)
     sandbox.clear()
     judge.llm_class = broken

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
-from tests.costs import COST, USAGE, said, streamed
+from tests.costs import COST, USAGE, of_responses, said, streamed
 from tests.llama_index.ways import ASKED, STREAMED, WAYS
 from tests.recorded_transport import Answer
 
@@ -67,10 +67,13 @@ def attributes_by_name(exporter: InMemorySpanExporter) -> dict[str, dict[str, An
     return {span.name: dict(span.attributes or {}) for span in exporter.get_finished_spans()}
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_span_of_a_call_has_the_cost(line, provider, exporter, way) -> None:
+async def test_the_span_of_a_call_has_the_cost(line, provider, exporter, way, api) -> None:
+    is_responses = api == "responses"
+    told = of_responses(is_stream=way in STREAMED) if is_responses else answer(way)
     with provider[0].get_tracer("made-up").start_as_current_span("the user's own"):
-        await WAYS[way](line(answer(way)).llm)
+        await WAYS[way](line(told, api=api).llm)
     spans = attributes_by_name(exporter)
     assert spans[f"Sunra.{way}"].items() >= ON_SPANS.items()
     assert [name for name in spans if "llm.cost.total" in spans[name]] == [f"Sunra.{way}"]

@@ -16,16 +16,20 @@ from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 from tests.recorded_transport import JSON, SSE, Body
 from tests.wire_cases import (
-    COMPLETIONS,
-    STREAMS,
+    BOTH_COMPLETIONS,
+    BOTH_STREAMS,
     Fails,
     Seen,
+    api_of,
     completion_bytes,
     seen,
     stream_bytes,
 )
 
-REQUEST = ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+REQUESTS = {
+    api: ChatRequest(model="openai/gpt-4o", messages=[{"role": "user", "content": "Hi"}], api=api)
+    for api in ("chat", "responses")
+}
 SETTINGS = Settings.resolve("k")
 
 
@@ -34,34 +38,35 @@ def byte_by_byte(body: bytes, headers: dict[str, str]) -> httpx.MockTransport:
     return httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=Body(parts)))
 
 
-async def stream(transport: httpx.MockTransport) -> Reply:
+async def stream(transport: httpx.MockTransport, request: ChatRequest) -> Reply:
     with httpx.Client(transport=transport) as http:
-        return accumulate(SunraClient(SETTINGS, http_client=http).stream(REQUEST))
+        return accumulate(SunraClient(SETTINGS, http_client=http).stream(request))
 
 
-async def astream(transport: httpx.MockTransport) -> Reply:
+async def astream(transport: httpx.MockTransport, request: ChatRequest) -> Reply:
     async with httpx.AsyncClient(transport=transport) as http:
         client = AsyncSunraClient(SETTINGS, http_client=http)
-        return accumulate([chunk async for chunk in client.stream(REQUEST)])
+        return accumulate([chunk async for chunk in client.stream(request)])
 
 
-async def create(transport: httpx.MockTransport) -> Reply:
+async def create(transport: httpx.MockTransport, request: ChatRequest) -> Reply:
     with httpx.Client(transport=transport) as http:
-        return SunraClient(SETTINGS, http_client=http).create(REQUEST)
+        return SunraClient(SETTINGS, http_client=http).create(request)
 
 
-async def acreate(transport: httpx.MockTransport) -> Reply:
+async def acreate(transport: httpx.MockTransport, request: ChatRequest) -> Reply:
     async with httpx.AsyncClient(transport=transport) as http:
-        return await AsyncSunraClient(SETTINGS, http_client=http).create(REQUEST)
+        return await AsyncSunraClient(SETTINGS, http_client=http).create(request)
 
 
-async def check(read, transport: httpx.MockTransport, expected: Seen | Fails) -> None:
+async def check(name: str, read, transport: httpx.MockTransport, expected: Seen | Fails) -> None:
+    request = REQUESTS[api_of(name)]
     match expected:
         case Seen():
-            assert seen(await read(transport)) == expected
+            assert seen(await read(transport, request)) == expected
         case Fails(error, partial, says):
             with pytest.raises(SunraError) as failed:
-                await read(transport)
+                await read(transport, request)
             assert isinstance(failed.value, error)
             assert says in str(failed.value)
             received = failed.value.partial
@@ -69,12 +74,12 @@ async def check(read, transport: httpx.MockTransport, expected: Seen | Fails) ->
 
 
 @pytest.mark.parametrize("read", [stream, astream])
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", BOTH_STREAMS)
 async def test_a_stream(name, read):
-    await check(read, byte_by_byte(stream_bytes(name), SSE), STREAMS[name])
+    await check(name, read, byte_by_byte(stream_bytes(name), SSE), BOTH_STREAMS[name])
 
 
 @pytest.mark.parametrize("read", [create, acreate])
-@pytest.mark.parametrize("name", COMPLETIONS)
+@pytest.mark.parametrize("name", BOTH_COMPLETIONS)
 async def test_a_completion(name, read):
-    await check(read, byte_by_byte(completion_bytes(name), JSON), COMPLETIONS[name])
+    await check(name, read, byte_by_byte(completion_bytes(name), JSON), BOTH_COMPLETIONS[name])

@@ -80,6 +80,7 @@ def makes_models() -> None:
         model="a/b", top_logprobs=3, reasoning_effort="low", stream_options={}, streaming=True
     )
     ChatSunra(model="a/b", response_format={"type": "json_object"}, parallel_tool_calls=False)
+    ChatSunra(model="a/b", api="responses").bind_tools([{"type": "web_search"}, get_weather])
     ChatSunra(model="a/b", extra_body={"top_k": 3}, model_kwargs={"top_k": 3}, stream_usage=False)
     ChatSunra(model="a/b", base_url="http://10.0.0.1/v1", allow_http=True, max_retries=0)
     ChatSunra(model="a/b", timeout=Timeouts(read=5), stall_timeout=2, total_timeout=10.5)
@@ -107,7 +108,7 @@ def asks(model: ChatSunra) -> None:
     assert_type(answer.tool_calls, list[ToolCall])
     assert_type(answer.usage_metadata, UsageMetadata | None)
     model.invoke([("system", "Be brief."), ("human", "Hello")], temperature=0.5, stop=["END"])
-    model.invoke([HumanMessage([{"type": "text", "text": "Hello"}])])
+    model.invoke([HumanMessage([{"type": "text", "text": "Hello"}])], api="responses")
     assert_type(model.batch(["1", "2"]), list[AIMessage])
     questions = ["1", "2"]
     model.batch(questions, config={"max_concurrency": 1})

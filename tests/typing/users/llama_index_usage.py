@@ -60,6 +60,7 @@ def makes_llms(api_key: str | None, manager: CallbackManager) -> None:
     Sunra(model="a/b", presence_penalty=0.5, logprobs=True, top_logprobs=3)
     Sunra(model="a/b", provider={"only": ["openai"]}, reasoning={"effort": "low"})
     Sunra(model="a/b", reasoning_effort="low", stream_options={}, extra_body={"top_k": 3})
+    Sunra(model="a/b", api="responses").chat([], api="chat", tools=[{"type": "web_search"}])
     Sunra(model="a/b", response_format={"type": "json_object"}, additional_kwargs={"seed": 1})
     Sunra(model="a/b", tools=[{"type": "function"}], tool_choice="auto", parallel_tool_calls=False)
     Sunra(model="a/b", strict=True, context_window=1000, num_output=10, tokenizer=list)

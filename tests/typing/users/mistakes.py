@@ -33,6 +33,7 @@ def langchain(model: ChatSunra) -> None:
     ChatSunra("openai/gpt-4o")  # mistake
     ChatSunra(model=4)  # mistake
     ChatSunra(model="a/b", temperature="hot")  # mistake
+    ChatSunra(model="a/b", api="completions")  # mistake
     ChatSunra(model="a/b", temprature=1)  # mistake, not seen by ty
     ChatSunra(model="a/b", api_key=b"made-up")  # mistake
     ChatSunra(model="a/b", timeout="soon")  # mistake
@@ -52,6 +53,7 @@ def langchain(model: ChatSunra) -> None:
 def llama_index(llm: Sunra) -> None:
     Sunra()  # mistake
     Sunra(model="a/b", temperature="hot")  # mistake
+    Sunra(model="a/b", api="completions")  # mistake
     Sunra(model="a/b", temprature=1)  # mistake, not seen by ty
     Sunra(model="a/b", api_key=4)  # mistake
     Sunra(model="a/b", api_key=lambda: 4)  # mistake

@@ -50,6 +50,13 @@ class TestSunra(FunctionCallingLLMTests):
         return Sunra(api_base=endpoint.base_url, **given)
 
 
+class TestResponses(TestSunra):
+    """The suite on the other API."""
+
+    api = "responses"
+    takes_audio = False
+
+
 class TestInPart(CallTests, FailureTests, StreamTests, ToolCallTests):
     """Parts of the suite."""
 
