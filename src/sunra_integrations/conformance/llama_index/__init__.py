@@ -12,9 +12,10 @@ Subclass `FunctionCallingLLMTests` in a test module and create your LLM in `make
             given: dict[str, Any] = {"model": "vendor/name", **fields}
             return MyLLM(api_base=endpoint.base_url, api_key=endpoint.api_key, **given)
 
-The endpoint is a `Sandbox`. It rejects requests that violate the chat-completions API, and each
+The endpoint is a `Sandbox`. It rejects requests that violate the API, and each
 test scripts its replies. The tests call public methods only, and check the requests that were sent.
-Class attributes declare what the LLM can do; see `LLMSuite`.
+Class attributes declare what the LLM can do; see `LLMSuite`. For an LLM that uses `/v1/responses`,
+set `api = "responses"`.
 
 Each part can be subclassed on its own: `CallTests`, `FailureTests`, `StreamTests`, `ToolCallTests`,
 `StructuredTests`, `ContentTests`, `ObservationTests`, `LifecycleTests`, `UseTests`.

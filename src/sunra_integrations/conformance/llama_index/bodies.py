@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from sunra_integrations.sandbox import Http, sse
@@ -40,6 +41,70 @@ def stream(*chunks: Chunk, done: bool = True) -> Http:
     """Return a streamed response of these chunks."""
     events = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in chunks]
     return sse(*events, *([DONE] if done else []))
+
+
+def response_stream(*chunks: Chunk, done: bool = True) -> Http:
+    """Return a stream of `/v1/responses` with the content of these chunks.
+
+    Only the first choice is used. Objects without choices are sent unchanged.
+    """
+    events: list[Chunk] = [{"type": "response.created", "response": _response("in_progress")}]
+    items: dict[str, dict[str, Any]] = {}
+    for one in chunks:
+        if "choices" not in one:
+            events.append(one)
+        for given in one.get("choices") or ():
+            events += _item_events(items, given["delta"])
+            if given["finish_reason"]:
+                events += [
+                    {"type": "response.output_item.done", "output_index": index, "item": item}
+                    for index, item in enumerate(items.values())
+                ]
+                response = {**_response("completed"), "output": list(items.values())}
+                events.append({"type": "response.completed", "response": response})
+    named = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+    return sse(*named, *([DONE] if done else []))
+
+
+def _response(status: str) -> dict[str, Any]:
+    usage = {f"{name}_tokens": USAGE[f"{old}_tokens"] for name, old in _TOKENS.items()}
+    return {**_envelope("response"), "status": status, "output": [], "usage": usage}
+
+
+_TOKENS = {"input": "prompt", "output": "completion", "total": "total"}
+
+
+def _item_events(items: dict[str, dict[str, Any]], delta: dict[str, Any]) -> Iterator[Chunk]:
+    """Yield the events of a delta, and add its content to the items, which have keys."""
+    if reasoning := delta.get("reasoning"):
+        new: dict[str, Any] = {"type": "reasoning", "summary": [{"type": "summary_text"}]}
+        yield from _delta(items, "reasoning", new, "reasoning_summary_text", reasoning)
+    if content := delta.get("content"):
+        new = {"type": "message", "role": "assistant", "content": [{"type": "output_text"}]}
+        yield from _delta(items, "message", new, "output_text", content)
+    for call in delta.get("tool_calls") or ():
+        function = call["function"]
+        new = {"type": "function_call", "call_id": call.get("id"), "name": function.get("name")}
+        key = f"call {call['index']}"
+        yield from _delta(items, key, new, "function_call_arguments", function["arguments"])
+
+
+def _delta(
+    items: dict[str, dict[str, Any]], key: str, new: dict[str, Any], kind: str, text: str
+) -> Iterator[Chunk]:
+    place = {"output_index": list(items).index(key) if key in items else len(items)}
+    if key not in items:
+        items[key] = new
+        yield {"type": "response.output_item.added", **place, "item": {**new, **_EMPTY}}
+    item = items[key]
+    holder, field = item, "arguments"
+    if item["type"] != "function_call":
+        holder, field = item["summary" if key == "reasoning" else "content"][0], "text"
+    holder[field] = holder.get(field, "") + text
+    yield {"type": f"response.{kind}.delta", **place, "delta": text}
+
+
+_EMPTY: dict[str, Any] = {"content": [], "summary": [], "arguments": ""}
 
 
 def completion(*choices: dict[str, Any], **fields: Any) -> Http:

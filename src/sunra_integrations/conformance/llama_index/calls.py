@@ -30,7 +30,10 @@ from sunra_integrations.sandbox import HangUp, Http, Sandbox, TextReply
 
 # ── request and response ─────────────────────────────────────────────────────
 
-_REQUIRED = {"model", "messages", "stream", "stream_options"}
+_REQUIRED = {
+    "chat": {"model", "messages", "stream", "stream_options"},
+    "responses": {"model", "messages", "stream", "store", "include"},
+}
 _TOKEN_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -47,7 +50,7 @@ class CallTests(LLMSuite):
     @pytest.mark.parametrize("method", METHODS)
     def test_unset_parameters_are_not_sent(self, endpoint: Sandbox, method: str) -> None:
         METHODS[method](self.make_llm(endpoint))
-        assert set(sent(endpoint)) <= _REQUIRED
+        assert set(sent(endpoint)) <= _REQUIRED[self.api]
 
     @pytest.mark.parametrize("method", METHODS)
     def test_a_keyword_of_the_call_overrides_the_field(
@@ -192,7 +195,7 @@ class StreamTests(LLMSuite):
     def test_each_response_has_the_text_so_far_and_the_new_delta(
         self, endpoint: Sandbox, method: str
     ) -> None:
-        endpoint.next(bodies.stream(*_EVERYTHING[2:4], bodies.chunk(finish_reason="stop")))
+        endpoint.next(self.stream(*_EVERYTHING[2:4], bodies.chunk(finish_reason="stop")))
         responses = METHODS[method](self.make_llm(endpoint))
         deltas = itertools.accumulate(response.delta or "" for response in responses)
         assert [text_of(response) for response in responses] == list(deltas)
@@ -202,7 +205,7 @@ class StreamTests(LLMSuite):
     def test_the_last_response_is_complete_if_a_usage_chunk_follows(
         self, endpoint: Sandbox, method: str
     ) -> None:
-        endpoint.next(bodies.stream(*_EVERYTHING))
+        endpoint.next(self.stream(*_EVERYTHING))
         last = METHODS[method](self.make_llm(endpoint))[-1]
         assert text_of(last) == "Hello."
         assert usage_of(last)["total_tokens"] == 50
@@ -212,19 +215,21 @@ class StreamTests(LLMSuite):
     def test_usage_on_an_earlier_chunk_is_on_the_last_response(
         self, endpoint: Sandbox, method: str
     ) -> None:
+        self.needs_chat_completions()
         early = (bodies.chunk("Hel", usage=bodies.USAGE), bodies.chunk("lo."))
         endpoint.next(bodies.stream(*early, bodies.chunk(finish_reason="stop")))
         assert usage_of(METHODS[method](self.make_llm(endpoint))[-1])["total_tokens"] == 50
 
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_usage_on_every_chunk_is_not_summed(self, endpoint: Sandbox, method: str) -> None:
+        self.needs_chat_completions()
         chunks = (bodies.chunk(text, usage=bodies.USAGE) for text in ("Hel", "lo."))
         endpoint.next(bodies.stream(*chunks, bodies.chunk(finish_reason="stop")))
         last = METHODS[method](self.make_llm(endpoint))[-1]
         assert last.additional_kwargs["total_tokens"] == 50
 
     def test_yielded_responses_never_change(self, endpoint: Sandbox) -> None:
-        endpoint.next(*[bodies.stream(*_EVERYTHING)] * 4)
+        endpoint.next(*[self.stream(*_EVERYTHING)] * 4)
         llm = self.make_llm(endpoint)
         for stream in (llm.stream_chat(messages()), llm.stream_complete(PROMPT)):
             _check_unchanged([(given, given.model_dump_json()) for given in stream])
@@ -236,6 +241,7 @@ class StreamTests(LLMSuite):
 
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_interleaved_choices_are_not_mixed(self, endpoint: Sandbox, method: str) -> None:
+        self.needs_chat_completions()
         turns = [("a1", 0), ("b1", 1), ("a2", 0), ("b2", 1)]
         ends = [bodies.chunk(finish_reason="stop", index=index) for index in (0, 1)]
         endpoint.next(bodies.stream(*[bodies.chunk(text, index=i) for text, i in turns], *ends))
@@ -244,6 +250,7 @@ class StreamTests(LLMSuite):
         assert text_of(responses[-1]) == "a1a2"
 
     def test_the_other_choices_are_available(self, endpoint: Sandbox) -> None:
+        self.needs_chat_completions()
         endpoint.next(
             bodies.completion(
                 bodies.choice({"content": "a"}), bodies.choice({"content": "b"}, index=1)
@@ -255,6 +262,7 @@ class StreamTests(LLMSuite):
 
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_empty_and_null_chunks_are_skipped(self, endpoint: Sandbox, method: str) -> None:
+        self.needs_chat_completions()
         odd: list[bodies.Chunk] = [
             {**bodies.chunk(), "choices": None},
             {**bodies.chunk(), "choices": [{"index": 0, "delta": None, "finish_reason": None}]},
@@ -272,9 +280,11 @@ class StreamTests(LLMSuite):
         self, endpoint: Sandbox, method: str, field: str
     ) -> None:
         self.needs("gives_thinking")
+        if field != "reasoning":
+            self.needs_chat_completions()
         thoughts = [bodies.chunk({field: text}) for text in ("Let ", "me ", "think.")]
         endpoint.next(
-            bodies.stream(*thoughts, bodies.chunk("Hello."), bodies.chunk(finish_reason="stop"))
+            self.stream(*thoughts, bodies.chunk("Hello."), bodies.chunk(finish_reason="stop"))
         )
         responses = METHODS[method](self.make_llm(endpoint))
         deltas = [response.additional_kwargs.get("thinking_delta") for response in responses]
@@ -352,7 +362,7 @@ class FailureTests(LLMSuite):
 
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_an_error_event_in_a_stream_raises(self, endpoint: Sandbox, method: str) -> None:
-        endpoint.next(bodies.stream(bodies.chunk("Hel"), _ERROR))
+        endpoint.next(self.stream(bodies.chunk("Hel"), _ERROR))
         assert "The provider went away" in self._fails(self.make_llm(endpoint), method)
 
     @pytest.mark.parametrize("method", WHOLE_METHODS)
@@ -362,13 +372,13 @@ class FailureTests(LLMSuite):
 
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_a_stream_without_choices_raises(self, endpoint: Sandbox, method: str) -> None:
-        endpoint.next(bodies.stream(bodies.usage_chunk()))
+        endpoint.next(self.stream(bodies.usage_chunk()))
         self._fails(self.make_llm(endpoint), method)
 
     @pytest.mark.parametrize("done", [True, False])
     @pytest.mark.parametrize("method", STREAMING_METHODS)
     def test_an_interrupted_stream_raises(self, endpoint: Sandbox, method: str, done: bool) -> None:
-        endpoint.next(bodies.stream(bodies.chunk("Hel"), done=done))
+        endpoint.next(self.stream(bodies.chunk("Hel"), done=done))
         self._fails(self.make_llm(endpoint), method)
 
     @pytest.mark.parametrize("method", METHODS)

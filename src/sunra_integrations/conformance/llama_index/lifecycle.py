@@ -18,6 +18,7 @@ from sunra_integrations.conformance.llama_index.suite import (
     METHODS,
     PROMPT,
     LLMSuite,
+    as_chat,
     messages,
     run,
     sent,
@@ -106,7 +107,7 @@ class LifecycleTests(LLMSuite):
             METHODS["chat"](llm)
 
     def test_concurrent_calls_do_not_mix(self, endpoint: Sandbox) -> None:
-        endpoint.answer_with(lambda request: request["messages"][-1]["content"])
+        endpoint.answer_with(lambda request: as_chat(request)["messages"][-1]["content"])
         llm = self.make_llm(endpoint)
         prompts = [f"Number {number}." for number in range(_CONCURRENT_CALLS)]
         assert run(_complete_all(llm, prompts)) == prompts

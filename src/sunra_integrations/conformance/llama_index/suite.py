@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 
-from sunra_integrations.sandbox import Sandbox
+from sunra_integrations.conformance.llama_index import bodies
+from sunra_integrations.sandbox import Http, Sandbox
+from sunra_integrations.sandbox.server.chat_form import chat_request, input_items
 
 _T = TypeVar("_T")
 
@@ -32,6 +34,8 @@ class LLMSuite:
     `system_prompt`, `pydantic_program_mode`. Disable retries unless a test passes `max_retries`.
 
     Attributes:
+        api: The API that the LLM uses: `chat`, or `responses` for `/v1/responses`. Tests of what
+            only chat completions have, such as several choices, are skipped for `responses`.
         failure: The exception that the LLM raises if a call fails. Defaults to any.
         key_variable: The environment variable with the key, for an LLM that was pickled without
             one. Defaults to None: the pickle contains the key.
@@ -40,7 +44,8 @@ class LLMSuite:
         takes_extra_headers: Supports the keyword `extra_headers` and the field `default_headers`.
         takes_strict: Supports the keyword `strict` of `chat_with_tools`.
         takes_http_clients: Supports the fields `http_client` and `async_http_client` (httpx).
-        takes_video: Supports videos. Images, audio and documents are required of every LLM.
+        takes_audio: Supports audio. Images and documents are required of every LLM.
+        takes_video: Supports videos.
         gives_logprobs: Returns log probabilities if `logprobs=True`.
         gives_thinking: Returns reasoning as a `ThinkingBlock`, and streams it as `thinking_delta`.
         gives_citations: Returns annotations as a `CitationBlock`.
@@ -48,6 +53,7 @@ class LLMSuite:
         predicts_natively: `structured_predict` reads an object from text.
     """
 
+    api: ClassVar[Literal["chat", "responses"]] = "chat"
     failure: ClassVar[type[Exception] | tuple[type[Exception], ...]] = Exception
     key_variable: ClassVar[str | None] = None
     refuses_misspelt_names: ClassVar[bool] = True
@@ -55,6 +61,7 @@ class LLMSuite:
     takes_extra_headers: ClassVar[bool] = True
     takes_strict: ClassVar[bool] = True
     takes_http_clients: ClassVar[bool] = True
+    takes_audio: ClassVar[bool] = True
     takes_video: ClassVar[bool] = True
     gives_logprobs: ClassVar[bool] = True
     gives_thinking: ClassVar[bool] = True
@@ -81,11 +88,34 @@ class LLMSuite:
         if not getattr(self, capability):
             pytest.skip(f"{type(self).__name__} sets {capability} = False")
 
+    def needs_chat_completions(self) -> None:
+        """Skip the test if the LLM uses another API than chat completions."""
+        if self.api != "chat":
+            pytest.skip(f"{type(self).__name__} sets api = {self.api!r}")
+
+    def stream(self, *chunks: bodies.Chunk, done: bool = True) -> Http:
+        """Return a streamed response with the content of these chunks, in the form of the API."""
+        if self.api == "responses":
+            return bodies.response_stream(*chunks, done=done)
+        return bodies.stream(*chunks, done=done)
+
 
 def sent(endpoint: Sandbox) -> dict[str, Any]:
-    """Return the body of the last request."""
-    body: dict[str, Any] = endpoint.requests[-1].json
-    return body
+    """Return the body of the last request, in the form of chat completions."""
+    return as_chat(endpoint.requests[-1].json)
+
+
+def as_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a request to either API in the form of chat completions."""
+    if "input" not in body:
+        return body
+    others = {name: value for name, value in body.items() if name not in _RESPONSE_FIELDS}
+    if "max_output_tokens" in body:
+        others["max_tokens"] = body["max_output_tokens"]
+    return {**others, **chat_request(body, input_items(body))}
+
+
+_RESPONSE_FIELDS = frozenset(("input", "max_output_tokens"))
 
 
 # ── the methods of an LLM, so that a test can run with each of them ──────────

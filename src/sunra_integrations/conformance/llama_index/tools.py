@@ -32,6 +32,7 @@ from sunra_integrations.conformance.llama_index.suite import (
     STREAMING_TOOL_METHODS,
     TOOL_METHODS,
     LLMSuite,
+    as_chat,
     run,
     sent,
     text_of,
@@ -102,6 +103,10 @@ _STREAMS: dict[str, list[bodies.Chunk]] = {
         ),
     ],
 }
+_STREAMS_OF_BOTH = frozenset(
+    ("in several chunks, one after the other", "both complete in one chunk", "interleaved")
+)
+"""Those that `/v1/responses` can have too."""
 
 
 class ToolCallTests(LLMSuite):
@@ -123,13 +128,16 @@ class ToolCallTests(LLMSuite):
     def test_all_streamed_tool_calls_are_read(
         self, endpoint: Sandbox, method: str, shape: str
     ) -> None:
-        endpoint.next(bodies.stream(*_STREAMS[shape], _END))
+        if shape not in _STREAMS_OF_BOTH:
+            self.needs_chat_completions()
+        endpoint.next(self.stream(*_STREAMS[shape], _END))
         llm = self.make_llm(endpoint)
         last = TOOL_METHODS[method](llm, TOOLS, **_PARALLEL)[-1]
         assert _calls(llm, last) == [("c1", "add", {"a": 1}), ("c2", "sub", {"a": 2})]
 
     @pytest.mark.parametrize("method", STREAMING_TOOL_METHODS)
     def test_tool_calls_without_ids_get_distinct_ones(self, endpoint: Sandbox, method: str) -> None:
+        self.needs_chat_completions()
         calls_without_id = (
             bodies.tool_call(None, "add", '{"a": 1}', 0),
             bodies.tool_call(None, "add", '{"a": 2}', 1),
@@ -159,7 +167,7 @@ class ToolCallTests(LLMSuite):
         parts = ['{"a": 12', ', "b": 3', "}"]
         first = bodies.tool_call_chunk(bodies.tool_call("c1", "add", "", 0))
         rest = [bodies.tool_call_chunk(bodies.tool_call(None, None, text, 0)) for text in parts]
-        endpoint.next(bodies.stream(first, *rest, _END))
+        endpoint.next(self.stream(first, *rest, _END))
         llm = self.make_llm(endpoint)
         read = [_calls(llm, one) for one in TOOL_METHODS[method](llm, TOOLS, user_msg="Count.")]
         assert read[-1] == [("c1", "add", {"a": 12, "b": 3})]
@@ -207,9 +215,10 @@ class ToolCallTests(LLMSuite):
     def test_strict_tools_have_strict_schemas(self, endpoint: Sandbox) -> None:
         self.needs("takes_strict")
         self.make_llm(endpoint).chat_with_tools(TOOLS, user_msg="Hi", strict=True)
-        for tool in sent(endpoint)["tools"]:
-            assert tool["function"]["strict"] is True
-            assert tool["function"]["parameters"]["additionalProperties"] is False
+        for tool in endpoint.requests[-1].json["tools"]:
+            function = tool.get("function", tool)
+            assert function["strict"] is True
+            assert function["parameters"]["additionalProperties"] is False
 
     @pytest.mark.parametrize("method", TOOL_METHODS)
     def test_a_missing_tool_call_raises_only_on_request(
@@ -359,7 +368,7 @@ class StructuredTests(LLMSuite):
 def _reply_with_song(request: dict[str, Any]) -> CallTools | str:
     """Return the song as a tool call if the request has tools, or as text."""
     if "tools" in request:
-        return CallTools((request["tools"][0]["function"]["name"], _TEXT))
+        return CallTools((as_chat(request)["tools"][0]["function"]["name"], _TEXT))
     return _TEXT
 
 
@@ -388,7 +397,7 @@ class UseTests(LLMSuite):
         output, streamed = run(_run(agent))
         assert str(output) == "5 and -4."
         assert streamed == "5 and -4." or not streaming
-        results = endpoint.requests[-1].json["messages"][-2:]
+        results = sent(endpoint)["messages"][-2:]
         assert {one["content"] for one in results} == {"5", "-4"}
 
     @pytest.mark.parametrize("streaming", [True, False])
@@ -408,7 +417,7 @@ class UseTests(LLMSuite):
         output, _ = run(_run(agent))
         assert str(output) == "Done."
         assert ran == [(1, 0)]
-        results = [one for one in endpoint.requests[-1].json["messages"] if one["role"] == "tool"]
+        results = [one for one in sent(endpoint)["messages"] if one["role"] == "tool"]
         errors = [one["content"] for one in results if one["content"] != "Noted."]
         assert len(results) == len(errors) + 1 == len({one["tool_call_id"] for one in results})
         assert arguments in errors[0]
@@ -465,7 +474,7 @@ class UseTests(LLMSuite):
         assert str(engine.chat("a")) == "One."
         assert "".join(engine.stream_chat("b").response_gen) == "Two."
         engine.chat("c")
-        contents = [message["content"] for message in endpoint.requests[-1].json["messages"]]
+        contents = [message["content"] for message in sent(endpoint)["messages"]]
         assert contents == ["a", "One.", "b", "Two.", "c"]
 
 
