@@ -24,12 +24,20 @@ _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
-    """The site's `repo_url` is the repository that `pyproject.toml` names, if it names one."""
+    """Take the addresses of the repository and the site from `pyproject.toml`, if it has them."""
     with (_ROOT / "pyproject.toml").open("rb") as file:
         repository = tomllib.load(file)["project"]["urls"].get("Repository")
     if repository:
         config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
+        config.site_url = pages_of(repository)
     return config
+
+
+def pages_of(repository: str) -> str | None:
+    """The address where GitHub Pages serves the site of a repository; None for another host."""
+    address = urlsplit(repository)
+    owner, _, name = address.path.strip("/").partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if address.netloc == "github.com" else None
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
