@@ -30,18 +30,18 @@ def on_post_build(*, config: Any) -> None:
 
 
 def _lines(config: Any, nav: Any) -> Iterator[str]:
-    yield f"# {config.site_name}\n\n> {config.site_description}"
+    yield f"# {config.site_name}\n\n> {config.site_description}\n"
     for item in nav:
         if item.is_section:
             yield f"\n## {item.title}\n"
-            yield from (_link(config, page) for page in _pages(item))
-        else:
-            yield _link(config, item)
+        yield from (_link(config, page) for page in _pages(item))
 
 
-def _pages(section: Any) -> Iterator[Any]:
-    for item in section.children:
-        yield from _pages(item) if item.is_section else (item,)
+def _pages(item: Any) -> Iterator[Any]:
+    if item.is_page:
+        yield item
+    for child in item.children or ():
+        yield from _pages(child)
 
 
 def _link(config: Any, page: Any) -> str:

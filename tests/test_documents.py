@@ -39,20 +39,28 @@ OF_AN_EXAMPLE = re.compile(
 """A deprecation that Python puts down to a line of an example, not to one of a library."""
 
 SAID = {
-    "README.md": [
-        "It is sunny in Oslo.",
-        "name='Ada' age=36",
+    "README.md": ["You said: Tell me about Oslo.It is sunny in Oslo.\n" * 2],
+    "docs/index.md": ["You said: When was the Eiffel Tower finished?\n" * 2],
+    "docs/quickstart.md": [
+        "You said: When was the Eiffel Tower finished?\n",
+        "You said: Tell me about Oslo." * 2,
+        "It is sunny in Oslo.\nIt is sunny in Oslo.\n",
+        "name='Ada' age=36\nname='Ada' age=36\n",
+        "You said: Hello\nYou said: Bye\n" * 2,
         "`temperature` must be a number between 0 and 2, got 3.",
-        "of $0.50, ",
-        "Model          Calls",
-        "Second time lucky.\n2\n",
     ],
-    "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
     "docs/guides/budgets.md": [
         "2 of 2 calls\n",
         "<Budget: $0.",
         " of $0.50, ",
         " tokens, 2 calls>\n2\n",
+    ],
+    "docs/guides/clients.md": [
+        "You said: When was the Eiffel Tower finished?\n",
+        "You said: When was the Eiffel Tower finished?" * 2,
+    ],
+    "docs/guides/settings.md": [
+        "`temperature` must be a number between 0 and 2, got 3.\nYou said: Hello\n"
     ],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
@@ -112,7 +120,7 @@ def test_the_readme_names_the_packages_that_its_snippets_import():
             r"^from ([\w.]+) import|^import ([\w.]+)", "".join(BLOCK.findall(text)), re.MULTILINE
         )
     )
-    [installed] = re.findall(r"snippets on this page need\n`pip install '([^']+)' (.+)`:", text)
+    [installed] = re.findall(r"^pip install '([^']+)' (.+)$", text, re.MULTILINE)
     for module in (one or other for one, other in modules):
         package = module.partition(".")[0]
         if package == "sunra_integrations":

@@ -21,8 +21,8 @@ REPOSITORY = "https://code.example/sunra/integrations"
 
 def test_the_readme_read_elsewhere_links_to_files_of_the_repository():
     turned = outward(README, repository=REPOSITORY)
-    assert turned.count(f"]({REPOSITORY}/blob/main/") > 30
-    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 3
+    assert turned.count(f"]({REPOSITORY}/blob/main/") > 25
+    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 1
     assert list(wrong_links(turned, repository=REPOSITORY, root=ROOT)) == []
 
 
@@ -30,7 +30,7 @@ def test_the_readme_read_elsewhere_has_no_dead_link_where_no_repository_is_known
     turned = outward(README, repository=None)
     assert "[Sunra](https://sunra.ai)" in turned
     assert list(wrong_links(turned, repository=None, root=ROOT)) == []
-    assert len(list(wrong_links(README, repository=None, root=ROOT))) > 30
+    assert len(list(wrong_links(README, repository=None, root=ROOT))) > 25
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_link_is_turned_outward(markdown, known, unknown):
         ("[a](http://b.c)", "http://b.c, which is not absolute"),
         (f"[a]({REPOSITORY}/blob/main/none.md)", "but there is no"),
         (f"[a]({REPOSITORY}/blob/main/README.md#none)", "has no such heading"),
-        (f"[a]({REPOSITORY}/blob/main/README.md#testing)", None),
+        (f"[a]({REPOSITORY}/blob/main/README.md#status)", None),
         ("[a](https://sunra.ai)", None),
     ],
 )

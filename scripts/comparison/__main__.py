@@ -27,10 +27,10 @@ _IN_SHORT = (
 _HOW = """\
 # Comparison
 
-The tables compare how each class handles the same request and response. [Why not `ChatOpenAI` with a
-base URL?](why.md) explains why it matters. `make compare`
-(`scripts/comparison/`) runs each class against the sandbox, set up as its documentation shows, and
-writes this page. Responses come from our test fixtures, with the usual fields added.
+The tables compare how each class handles the same request and response. [Why not `ChatOpenAI`
+with a base URL?](why.md) explains the differences. `make compare` (`scripts/comparison/`) runs each
+class against the sandbox, set up as its documentation shows, and writes this page. Responses come
+from our test fixtures, with the usual fields added.
 
 Only the client is compared; no model or gateway is involved. "no" describes the default behaviour.
 Some of it can be changed with a setting, and some is by design.
@@ -58,8 +58,6 @@ def main() -> None:
     (_ROOT / "docs" / "comparison.md").write_text(page, encoding="utf-8")
     for document in ("README.md", "docs/why.md"):
         _put_into(_ROOT / document, "\n".join(_short_table(seen)))
-
-
 
 
 def _versions() -> str:
