@@ -22,7 +22,7 @@ REPOSITORY = "https://code.example/sunra/integrations"
 def test_the_readme_read_elsewhere_links_to_files_of_the_repository():
     turned = outward(README, repository=REPOSITORY)
     assert turned.count(f"]({REPOSITORY}/blob/main/") > 25
-    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 1
+    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 2
     assert list(wrong_links(turned, repository=REPOSITORY, root=ROOT)) == []
 
 
