@@ -142,6 +142,43 @@ def test_other_requests_are_chat_completions(given):
                 },
             },
         ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "custom",
+                        "custom": {
+                            "name": "sql",
+                            "format": {
+                                "type": "grammar",
+                                "grammar": {"syntax": "regex", "definition": "A+"},
+                            },
+                        },
+                    }
+                ]
+            },
+            {
+                "tools": [
+                    {
+                        "type": "custom",
+                        "name": "sql",
+                        "format": {"type": "grammar", "syntax": "regex", "definition": "A+"},
+                    }
+                ]
+            },
+        ),
+        (
+            {
+                "response_format": {"type": "json_object"},
+                "reasoning_effort": "low",
+                "extra_body": {"text": {"verbosity": "low"}, "reasoning": {"summary": "auto"}},
+            },
+            {
+                "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+                "reasoning": {"effort": "low", "summary": "auto"},
+            },
+        ),
+        ({"extra_body": {"text": {"verbosity": "low"}}}, {"text": {"verbosity": "low"}}),
         ({"extra_body": {"store": True}}, {"store": True, "include": None}),
         (
             {"extra_body": {"include": ["web_search_call.action.sources"], "truncation": "auto"}},
@@ -173,6 +210,7 @@ def test_parameters_have_the_names_of_this_api(given, sent, judge):
         ({"presence_penalty": 0.5}, "presence_penalty"),
         ({"n": 2}, "n"),
         ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning_effort"),
+        ({"extra_body": {"input": "Hi"}}, "extra_body"),
     ],
 )
 def test_parameters_without_a_counterpart_are_refused_by_name(given, name):
@@ -342,6 +380,17 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             result("c1"),
         ],
     ),
+    "thinking of another vendor among the text": (
+        answered(
+            {
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "S"},
+                    {"type": "text", "text": "Wait."},
+                ]
+            }
+        ),
+        [message("user", "Hi"), message("assistant", "Wait.")],
+    ),
     "reasoning whose call was removed": (
         answered({"tool_calls": [CALL], "reasoning_details": [thought(1, before="c9")]}),
         [message("user", "Hi"), reasoning(1), call("c1"), result("c1")],
@@ -402,6 +451,21 @@ def test_a_part_of_chat_completions_alone_is_refused_with_its_position(part):
     with pytest.raises(UnsupportedContent, match=r"messages\[0\]\.content\[1\]") as caught:
         body([{"role": "user", "content": [{"type": "text", "text": "See"}, part]}])
     assert caught.value.kind == part["type"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "place"),
+    [
+        ({"content": "See", "images": [IMAGE]}, "image_url", "images"),
+        ({"content": None, "audio": {"id": "audio_1"}}, "audio", "audio"),
+        ({"content": [{"type": "text", "text": "See"}, IMAGE]}, "image_url", "content[1]"),
+        ({"content": [FILE]}, "file", "content[0]"),
+    ],
+)
+def test_media_of_the_assistant_is_refused_with_its_position(fields, kind, place):
+    with pytest.raises(UnsupportedContent, match="Remove it, or use api='chat'") as caught:
+        body([*ASK, {"role": "assistant", **fields}, *ASK])
+    assert (caught.value.kind, caught.value.position) == (kind, f"messages[1].{place}")
 
 
 def test_names_that_servers_reject_are_adapted():

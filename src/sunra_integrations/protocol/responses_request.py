@@ -36,7 +36,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
 
     Args:
         chat: The body of the chat completion, without `extra_body`.
-        extra_body: More keys of the body, sent unchanged. `include` is added to.
+        extra_body: More keys of the body, sent unchanged. `include`, `text` and `reasoning` are
+            added to.
 
     Raises:
         InvalidParameter: `reasoning_effort` and `reasoning` differ.
@@ -57,7 +58,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
     }
     body.update({name: value for name, value in optional.items() if value is not None})
     body["store"] = False
-    body.update(extra_body)
+    shared = [name for name in _OBJECTS if isinstance(extra_body.get(name), Mapping)]
+    body.update(extra_body, **{name: {**body.get(name, {}), **extra_body[name]} for name in shared})
     include: list[Any] = list(extra_body.get("include") or ())
     if not body["store"]:
         include.append(_ENCRYPTED_REASONING)
@@ -68,6 +70,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
     return body
 
 
+_OBJECTS = ("text", "reasoning")
+"""Objects of which a part comes from other parameters, such as `response_format`."""
 _OF_CHAT_STREAMS = frozenset(("include_usage",))
 """Options that this API does not need: every response reports its usage."""
 
@@ -81,6 +85,13 @@ def check_for_responses(parameters: RequestParameters) -> None:
     names = [name for name in _NOT_IN_RESPONSES if getattr(parameters, name) is not None]
     if parameters.n not in {None, 1}:
         names.append("n")
+    if "input" in parameters.extra_body:
+        raise InvalidParameter(
+            "`extra_body` cannot contain `input` with api='responses': pass the conversation to "
+            "the call.",
+            parameter="extra_body",
+            rule="no `input`",
+        )
     for name in names:
         raise InvalidParameter(
             f"`{name}` cannot be sent with api='responses', which has no such parameter. Leave it "
@@ -130,9 +141,17 @@ def _flat(tool: Json) -> dict[str, Any]:
             parameters = {"parameters": None, "strict": False}
             return {**rest, "type": "function", **parameters, **function}
         case {"type": "custom", "custom": Mapping() as custom, **rest}:
-            return {**rest, "type": "custom", **custom}
+            return {**rest, "type": "custom", **custom, **_flat_format(custom)}
         case _:
             return dict(tool)
+
+
+def _flat_format(custom: Json) -> dict[str, Any]:
+    match custom.get("format"):
+        case {"type": "grammar", "grammar": Mapping() as grammar, **rest}:
+            return {"format": {**rest, "type": "grammar", **grammar}}
+        case _:
+            return {}
 
 
 def _tool_choice(choice: Any) -> Any:
@@ -190,6 +209,8 @@ def _part(part: Json, position: str, text_type: str) -> dict[str, Any]:
     match part:
         case {"type": "text", **rest}:
             return {"type": text_type, **rest}
+        case {"type": "image_url" | "file" as kind} if text_type == "output_text":
+            raise _not_of_the_assistant(kind, position)
         case {"type": "image_url", "image_url": Mapping() as image, **rest}:
             return {**rest, "type": "input_image", **_renamed(image, "url", "image_url")}
         case {"type": "file", "file": Mapping() as file, **rest}:
@@ -205,6 +226,15 @@ def _part(part: Json, position: str, text_type: str) -> dict[str, Any]:
             return dict(part)
 
 
+def _not_of_the_assistant(kind: str, position: str) -> UnsupportedContent:
+    return UnsupportedContent(
+        f"{position} is a {kind!r} in a message of the assistant, which api='responses' does not "
+        "accept. Remove it, or use api='chat'.",
+        kind=kind,
+        position=position,
+    )
+
+
 def _renamed(fields: Json, old: str, new: str) -> dict[str, Any]:
     return {new if name == old else name: value for name, value in fields.items()}
 
@@ -214,6 +244,9 @@ def _renamed(fields: Json, old: str, new: str) -> dict[str, Any]:
 
 def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     """Reasoning, text, built-in calls and function calls, in the order they were received in."""
+    for name, kind in _MEDIA.items():
+        if message.get(name):
+            raise _not_of_the_assistant(kind, f"messages[{index}].{name}")
     items = [
         *_message_items(message, f"messages[{index}]"),
         *map(_call_item, message.get("tool_calls") or ()),
@@ -228,6 +261,10 @@ def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
             place = next((n for n, item in enumerate(items) if item["type"] != "reasoning"), None)
         items.insert(len(items) if place is None else place, reasoning)
     yield from items
+
+
+_MEDIA = {"images": "image_url", "audio": "audio"}
+"""Fields with what the model made, by the types of their content."""
 
 
 def _key(item: Json) -> str | None:
@@ -246,6 +283,8 @@ def _message_items(message: Json, position: str) -> Iterator[dict[str, Any]]:
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     pending: list[Json] = []
     for index, part in enumerate(parts):
+        if part.get("type") in _THINKING:
+            continue  # of another vendor, beside the text; the API has no such item
         is_item = part.get("type") not in _CHAT_PARTS
         new_phase = phase if is_item else part.get("phase", phase)
         if pending and (is_item or new_phase != phase):
@@ -261,6 +300,7 @@ def _message_items(message: Json, position: str) -> Iterator[dict[str, Any]]:
         yield _assistant_message(pending, phase)
 
 
+_THINKING = frozenset(("thinking", "redacted_thinking"))
 _PHASE = frozenset(("phase",))
 _PLAIN_TEXT = frozenset(("type", "text"))
 
