@@ -259,9 +259,18 @@ def test_the_sandbox_refuses_reasoning_that_was_changed_or_moved(sunra_sandbox):
 OF_OPENAI = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"}
 
 
-@pytest.mark.parametrize(("encrypted", "sent"), [("E", [OF_OPENAI]), (None, [])])
-def test_encrypted_reasoning_of_other_classes_is_replayed(sunra_sandbox, encrypted, sent):
-    item = {**OF_OPENAI, "encrypted_content": encrypted}
+SUMMARY = [{"type": "summary_text", "text": "A"}, {"type": "summary_text", "text": "B"}]
+
+
+@pytest.mark.parametrize(
+    ("item", "sent"),
+    [
+        (OF_OPENAI, [OF_OPENAI]),
+        ({**OF_OPENAI, "summary": SUMMARY}, [{**OF_OPENAI, "summary": SUMMARY}]),
+        ({**OF_OPENAI, "summary": SUMMARY, "encrypted_content": None}, []),
+    ],
+)
+def test_encrypted_reasoning_of_other_classes_is_replayed(sunra_sandbox, item, sent):
     stored = AIMessage([item, {"type": "text", "text": "Yes."}])
     chat_on(sunra_sandbox, "responses").invoke(["Hi", stored, "Sure?"])
     thinking = ThinkingBlock(content="", additional_information=item)
