@@ -779,6 +779,13 @@ def test_a_link_in_a_tools_result_becomes_text_that_names_the_resource(case: str
     assert langchain.messages([call, HumanMessage([anthropics])])[1]["content"] == expected
 
 
+def test_the_text_of_a_custom_tool_s_result_is_sent() -> None:
+    block = {"type": "custom_tool_call_output", "output": "3"}  # langchain-openai's custom_tool
+    result = ToolMessage([block], tool_call_id="c1")
+    sent = langchain.messages([AIMessage("", tool_calls=[ADD]), result])[1]["content"]
+    assert sent == [{"type": "text", "text": "3"}]
+
+
 def test_an_image_that_a_tool_links_to_is_still_an_image() -> None:
     result = ToolMessage([{"type": "image", "url": "https://a.b/c.png"}], tool_call_id="c1")
     sent = langchain.messages([AIMessage("", tool_calls=[ADD]), result])[1]["content"]

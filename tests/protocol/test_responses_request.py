@@ -454,15 +454,33 @@ def test_a_part_of_chat_completions_alone_is_refused_with_its_position(part):
 
 
 @pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "user", "content": ["Hi"]},
+        {"role": "user", "content": 5},
+        {"role": "tool", "content": "3"},
+        {"role": "assistant", "content": [{"type": "text"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function"}]},
+        {"role": "assistant", "content": "Hi", "reasoning_details": ["hm"]},
+    ],
+)
+def test_a_message_of_another_form_is_refused_with_its_position(wrong):
+    with pytest.raises(InvalidParameter, match=r"`messages\[1\]` is not a message of") as caught:
+        body([*ASK, wrong])
+    assert caught.value.parameter == "messages[1]"
+
+
+@pytest.mark.parametrize(
     ("fields", "kind", "place"),
     [
         ({"content": "See", "images": [IMAGE]}, "image_url", "images"),
         ({"content": None, "audio": {"id": "audio_1"}}, "audio", "audio"),
+        ({"content": None, "function_call": CALL["function"]}, "function_call", "function_call"),
         ({"content": [{"type": "text", "text": "See"}, IMAGE]}, "image_url", "content[1]"),
         ({"content": [FILE]}, "file", "content[0]"),
     ],
 )
-def test_media_of_the_assistant_is_refused_with_its_position(fields, kind, place):
+def test_what_no_item_of_the_assistant_has_is_refused_with_its_position(fields, kind, place):
     with pytest.raises(UnsupportedContent, match="Remove it, or use api='chat'") as caught:
         body([*ASK, {"role": "assistant", **fields}, *ASK])
     assert (caught.value.kind, caught.value.position) == (kind, f"messages[1].{place}")

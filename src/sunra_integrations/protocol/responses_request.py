@@ -173,19 +173,35 @@ def _tool_choice(choice: Any) -> Any:
 def _input_items(messages: Sequence[Json]) -> Iterator[dict[str, Any]]:
     custom_calls: set[str] = set()
     for index, message in enumerate(messages):
-        position = f"messages[{index}]"
-        match message["role"]:
-            case "assistant":
-                items = list(_assistant_items(message, index))
-                custom_calls |= {
-                    item["call_id"] for item in items if item["type"] == "custom_tool_call"
-                }
-                yield from items
-            case "tool":
-                yield _tool_output(message, position, custom_calls)
-            case role:
-                content = _content(message.get("content"), position, "input_text")
-                yield {"type": "message", "role": role, "content": content}
+        yield from _checked_items(message, index, custom_calls)
+
+
+def _checked_items(message: Json, index: int, custom_calls: set[str]) -> list[dict[str, Any]]:
+    try:
+        return list(_items(message, index, custom_calls))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidParameter(
+            f"`messages[{index}]` is not a message of chat completions, so api='responses' cannot "
+            f"send it. {type(error).__name__}: {error}",
+            parameter=f"messages[{index}]",
+            rule="a message in the form of chat completions",
+        ) from error
+
+
+def _items(message: Json, index: int, custom_calls: set[str]) -> Iterator[dict[str, Any]]:
+    """The items of a message. Adds the ids of its custom calls to `custom_calls`."""
+    position = f"messages[{index}]"
+    match message["role"]:
+        case "assistant":
+            for item in _assistant_items(message, index):
+                if item["type"] == "custom_tool_call":
+                    custom_calls.add(item["call_id"])
+                yield item
+        case "tool":
+            yield _tool_output(message, position, custom_calls)
+        case role:
+            content = _content(message.get("content"), position, "input_text")
+            yield {"type": "message", "role": role, "content": content}
 
 
 def _tool_output(message: Json, position: str, custom_calls: set[str]) -> dict[str, Any]:
@@ -244,7 +260,7 @@ def _renamed(fields: Json, old: str, new: str) -> dict[str, Any]:
 
 def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     """Reasoning, text, built-in calls and function calls, in the order they were received in."""
-    for name, kind in _MEDIA.items():
+    for name, kind in _NOT_AN_ITEM.items():
         if message.get(name):
             raise _not_of_the_assistant(kind, f"messages[{index}].{name}")
     items = [
@@ -263,8 +279,8 @@ def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     yield from items
 
 
-_MEDIA = {"images": "image_url", "audio": "audio"}
-"""Fields with what the model made, by the types of their content."""
+_NOT_AN_ITEM = {"images": "image_url", "audio": "audio", "function_call": "function_call"}
+"""Fields with what the model made, each with the type of its content."""
 
 
 def _key(item: Json) -> str | None:
