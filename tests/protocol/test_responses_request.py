@@ -343,6 +343,15 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         answered({"tool_calls": [CALL], "reasoning_details": [thought(0)]}),
         [message("user", "Hi"), reasoning(0), call("c1"), result("c1")],
     ),
+    "several pieces of reasoning in their order": (
+        answered(
+            {
+                "tool_calls": [CALL],
+                "reasoning_details": [thought(0), thought(1), thought(2)],
+            }
+        ),
+        [message("user", "Hi"), *map(reasoning, range(3)), call("c1"), result("c1")],
+    ),
     "reasoning between calls": (
         answered(
             {

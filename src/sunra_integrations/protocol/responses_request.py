@@ -272,7 +272,7 @@ def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     ):
         if not reasoning.get("id"):  # of another vendor; the API requires one
             reasoning["id"] = f"rs_{index}_{number}"
-        place = next((n for n, item in enumerate(items) if _key(item) == before), None)
+        place = next((n for n, item in enumerate(items) if before and _key(item) == before), None)
         if place is None:
             place = next((n for n, item in enumerate(items) if item["type"] != "reasoning"), None)
         items.insert(len(items) if place is None else place, reasoning)
