@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
+from sunra_integrations.langchain.content_blocks import PHASE_INDEX
 from sunra_integrations.langchain.content_parts import (
     LANGCHAIN_KEYS,
     Block,
@@ -226,7 +227,7 @@ def _add_own_block(block: Block, content: _Content, *, thinking_in_content: bool
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in LANGCHAIN_KEYS}
-            kept |= cache_mark(block)
+            kept |= {**cache_mark(block), **_phase(block)}
             if annotations := _api_annotations(block):
                 kept["annotations"] = annotations
             if block.get("text") or len(kept) > len(("type", "text")):
@@ -242,6 +243,12 @@ def _add_own_block(block: Block, content: _Content, *, thinking_in_content: bool
             if not is_standard:
                 content.parts.append(dict(block))
             return not is_standard
+
+
+def _phase(block: Block) -> Block:
+    """The phase of a streamed text, which is a part of its index."""
+    index = str(block.get("index"))
+    return {"phase": index.removeprefix(PHASE_INDEX)} if index.startswith(PHASE_INDEX) else {}
 
 
 def _api_annotations(block: Block) -> list[Any]:
