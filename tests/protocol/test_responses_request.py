@@ -188,6 +188,13 @@ def test_other_requests_are_chat_completions(given):
             },
         ),
         (
+            {
+                "extra_body": {"text": {"verbosity": "low"}},
+                "response_format": {"type": "json_object"},
+            },
+            {"text": {"format": {"type": "json_object"}, "verbosity": "low"}},
+        ),
+        (
             {"extra_body": {"previous_response_id": "resp_1", "instructions": "Be brief."}},
             {"previous_response_id": "resp_1", "instructions": "Be brief."},
         ),
@@ -210,7 +217,6 @@ def test_parameters_have_the_names_of_this_api(given, sent, judge):
         ({"presence_penalty": 0.5}, "presence_penalty"),
         ({"n": 2}, "n"),
         ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning_effort"),
-        ({"extra_body": {"input": "Hi"}}, "extra_body"),
     ],
 )
 def test_parameters_without_a_counterpart_are_refused_by_name(given, name):

@@ -85,13 +85,6 @@ def check_for_responses(parameters: RequestParameters) -> None:
     names = [name for name in _NOT_IN_RESPONSES if getattr(parameters, name) is not None]
     if parameters.n not in {None, 1}:
         names.append("n")
-    if "input" in parameters.extra_body:
-        raise InvalidParameter(
-            "`extra_body` cannot contain `input` with api='responses': pass the conversation to "
-            "the call.",
-            parameter="extra_body",
-            rule="no `input`",
-        )
     for name in names:
         raise InvalidParameter(
             f"`{name}` cannot be sent with api='responses', which has no such parameter. Leave it "
