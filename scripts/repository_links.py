@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 
 _BRANCH = "main"
-_CODE = r"^(?P<fence>```+|~~~+).*?^(?P=fence)|`+[^`]+`+"
+_CODE = r"^ *(?P<fence>```+|~~~+).*?^ *(?P=fence)|`+[^`]+`+"
 _LINK = r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^):\s#]*)(?P<anchor>#[^)\s]*)?\)"
 _CODE_OR_LINK = re.compile(f"{_LINK}|{_CODE}", re.DOTALL | re.MULTILINE)
 

@@ -46,6 +46,11 @@ def test_the_readme_read_elsewhere_has_no_dead_link_where_no_repository_is_known
         ("[a](mailto:b@c.d)", "[a](mailto:b@c.d)", "[a](mailto:b@c.d)"),
         ("`[a](b.md)`", "`[a](b.md)`", "`[a](b.md)`"),
         ("```\n[a](b.md)\n```", "```\n[a](b.md)\n```", "```\n[a](b.md)\n```"),
+        (
+            "  ```\n  ` [a](b.md)\n  ```",
+            "  ```\n  ` [a](b.md)\n  ```",
+            "  ```\n  ` [a](b.md)\n  ```",
+        ),
         ("[a](kept.md)", "[a](kept.md)", "[a](kept.md)"),
     ],
 )
