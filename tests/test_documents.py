@@ -49,15 +49,6 @@ OF_AN_EXAMPLE = re.compile(
 
 SAID = {
     "README.md": ["You said: Tell me about Oslo.It is sunny in Oslo.\n" * 2],
-    "docs/index.md": ["You said: When was the Eiffel Tower finished?\n" * 2],
-    "docs/quickstart.md": [
-        "You said: When was the Eiffel Tower finished?\n",
-        "You said: Tell me about Oslo." * 2,
-        "It is sunny in Oslo.\nIt is sunny in Oslo.\n",
-        "name='Ada' age=36\nname='Ada' age=36\n",
-        "You said: Hello\nYou said: Bye\n" * 2,
-        "`temperature` must be a number between 0 and 2, got 3.",
-    ],
     "docs/guides/budgets.md": ["2\n['", "']\n['Your budget is spent.']\n"],
     "docs/guides/clients.md": [
         "You said: When was the Eiffel Tower finished?\n",
