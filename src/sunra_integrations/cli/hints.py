@@ -19,10 +19,8 @@ def hint(error: errors.SunraError) -> str:
             return f"Try again in {seconds:.0f} s."
         case errors.RateLimited() | errors.Overloaded():
             return "Try again later."
-        case errors.ServerFailed():
-            return "Try again, or use another model."
-        case errors.ConnectionFailed():
-            return "Run `sunra doctor` to diagnose the connection."
+        case errors.ServerFailed() | errors.ConnectionFailed() | errors.PermissionDenied():
+            return error.fix
         case errors.TimedOut():
             return "Try again, increase --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
@@ -32,7 +30,5 @@ def hint(error: errors.SunraError) -> str:
         case errors.ConfigurationError() if error.message.startswith("No Sunra key"):
             run = set_variable("SUNRA_KEY", "…")
             return f"Run `{run}`, or `sunra sandbox` to try without a key."
-        case errors.PermissionDenied():
-            return "Check what the key's account may use, or use another model."
         case _:
             return ""

@@ -19,17 +19,19 @@ from sunra_integrations.protocol.json_text import EMPTY, read_json
 from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
-_HINTS: dict[type[errors.SunraError], str] = {
-    errors.ConfigurationError: "Redirects are not followed, because they would receive the key. "
-    "Check the base URL.",
-    errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`. Create keys at "
-    "https://sunra.ai/dashboard/api-tokens.",
-    errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of another account.",
-    errors.ModelNotFound: "Model names have the form `vendor/name`, such as `openai/gpt-4o`; "
-    "see https://sunra.ai/models.",
-    errors.ContextOverflow: "Send fewer or shorter messages, or use a model with a larger context.",
-    errors.ContentRejected: "Change the input; the same input will be rejected again.",
-}
+_REDIRECT = (
+    "Redirects are not followed, because they would receive the key. Check the base URL."
+)
+_FIX_IN_MESSAGE = frozenset(
+    (
+        errors.AuthenticationFailed,
+        errors.InsufficientCredit,
+        errors.ModelNotFound,
+        errors.ContextOverflow,
+        errors.ContentRejected,
+    )
+)
+"""Classes whose fix fits every error, so that it is part of the message."""
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 # C0 and C1 controls including line ends, which forge lines in a log; bidirectional overrides, which
@@ -107,7 +109,9 @@ def _build(
         fields.message or (response and _describe_body(response)) or "Sunra did not give a reason"
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
-    hint = _HINTS.get(kind, "")
+    hint = _REDIRECT if kind is errors.ConfigurationError else ""
+    if kind in _FIX_IN_MESSAGE:
+        hint = kind.fix
     more: dict[str, Any] = {}
     if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
         hint, more = restriction.remedy, {"parameter": restriction.parameter}
@@ -187,15 +191,9 @@ _CODES: dict[type[errors.SunraError], str] = {
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _BY_STATUS: dict[int, type[errors.SunraError]] = {
-    401: errors.AuthenticationFailed,
-    402: errors.InsufficientCredit,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    408: errors.TimedOut,
-    429: errors.RateLimited,
-    503: errors.Overloaded,
-    504: errors.TimedOut,
-    529: errors.Overloaded,
+    status: kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    for status in vars(kind).get("http_statuses", ())
 }
 
 # Error types that stand for an HTTP status, for stream events, which have no status.
