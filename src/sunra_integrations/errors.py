@@ -160,7 +160,10 @@ class SunraError(Exception):
 class ConfigurationError(SunraError):
     """The key, base URL or HTTP client is missing or invalid."""
 
-    fix = "Correct the setting that the message names. `sunra doctor` checks all of them."
+    fix = (
+        "Correct the setting that the message names. `sunra doctor` checks the key, base URL, "
+        "proxy and certificates."
+    )
 
 
 class RequirementNotMet(ConfigurationError, ImportError):

@@ -19,9 +19,7 @@ from sunra_integrations.protocol.json_text import EMPTY, read_json
 from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
-_REDIRECT = (
-    "Redirects are not followed, because they would receive the key. Check the base URL."
-)
+_REDIRECT = "Redirects are not followed, because they would receive the key. Check the base URL."
 _FIX_IN_MESSAGE = frozenset(
     (
         errors.AuthenticationFailed,
