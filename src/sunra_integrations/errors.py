@@ -204,7 +204,7 @@ class BadRequest(SunraError):
     """The server rejected the request as invalid. Retrying it does not help."""
 
     fix = "Change what the message names. `details` has the rest of the server's error."
-    http_statuses = (400, 409, 413, 422)
+    http_statuses: ClassVar[tuple[int, ...]] = (400, 409, 413, 422)
 
 
 class InvalidParameter(BadRequest):

@@ -66,14 +66,21 @@ def test_a_name_that_does_not_resolve_is_named_with_its_setting(monkeypatch, way
     if proxy:
         monkeypatch.setenv("https_proxy", proxy)
     host, setting = ("api.example", "https_proxy") if proxy else ("nowhere.invalid", "the base URL")
-    with pytest.raises(ConnectionFailed, match="Name or service not known") as caught:
+    settings = Settings.resolve(
+        "k",
+        f"https://{host}",
+        max_retries=0,
+        async_transport="httpx" if way == "sync" else way,
+    )
+
+    def call() -> None:
         if way == "sync":
-            call(f"https://{host}")
+            SunraClient(settings).create(ASKED)
         else:
-            settings = Settings.resolve(
-                "k", f"https://{host}", max_retries=0, async_transport=way
-            )
             asyncio.run(AsyncSunraClient(settings).create(ASKED))
+
+    with pytest.raises(ConnectionFailed, match="Name or service not known") as caught:
+        call()
     assert caught.value.retryable
     assert "The host name 'nowhere.invalid' cannot be resolved" in caught.value.message
     assert f"the host in {setting} is correct." in caught.value.message
