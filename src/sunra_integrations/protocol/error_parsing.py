@@ -19,17 +19,24 @@ from sunra_integrations.protocol.json_text import EMPTY, read_json
 from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
-_REDIRECT = "Redirects are not followed, because they would receive the key. Check the base URL."
-_FIX_IN_MESSAGE = frozenset(
-    (
-        errors.AuthenticationFailed,
-        errors.InsufficientCredit,
-        errors.ModelNotFound,
-        errors.ContextOverflow,
-        errors.ContentRejected,
-    )
+_FIX_IN_MESSAGE = (
+    errors.AuthenticationFailed,
+    errors.InsufficientCredit,
+    errors.ModelNotFound,
+    errors.ContextOverflow,
+    errors.ContentRejected,
 )
 """Classes whose fix fits every error, so that it is part of the message."""
+
+_HINTS: dict[type[errors.SunraError], str] = {
+    errors.ConfigurationError: "Redirects are not followed, because they would receive the key. "
+    "Check the base URL.",
+    **{kind: kind.fix for kind in _FIX_IN_MESSAGE},
+}
+_HINTS_FOR_CODES = {
+    "previous_response_not_found": 'Only responses to calls with `extra_body={"store": True}` are '
+    "stored.",
+}
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 # C0 and C1 controls including line ends, which forge lines in a log; bidirectional overrides, which
@@ -107,9 +114,7 @@ def _build(
         fields.message or (response and _describe_body(response)) or "Sunra did not give a reason"
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
-    hint = _REDIRECT if kind is errors.ConfigurationError else ""
-    if kind in _FIX_IN_MESSAGE:
-        hint = kind.fix
+    hint = _HINTS_FOR_CODES.get(fields.code or "") or _HINTS.get(kind, "")
     more: dict[str, Any] = {}
     if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
         hint, more = restriction.remedy, {"parameter": restriction.parameter}
