@@ -33,12 +33,16 @@ def on_config(config: Any) -> Any:
         elif page := place_in_site(entry["path"]):
             [pages] = section[-1].values()
             pages.append({entry["title"]: page.removeprefix("docs/")})
-    config.nav = [
-        {title: section if entry == section[0] else entry}
-        for one in config.nav
-        for title, entry in one.items()
-    ]
+    config.nav = _with_section(config.nav, section)
     return config
+
+
+def _with_section(nav: Any, section: list[Any]) -> Any:
+    if nav == section[0]:
+        return section
+    if isinstance(nav, dict):
+        return {title: _with_section(entry, section) for title, entry in nav.items()}
+    return [_with_section(entry, section) for entry in nav] if isinstance(nav, list) else nav
 
 
 def on_files(files: Any, *, config: Any) -> Any:
