@@ -1,7 +1,7 @@
 """A hook of MkDocs: links between the documents and the rest of the repository.
 
-The site contains the documents only. Links to other files of the repository lead to the code
-host, as those of the package description do. Pages such as CONTRIBUTING.md are included in a
+The site contains the documents and the cookbook. Links to other files of the repository lead to the
+code host, as those of the package description do. Pages such as CONTRIBUTING.md are included in a
 document, and their links to documents are made relative to it. The test suite checks that the
 files exist.
 """
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from posixpath import dirname, relpath
 from typing import Any
 from urllib.parse import urlsplit
 
 import tomllib
-from repository_links import outward
+from repository_links import outward, place_in_site
 
 _ROOT = Path(__file__).parents[1]
-_NOT_SHOWN = (".ipynb", ".mdx")
-"""Files in `docs/` that are for other sites."""
 _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
 _TITLE = re.compile(r"\A# .*\n+")
 
@@ -42,19 +39,16 @@ def pages_of(repository: str) -> str | None:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
-    """Turn links out of `docs/` to the code host, and include pages of the repository's root."""
+    """Turn links out of the site to the code host, and include pages of the repository's root."""
     source = f"docs/{page.file.src_uri}"
-    markdown = outward(markdown, repository=config.repo_url, page=source, stays=_is_shown)
+
+    def linked(text: str, path: str) -> str:
+        return outward(
+            text, repository=config.repo_url, page=path, shown_on=source, place=place_in_site
+        )
 
     def included(found: re.Match[str]) -> str:
         text = _TITLE.sub("", (_ROOT / found[1]).read_text(encoding="utf-8"))  # the page has one
-        text = outward(text, repository=config.repo_url, page=found[1], stays=_is_shown)
-        return re.sub(
-            r"\]\((docs/[^)#]*)", lambda link: f"]({relpath(link[1], dirname(source))}", text
-        )
+        return linked(text, found[1])
 
-    return _INCLUDE.sub(included, markdown)
-
-
-def _is_shown(path: str) -> bool:
-    return path.startswith("docs/") and not path.endswith(_NOT_SHOWN)
+    return _INCLUDE.sub(included, linked(markdown, source))

@@ -12,7 +12,7 @@ import pytest
 import sunra_integrations
 from scripts.check_package import wrong_links
 from scripts.check_release import problems
-from scripts.repository_links import outward
+from scripts.repository_links import outward, place_in_site
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,9 +60,29 @@ def test_a_link_is_turned_outward(markdown, known, unknown):
             markdown,
             repository=repository,
             page="docs/page.md",
-            stays=lambda path: path == "docs/kept.md",
+            place=lambda path: path if path == "docs/kept.md" else None,
         )
         assert turned == expected
+
+
+@pytest.mark.parametrize(
+    ("markdown", "page", "shown_on", "expected"),
+    [
+        ("[a](b.ipynb)", "cookbook/c.ipynb", "docs/cookbook/c.md", "[a](b.md)"),
+        ("[a](app/b.py)", "cookbook/c.ipynb", "docs/cookbook/c.md", "[a](app/b.py.md)"),
+        ("![a](app/b.png)", "cookbook/c.ipynb", "docs/cookbook/c.md", "![a](app/b.png)"),
+        ("[a](../docs/x/b.md#c)", "cookbook/c.ipynb", "docs/cookbook/c.md", "[a](../x/b.md#c)"),
+        ("[a](#b)", "cookbook/c.ipynb", "docs/cookbook/c.md", "[a](#b)"),
+        ("[a](../B.md)", "cookbook/c.ipynb", "docs/cookbook/c.md", "[a](R/blob/main/B.md)"),
+        ("[a](../b.ipynb)", "cookbook/x/README.md", "docs/cookbook/x/README.md", "[a](../b.md)"),
+        ("[a](../cookbook/c.ipynb)", "docs/index.md", "docs/index.md", "[a](cookbook/c.md)"),
+        ("[a](docs/cli.md)", "CONTRIBUTING.md", "docs/guides/contributing.md", "[a](../cli.md)"),
+        ("[a](b.mdx)", "docs/x/c.md", "docs/x/c.md", "[a](R/blob/main/docs/x/b.mdx)"),
+    ],
+)
+def test_a_link_to_a_file_that_the_site_shows_leads_to_its_page(markdown, page, shown_on, expected):
+    turned = outward(markdown, repository="R", page=page, shown_on=shown_on, place=place_in_site)
+    assert turned == expected
 
 
 @pytest.mark.parametrize(
