@@ -6,7 +6,7 @@ import importlib
 import json
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import jsonschema  # type: ignore[import-untyped,unused-ignore]
 import jsonschema.validators  # type: ignore[import-untyped,unused-ignore]
 import referencing
 import referencing.exceptions
+import referencing.jsonschema
 from pydantic import BaseModel
 
 from sunra_integrations.errors import UnreadableResponse
@@ -51,6 +52,7 @@ class ReplySchema:
             raise click.UsageError(
                 f"The schema {name} is invalid at {error.json_path}: {error.message}."
             ) from error
+        _check_references(schema, name)
         self._validator = validator(schema, registry=_WITHOUT_REMOTE)
         title, description, rest = split_schema(schema)
         # As LlamaIndex's default: `strict` if the schema fits the subset that servers enforce.
@@ -81,6 +83,32 @@ class ReplySchema:
         if problems:
             raise _mismatch("; ".join(problems[:_MAX_PROBLEMS]), reply)
         return value
+
+
+def _check_references(schema: dict[str, Any], name: str) -> None:
+    """Reject references that lead out of the schema, before a reply is paid for."""
+    resource = referencing.Resource.from_contents(
+        schema, default_specification=referencing.jsonschema.DRAFT202012
+    )
+    resolver = _WITHOUT_REMOTE.resolver_with_root(resource)
+    try:
+        for reference in _references(schema):
+            resolver.lookup(reference)
+    except referencing.exceptions.Unresolvable as error:
+        raise click.UsageError(
+            f"The schema {name} refers to {error.ref}, which is not in it."
+        ) from error
+
+
+def _references(value: Any) -> Iterator[str]:
+    match value:
+        case {"$ref": str(reference)}:
+            yield reference
+        case _:
+            pass
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _references(one)
 
 
 def load_schema(given: str) -> ReplySchema:

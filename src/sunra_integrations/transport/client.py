@@ -579,12 +579,14 @@ def _answer_id() -> str:
 
 
 def _cause_for_log(error: SunraError) -> str:
-    """The class of an error, with its status or the exception behind it, and the server's wait."""
+    """The class of an error, with the exception behind it and the wait that the server requested.
+
+    Its message has the HTTP status. An exception of the HTTP library is named by its class only.
+    """
     behind = error.__cause__
     facts = [
-        f"HTTP {error.status}" if error.status is not None else "",
-        f"{type(behind).__module__}.{type(behind).__qualname__}" if behind is not None else "",
-        f"Retry-After {error.retry_after:g} s" if error.retry_after is not None else "",
+        f"{type(behind).__module__}.{type(behind).__name__}" if behind is not None else "",
+        f"Retry-After: {error.retry_after:g} s" if error.retry_after is not None else "",
     ]
     named = ", ".join(filter(None, facts))
     return f"{type(error).__name__} ({named})" if named else type(error).__name__
