@@ -91,13 +91,17 @@ def _check_references(schema: dict[str, Any], name: str) -> None:
         schema, default_specification=referencing.jsonschema.DRAFT202012
     )
     resolver = _WITHOUT_REMOTE.resolver_with_root(resource)
+    for reference in _references(schema):
+        if not _is_within(resolver, reference):
+            raise click.UsageError(f"The schema {name} refers to {reference}, which is not in it.")
+
+
+def _is_within(resolver: Any, reference: str) -> bool:
     try:
-        for reference in _references(schema):
-            resolver.lookup(reference)
-    except referencing.exceptions.Unresolvable as error:
-        raise click.UsageError(
-            f"The schema {name} refers to {error.ref}, which is not in it."
-        ) from error
+        resolver.lookup(reference)
+    except referencing.exceptions.Unresolvable:
+        return False
+    return True
 
 
 def _references(value: Any) -> Iterator[str]:
