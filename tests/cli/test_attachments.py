@@ -118,6 +118,7 @@ def test_responses_gets_images_and_pdfs_and_rejects_audio(sunra, sunra_sandbox, 
     ended = sunra(*responses, str(tmp_path / "a.wav"), "Hi")
     assert (ended.status, ended.out) == (1, "")
     assert "is audio, which api='responses' does not accept" in ended.err
+    assert ended.err.endswith("On the command line, use --api chat.\n")
 
 
 def test_a_file_without_a_prompt_goes_with_the_first_message_of_a_chat(

@@ -62,6 +62,12 @@ def test_a_model_is_sent_a_short_prompt(sunra, sunra_sandbox):
     assert ended.err == "Nothing failed.\nNext: run `sunra chat -m sandbox/echo`.\n"
 
 
+def test_a_model_of_the_other_endpoint_is_sent_the_prompt_there(sunra, sunra_sandbox):
+    ended = sunra("doctor", "-m", "sandbox/echo", "--api", "responses")
+    assert ended.status == 0
+    assert sunra_sandbox.requests[-1].path == "/v1/responses"
+
+
 @pytest.mark.parametrize(
     ("answer", "fix"),
     [
@@ -194,6 +200,10 @@ def test_every_result_that_is_not_ok_has_a_next_step_and_so_has_the_report(sunra
     [
         ([], "Next: run `sunra doctor -m VENDOR/NAME` to test a call."),
         (["-m", "sandbox/echo"], "Next: run `sunra chat -m sandbox/echo`."),
+        (
+            ["-m", "sandbox/echo", "--api", "responses"],
+            "Next: run `sunra chat -m sandbox/echo --api responses`.",
+        ),
         (["--base-url", "ftp://x"], "Next: fix the first failure, and run `sunra doctor` again."),
     ],
 )

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO, get_args
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from click.core import ParameterSource
@@ -30,7 +30,6 @@ from sunra_integrations.errors import Refused, SunraError, UnreadableResponse
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.content import text_part
 from sunra_integrations.protocol.history import reasoning_fields
-from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
 from sunra_integrations.protocol.request import ChatRequest, Message, check_parameters
 from sunra_integrations.transport import SunraClient
@@ -106,11 +105,7 @@ The next conversation without a name replaces it. --no-save stores nothing.
 @options.option(
     "--reasoning-effort", metavar="LEVEL", help="Reasoning effort: low, medium or high."
 )
-@options.option(
-    "--api",
-    type=click.Choice(get_args(Api)),
-    help="Endpoint: chat completions, or responses, which some models require. Defaults to chat.",
-)
+@options.api
 @options.option("--json", "as_json", is_flag=True, help="Print the complete response as JSON.")
 @options.option("--quiet", "-q", is_flag=True, help="Hide reasoning, token usage and cost.")
 @options.base_url

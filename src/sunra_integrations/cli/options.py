@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.types import OptionHelpExtra
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.data import model_names
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.transport import Settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -113,6 +114,16 @@ def model(purpose: str, *, variable: str | None = None) -> Decorator:
         shell_complete=complete_model,
         help=purpose,
     )
+
+
+def api(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--api`; None if it is not given."""
+    return option(
+        "--api",
+        type=click.Choice(get_args(Api)),
+        help="Endpoint: chat completions, or responses, which some models require. Defaults to "
+        "chat.",
+    )(command)
 
 
 def base_url(command: Callable[..., Any]) -> Callable[..., Any]:
