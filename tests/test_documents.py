@@ -72,6 +72,10 @@ SAID = {
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
+    "docs/guides/logging.md": [
+        "(attempt 2), model openai/gpt-4o, after RateLimited (Retry-After: 0 s): Slow down (HTTP",
+        "(Retry-After: 0 s): Crashed (HTTP 500).\nThird time lucky.\n",
+    ],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/keys.md": [
         "You said: Hello\nYou said: Hello\nYou said: Hello\n",

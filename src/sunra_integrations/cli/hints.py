@@ -25,7 +25,11 @@ def hint(error: errors.SunraError) -> str:
             return "Try again, increase --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
             return "Try again to get the complete reply."
-        case errors.ConfigurationError() | errors.UnsupportedParameter():
+        case (
+            errors.ConfigurationError()
+            | errors.UnsupportedParameter()
+            | errors.UnsupportedContent()
+        ):
             return _in_a_shell(error.message)
         case _:
             return ""
@@ -37,6 +41,8 @@ def _in_a_shell(message: str) -> str:
         return "On the command line, use --allow-http."
     if 'api="responses"' in message:
         return "On the command line, use --api responses."
+    if "api='chat'" in message:
+        return "On the command line, use --api chat."
     if message.startswith("No Sunra key"):
         run = set_variable("SUNRA_KEY", "…")
         return f"Run `{run}`, or `sunra sandbox` to try without a key."
