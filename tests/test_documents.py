@@ -61,7 +61,6 @@ SAID = {
         "Third time lucky. 3\n",
         "The tower was finished in [interrupted]\n",
         "InsufficientCredit 1\n",
-        "google/gemini-2.5-flash\n",
     ],
     "docs/guides/cost-in-traces.md": [
         "LangSmith: $0.0000",
