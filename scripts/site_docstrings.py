@@ -62,40 +62,52 @@ def described_arguments(docstring: str) -> dict[str, str]:
 
 def _describe_parameters(cls: griffe.Class, arguments: griffe.Class, framework: str) -> None:
     """Replaces the list of arguments in the docstring by a section for each keyword."""
-    docstring = cls.docstring
-    texts = described_arguments(docstring.value)
-    request = _base(cls, "RequestParameters")
-    own = {p.name: p for p in cls.members["__init__"].parameters if p.name not in _ALIASES}
-    del own["self"], own["arguments"]
-    typed = {name: one for name, one in arguments.all_members.items() if name not in _ALIASES} | own
-    connection = {
-        ast.literal_eval(cls.members[name].value)
-        for name in ("_base_url_field", "_async_client_field")
-    } | arguments.all_members.keys()
-    fields = {name for name in own if _field(cls, name) and not _field(cls, name).inherited}
-    groups = {
-        "Model parameters": ("", fields - connection),
-        "Request parameters": (request.docstring.value, request.members.keys()),
-        "Connection parameters": ("", connection - request.members.keys()),
-        f"{framework}'s parameters": ("", own.keys() - fields),
-    }
+    texts = described_arguments(cls.docstring.value)
+    own = {p.name: p for p in cls.members["__init__"].parameters}
+    typed = {**arguments.all_members, **own}
     sections: list[str] = []
-    for title, (introduction, names) in groups.items():
-        sections += [f"# {title}", introduction]
+    for title, names in _groups(cls, arguments, set(own), framework).items():
+        sections.append(f"# {title}")
+        if title == "Request parameters":
+            sections.append(_base(cls, "RequestParameters").docstring.value)
         for name in filter(names.__contains__, typed):
             field = _field(cls, name)
             text = _description(cls, field.name) if field else texts[name]
             default = "" if "Defaults to" in text else _default(field)
             facts = f"`{typed[name].annotation}`" + (f", default `{default}`" if default else "")
-            sections += [f"## `{name}`", facts, text]
-    before, raises, after = docstring.value.partition("\nRaises:")
+            sections += [f"## `{name}`", f"{facts}: {text}"]
+    before, raises, after = cls.docstring.value.partition("\nRaises:")
     before = _ARGS.sub("", _KEY_ARGS.sub("", before)).rstrip()
-    docstring.value = "\n\n".join(filter(None, [before, *sections])) + f"\n{raises}{after}"
+    cls.docstring.value = "\n\n".join([before, *sections]) + f"\n{raises}{after}"
     cls.extra["site"]["without_signature"] = True
-    cls.labels.discard("pydantic-model")
     for member in cls.members.values():
         if "pydantic-field" in member.labels:
             member.docstring = None  # shown above
+
+
+def _groups(
+    cls: griffe.Class, arguments: griffe.Class, own: set[str], framework: str
+) -> dict[str, set[str]]:
+    """The keywords by the title of their section.
+
+    Args:
+        cls: A model class.
+        arguments: `ModelArguments`, the keywords that both classes accept.
+        own: The parameters of the class's constructor.
+        framework: The name of its framework.
+    """
+    request = set(_base(cls, "RequestParameters").members)
+    connection = set(arguments.all_members) - request - _ALIASES
+    for name in ("_base_url_field", "_async_client_field"):
+        connection.add(ast.literal_eval(cls.members[name].value))
+    own = own - {"self", "arguments"} - _ALIASES
+    fields = {name for name in own if (field := _field(cls, name)) and not field.inherited}
+    return {
+        "Model parameters": fields - connection,
+        "Request parameters": request,
+        "Connection parameters": connection,
+        f"{framework}'s parameters": own - fields,
+    }
 
 
 def _base(cls: griffe.Class, name: str) -> griffe.Class:

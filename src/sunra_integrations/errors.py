@@ -74,9 +74,11 @@ class ErrorResponse:
     """The HTTP response behind an error."""
 
     status_code: int
+    """HTTP status."""
     headers: Mapping[str, str]
     """Header names are in lower case. Cookies are left out."""
     body: bytes
+    """The body, as far as it was read."""
 
     @property
     def text(self) -> str:
