@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +13,11 @@ playwright = pytest.importorskip("playwright.sync_api", reason="make browser ins
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="make browser installs it"
 )
+chromium = pytest.importorskip("scripts.browser")
 expect = playwright.expect
 
 PATIENCE = 120
 """Seconds after which a test that waits has failed."""
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WIDTHS = {"phone": 320, "desktop": 1280}
 NOTE_WHAT_IS_SHOWN = """
     window.shown = [];
@@ -66,19 +53,10 @@ MARKUP = """\
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[playwright.BrowserContext]:
-    """The browser of this system, with a profile of its own; none is ever downloaded."""
-    if CHROMIUM is None:
-        pytest.fail("there is no chromium: `make browser` installs it")
-    profile: Path = tmp_path_factory.mktemp("profile")
-    with playwright.sync_playwright() as engine:
-        context = engine.chromium.launch_persistent_context(
-            str(profile), executable_path=CHROMIUM, args=list(FLAGS), headless=True
-        )
-        context.set_default_timeout(PATIENCE * 1000)
-        expect.set_options(timeout=PATIENCE * 1000)
+def browser() -> Iterator[playwright.BrowserContext]:
+    expect.set_options(timeout=PATIENCE * 1000)
+    with chromium.browser() as context:
         yield context
-        context.close()
 
 
 @pytest.fixture(params=WIDTHS)
@@ -86,16 +64,12 @@ def page(request, browser: playwright.BrowserContext, web_app: str) -> Iterator[
     """The page. It never fails, loads nothing from elsewhere and never scrolls sideways."""
     page = browser.new_page()
     page.set_viewport_size({"width": WIDTHS[request.param], "height": 640})
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: line.type == "error" and complaints.append(line.text))
-    page.on("request", lambda one: one.url.startswith(web_app) or complaints.append(one.url))
+    complaints = chromium.complaints(page, web_app)
     page.goto(web_app)
     yield page
-    width = page.evaluate("document.documentElement.scrollWidth")
+    complaints += chromium.too_wide(page)
     page.close()
     assert not complaints
-    assert width == WIDTHS[request.param]
 
 
 def ask(page: playwright.Page, text: str) -> None:
