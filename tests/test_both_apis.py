@@ -479,6 +479,15 @@ def test_built_in_tools_are_sent_unchanged(sunra_sandbox):
         assert request.json["tools"][1]["name"] == "get_weather"
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_function_agent_has_the_built_in_tools_of_its_llm(sunra_sandbox, streaming):
+    replaced = {"type": "function", "function": {"name": "replaced"}}
+    llm = llm_on(sunra_sandbox, "responses", tools=[SEARCH, replaced])
+    await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run(user_msg="Hi")
+    sent = sunra_sandbox.requests[-1].json["tools"]
+    assert [tool.get("name", tool["type"]) for tool in sent] == ["get_weather", "web_search"]
+
+
 def test_chat_completions_have_function_tools_only(sunra_sandbox):
     attempts: list[Callable[[], Any]] = [
         lambda: chat_on(sunra_sandbox, None).bind_tools([SEARCH]).invoke("Hi"),

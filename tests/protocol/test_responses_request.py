@@ -151,6 +151,13 @@ def test_other_requests_are_chat_completions(given):
             },
         ),
         (
+            {
+                "extra_body": {"text": {"verbosity": "low"}},
+                "response_format": {"type": "json_object"},
+            },
+            {"text": {"format": {"type": "json_object"}, "verbosity": "low"}},
+        ),
+        (
             {"extra_body": {"previous_response_id": "resp_1", "instructions": "Be brief."}},
             {"previous_response_id": "resp_1", "instructions": "Be brief."},
         ),

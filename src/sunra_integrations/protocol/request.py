@@ -242,6 +242,8 @@ _OTHER_ITEMS = frozenset(("mcp_list_tools", "mcp_approval_request", "tool_search
 
 _NOT_IN_EXTRA_BODY: Mapping[str, str] = {
     "messages": "pass the conversation to the call",
+    "input": "pass the conversation to the call",
+    "api": "pass it to the model or the call",
     "stream": "call the streaming method, or the one that returns the whole reply",
 }
 

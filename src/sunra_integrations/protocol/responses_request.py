@@ -36,7 +36,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
 
     Args:
         chat: The body of the chat completion, without `extra_body`.
-        extra_body: More keys of the body, sent unchanged. `include` is added to.
+        extra_body: More keys of the body, sent unchanged. `include` is added to, and `text` keeps
+            the format.
 
     Raises:
         InvalidParameter: `reasoning_effort` and `reasoning` differ.
@@ -57,7 +58,10 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
     }
     body.update({name: value for name, value in optional.items() if value is not None})
     body["store"] = False
+    text = body.get("text")
     body.update(extra_body)
+    if text and isinstance(extra_body.get("text"), Mapping):  # such as {"verbosity": "low"}
+        body["text"] = {**text, **extra_body["text"]}
     include: list[Any] = list(extra_body.get("include") or ())
     if not body["store"]:
         include.append(_ENCRYPTED_REASONING)
