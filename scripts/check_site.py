@@ -1,12 +1,13 @@
 """Check the built site: ``python -m scripts.check_site site``.
 
 MkDocs checks the links of the sources. This reads the pages that it wrote. Each link, anchor and
-image must exist, nothing may be loaded from another host, and each page has one main heading. A new
-user must find the first agent within three clicks.
+image must exist, nothing may be loaded from another host, and each page has one main heading. The
+search must find the parts of the reference, and a new user the first agent within three clicks.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -14,10 +15,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-_HOST = "https://site.test/"
 HOME = "index.html"
 FIRST_AGENT = "create_agent("
 CLICKS = 3
+FOUND_BY = {
+    "402": "reference/errors.html#sunra_integrations.errors.InsufficientCredit",
+    "429": "reference/errors.html#sunra_integrations.errors.RateLimited",
+    "Name or service not known": "troubleshooting.html#name-or-service-not-known",
+    "temperature": "reference/langchain.html#sunra_integrations.langchain.ChatSunra--temperature",
+    "max_retries": "reference/llama_index.html#sunra_integrations.llama_index.Sunra--max_retries",
+    "SUNRA_BASE_URL": "environment.html",
+}
+"""A part of the site by the words that must find it."""
+_HOST = "https://site.test/"
 _LOADED = {"src", "srcset", "poster", "data"}
 _NOT_LOADED = {"next", "prev", "canonical", "alternate"}
 """Relations of `<link>` that a browser does not load."""
@@ -92,6 +102,15 @@ def problems(pages: Mapping[str, Page], folder: Path) -> Iterator[str]:
         yield f"{HOME}: more than {CLICKS} clicks to {FIRST_AGENT}…): {way}"
 
 
+def search_problems(folder: Path, found_by: Mapping[str, str] = FOUND_BY) -> Iterator[str]:
+    """The parts of the site that the search does not find."""
+    index = json.loads((folder / "search" / "search_index.json").read_text(encoding="utf-8"))
+    for words, location in found_by.items():
+        entries = [one for one in index["docs"] if words in f"{one['title']} {one['text']}"]
+        if location not in {entry["location"] for entry in entries}:
+            yield f"the search does not find {location} by {words!r}"
+
+
 def clicks_to(text: str, pages: Mapping[str, Page]) -> list[str] | None:
     """The links that lead from the home page to a page with this text, each in a page's text."""
     ways: deque[tuple[str, list[str]]] = deque([(HOME, [])])
@@ -123,7 +142,7 @@ def _target(path: str, link: str) -> tuple[str, str] | None:
 def main(folder: Path) -> int:
     """Print the problems; the exit status is 1 if there are any."""
     pages = read(folder)
-    found = list(problems(pages, folder))
+    found = [*problems(pages, folder), *search_problems(folder)]
     print("\n".join(found) or f"{len(pages)} pages: no broken link, nothing from elsewhere.")
     return bool(found)
 

@@ -21,6 +21,7 @@ _ROOT = Path(__file__).parents[1]
 _NOT_SHOWN = (".ipynb", ".mdx")
 """Files in `docs/` that are for other sites."""
 _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
+_TITLE = re.compile(r"\A# .*\n+")
 
 
 def on_config(config: Any) -> Any:
@@ -38,7 +39,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
     markdown = outward(markdown, repository=config.repo_url, page=source, stays=_is_shown)
 
     def included(found: re.Match[str]) -> str:
-        text = (_ROOT / found[1]).read_text(encoding="utf-8")
+        text = _TITLE.sub("", (_ROOT / found[1]).read_text(encoding="utf-8"))  # the page has one
         text = outward(text, repository=config.repo_url, page=found[1], stays=_is_shown)
         return re.sub(
             r"\]\((docs/[^)#]*)", lambda link: f"]({relpath(link[1], dirname(source))}", text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from scripts.check_site import FIRST_AGENT, clicks_to, problems, read
+from scripts.check_site import FIRST_AGENT, clicks_to, problems, read, search_problems
 
 AGENT = f"<h1>Agents</h1><article><code>agent = {FIRST_AGENT}model)</code></article>"
 FILES = {
@@ -80,3 +81,14 @@ def test_a_way_that_is_too_long_is_found(tmp_path):
         (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
     [line] = found(tmp_path)
     assert line.startswith("index.html: more than 3 clicks to create_agent(…)")
+
+
+def test_what_the_search_does_not_find_is_reported(tmp_path):
+    (tmp_path / "search").mkdir()
+    index = {"docs": [{"location": "errors.html#NoCredit", "title": "NoCredit", "text": "402"}]}
+    (tmp_path / "search" / "search_index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert list(search_problems(tmp_path, {"402": "errors.html#NoCredit"})) == []
+    [line] = search_problems(
+        tmp_path, {"402": "errors.html#Other", "NoCredit": "errors.html#NoCredit"}
+    )
+    assert line == "the search does not find errors.html#Other by '402'"
