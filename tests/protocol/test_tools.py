@@ -3,9 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from pydantic import BaseModel, Field
-
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import strict_schema
