@@ -373,6 +373,17 @@ def test_a_secret_given_per_call_is_refused_before_any_event_or_span_has_it(name
     assert len(sunra_sandbox.requests) == before
 
 
+def test_callbacks_get_a_tool_with_hidden_secrets_as_json(sunra_sandbox):
+    handler = Callbacks()
+    model = chat(sunra_sandbox, api="responses")
+    model.bind_tools([TOOL]).invoke("Hi", {"callbacks": [handler]})
+    _, _, told = handler.told[0]
+    hidden = "*" * 10
+    shown = {**SERVER, "authorization": hidden, "headers": {"X-Team": hidden}}
+    assert json.loads(json.dumps(told["invocation_params"]["tools"])) == [shown]
+    assert llm_with_tool(sunra_sandbox).to_dict()["tools"] == [shown]
+
+
 def test_langchain_s_cache_keeps_the_answers_for_two_tokens_apart(sunra_sandbox):
     cache = InMemoryCache()
     model = chat(sunra_sandbox, api="responses", cache=cache)
