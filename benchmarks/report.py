@@ -129,10 +129,16 @@ def _targets(run: Run) -> Iterator[str]:
 
 def _target(target: Target, run: Run) -> tuple[str, ...]:
     found = target.found(run)
-    against = _NOTHING if target.against in {None, target.ours} else f"{target.against}"
+    against = _compared_with(target)
     promised = _NOTHING if target.limit is None else f"{target.sense} {target.limit:g}"
     kept = {True: "yes", False: "**no**", None: _NOTHING}[target.met(run)]
     return (target.what, target.ours, against, promised, _spread(found), kept)
+
+
+def _compared_with(target: Target) -> str:
+    if target.against_figure:
+        return "its framework alone"
+    return _NOTHING if target.against in {None, target.ours} else f"{target.against}"
 
 
 _COLUMNS = {

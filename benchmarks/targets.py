@@ -144,7 +144,7 @@ def _starting() -> Iterator[Target]:
     distinct = "each with a base URL of its own"
     for side in _BOTH:
         yield Target(
-            "CPU of the import, compared with the framework alone",
+            "CPU of the import",
             side.ours,
             "import",
             "import",

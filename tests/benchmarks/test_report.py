@@ -68,9 +68,16 @@ def test_each_target_is_told_with_what_was_measured_and_whether_it_is_kept(run):
 
 def test_what_was_not_measured_has_no_row(run):
     text = document(run)
-    assert "import, compared" not in text
+    assert "CPU of the import" not in text
     assert "The import costs" not in text
     assert "| OpenAILike |" not in text
+
+
+def test_an_import_is_compared_with_that_of_its_framework_alone(run):
+    imports = {"ChatSunra": {"cpu_us": [530.0, 520.0], "framework_cpu_us": [500.0, 500.0]}}
+    text = document(replace(run, measures={"import": {"import": imports}}))
+    kept = row(text, "CPU of the import", "ChatSunra", "its framework alone")
+    assert kept.endswith("| at most 1.08 | 1.05 (1.04 … 1.06) | yes |")
 
 
 def test_missed_targets_come_first_and_are_counted(run):
