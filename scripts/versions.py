@@ -54,7 +54,10 @@ class Suite:
 
 
 LOWEST: dict[str, Suite] = {
-    "base": Suite(("tests/protocol", "tests/transport", "-k", "not aiohttp")),
+    "base": Suite(
+        ("tests/protocol", "tests/transport", "-k", "not aiohttp"),
+        tools=("openai",),  # its types check request bodies
+    ),
     "aiohttp": Suite(("tests/transport", "-k", "aiohttp or async")),
     "sandbox": Suite(
         (

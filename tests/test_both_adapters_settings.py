@@ -419,6 +419,8 @@ BODIES: dict[str, tuple[Any, str]] = {
         "`extra_body` must be a dict of body parameters, got dict with keys that are not strings",
     ),
     "the prompt": ({"messages": []}, "`extra_body` cannot contain `messages`"),
+    "the prompt of a response": ({"input": "Hi"}, "`extra_body` cannot contain `input`"),
+    "the endpoint": ({"api": "chat"}, "`extra_body` cannot contain `api`: pass it to the model"),
     "whether to stream": ({"stream": True}, "`extra_body` cannot contain `stream`"),
 }
 

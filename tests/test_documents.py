@@ -91,8 +91,10 @@ SAID = {
     ],
     "docs/guides/responses.md": [
         "It is sunny in Oslo.\n['message', 'reasoning', 'function_call', 'function_call_output']\n",
-        "/v1/chat/completions\nIt is sunny in Paris.\n/v1/chat/completions\nYou said: Hello\n",
-        "['web_search', 'function']\n[{'type': 'web_search'}]\n",
+        "/v1/chat/completions\n['/v1/chat/completions', '/v1/responses']\n",
+        "It is sunny in Paris.\n/v1/chat/completions\nYou said: Hello\n",
+        "['web_search', 'function']\n['function', 'web_search']\n[{'type': 'web_search'}]\n",
+        "[{'type': 'web_search'}]\n['function', 'web_search']\n",
         "['/v1/responses', '/v1/chat/completions']\n1\n",
     ],
     "docs/guides/schemas.md": ["schema.by_name\n"],

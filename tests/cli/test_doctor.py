@@ -59,6 +59,12 @@ def test_a_model_is_sent_a_short_prompt(sunra, sunra_sandbox):
     assert ended.err == "Nothing failed.\n"
 
 
+def test_a_model_of_the_other_endpoint_is_sent_the_prompt_there(sunra, sunra_sandbox):
+    ended = sunra("doctor", "-m", "sandbox/echo", "--api", "responses")
+    assert ended.status == 0
+    assert sunra_sandbox.requests[-1].path == "/v1/responses"
+
+
 @pytest.mark.parametrize(
     ("answer", "fix"),
     [

@@ -177,6 +177,10 @@ def test_the_installed_command_is_this_one():
         (errors.ConnectionFailed(""), "Run `sunra doctor` to diagnose the connection."),
         (errors.TimedOut(""), "Try again, increase --timeout, or run `sunra doctor`."),
         (errors.StreamInterrupted(""), "Try again to get the complete reply."),
+        (
+            errors.UnsupportedParameter('Use `api="responses"`.', parameter=""),
+            "On the command line, use --api responses.",
+        ),
         (errors.BadRequest(""), ""),
     ],
 )

@@ -104,12 +104,16 @@ def test_a_restriction_is_reported_with_what_helps(sunra, sunra_sandbox):
     assert json.loads(ended.out)["calls"] == 23
 
 
-def test_a_model_may_have_tools_on_responses_only(sunra, sunra_sandbox):
+@pytest.mark.parametrize(
+    "message", [TOOLS_WITH_REASONING, "This model is only supported in v1/responses"]
+)
+def test_a_model_may_have_tools_on_responses_only(sunra, sunra_sandbox, message):
     sunra_sandbox.answer_with(
-        lambda request: restricted(TOOLS_WITH_REASONING) if "messages" in request else None
+        lambda request: restricted(message) if "messages" in request else None
     )
     words = 'one call, but only with api="responses"'
     assert only(sunra, "tools") == (0, "restricted", words)
+    assert only(sunra, "tools-with-reasoning") == (0, "restricted", words)
     assert only(sunra, "responses")[1:] == ("ok", "a reply of /v1/responses")
 
 

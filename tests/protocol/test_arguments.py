@@ -113,7 +113,10 @@ def test_a_call_without_any_is_let_through(call):
     check_call(call)
 
 
-KNOWN = ("model", "api_key", "base_url", "timeout", "max_tokens", "temperature", "http_client")
+KNOWN = (
+    "model", "api_key", "base_url", "timeout", "max_tokens", "temperature", "http_client",
+    "reasoning", "reasoning_effort", "stream_options", "parallel_tool_calls",
+)  # fmt: skip
 ADVICE = {
     "openai_api_key": "Did you mean `api_key`?",
     "apikey": "Did you mean `api_key`?",
@@ -127,6 +130,13 @@ ADVICE = {
     "top_k": 'pass `extra_body={"top_k": …}`',
     "xyzzy": 'pass `extra_body={"xyzzy": …}`',
     "use_responses_api": 'Pass `api="responses"`',
+    "track_previous_responses": '`extra_body={"store": True}` in the call before it',
+    "previous_response_id": 'Pass `extra_body={"previous_response_id": …}`',
+    "instructions": "Use a system message.",
+    "input": "Pass the conversation as `messages`.",
+    "call_metadata": 'Pass `extra_body={"metadata": …}`.',
+    "max_tool_calls": 'pass `extra_body={"max_tool_calls": …}`',
+    "reasoning_options": "Did you mean `reasoning`?",
     "proxies": "`http_client`",
     "default_headers": "is a setting of the model or client",
 }

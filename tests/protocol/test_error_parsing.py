@@ -359,6 +359,14 @@ def test_only_the_beginning_of_a_huge_message_is_searched(words):
     assert len(str(failed(400, {"error": {"message": words}}))) < 2_300
 
 
+def test_a_response_that_is_not_stored_hints_at_store():
+    # github.com/maximhq/bifrost/issues/2441
+    code, words = "previous_response_not_found", "Previous response with id 'resp_1' not found."
+    error = failed(400, {"error": {"code": code, "message": words}})
+    assert type(error) is errors.BadRequest
+    assert 'calls with `extra_body={"store": True}` are stored.' in str(error)
+
+
 def test_a_redirect_hints_at_the_base_url():
     assert "Check the base URL" in str(failed(302))
 

@@ -76,6 +76,35 @@ RESTRICTIONS: dict[str, tuple[Any, str, str]] = {
         "",
         'Use `api="responses"`.',
     ),
+    # github.com/tingly-dev/tingly-box/issues/233
+    "OpenAI's Codex models": (
+        openai(
+            "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
+            "Did you mean to use v1/completions?",
+            "model",
+        ),
+        "",
+        'Use `api="responses"`, or a chat model.',
+    ),
+    # github.com/caozhiyuan/copilot-api/issues/102
+    "GitHub Copilot's Codex models": (
+        openai(
+            "model gpt-5.3-codex is not accessible via the /chat/completions endpoint",
+            code="unsupported_api_for_model",
+        ),
+        "",
+        'Use `api="responses"`',
+    ),
+    # github.com/langchain-ai/langchain-azure/issues/228
+    "Azure's Codex models": (
+        openai(
+            "The chatCompletion operation does not work with the specified model, gpt-5.1-codex. "
+            "Please choose different model and try again.",
+            code="OperationNotSupported",
+        ),
+        "",
+        'Use `api="responses"`',
+    ),
     # github.com/evalstate/fast-agent/issues/279
     "OpenAI's parallel tool calls": (
         openai(

@@ -167,7 +167,7 @@ def test_a_tool_that_the_server_runs_is_chosen_by_its_type():
         ({"function": {"name": "f"}}, True),
         ({"type": "custom", "name": "f"}, False),
         (SEARCH, False),
-        ({"type": "mcp", "server_label": "a"}, False),
+        ({"type": "mcp", "server_label": "a", "authorization": "hush"}, False),
     ],
 )
 def test_chat_completions_accept_tools_with_a_definition(tool, is_accepted):
@@ -179,5 +179,6 @@ def test_chat_completions_accept_tools_with_a_definition(tool, is_accepted):
         with pytest.raises(InvalidParameter, match=r"`tools\[0\]` is a tool of type") as caught:
             ChatRequest(**request)
         assert caught.value.parameter == "tools"
+        assert "hush" not in repr(vars(caught.value))
         extra = {"tools": request.pop("tools")}
         assert ChatRequest(**request, extra_body=extra).body(stream=False)["tools"] == [tool]

@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TextIO, get_args
+from typing import Any, TextIO
 
 import click
 from typing_extensions import Self
@@ -20,7 +20,6 @@ from sunra_integrations.cli.terminal import LineReader, LiveMarkdown, Terminal
 from sunra_integrations.errors import Refused, SunraError
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.history import reasoning_fields
-from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
 from sunra_integrations.protocol.request import ChatRequest, Message, check_parameters
 from sunra_integrations.transport import SunraClient
@@ -47,11 +46,7 @@ them, escaped."""
 @click.option("--temperature", type=float, metavar="0..2", help="Sampling temperature.")
 @click.option("--max-tokens", type=int, metavar="N", help="Maximum number of tokens to generate.")
 @click.option("--reasoning-effort", metavar="LEVEL", help="Reasoning effort: low, medium or high.")
-@click.option(
-    "--api",
-    type=click.Choice(get_args(Api)),
-    help="Endpoint: chat completions (the default), or responses, which some models require.",
-)
+@options.api
 @click.option("--json", "as_json", is_flag=True, help="Print the complete response as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Hide reasoning, token usage and cost.")
 @options.base_url

@@ -33,6 +33,7 @@ from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal, one_line
 from sunra_integrations.data import last_updated
 from sunra_integrations.errors import ConfigurationError
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import Settings, SunraClient
 from sunra_integrations.transport.api_key import KEY_VARIABLE
@@ -62,6 +63,7 @@ The exit status is 1 if a check failed, and 0 if there are only warnings."""
 
 @click.command(epilog=_EPILOG, short_help="Diagnose configuration and connection problems.")
 @options.model("Also send a short prompt to this model.")
+@options.api
 @options.base_url
 @options.allow_http
 @click.option(
@@ -76,7 +78,14 @@ The exit status is 1 if a check failed, and 0 if there are only warnings."""
 @options.debug
 @click.pass_obj
 def doctor(
-    session: Session, /, *, model: str | None, base_url: str | None, timeout: float, as_json: bool
+    session: Session,
+    /,
+    *,
+    model: str | None,
+    api: Api | None,
+    base_url: str | None,
+    timeout: float,
+    as_json: bool,
 ) -> int:
     """Diagnose configuration and connection problems, and suggest fixes.
 
@@ -84,7 +93,7 @@ def doctor(
     also sends a short prompt.
     """
     findings: list[Finding] = []
-    for raw in _findings(session, model, base_url, timeout):
+    for raw in _findings(session, model, api, base_url, timeout):
         finding = replace(raw, found=session.terminal.safe_line(raw.found))
         findings.append(finding)
         if not as_json:
@@ -129,7 +138,7 @@ def _fail(check: str, found: str, fix: str) -> Finding:
 
 
 def _findings(
-    session: Session, model: str | None, base_url: str | None, timeout: float
+    session: Session, model: str | None, api: Api | None, base_url: str | None, timeout: float
 ) -> Iterator[Finding]:
     yield from check_versions()
     yield check_model_data(_now())
@@ -145,7 +154,7 @@ def _findings(
     if route is None or key.status == "fail":
         yield _fail("call", "skipped: no usable key or base URL", "Fix those first.")
     else:
-        yield check_call(session.settings(base_url, max(timeout, _MIN_CALL_TIMEOUT)), model)
+        yield check_call(session.settings(base_url, max(timeout, _MIN_CALL_TIMEOUT)), model, api)
 
 
 def _show(terminal: Terminal, finding: Finding) -> None:
@@ -517,12 +526,14 @@ _CALL_PROMPT = "Answer with the one word: hello"
 _LONGEST_REPLY = 40
 
 
-def check_call(settings: Settings, model: str) -> Finding:
+def check_call(settings: Settings, model: str, api: Api | None = None) -> Finding:
     """Send a short prompt to a model."""
-    message = {"role": "user", "content": _CALL_PROMPT}
+    request = ChatRequest(
+        model=model, api=api, messages=[{"role": "user", "content": _CALL_PROMPT}]
+    )
     start = time.monotonic()
     try:
-        reply = SunraClient(settings).create(ChatRequest(model=model, messages=[message]))
+        reply = SunraClient(settings).create(request)
     except errors.SunraError as error:
         return _fail("call", error.message, _fix_for_call(error))
     text = one_line(reply.text, _LONGEST_REPLY)

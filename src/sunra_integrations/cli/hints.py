@@ -27,12 +27,21 @@ def hint(error: errors.SunraError) -> str:
             return "Try again, increase --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
             return "Try again to get the complete reply."
-        case errors.ConfigurationError() if "allow_http" in error.message:
-            return "On the command line, use --allow-http."
-        case errors.ConfigurationError() if error.message.startswith("No Sunra key"):
-            run = set_variable("SUNRA_KEY", "…")
-            return f"Run `{run}`, or `sunra sandbox` to try without a key."
+        case errors.ConfigurationError() | errors.UnsupportedParameter():
+            return _in_a_shell(error.message)
         case errors.PermissionDenied():
             return "Check what the key's account may use, or use another model."
         case _:
             return ""
+
+
+def _in_a_shell(message: str) -> str:
+    """Return the option or command for a message that names a parameter or variable."""
+    if "allow_http" in message:
+        return "On the command line, use --allow-http."
+    if 'api="responses"' in message:
+        return "On the command line, use --api responses."
+    if message.startswith("No Sunra key"):
+        run = set_variable("SUNRA_KEY", "…")
+        return f"Run `{run}`, or `sunra sandbox` to try without a key."
+    return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import click
 from pydantic import SecretStr
 
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.data import model_names
+from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.transport import Settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -59,6 +60,15 @@ def model(purpose: str, *, variable: str | None = None) -> Decorator:
         shell_complete=complete_model,
         help=purpose,
     )
+
+
+def api(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--api`; None if it is not given."""
+    return click.option(
+        "--api",
+        type=click.Choice(get_args(Api)),
+        help="Endpoint: chat completions (the default), or responses, which some models require.",
+    )(command)
 
 
 def base_url(command: Callable[..., Any]) -> Callable[..., Any]:

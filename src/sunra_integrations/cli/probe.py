@@ -288,11 +288,11 @@ async def _call_tools(
     remedies: Sequence[_Remedy] = (_WITHOUT_REASONING, _ON_RESPONSES),
     **parameters: Any,
 ) -> Result:
-    """Whether the weather tool is called; if the model has no tools with reasoning, by a remedy."""
+    """Whether the weather tool is called; if the model refuses it here, with a remedy."""
     try:
         reply = await model.create(question, tools=[_WEATHER], **parameters)
     except errors.UnsupportedParameter as error:
-        if error.parameter != "reasoning_effort":
+        if error.parameter not in {"reasoning_effort", ""}:  # "": the endpoint, among others
             raise
         restriction = error
     else:

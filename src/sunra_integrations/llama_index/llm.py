@@ -102,6 +102,7 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
+from sunra_integrations.protocol.tools import is_server_tool
 from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import (
     API_KEY,
@@ -157,7 +158,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     Args:
         model: Model name, as `vendor/name`. Any name is allowed.
         api_base: Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to Sunra's.
-        tools: Tools for every call, in the API's format. Agents and programs pass their own.
+        tools: Tools for every call, in the API's format. The functions of agents and programs
+            replace those given here; tools that the server runs are kept.
         tool_choice: `none`, `auto`, `required`, or a dict that names a function.
         additional_kwargs: More request parameters by name, as in LlamaIndex's OpenAI class. The
             fields override them.
@@ -713,7 +715,9 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         if not tools:
             return {"messages": messages, **kwargs}
         strict = self.strict if strict is None else strict
-        prepared: dict[str, Any] = {"tools": [request.tool(tool, strict=strict) for tool in tools]}
+        functions = [request.tool(tool, strict=strict) for tool in tools]
+        kept = [one for one in self.tools or () if is_server_tool(one) and one not in functions]
+        prepared: dict[str, Any] = {"tools": [*functions, *kept]}
         choice = "required" if tool_choice is None and tool_required else tool_choice
         if choice is not None:
             prepared["tool_choice"] = choice

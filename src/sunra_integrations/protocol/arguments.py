@@ -265,6 +265,7 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "async_client": ("http_async_client", "async_http_client"),
     "client": ("http_client",),
     "output_tokens": ("max_tokens",),
+    "reasoning_options": ("reasoning",),
     "new_tokens": ("max_tokens",),
     "num_predict": ("max_tokens",),
     "model_id": ("model",),
@@ -279,14 +280,25 @@ _OF_OTHER_APIS = _names(
     "top_k top_a min_p min_tokens repetition_penalty logit_bias verbosity store service_tier "
     "prompt_cache_key prompt_cache_retention safety_identifier prediction modalities audio "
     "web_search_options plugins transforms models route include_reasoning thinking "
-    "truncation include text"
+    "truncation include text max_tool_calls context_management"
 )
 """Body parameters of other services. They are not misspellings, so no other name is suggested."""
 
 _OWN_CLIENT = "Set HTTPS_PROXY or SSL_CERT_FILE, or pass your own HTTP client as `http_client`."
+_PREVIOUS = (
+    'Pass `extra_body={"previous_response_id": …}`, and `extra_body={"store": True}` in the call '
+    "before it."
+)
 _EXPLAINED: Mapping[str, str] = {
     "use_responses_api": 'Pass `api="responses"`.',
-    "use_previous_response_id": 'Pass `extra_body={"previous_response_id": …}`.',
+    "use_previous_response_id": _PREVIOUS,
+    "track_previous_responses": _PREVIOUS,
+    "previous_response_id": _PREVIOUS,
+    "input": "Pass the conversation as `messages`.",
+    "instructions": "Use a system message.",
+    "call_metadata": 'Pass `extra_body={"metadata": …}`.',
+    "verbosity": 'To send it, pass `extra_body={"verbosity": …}`, or with `api="responses"` '
+    '`extra_body={"text": {"verbosity": …}}`.',
     "organization": "Sunra's keys belong to one account; leave it out.",
     "openai_organization": "Sunra's keys belong to one account; leave it out.",
     "project": "Sunra's keys belong to one account; leave it out.",

@@ -30,6 +30,10 @@ _HINTS: dict[type[errors.SunraError], str] = {
     errors.ContextOverflow: "Send fewer or shorter messages, or use a model with a larger context.",
     errors.ContentRejected: "Change the input; the same input will be rejected again.",
 }
+_HINTS_FOR_CODES = {
+    "previous_response_not_found": 'Only responses to calls with `extra_body={"store": True}` are '
+    "stored.",
+}
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 # C0 and C1 controls including line ends, which forge lines in a log; bidirectional overrides, which
@@ -107,7 +111,7 @@ def _build(
         fields.message or (response and _describe_body(response)) or "Sunra did not give a reason"
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
-    hint = _HINTS.get(kind, "")
+    hint = _HINTS_FOR_CODES.get(fields.code or "") or _HINTS.get(kind, "")
     more: dict[str, Any] = {}
     if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
         hint, more = restriction.remedy, {"parameter": restriction.parameter}

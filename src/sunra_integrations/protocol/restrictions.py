@@ -133,6 +133,15 @@ _WITH_REMEDY = (
         'Use `api="responses"`.',
     ),
     (
+        (
+            "not a chat model and thus not supported in the v1/chat/completions"  # OpenAI
+            "|is not accessible via the /chat/completions endpoint"  # GitHub Copilot
+            "|the chatcompletion operation does not work with the specified model"  # Azure
+        ),
+        "",
+        'Use `api="responses"`, or a chat model.',
+    ),
+    (
         r"\bpenalty is not enabled for",  # Gemini, which does not say which
         "",
         "Leave out `frequency_penalty` and `presence_penalty`.",

@@ -96,7 +96,7 @@ def check_chat_tools(tools: Sequence[Mapping[str, Any]]) -> None:
                 f"`tools[{index}]` is a tool of type {tool['type']!r}, which api='chat' does not "
                 "accept. Use api='responses', or function tools.",
                 parameter="tools",
-                value=tool,
+                value=tool["type"],  # the tool itself can contain the token of an MCP server
                 rule="function tools, unless api='responses'",
             )
 
