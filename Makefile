@@ -134,6 +134,7 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
+	$(VENV)-docs/bin/python scripts/check_site.py site
 
 compare: $(VENV)-compare/.compare  ## run other packages on the README's claims; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison

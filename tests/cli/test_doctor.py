@@ -75,7 +75,7 @@ def test_a_model_of_the_other_endpoint_is_sent_the_prompt_there(sunra, sunra_san
         (Http(401, {"error": {"message": f"No such key: {KEY}"}}), "Set SUNRA_KEY to a key from"),
         (Http(404, {"error": {"code": "MODEL_NOT_FOUND"}}), "https://sunra.ai/models"),
         (Http(402, {"error": {"message": "Empty"}}), "Add credit"),
-        (Http(400, {"error": {"message": "No"}}), "Fix the problem that the message describes."),
+        (Http(400, {"error": {"message": "No"}}), "Change what the message names."),
     ],
 )
 def test_a_failed_call_comes_with_a_fix(sunra, sunra_sandbox, answer, fix):

@@ -566,4 +566,4 @@ def _fix_for_call(error: errors.SunraError) -> str:
         case errors.ConnectionFailed():
             return "Fix the failures above first. If there are none, try again."
         case _:
-            return hint(error) or "Fix the problem that the message describes."
+            return hint(error) or error.fix

@@ -19,10 +19,8 @@ def hint(error: errors.SunraError) -> str:
             return f"Try again in {seconds:.0f} s."
         case errors.RateLimited() | errors.Overloaded():
             return "Try again later."
-        case errors.ServerFailed():
-            return "Try again, or use another model."
-        case errors.ConnectionFailed():
-            return "Run `sunra doctor` to diagnose the connection."
+        case errors.ServerFailed() | errors.ConnectionFailed() | errors.PermissionDenied():
+            return error.fix
         case errors.TimedOut():
             return "Try again, increase --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
@@ -33,8 +31,6 @@ def hint(error: errors.SunraError) -> str:
             | errors.UnsupportedContent()
         ):
             return _in_a_shell(error.message)
-        case errors.PermissionDenied():
-            return "Check what the key's account may use, or use another model."
         case _:
             return ""
 

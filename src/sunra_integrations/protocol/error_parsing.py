@@ -19,16 +19,19 @@ from sunra_integrations.protocol.json_text import EMPTY, read_json
 from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
+_FIX_IN_MESSAGE = (
+    errors.AuthenticationFailed,
+    errors.InsufficientCredit,
+    errors.ModelNotFound,
+    errors.ContextOverflow,
+    errors.ContentRejected,
+)
+"""Classes whose fix fits every error, so that it is part of the message."""
+
 _HINTS: dict[type[errors.SunraError], str] = {
     errors.ConfigurationError: "Redirects are not followed, because they would receive the key. "
     "Check the base URL.",
-    errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`. Create keys at "
-    "https://sunra.ai/dashboard/api-tokens.",
-    errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of another account.",
-    errors.ModelNotFound: "Model names have the form `vendor/name`, such as `openai/gpt-4o`; "
-    "see https://sunra.ai/models.",
-    errors.ContextOverflow: "Send fewer or shorter messages, or use a model with a larger context.",
-    errors.ContentRejected: "Change the input; the same input will be rejected again.",
+    **{kind: kind.fix for kind in _FIX_IN_MESSAGE},
 }
 _HINTS_FOR_CODES = {
     "previous_response_not_found": 'Only responses to calls with `extra_body={"store": True}` are '
@@ -191,15 +194,9 @@ _CODES: dict[type[errors.SunraError], str] = {
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _BY_STATUS: dict[int, type[errors.SunraError]] = {
-    401: errors.AuthenticationFailed,
-    402: errors.InsufficientCredit,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    408: errors.TimedOut,
-    429: errors.RateLimited,
-    503: errors.Overloaded,
-    504: errors.TimedOut,
-    529: errors.Overloaded,
+    status: kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    for status in vars(kind).get("http_statuses", ())
 }
 
 # Error types that stand for an HTTP status, for stream events, which have no status.
