@@ -23,7 +23,7 @@ from playwright.sync_api import BrowserContext, Page
 from cookbook.web_app.app import create_app
 from cookbook.web_app.serving import serving
 from scripts.browser import browser, complaints, too_wide
-from scripts.check_site import FIRST_AGENT, HOME, clicks_to, read
+from scripts.check_site import FIRST_AGENT, HOME, clicks_to_agent, read
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import Http, Sandbox, Scripted
 
@@ -90,7 +90,6 @@ def site_pages(context: BrowserContext, folder: Path, output: Path) -> Iterator[
                 continue
             for size, scheme in product(SIZES, SCHEMES):
                 page = context.new_page()
-                page.add_init_script("localStorage.clear()")  # the theme keeps the first scheme
                 found = complaints(page, address)
                 page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size(SIZES[size])
@@ -102,7 +101,7 @@ def site_pages(context: BrowserContext, folder: Path, output: Path) -> Iterator[
 
 def first_agent(context: BrowserContext, folder: Path) -> Iterator[str]:
     """Click the shortest way from the home page to an agent, as a new user would."""
-    way = clicks_to(FIRST_AGENT, read(folder)) or []
+    way = clicks_to_agent(read(folder)) or []
     with served_folder(folder) as address:
         page = context.new_page()
         page.goto(f"{address}/{HOME}")
@@ -122,7 +121,7 @@ def web_page(context: BrowserContext, output: Path) -> Iterator[str]:
         found = complaints(page, address)
         page.goto(address)
         converse(page, sandbox)
-        sandbox.next(Http(503, {}, {"retry-after": "7"}))
+        sandbox.next(Http(503, "The model is overloaded.", {"retry-after": "7"}))
         page.get_by_label("Question").fill("When is the next one?")
         page.get_by_role("button", name="Ask").click()
         page.get_by_text("The model is overloaded.").first.wait_for()
