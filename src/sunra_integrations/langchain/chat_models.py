@@ -68,6 +68,7 @@ from sunra_integrations.protocol.request import (
     check_parameters,
     not_a_dict,
 )
+from sunra_integrations.protocol.tools import secrets_in, with_secrets
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
@@ -843,7 +844,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         A text has one token for every 4 characters, an image 85 and any other file 1,000,
         whatever its size.
         """
-        return count_tokens(messages, [request.tool(tool) for tool in tools or ()])
+        converted = [request.tool(tool) for tool in tools or ()]
+        return count_tokens(messages, with_secrets(converted, str))
 
     # ── traces, caches and serialization ─────────────────────────────────────
 
@@ -870,6 +872,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         kwargs.pop(EXTRA_HEADERS, None)  # traces show these, and headers can be secret
         with raised_as_model_errors():  # before callbacks see something like a credential
             check_call(kwargs)
+        if "tools" in kwargs:
+            kwargs["tools"] = with_secrets(kwargs["tools"], str)
         params = super()._get_invocation_params(stop=stop, **kwargs)
         return {**params, "stop": self.stop} if stop is None else params
 
@@ -879,6 +883,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         headers = {**(self.default_headers or {}), **(given if isinstance(given, Mapping) else {})}
         if headers:
             parameters["headers"] = self._digest(headers)
+        secrets = secrets_in((self.model_kwargs, self.extra_body, parameters))
+        if tokens := [secret.get_secret_value() for secret in secrets]:
+            parameters["secrets"] = self._digest({"tools": repr(tokens)})
         return super()._get_llm_string(stop, **parameters)
 
     def _digest(self, headers: Mapping[str, str]) -> str:

@@ -44,7 +44,14 @@ from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_serializer,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
@@ -102,7 +109,7 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.protocol.tools import is_server_tool
+from sunra_integrations.protocol.tools import is_server_tool, with_secrets
 from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import (
     ConnectionParameters,
@@ -1063,6 +1070,13 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         if {**data, **kwargs}.get("api_key") is None and kwargs.get("api_base") is None:
             check_loaded(resolved_base_url(llm.api_base, allow_http=llm.allow_http))
         return llm
+
+    @field_serializer("tools", "additional_kwargs", "extra_body", mode="wrap")
+    def _without_secrets(self, value: Any, dump: SerializerFunctionWrapHandler) -> Any:
+        dumped = dump(value)
+        if isinstance(dumped, dict) and "tools" in dumped:
+            return {**dumped, "tools": with_secrets(dumped["tools"], str)}
+        return with_secrets(dumped, str)
 
     def to_payload(self) -> dict[str, Any]:
         """The fields for callbacks and events, without keys, headers and the end user's id."""

@@ -38,6 +38,8 @@ _HINTS_FOR_CODES = {
     "stored.",
 }
 
+_NO_RESPONSES = 'This server may not have /v1/responses: use `api="chat"`.'
+
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 # C0 and C1 controls including line ends, which forge lines in a log; bidirectional overrides, which
 # disguise a line; halves of surrogate pairs, which cannot be encoded.
@@ -48,7 +50,7 @@ _MAX_FACT = 200
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, url: str = ""
 ) -> errors.SunraError:
     """The error for an HTTP response without success.
 
@@ -57,6 +59,7 @@ def error_from_response(
         headers: The headers, with names in lower case.
         body: The body: JSON of any known shape, HTML, or empty.
         now: Seconds since the epoch, for a `Retry-After` date in a response without `Date`.
+        url: The URL of the request.
     """
     fields = parse_error_body(_decode(body), top_level=True)
     return _build(
@@ -65,6 +68,7 @@ def error_from_response(
         request_id=headers.get("x-request-id"),
         retry_after=parse_retry_after(headers, now=now),
         response=errors.ErrorResponse(status, safe_headers(headers), body),
+        url=url,
     )
 
 
@@ -98,6 +102,7 @@ def _build(
     retry_after: float | None = None,
     response: errors.ErrorResponse | None = None,
     partial: Any = None,
+    url: str = "",
 ) -> errors.SunraError:
     status = fields.status if status is None else status
     kind = _classify(fields, status)
@@ -115,6 +120,9 @@ def _build(
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
     hint = _HINTS_FOR_CODES.get(fields.code or "") or _HINTS.get(kind, "")
+    # OpenAI sends a `param` with the 404 for an item of the input that it does not have.
+    if kind is errors.NotFound and url.endswith("/v1/responses") and not (hint or fields.param):
+        hint = _NO_RESPONSES
     more: dict[str, Any] = {}
     if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
         hint, more = restriction.remedy, {"parameter": restriction.parameter}

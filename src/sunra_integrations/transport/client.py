@@ -114,6 +114,7 @@ class _Client:
             jitter=random.random,
             now=time.time,
             time_left=deadline.time_left,
+            url=deadline.url,
         )
 
     def _fault(self, error: Exception, deadline: Deadline) -> SunraError:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.request import ChatRequest
+from sunra_integrations.protocol.tools import tool_secrets
 from sunra_integrations.transport.api_key import CallKeys
 from sunra_integrations.transport.deadline import Deadline, LiveTimeout
 from sunra_integrations.transport.settings import Settings, checked_headers
@@ -74,6 +75,7 @@ class PreparedRequest:
         sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
         url, keys = settings.base_url + request.path, CallKeys(settings.api_key)
+        keys.used[:0] = tool_secrets(request.extra_body.get("tools", request.tools))
         return cls(url, content, sent, settings.timeouts, keys, request.model)
 
     @classmethod
