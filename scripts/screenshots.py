@@ -1,8 +1,9 @@
 """Take screenshots of the site and of the cookbook's web app, and check what a browser sees.
 
 ``make screenshots`` builds the site and writes them into ``screenshots/``: on a desktop and on a
-phone, light and dark. It fails if a page has an error in the console, a failed request or a request
-to another host, or if it scrolls sideways.
+phone, light and dark. It fails if a page of the site has an error in the console, a failed request
+or a request to another host, or if it scrolls sideways on a phone. It also clicks from the home page
+to a first agent.
 
 ``make screenshots SCREENSHOT_ARGS=--picture`` takes the picture in the notebook about the web app.
 """
@@ -74,6 +75,7 @@ def main() -> int:
             return 0
         found = [
             *site_pages(context, options.site, options.output),
+            *all_pages(context, options.site),
             *first_agent(context, options.site),
             *web_page(context, options.output),
         ]
@@ -97,6 +99,19 @@ def site_pages(context: BrowserContext, folder: Path, output: Path) -> Iterator[
                 shoot(page, output / f"{name}-{size}-{scheme}.png")
                 yield from (f"{path}, {size}, {scheme}: {one}" for one in found + too_wide(page))
                 page.close()
+
+
+def all_pages(context: BrowserContext, folder: Path) -> Iterator[str]:
+    """Visit every page of the site on a phone, and yield what is wrong."""
+    with served_folder(folder) as address:
+        page = context.new_page()
+        page.set_viewport_size(SIZES["phone"])
+        found = complaints(page, address)
+        for path in read(folder):
+            page.goto(f"{address}/{path}")
+            yield from (f"{path}: {one}" for one in found + too_wide(page))
+            found.clear()
+        page.close()
 
 
 def first_agent(context: BrowserContext, folder: Path) -> Iterator[str]:
