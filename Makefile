@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Targets with many dependencies have their own environments.
 VENV_COOKBOOK := $(VENV)-cookbook
 VENV_RAY := $(VENV)-ray
-# Other packages change the cost of an import: httpx imports rich if it is installed.
+# It contains an environment for each package that the benchmarks measure.
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
@@ -14,7 +14,7 @@ SECONDS ?= 60
 WORKERS ?= auto
 # The Python versions of `make other-pythons`: the oldest supported one and the newest.
 OTHERS ?= 3.10 3.14
-BENCH_ARGS ?= --output docs
+BENCH_ARGS ?= --publish
 # `required`: `make workflows` fails if actionlint cannot be installed.
 ACTIONLINT ?= optional
 
@@ -106,7 +106,7 @@ screenshots: docs $(VENV_COOKBOOK)/.browser  ## screenshots of the site and the 
 	$(have_chromium)
 	$(VENV_COOKBOOK)/bin/python -m scripts.screenshots $(SCREENSHOT_ARGS)
 
-bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 20 minutes; BENCH_ARGS="--quick" for a rough check
+bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 25 minutes; BENCH_ARGS="--quick" for a rough check
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 ray: $(VENV_RAY)/.ray  ## tests of the batch on Ray, about three minutes
@@ -200,7 +200,7 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV_BENCH)/.bench: pyproject.toml
 	$(call new_environment,$(VENV_BENCH))
-	$(VENV_BENCH)/bin/python -m pip install --quiet --editable . --group bench
+	$(VENV_BENCH)/bin/python -m pip install --quiet --group bench
 	@touch $@
 
 $(VENV_COOKBOOK)/.cookbook: pyproject.toml
