@@ -2,8 +2,8 @@
 
 ``make screenshots`` builds the site and writes them into ``screenshots/``: on a desktop and on a
 phone, light and dark. It fails if a page of the site has an error in the console, a failed request
-or a request to another host, or if it scrolls sideways on a phone. It also clicks from the home page
-to a first agent.
+or a request to another host, or if it scrolls sideways on a phone. It also clicks from the home
+page to a first agent.
 
 ``make screenshots SCREENSHOT_ARGS=--picture`` takes the picture in the notebook about the web app.
 """
