@@ -6,6 +6,7 @@ On `/v1/responses`, the sandbox refuses reasoning that comes back changed or in 
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -38,8 +39,9 @@ from sunra_integrations.langchain import ChatSunra, UsageCallback
 from sunra_integrations.llama_index import Sunra, UsageHandler
 from sunra_integrations.llama_index.tools import message_calls
 from sunra_integrations.protocol.json_text import parse_arguments
-from sunra_integrations.sandbox import CallTools, Message, TextReply
+from sunra_integrations.sandbox import CallTools, Http, Message, TextReply, sse
 from sunra_integrations.sandbox import Sandbox as SandboxServer
+from tests.responses_events import events, message, response
 
 pytestmark = [
     pytest.mark.network,
@@ -259,9 +261,18 @@ def test_the_sandbox_refuses_reasoning_that_was_changed_or_moved(sunra_sandbox):
 OF_OPENAI = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"}
 
 
-@pytest.mark.parametrize(("encrypted", "sent"), [("E", [OF_OPENAI]), (None, [])])
-def test_encrypted_reasoning_of_other_classes_is_replayed(sunra_sandbox, encrypted, sent):
-    item = {**OF_OPENAI, "encrypted_content": encrypted}
+SUMMARY = [{"type": "summary_text", "text": "A"}, {"type": "summary_text", "text": "B"}]
+
+
+@pytest.mark.parametrize(
+    ("item", "sent"),
+    [
+        (OF_OPENAI, [OF_OPENAI]),
+        ({**OF_OPENAI, "summary": SUMMARY}, [{**OF_OPENAI, "summary": SUMMARY}]),
+        ({**OF_OPENAI, "summary": SUMMARY, "encrypted_content": None}, []),
+    ],
+)
+def test_encrypted_reasoning_of_other_classes_is_replayed(sunra_sandbox, item, sent):
     stored = AIMessage([item, {"type": "text", "text": "Yes."}])
     chat_on(sunra_sandbox, "responses").invoke(["Hi", stored, "Sure?"])
     thinking = ThinkingBlock(content="", additional_information=item)
@@ -636,6 +647,28 @@ async def test_content_blocks_are_the_same(sunra_sandbox, chat, ask):
     assert message.response_metadata["finish_reason"] == "stop"
     assert message.response_metadata["model_name"] == "a/reasoner"
     assert message.response_metadata["model_provider"] == "sunra"
+
+
+@pytest.mark.parametrize("output_version", ["v0", "v1"])
+@pytest.mark.parametrize("ask", MESSAGES)
+async def test_texts_go_back_with_their_phases(sunra_sandbox, ask, output_version):
+    commentary = message("I look it up.", phase="commentary")
+    whole = response(commentary, message("It is so.", id="msg_2", phase="final_answer"))
+    given = Http(200, whole) if ask is message_by_invoke else sse(*map(json_event, events(whole)))
+    sunra_sandbox.next(given, "Yes.")
+    model = chat_on(sunra_sandbox, "responses", output_version=output_version)
+    reply = await ask(model, "Hi")
+    assert reply.text == "I look it up.It is so."
+    model.invoke(["Hi", reply, "Sure?"])
+    sent = [one for one in sunra_sandbox.requests[-1].json["input"] if one["role"] == "assistant"]
+    assert [(one["phase"], one["content"]) for one in sent] == [
+        ("commentary", "I look it up."),
+        ("final_answer", "It is so."),
+    ]
+
+
+def json_event(event: Any) -> bytes:
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 @pytest.mark.parametrize("ask", MESSAGES)

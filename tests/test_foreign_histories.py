@@ -34,6 +34,7 @@ from llama_index.core.base.llms.types import (
 from sunra_integrations.errors import BadRequest, InvalidParameter, UnsupportedContent
 from sunra_integrations.langchain import request as langchain
 from sunra_integrations.llama_index import request as llama_index
+from sunra_integrations.protocol.request import ChatRequest
 
 Json = dict[str, Any]
 
@@ -53,6 +54,10 @@ def signed(signature: str, words: str = "hm") -> Json:
 
 def encrypted(data: str, **more: Any) -> Json:
     return {"type": "reasoning.encrypted", "data": data, **more}
+
+
+def summary(text: str, **more: Any) -> Json:
+    return {"type": "reasoning.summary", "summary": text, **more}
 
 
 # ── LangChain ────────────────────────────────────────────────────────────────
@@ -130,6 +135,33 @@ OF_LANGCHAIN: dict[str, tuple[AIMessage, Json]] = {
             ],
             tool_calls=[ADD],
             response_metadata={"model_provider": "openai"},
+        ),
+        {"reasoning_details": [summary("hm", id="rs_1"), encrypted("EEEE", id="rs_1")]},
+    ),
+    "ChatOpenAI, v1, two summaries": (
+        AIMessage(
+            [
+                {"type": "reasoning", "reasoning": "hm", "id": "rs_1", "encrypted_content": "EEEE"},
+                {"type": "reasoning", "reasoning": "ha", "id": "rs_1", "index": "lc_rs_1"},
+                {"type": "text", "text": "Adding."},
+            ],
+            tool_calls=[ADD],
+        ),
+        {
+            "reasoning_details": [
+                summary("hm", id="rs_1"),
+                encrypted("EEEE", id="rs_1"),
+                summary("ha", id="rs_1"),
+            ]
+        },
+    ),
+    "ChatOpenAI, v1, no summary": (
+        AIMessage(
+            [
+                {"type": "reasoning", "id": "rs_1", "extras": {"encrypted_content": "EEEE"}},
+                {"type": "text", "text": "Adding."},
+            ],
+            tool_calls=[ADD],
         ),
         {"reasoning_details": [encrypted("EEEE", id="rs_1")]},
     ),
@@ -466,7 +498,7 @@ OF_LLAMA_INDEX: dict[str, tuple[ChatMessage, Json]] = {
             ],
             additional_kwargs={"built_in_tool_calls": []},
         ),
-        {"reasoning_details": [encrypted("EEEE", id="rs_1")]},
+        {"reasoning_details": [summary("hm", id="rs_1"), encrypted("EEEE", id="rs_1")]},
     ),
     "llms-bedrock-converse": (
         ChatMessage(
@@ -747,6 +779,13 @@ def test_a_link_in_a_tools_result_becomes_text_that_names_the_resource(case: str
     assert langchain.messages([call, HumanMessage([anthropics])])[1]["content"] == expected
 
 
+def test_the_text_of_a_custom_tool_s_result_is_sent() -> None:
+    block = {"type": "custom_tool_call_output", "output": "3"}  # langchain-openai's custom_tool
+    result = ToolMessage([block], tool_call_id="c1")
+    sent = langchain.messages([AIMessage("", tool_calls=[ADD]), result])[1]["content"]
+    assert sent == [{"type": "text", "text": "3"}]
+
+
 def test_an_image_that_a_tool_links_to_is_still_an_image() -> None:
     result = ToolMessage([{"type": "image", "url": "https://a.b/c.png"}], tool_call_id="c1")
     sent = langchain.messages([AIMessage("", tool_calls=[ADD]), result])[1]["content"]
@@ -784,9 +823,6 @@ REFUSED: dict[str, tuple[BaseMessage, str, str]] = {
     for kind in (
         "server_tool_use",
         "web_search_tool_result",
-        "web_search_call",
-        "code_interpreter_call",
-        "mcp_call",
         "executable_code",
         "guard_content",
     )
@@ -806,6 +842,18 @@ REFUSED["a bare file by address"] = (
     "file",
     "messages[1].content[0]",
 )
+
+
+@pytest.mark.parametrize("kind", ["web_search_call", "code_interpreter_call", "mcp_call"])
+def test_a_call_of_a_built_in_tool_is_sent_on_responses_only(kind: str) -> None:
+    item = {"type": kind, "id": "s1"}
+    given = AIMessage([{"type": "text", "text": "a"}, {**item, "index": 1}])
+    messages = langchain.messages([HumanMessage("?"), given])
+    request = ChatRequest(model="a/b", api="responses", messages=messages)
+    assert request.body(stream=False)["input"][2] == item
+    with pytest.raises(UnsupportedContent, match="Remove it, or use api='responses'") as refused:
+        ChatRequest(model="a/b", messages=messages)
+    assert (refused.value.kind, refused.value.position) == (kind, "messages[1].content[1]")
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -211,6 +211,36 @@ def test_an_incomplete_response_says_why(reason, finish_reason):
 FAILURE = {"code": "rate_limit_exceeded", "message": "Too many requests."}
 
 
+BEGUN = {"type": "function_call", "id": "fc_1", "call_id": "c1"}
+ADDED = {"type": "response.output_item.added", "output_index": 0}
+ARGUMENTS = {"output_index": 0, "item_id": "fc_1"}
+DELTA = {"type": "response.function_call_arguments.delta", **ARGUMENTS, "delta": "{}"}
+DONE = {"type": "response.function_call_arguments.done", **ARGUMENTS, "arguments": "{}"}
+CALLED = {**BEGUN, "name": "a", "arguments": "{}"}
+ITEM_DONE = {**ADDED, "type": "response.output_item.done", "item": CALLED}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [{**ADDED, "item": BEGUN}, DELTA, ITEM_DONE],
+        [{**ADDED, "item": BEGUN}, DELTA, {**DONE, "name": "a"}],
+        [{**ADDED, "item": {**BEGUN, "name": "a"}}, DONE],
+        [{**ADDED, "item": {**BEGUN, "name": "a"}}, DELTA, {**DONE, "name": "a"}, ITEM_DONE],
+    ],
+    ids=["name in the item", "name in the arguments", "arguments in one event", "both repeated"],
+)
+@pytest.mark.parametrize("output", [[], [CALLED]])
+def test_a_call_has_the_name_and_the_arguments_of_its_last_events(given, output):
+    end = {"type": "response.completed", "response": response(*output)}
+    (made,) = streamed(sse(*given, end)).choice.tool_calls
+    assert (made.id, made.name, made.arguments) == ("c1", "a", "{}")
+
+
+def test_the_content_of_a_message_may_be_its_text():
+    assert whole(response({**message("Hi"), "content": "Hi"})).text == "Hi"
+
+
 def test_a_failed_response_is_an_error():
     given = response(message("Hel"), status="failed", error=FAILURE)
     with pytest.raises(errors.RateLimited, match="Too many requests"):

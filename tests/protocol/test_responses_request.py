@@ -142,6 +142,43 @@ def test_other_requests_are_chat_completions(given):
                 },
             },
         ),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "custom",
+                        "custom": {
+                            "name": "sql",
+                            "format": {
+                                "type": "grammar",
+                                "grammar": {"syntax": "regex", "definition": "A+"},
+                            },
+                        },
+                    }
+                ]
+            },
+            {
+                "tools": [
+                    {
+                        "type": "custom",
+                        "name": "sql",
+                        "format": {"type": "grammar", "syntax": "regex", "definition": "A+"},
+                    }
+                ]
+            },
+        ),
+        (
+            {
+                "response_format": {"type": "json_object"},
+                "reasoning_effort": "low",
+                "extra_body": {"text": {"verbosity": "low"}, "reasoning": {"summary": "auto"}},
+            },
+            {
+                "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+                "reasoning": {"effort": "low", "summary": "auto"},
+            },
+        ),
+        ({"extra_body": {"text": {"verbosity": "low"}}}, {"text": {"verbosity": "low"}}),
         ({"extra_body": {"store": True}}, {"store": True, "include": None}),
         (
             {"extra_body": {"include": ["web_search_call.action.sources"], "truncation": "auto"}},
@@ -312,6 +349,15 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         answered({"tool_calls": [CALL], "reasoning_details": [thought(0)]}),
         [message("user", "Hi"), reasoning(0), call("c1"), result("c1")],
     ),
+    "several pieces of reasoning in their order": (
+        answered(
+            {
+                "tool_calls": [CALL],
+                "reasoning_details": [thought(0), thought(1), thought(2)],
+            }
+        ),
+        [message("user", "Hi"), *map(reasoning, range(3)), call("c1"), result("c1")],
+    ),
     "reasoning between calls": (
         answered(
             {
@@ -348,6 +394,17 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             call("c1"),
             result("c1"),
         ],
+    ),
+    "thinking of another vendor among the text": (
+        answered(
+            {
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "S"},
+                    {"type": "text", "text": "Wait."},
+                ]
+            }
+        ),
+        [message("user", "Hi"), message("assistant", "Wait.")],
     ),
     "reasoning whose call was removed": (
         answered({"tool_calls": [CALL], "reasoning_details": [thought(1, before="c9")]}),
@@ -409,6 +466,39 @@ def test_a_part_of_chat_completions_alone_is_refused_with_its_position(part):
     with pytest.raises(UnsupportedContent, match=r"messages\[0\]\.content\[1\]") as caught:
         body([{"role": "user", "content": [{"type": "text", "text": "See"}, part]}])
     assert caught.value.kind == part["type"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "user", "content": ["Hi"]},
+        {"role": "user", "content": 5},
+        {"role": "tool", "content": "3"},
+        {"role": "assistant", "content": [{"type": "text"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function"}]},
+        {"role": "assistant", "content": "Hi", "reasoning_details": ["hm"]},
+    ],
+)
+def test_a_message_of_another_form_is_refused_with_its_position(wrong):
+    with pytest.raises(InvalidParameter, match=r"`messages\[1\]` is not a message of") as caught:
+        body([*ASK, wrong])
+    assert caught.value.parameter == "messages[1]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "place"),
+    [
+        ({"content": "See", "images": [IMAGE]}, "image_url", "images"),
+        ({"content": None, "audio": {"id": "audio_1"}}, "audio", "audio"),
+        ({"content": None, "function_call": CALL["function"]}, "function_call", "function_call"),
+        ({"content": [{"type": "text", "text": "See"}, IMAGE]}, "image_url", "content[1]"),
+        ({"content": [FILE]}, "file", "content[0]"),
+    ],
+)
+def test_what_no_item_of_the_assistant_has_is_refused_with_its_position(fields, kind, place):
+    with pytest.raises(UnsupportedContent, match="Remove it, or use api='chat'") as caught:
+        body([*ASK, {"role": "assistant", **fields}, *ASK])
+    assert (caught.value.kind, caught.value.position) == (kind, f"messages[1].{place}")
 
 
 def test_names_that_servers_reject_are_adapted():

@@ -58,7 +58,8 @@ def choosing(choice, *tools):
 # (parameters, status, the path that the message must name)
 REFUSED = [
     ({"temperature": "1"}, 400, "temperature"),
-    ({"temperature": None}, 400, "temperature"),
+    ({"tools": None}, 400, "tools"),
+    ({"text": None}, 400, "text"),
     ({"temperature": 2.1}, 422, "temperature"),
     ({"top_p": 1.01}, 422, "top_p"),
     ({"stream": "true"}, 400, "stream"),
@@ -184,7 +185,16 @@ def test_what_breaks_the_contract_is_refused_and_told_where(respond, parameters,
     assert told in error["message"] or any(told in found["message"] for found in error["details"])
 
 
+# LlamaIndex's OpenAIResponses sends all of these in each request.
+NULLS = dict.fromkeys(
+    (
+        "include", "instructions", "max_output_tokens", "metadata", "previous_response_id", "store",
+        "temperature", "top_p", "truncation", "user",
+    )
+)  # fmt: skip
+
 ACCEPTED = [
+    NULLS,
     {"instructions": "Be brief.", "temperature": 0, "top_p": 1, "top_logprobs": 20},
     {"max_output_tokens": 1, "truncation": "auto", "store": False, "user": "someone"},
     {"metadata": {str(n): "x" * 512 for n in range(16)}},

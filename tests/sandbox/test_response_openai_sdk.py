@@ -62,6 +62,16 @@ async def test_all_ways_of_the_sdk_bring_the_same_response(openai, aopenai, requ
         assert [event async for event in stream] == events
 
 
+def test_null_is_as_if_it_was_left_out(openai):
+    nulls = dict.fromkeys(("include", "instructions", "metadata", "store", "stream", "temperature"))
+    given = {"model": "a/b", "input": "Hello"}
+    first = openai.responses.create(**given, **nulls)
+    assert (first.store, first.metadata) == (True, {})
+    assert first.output_text == openai.responses.create(**given).output_text
+    more = {"input": "Again", "previous_response_id": first.id}
+    assert openai.responses.create(model="a/b", **more).output_text
+
+
 @pytest.mark.parametrize("request_", REQUESTS[:5], ids=range(5))
 async def test_a_stream_is_accumulated_to_the_response(openai, aopenai, request_):
     request_ = {"model": "a/b", **request_}

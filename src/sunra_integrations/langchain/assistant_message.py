@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
 from sunra_integrations.errors import UnsupportedContent
+from sunra_integrations.langchain.content_blocks import PHASE_INDEX
 from sunra_integrations.langchain.content_parts import (
     LANGCHAIN_KEYS,
     Block,
@@ -31,18 +32,20 @@ from sunra_integrations.protocol.content import is_plain_thinking, thinking_text
 from sunra_integrations.protocol.history import (
     encode_tool_call,
     reasoning_fields,
-    signed_detail,
+    signed_details,
     vendor_fields,
 )
-from sunra_integrations.protocol.json_text import dicts_in, parse_arguments
+from sunra_integrations.protocol.json_text import dicts_in, parse_arguments, without_keys
 from sunra_integrations.protocol.reply import IN_CONTENT
-from sunra_integrations.protocol.request import Message
+from sunra_integrations.protocol.request import Message, is_built_in_item
 
 _CALL_ID = {"function_call": "call_id", "custom_tool_call": "call_id"}
 """The key of the id that a tool result refers to; in OpenAI's Responses API `id` is the item's."""
 _CALL_BLOCKS = frozenset(("tool_use", "tool_call", "tool_call_chunk", *_CALL_ID))
 _REASONING_BLOCKS = frozenset(("reasoning", "thinking", "redacted_thinking", "reasoning_content"))
 _SIGNATURES = frozenset(("function_call_signature",))
+_CONVERTED_ITEMS = frozenset(("image_generation_call", "server_tool_call"))
+_INDEXES = frozenset(("index", "sub_index"))
 _STANDARD_BLOCKS = _CALL_BLOCKS | _REASONING_BLOCKS | {
     "refusal", "invalid_tool_call", "image", "image_url", "audio", "input_audio", "video",
     "video_url", "file", "document", "text-plain", "media",
@@ -224,7 +227,7 @@ def _add_own_block(block: Block, content: _Content, *, thinking_in_content: bool
     match block.get("type"):
         case "text" | "output_text":
             kept = {name: value for name, value in block.items() if name not in LANGCHAIN_KEYS}
-            kept |= cache_mark(block)
+            kept |= {**cache_mark(block), **_phase(block)}
             if annotations := _api_annotations(block):
                 kept["annotations"] = annotations
             if block.get("text") or len(kept) > len(("type", "text")):
@@ -240,6 +243,12 @@ def _add_own_block(block: Block, content: _Content, *, thinking_in_content: bool
             if not is_standard:
                 content.parts.append(dict(block))
             return not is_standard
+
+
+def _phase(block: Block) -> Block:
+    """The phase of a streamed text, which is a part of its index."""
+    index = str(block.get("index"))
+    return {"phase": index.removeprefix(PHASE_INDEX)} if index.startswith(PHASE_INDEX) else {}
 
 
 def _api_annotations(block: Block) -> list[Any]:
@@ -271,6 +280,9 @@ def _add_block(block: Block, where: str, content: _Content, call_ids: Sequence[s
             call_id = block.get(_CALL_ID.get(kind, "id"))
             if call_id not in call_ids:
                 content.calls.append(_call_of_block({**block, "id": call_id}, where))
+        case kind if is_built_in_item(kind) and kind not in _CONVERTED_ITEMS:
+            # An item of the Responses API, with indexes that langchain-openai adds in streams.
+            content.parts.append(without_keys(block, _INDEXES))
         case _:
             content.parts.append(content_part(block, where))
 
@@ -285,16 +297,28 @@ def _add_reasoning(block: Block, content: _Content) -> None:
         content.reasoning_details += extras["reasoning_details"]
         content.reasoning.append(str(block.get("reasoning") or ""))
         return
-    text, signed = _text_and_signature(block)
-    detail = signed_detail(text, {**extras, **signed})
-    if detail is None:
+    text, signed = _text_and_signature(block, extras)
+    details = signed_details(text, {**extras, **signed})
+    if not details and (known := _item_of(block, content.reasoning_details)):
+        details = [{"type": "reasoning.summary", "summary": text, **known}]
+    content.reasoning_details += details
+    if not details:
         content.reasoning.append(text)
-    else:
-        content.reasoning_details.append(detail)
 
 
-def _text_and_signature(block: Block) -> tuple[str, Block]:
+def _item_of(block: Block, details: Sequence[Block]) -> Block | None:
+    """The id of the encrypted item that a block is one more summary of; None if it is not one.
+
+    With output_version "v1", langchain-openai makes a block of each summary.
+    """
+    last = details[-1] if details else {}
+    is_same = last.get("id") is not None and last["id"] == block.get("id")
+    return {"id": last["id"]} if is_same and "reasoning" in block else None
+
+
+def _text_and_signature(block: Block, extras: Block) -> tuple[str, Block]:
     """The text of a reasoning block of any class, and the mapping with its signature."""
+    is_encrypted = isinstance({**extras, **block}.get("encrypted_content"), str)
     match block:
         case {"type": "reasoning_content"}:  # langchain-aws, ChatBedrockConverse
             inner = block.get("reasoning_content") or block.get("reasoningContent")
@@ -305,11 +329,10 @@ def _text_and_signature(block: Block) -> tuple[str, Block]:
         case {"type": "thinking"}:  # langchain-anthropic, langchain-mistralai
             return thinking_text(block), _without_block_id(block)
         case {"reasoning": str() as text}:
-            return text, _without_block_id(block)
+            return text, block if is_encrypted else _without_block_id(block)
         case _:  # OpenAI's Responses API
             texts = (*dicts_in(block.get("summary")), *dicts_in(block.get("content")))
             text = "".join(str(one.get("text") or "") for one in texts)
-            is_encrypted = isinstance(block.get("encrypted_content"), str)
             return text, block if is_encrypted else _without_block_id(block)
 
 

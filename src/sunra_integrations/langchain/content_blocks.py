@@ -22,6 +22,8 @@ Block = dict[str, Any]
 
 CALL_LIKE = frozenset(kind for kind in standard.KNOWN_BLOCK_TYPES if "tool" in kind)
 """Block types that langchain-core makes tool calls of; a content part never is one."""
+PHASE_INDEX = "lc_text_phase_"
+"""The start of the index of a streamed text that has a phase, which is the rest of the index."""
 _HAS_REFUSALS = "refusal" in standard.KNOWN_BLOCK_TYPES
 _CALL_TYPES = frozenset(("tool_call", "tool_call_chunk"))
 _URL_CITATION = "url_citation"
@@ -193,6 +195,11 @@ def _with_index(block: Block) -> Block:
     kind = block["type"]
     if "index" in block:
         return block
+    if kind == "text" and "phase" in block:
+        # langchain-core would join the phases of all its parts, as it joins all strings.
+        phase = block["phase"]
+        block = {name: value for name, value in block.items() if name != "phase"}
+        return {**block, "index": f"{PHASE_INDEX}{phase}"}
     if kind in {"text", "reasoning", "refusal"}:
         return {**block, "index": f"lc_{kind}"}
     if kind == "non_standard" and block["value"].get("type") == "refusal":

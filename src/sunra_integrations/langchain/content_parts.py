@@ -71,6 +71,9 @@ def tool_result_part(block: object, position: str) -> Part:
     """
     if isinstance(block, Mapping) and (link := _linked_resource(block)) is not None:
         return {**text_part(link), **cache_mark(block)}
+    match block:
+        case {"type": "custom_tool_call_output", "output": str() as output}:  # langchain-openai
+            return text_part(output)
     return content_part(block, position)
 
 

@@ -37,7 +37,7 @@ from sunra_integrations.protocol.history import (
     encode_tool_call,
     prepare_messages,
     reasoning_fields,
-    signed_detail,
+    signed_details,
     vendor_fields,
 )
 from sunra_integrations.protocol.request import ChatRequest, Message
@@ -297,8 +297,8 @@ def _reasoning(thinking: Sequence[ThinkingBlock], field: str | None) -> dict[str
     for block in thinking:
         known, text = block.additional_information, block.content or ""
         field = known.get("reasoning_field") or field
-        signed = None if known.get("reasoning_details") else signed_detail(text, known)
-        details += known.get("reasoning_details") or ([signed] if signed else [])
+        signed = [] if known.get("reasoning_details") else signed_details(text, known)
+        details += known.get("reasoning_details") or signed
         texts += [] if signed else [text]
     return reasoning_fields("".join(texts), field, details, beside_calls=True)
 

@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 
 from sunra_integrations.protocol.json_text import (
     Json,
+    dicts_in,
     parse_arguments,
     to_strict_json,
     well_formed,
@@ -227,13 +228,14 @@ def reasoning_fields(
     return fields
 
 
-def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Signed or encrypted reasoning of another class as a detail; None if it is neither.
+def signed_details(text: str, signed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Signed or encrypted reasoning of another class as details; empty if it is neither.
 
     Args:
         text: The text of the reasoning.
         signed: Its other fields: `signature`, or `data`, `encrypted_content` or
-            `redacted_content`. Optionally also `id` and `format`.
+            `redacted_content`. Optionally also `id` and `format`, and the `summary` and `content`
+            of an item of OpenAI's Responses API.
     """
     known = {name: signed[name] for name in ("id", "format") if isinstance(signed.get(name), str)}
     for name in ("data", "encrypted_content", "redacted_content", "redactedContent"):
@@ -241,11 +243,25 @@ def signed_detail(text: str, signed: Mapping[str, Any]) -> dict[str, Any] | None
         if isinstance(data, bytes):  # from Bedrock
             data = base64.b64encode(data).decode()
         if isinstance(data, str) and data:
-            return {"type": "reasoning.encrypted", "data": data, **known}
+            encrypted = {"type": "reasoning.encrypted", "data": data, **known}
+            # An item of OpenAI's Responses API goes back whole.
+            is_item = name == "encrypted_content" and "id" in known
+            return [*(_texts_of_item(text, signed, known) if is_item else ()), encrypted]
     if isinstance(signed.get("signature"), str) and signed["signature"]:
         signature = {"signature": signed["signature"]}
-        return {"type": "reasoning.text", "text": text, **signature, **known}
-    return None
+        return [{"type": "reasoning.text", "text": text, **signature, **known}]
+    return []
+
+
+def _texts_of_item(text: str, item: Json, known: Json) -> Iterator[dict[str, Any]]:
+    """The texts of a reasoning item as details. A text without its parts is a summary."""
+    summary, content = dicts_in(item.get("summary")), dicts_in(item.get("content"))
+    if text and not summary and not content:
+        summary = ({"text": text},)
+    for part in summary:
+        yield {"type": "reasoning.summary", "summary": part.get("text"), **known}
+    for part in content:
+        yield {"type": "reasoning.text", "text": part.get("text"), **known}
 
 
 def vendor_fields(known: Mapping[str, Any], role: str) -> dict[str, Any]:

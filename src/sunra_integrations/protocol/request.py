@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard
 
 from pydantic import ConfigDict, Field, SecretBytes, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, from_json
@@ -226,7 +226,7 @@ def _check_chat_parts(message: Message, position: str) -> None:
         return
     for index, part in enumerate(message["content"]):
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if isinstance(kind, str) and (kind.endswith(_CALLS) or kind in _OTHER_ITEMS):
+        if is_built_in_item(kind):
             where = f"{position}.content[{index}]"
             raise UnsupportedContent(
                 f"{where} is a {kind!r}, which api='chat' does not accept. Remove it, or use "
@@ -234,6 +234,11 @@ def _check_chat_parts(message: Message, position: str) -> None:
                 kind=kind,
                 position=where,
             )
+
+
+def is_built_in_item(kind: object) -> TypeGuard[str]:
+    """Whether a content part of this type is a call of a built-in tool, or a result of one."""
+    return isinstance(kind, str) and (kind.endswith(_CALLS) or kind in _OTHER_ITEMS)
 
 
 _CALLS = ("_call", "_call_output")

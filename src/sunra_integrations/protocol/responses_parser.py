@@ -56,6 +56,12 @@ _CONTENT = {"message": "content", **_CALLS}
 _CALL_FIELDS = frozenset(("type", "id", "call_id", "name", "arguments", "input", "status"))
 _FINISH_REASONS = {"max_output_tokens": "length"}
 """Reasons of incomplete responses by the names that chat completions have for them."""
+_DONE_PARTS = frozenset(
+    (
+        "response.output_text.done", "response.refusal.done",
+        "response.function_call_arguments.done", "response.custom_tool_call_input.done",
+    )
+)  # fmt: skip
 _STARTS = frozenset(("response.created", "response.queued", "response.in_progress"))
 _ENDS = frozenset(("response.completed", "response.incomplete", "response.failed"))
 
@@ -162,7 +168,7 @@ class ResponsesParser:
                 return self._reasoning(event)
             case "response.refusal.delta":
                 return self._refusal(event)
-            case "response.output_text.done" | "response.refusal.done":
+            case _ if kind in _DONE_PARTS:
                 return self._done_part(event)
             case "response.output_text.annotation.added":
                 return self._annotation(event)
@@ -299,6 +305,7 @@ class ResponsesParser:
 
     def _start_call(self, item: _Item, given: Json) -> ChoiceDelta:
         name = as_str(given.get("name")) or ""
+        item.is_named = bool(name)
         extra = without_keys(given, _CALL_FIELDS)
         if item.kind == "custom_tool_call":
             extra = {**extra, "type": "custom"}
@@ -315,14 +322,12 @@ class ResponsesParser:
         item.is_done = item.kind not in _CONTENT or bool(given.get(_CONTENT[item.kind]))
         match item.kind:
             case "message":
-                for place, part in enumerate(dicts_in(given.get("content"))):
+                for place, part in enumerate(_parts(given.get("content"))):
                     yield from self._finished_part(item, place, part)
             case "reasoning":
                 yield from self._finished_reasoning(item, given)
             case "function_call" | "custom_tool_call":
-                arguments = arguments_text(given.get(_CALLS[item.kind]))
-                if rest := self._rest(item, None, arguments):
-                    yield _more_arguments(item, rest)
+                yield from self._finished_call(item, given)
             case _:
                 yield ChoiceDelta(0, parts=(given,))
 
@@ -353,6 +358,8 @@ class ResponsesParser:
     def _done_part(self, event: Json) -> Iterator[ChoiceDelta]:
         """The end of a part, for a server that sends no deltas and no items."""
         item = self._item(event)
+        if item.kind in _CALLS and not item.is_done:
+            yield from self._finished_call(item, event)
         for name, kind in (("text", "output_text"), ("refusal", "refusal")):
             if not item.is_done and as_str(event.get(name)):
                 part = {"type": kind, name: event[name], "logprobs": event.get("logprobs")}
@@ -410,6 +417,16 @@ class ResponsesParser:
             item.received(None, arguments)
             yield _more_arguments(item, arguments)
 
+    def _finished_call(self, item: _Item, given: Json) -> Iterator[ChoiceDelta]:
+        """The name and the arguments of a call, if no event has brought them."""
+        name = as_str(given.get("name"))
+        if name and not item.is_named:
+            item.is_named = True
+            call = ToolCallDelta(item.index, None, self._tool_names.get(name, name), "")
+            yield ChoiceDelta(0, tool_calls=(call,))
+        if rest := self._rest(item, None, arguments_text(given.get(_CALLS[item.kind]))):
+            yield _more_arguments(item, rest)
+
     # ── reasoning ────────────────────────────────────────────────────────────
 
     def _reasoning(self, event: Json) -> Iterator[ChoiceDelta]:
@@ -445,13 +462,14 @@ _PARAGRAPH = "\n\n"
 class _Item:
     """The state of one output item."""
 
-    __slots__ = ("_counts", "_texts", "id", "index", "is_done", "kind", "phase")
+    __slots__ = ("_counts", "_texts", "id", "index", "is_done", "is_named", "kind", "phase")
 
     def __init__(self, index: int, item_id: str | None) -> None:
         self.index = index
         self.id = item_id
         self.kind = ""
         self.is_done = False
+        self.is_named = False
         self.phase: object = None
         self._counts: dict[tuple[str, int], int] = {}
         self._texts: dict[object, list[str]] = {}
@@ -490,6 +508,11 @@ class _Item:
 
 def _more_arguments(item: _Item, arguments: str) -> ChoiceDelta:
     return ChoiceDelta(0, tool_calls=(ToolCallDelta(item.index, None, None, arguments),))
+
+
+def _parts(content: Any) -> Iterable[Json]:
+    """The parts of a message, which may be its text, as in a request."""
+    return [{"type": "output_text", "text": content}] if as_str(content) else dicts_in(content)
 
 
 def _as_in_chat(annotation: Json) -> dict[str, Any]:

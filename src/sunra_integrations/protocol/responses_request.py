@@ -36,8 +36,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
 
     Args:
         chat: The body of the chat completion, without `extra_body`.
-        extra_body: More keys of the body, sent unchanged. `include` is added to, and `text` keeps
-            the format.
+        extra_body: More keys of the body, sent unchanged. `include`, `text` and `reasoning` are
+            added to.
 
     Raises:
         InvalidParameter: `reasoning_effort` and `reasoning` differ.
@@ -58,10 +58,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
     }
     body.update({name: value for name, value in optional.items() if value is not None})
     body["store"] = False
-    text = body.get("text")
-    body.update(extra_body)
-    if text and isinstance(extra_body.get("text"), Mapping):  # such as {"verbosity": "low"}
-        body["text"] = {**text, **extra_body["text"]}
+    shared = [name for name in _OBJECTS if isinstance(extra_body.get(name), Mapping)]
+    body.update(extra_body, **{name: {**body.get(name, {}), **extra_body[name]} for name in shared})
     include: list[Any] = list(extra_body.get("include") or ())
     if not body["store"]:
         include.append(_ENCRYPTED_REASONING)
@@ -72,6 +70,8 @@ def responses_body(chat: Json, extra_body: Json) -> dict[str, Any]:
     return body
 
 
+_OBJECTS = ("text", "reasoning")
+"""Objects of which a part comes from other parameters, such as `response_format`."""
 _OF_CHAT_STREAMS = frozenset(("include_usage",))
 """Options that this API does not need: every response reports its usage."""
 
@@ -134,9 +134,17 @@ def _flat(tool: Json) -> dict[str, Any]:
             parameters = {"parameters": None, "strict": False}
             return {**rest, "type": "function", **parameters, **function}
         case {"type": "custom", "custom": Mapping() as custom, **rest}:
-            return {**rest, "type": "custom", **custom}
+            return {**rest, "type": "custom", **custom, **_flat_format(custom)}
         case _:
             return dict(tool)
+
+
+def _flat_format(custom: Json) -> dict[str, Any]:
+    match custom.get("format"):
+        case {"type": "grammar", "grammar": Mapping() as grammar, **rest}:
+            return {"format": {**rest, "type": "grammar", **grammar}}
+        case _:
+            return {}
 
 
 def _tool_choice(choice: Any) -> Any:
@@ -158,19 +166,35 @@ def _tool_choice(choice: Any) -> Any:
 def _input_items(messages: Sequence[Json]) -> Iterator[dict[str, Any]]:
     custom_calls: set[str] = set()
     for index, message in enumerate(messages):
-        position = f"messages[{index}]"
-        match message["role"]:
-            case "assistant":
-                items = list(_assistant_items(message, index))
-                custom_calls |= {
-                    item["call_id"] for item in items if item["type"] == "custom_tool_call"
-                }
-                yield from items
-            case "tool":
-                yield _tool_output(message, position, custom_calls)
-            case role:
-                content = _content(message.get("content"), position, "input_text")
-                yield {"type": "message", "role": role, "content": content}
+        yield from _checked_items(message, index, custom_calls)
+
+
+def _checked_items(message: Json, index: int, custom_calls: set[str]) -> list[dict[str, Any]]:
+    try:
+        return list(_items(message, index, custom_calls))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidParameter(
+            f"`messages[{index}]` is not a message of chat completions, so api='responses' cannot "
+            f"send it. {type(error).__name__}: {error}",
+            parameter=f"messages[{index}]",
+            rule="a message in the form of chat completions",
+        ) from error
+
+
+def _items(message: Json, index: int, custom_calls: set[str]) -> Iterator[dict[str, Any]]:
+    """The items of a message. Adds the ids of its custom calls to `custom_calls`."""
+    position = f"messages[{index}]"
+    match message["role"]:
+        case "assistant":
+            for item in _assistant_items(message, index):
+                if item["type"] == "custom_tool_call":
+                    custom_calls.add(item["call_id"])
+                yield item
+        case "tool":
+            yield _tool_output(message, position, custom_calls)
+        case role:
+            content = _content(message.get("content"), position, "input_text")
+            yield {"type": "message", "role": role, "content": content}
 
 
 def _tool_output(message: Json, position: str, custom_calls: set[str]) -> dict[str, Any]:
@@ -194,6 +218,8 @@ def _part(part: Json, position: str, text_type: str) -> dict[str, Any]:
     match part:
         case {"type": "text", **rest}:
             return {"type": text_type, **rest}
+        case {"type": "image_url" | "file" as kind} if text_type == "output_text":
+            raise _not_of_the_assistant(kind, position)
         case {"type": "image_url", "image_url": Mapping() as image, **rest}:
             return {**rest, "type": "input_image", **_renamed(image, "url", "image_url")}
         case {"type": "file", "file": Mapping() as file, **rest}:
@@ -209,6 +235,15 @@ def _part(part: Json, position: str, text_type: str) -> dict[str, Any]:
             return dict(part)
 
 
+def _not_of_the_assistant(kind: str, position: str) -> UnsupportedContent:
+    return UnsupportedContent(
+        f"{position} is a {kind!r} in a message of the assistant, which api='responses' does not "
+        "accept. Remove it, or use api='chat'.",
+        kind=kind,
+        position=position,
+    )
+
+
 def _renamed(fields: Json, old: str, new: str) -> dict[str, Any]:
     return {new if name == old else name: value for name, value in fields.items()}
 
@@ -218,6 +253,9 @@ def _renamed(fields: Json, old: str, new: str) -> dict[str, Any]:
 
 def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     """Reasoning, text, built-in calls and function calls, in the order they were received in."""
+    for name, kind in _NOT_AN_ITEM.items():
+        if message.get(name):
+            raise _not_of_the_assistant(kind, f"messages[{index}].{name}")
     items = [
         *_message_items(message, f"messages[{index}]"),
         *map(_call_item, message.get("tool_calls") or ()),
@@ -227,11 +265,15 @@ def _assistant_items(message: Json, index: int) -> Iterator[dict[str, Any]]:
     ):
         if not reasoning.get("id"):  # of another vendor; the API requires one
             reasoning["id"] = f"rs_{index}_{number}"
-        place = next((n for n, item in enumerate(items) if _key(item) == before), None)
+        place = next((n for n, item in enumerate(items) if before and _key(item) == before), None)
         if place is None:
             place = next((n for n, item in enumerate(items) if item["type"] != "reasoning"), None)
         items.insert(len(items) if place is None else place, reasoning)
     yield from items
+
+
+_NOT_AN_ITEM = {"images": "image_url", "audio": "audio", "function_call": "function_call"}
+"""Fields with what the model made, each with the type of its content."""
 
 
 def _key(item: Json) -> str | None:
@@ -250,6 +292,8 @@ def _message_items(message: Json, position: str) -> Iterator[dict[str, Any]]:
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     pending: list[Json] = []
     for index, part in enumerate(parts):
+        if part.get("type") in _THINKING:
+            continue  # of another vendor, beside the text; the API has no such item
         is_item = part.get("type") not in _CHAT_PARTS
         new_phase = phase if is_item else part.get("phase", phase)
         if pending and (is_item or new_phase != phase):
@@ -265,6 +309,7 @@ def _message_items(message: Json, position: str) -> Iterator[dict[str, Any]]:
         yield _assistant_message(pending, phase)
 
 
+_THINKING = frozenset(("thinking", "redacted_thinking"))
 _PHASE = frozenset(("phase",))
 _PLAIN_TEXT = frozenset(("type", "text"))
 

@@ -5,6 +5,7 @@ Sunra's page documents the first ones. The others are those of the openai packag
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from sunra_integrations.sandbox.contract.checks import (
@@ -144,6 +145,16 @@ RESPONSE_PARAMETERS: dict[str, Parameter] = {
     "plugins": Parameter(ANYTHING),
     "top_k": Parameter(integer(-1)),
 }
+
+# OpenAI accepts null for these. LlamaIndex's OpenAIResponses always sends it for most of them.
+for _name in (
+    "background", "context_management", "include", "instructions", "max_output_tokens",
+    "max_tool_calls", "metadata", "moderation", "parallel_tool_calls", "previous_response_id",
+    "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier",
+    "store", "stream", "temperature", "top_logprobs", "top_p", "truncation", "user",
+):  # fmt: skip
+    _parameter = RESPONSE_PARAMETERS[_name]
+    RESPONSE_PARAMETERS[_name] = replace(_parameter, check=nullable(_parameter.check))
 
 _OF_CHAT_COMPLETIONS = {
     "messages": "input",

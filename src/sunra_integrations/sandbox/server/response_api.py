@@ -36,10 +36,11 @@ class ResponseApi:
 
     def accept(self, body: dict[str, Any]) -> Call | ErrorResponse:
         """The call for a body that keeps the rules, or the error if it refers to unknown things."""
-        earlier = self._earlier(body)
+        given = {name: value for name, value in body.items() if value is not None}
+        earlier = self._earlier(given)
         if isinstance(earlier, ErrorResponse):
             return earlier
-        items = self._with_references(input_items(body))
+        items = self._with_references(input_items(given))
         if isinstance(items, ErrorResponse):
             return items
         problems = list(conversation_problems(items, earlier))
@@ -48,8 +49,8 @@ class ResponseApi:
         changed = list(replay_problems(items))
         if changed:
             return ErrorResponse(CHANGED_REASONING, changed[0].message, changed)
-        chat = chat_request(body, [*earlier, *items])
-        return Call(body, chat, partial(self._encode, body, items), self.request.unknown(body))
+        chat = chat_request(given, [*earlier, *items])
+        return Call(body, chat, partial(self._encode, given, items), self.request.unknown(body))
 
     def _earlier(self, body: dict[str, Any]) -> list[Item] | ErrorResponse:
         """The items of the responses that a request goes on from."""
