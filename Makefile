@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Targets with many dependencies have their own environments.
 VENV_COOKBOOK := $(VENV)-cookbook
 VENV_RAY := $(VENV)-ray
-# Other packages change the cost of an import: httpx imports rich if it is installed.
+# It contains an environment for each package that the benchmarks measure.
 VENV_BENCH := $(VENV)-bench
 
 SECONDS ?= 60
@@ -14,12 +14,12 @@ SECONDS ?= 60
 WORKERS ?= auto
 # The Python versions of `make other-pythons`: the oldest supported one and the newest.
 OTHERS ?= 3.10 3.14
-BENCH_ARGS ?= --output docs
+BENCH_ARGS ?= --publish
 # `required`: `make workflows` fails if actionlint cannot be installed.
 ACTIONLINT ?= optional
 
 .PHONY: demo test other-pythons lowest newest check types audit format record sandbox fuzz \
-	properties cookbook notebooks browser ray bench docs compare picture package first-answer \
+	properties cookbook notebooks browser ray bench docs screenshots compare picture package first-answer \
 	frozen pyodide profiles api workflows hooks clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
@@ -99,10 +99,14 @@ notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they p
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
 
 browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
-	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
+	$(have_chromium)
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
 
-bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 20 minutes; BENCH_ARGS="--quick" for a rough check
+screenshots: docs $(VENV_COOKBOOK)/.browser  ## screenshots of the site and the web app, checked, into screenshots/
+	$(have_chromium)
+	$(VENV_COOKBOOK)/bin/python -m scripts.screenshots $(SCREENSHOT_ARGS)
+
+bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 25 minutes; BENCH_ARGS="--quick" for a rough check
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
 
 ray: $(VENV_RAY)/.ray  ## tests of the batch on Ray, about three minutes
@@ -134,6 +138,7 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
+	$(VENV)-docs/bin/python -m scripts.check_site site
 
 compare: $(VENV)-compare/.compare  ## run other packages on the README's claims; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
@@ -145,7 +150,9 @@ picture: $(VENV)/.demo  ## draw docs/images/demo.svg from the real demo
 	$(BIN)/python -m scripts.record_demo > /dev/null
 
 clean:
-	rm -rf $(VENV) $(VENV)-* site
+	rm -rf $(VENV) $(VENV)-* site screenshots
+
+have_chromium = command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
 
 # On an older Python, pip lists hundreds of versions and does not name the cause.
 define new_environment
@@ -193,7 +200,7 @@ $(VENV)/.fuzz: $(VENV)/.pip pyproject.toml
 
 $(VENV_BENCH)/.bench: pyproject.toml
 	$(call new_environment,$(VENV_BENCH))
-	$(VENV_BENCH)/bin/python -m pip install --quiet --editable . --group bench
+	$(VENV_BENCH)/bin/python -m pip install --quiet --group bench
 	@touch $@
 
 $(VENV_COOKBOOK)/.cookbook: pyproject.toml

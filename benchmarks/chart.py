@@ -1,68 +1,92 @@
-"""A benchmark run as a bar chart of CPU time ratios."""
+"""The chart of a run, as an SVG that is readable on a phone, in light and in dark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from html import escape
 
-from benchmarks.contestants import NAMED
+from benchmarks.headlines import CHARTED, OTHERS, OURS, Headline, measured, percent
 from benchmarks.run import Run
-from benchmarks.targets import targets
 
-_OURS = {"langchain": "#e4572e", "llama-index": "#2e86ab"}
-_LABELS = {"langchain": "ChatSunra ÷ ChatOpenAI", "llama-index": "Sunra ÷ LlamaIndex OpenAI"}
-_INK = "#7d8590"
-"""Readable on white and on black, as the picture itself has no ground."""
-_BAR = 0.38
+# At the width of a phone's column, a unit is about a pixel, so that text has at least 12 pixels.
+_WIDTH = 330
+_SHOWN_WIDTH = 420
+_MARGIN = 12
+_TRACK = 254
+"""Width of a bar that is as long as the other class's."""
+_LINE, _BAR, _GAP = 19, 13, 12
 
-
-def draw(run: Run, path: Path) -> None:
-    """Writes an SVG. Needs matplotlib."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot as plt
-
-    bars = _bars(run)
-    rows = list(dict.fromkeys(what for what, _ in bars))
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks", "text.color": _INK}):
-        figure, axes = plt.subplots(figsize=(9, 0.55 * len(rows) + 1.4))
-        for offset, framework in enumerate(_OURS):
-            places = [n for n, what in enumerate(rows) if (what, framework) in bars]
-            values = [bars[rows[n], framework] for n in places]
-            height = [n + (offset - 0.5) * _BAR for n in places]
-            drawn = axes.barh(
-                height, values, _BAR, color=_OURS[framework], label=_LABELS[framework]
-            )
-            axes.bar_label(drawn, fmt="%.2g", padding=3, color=_INK, fontsize=8)
-        _dress(axes, rows)
-        figure.savefig(
-            path, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
-        )
-        plt.close(figure)
+# The ground is part of the picture: a page may be dark while the reader's system is light.
+_STYLE = """
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.title { font-weight: 600; font-size: 14px }
+.ground { fill: #ffffff; stroke: #d0d7de }
+.track { fill: #e4e8ec }
+.LangChain { fill: #c8441b }
+.LlamaIndex { fill: #1f7a9c }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .ground { fill: #1b1f24; stroke: #3d444d }
+  .track { fill: #373e47 }
+  .LangChain { fill: #f0784f }
+  .LlamaIndex { fill: #55b4d6 }
+}"""
 
 
-def _bars(run: Run) -> dict[tuple[str, str], float]:
-    """The value of each bar, by its row and framework: headlines for which less is better."""
-    found: dict[tuple[str, str], float] = {}
-    for target in targets():
-        spread = target.found(run)
-        if target.headline and spread and target.sense == "at most" and target.measure != "import":
-            found[target.headline, NAMED[target.ours].framework] = spread.middle
-    return found
+def draw(run: Run) -> str:
+    """The SVG."""
+    rows = measured(run, CHARTED)
+    head = _MARGIN + _LINE * (2 + len(OURS))
+    height = head + len(rows) * _row_height() + _MARGIN
+    shown_height = round(height * _SHOWN_WIDTH / _WIDTH)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"',
+        f' width="{_SHOWN_WIDTH}" height="{shown_height}" role="img">',
+        f"<title>{escape(in_words(run))}</title>",
+        f"<style>{_STYLE}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" rx="6" width="{_WIDTH - 1}" height="{height - 1}"/>',
+        *_head(),
+        *(line for n, row in enumerate(rows) for line in _row(row, run, head + n * _row_height())),
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _dress(axes: Any, rows: Sequence[str]) -> None:
-    axes.set_yticks(range(len(rows)), rows, color=_INK)
-    axes.invert_yaxis()
-    axes.axvline(1, color=_INK, linewidth=1, linestyle="--")
-    axes.set_xlim(0, max(1.0, *axes.get_xlim()) * 1.08)
-    axes.tick_params(colors=_INK)
-    axes.set_xlabel("ours ÷ the other class; lower is better", color=_INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_INK)
-    axes.margins(y=0.01)
-    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+def in_words(run: Run) -> str:
+    """The chart for readers who do not see it."""
+    rows = (
+        f"{row.what}: " + ", ".join(f"{percent(one)} in {name}" for name, one in found.items())
+        for row in measured(run, CHARTED)
+        if (found := row.ratios(run))
+    )
+    return f"CPU time compared with ChatOpenAI and LlamaIndex's OpenAI. {'. '.join(rows)}."
+
+
+def _head() -> Iterator[str]:
+    yield _text(_MARGIN, _MARGIN + _LINE * 0.7, "CPU time of a call on the client", "title")
+    for number, (framework, ours) in enumerate(OURS.items(), 1):
+        y = _MARGIN + _LINE * (number + 0.7)
+        yield _rect(framework, _MARGIN, y - 10, 11, 11)
+        yield _text(_MARGIN + 18, y, f"{ours}, in % of {framework}'s {OTHERS[framework]}")
+
+
+def _row_height() -> int:
+    return _LINE + len(OURS) * (_BAR + 4) + _GAP
+
+
+def _row(row: Headline, run: Run, top: float) -> Iterator[str]:
+    yield _text(_MARGIN, top + _LINE * 0.7, row.what)
+    for number, (framework, ratio) in enumerate(row.ratios(run).items()):
+        y = top + _LINE + number * (_BAR + 4)
+        yield _rect("track", _MARGIN, y, _TRACK, _BAR)
+        yield _rect(framework, _MARGIN, y, min(ratio, 1) * _TRACK, _BAR)
+        yield _text(_MARGIN + _TRACK + 8, y + _BAR - 2, percent(ratio))
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:.4g}" height="{height:g}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str = "") -> str:
+    given = f' class="{kind}"' if kind else ""
+    return f'<text{given} x="{x:g}" y="{y:.4g}">{escape(text)}</text>'

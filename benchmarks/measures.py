@@ -71,7 +71,6 @@ class Measure:
             if not self.without & {one.name, one.role, one.framework}
             and (framework is None or one.framework in {framework, "none"})
             and (not self.main_peers or one.role != "peer" or one.name in _MAIN_PEERS)
-            and one.installed
         )
 
 
@@ -85,6 +84,7 @@ def _full_plan() -> Iterator[Measure]:
     yield _instances(rounds=3, equal=1000, distinct=50)
     yield Measure("invoke", "Small response", tuple(_answers(50)), 9, _CPU)
     yield Measure("stream", "Streams, per event", tuple(_streams(1000, 2)), 5, _CPU)
+    yield _responses(rounds=5, events=1000)
     yield _events(rounds=7, events=1000)
     yield _callbacks(rounds=5, events=1000)
     yield _big(rounds=5, times=3)
@@ -106,6 +106,7 @@ def _quick_plan() -> Iterator[Measure]:
         if question.case.startswith("text") or _WRITES[MANY] in question.case
     )
     yield Measure("stream", "Streams, per event", streams, 2, _CPU, _ON_AIOHTTP, main_peers=True)
+    yield _responses(rounds=2, events=300)
     yield _events(rounds=2, events=300)
     yield _callbacks(rounds=2, events=300)
     yield _big(rounds=1, times=1)
@@ -124,9 +125,10 @@ def _ask(case: str, task: str, **told: Any) -> Question:
 
 
 def _imports(rounds: int) -> Measure:
-    without = frozenset({"none"})
+    without = frozenset({"none", "floor"})  # each class imports its framework alone, too
     questions = (_ask("import", "import"),)
-    return Measure("import", "Import", questions, rounds, ("cpu_us", "kb"), without)
+    figures = ("cpu_us", "kb", "framework_cpu_us")
+    return Measure("import", "Import", questions, rounds, figures, without)
 
 
 def _instances(rounds: int, equal: int, distinct: int) -> Measure:
@@ -135,8 +137,10 @@ def _instances(rounds: int, equal: int, distinct: int) -> Measure:
         _ask("each with a base URL of its own", "distinct", times=distinct),
     )
     figures = ("construct_us", "first_call_us", "kb", "clients_added", "tls_added")
-    without = frozenset({"none", "ChatOpenRouter", "OpenAILike", *_ON_AIOHTTP})
-    return Measure("instances", "Instances", questions, rounds, figures, without, fresh=True)
+    without = frozenset({"none", *_ON_AIOHTTP})
+    return Measure(
+        "instances", "Instances", questions, rounds, figures, without, fresh=True, main_peers=True
+    )
 
 
 def _answers(times: int) -> Iterator[Question]:
@@ -153,6 +157,23 @@ def _streams(events: int, times: int) -> Iterator[Question]:
                 case = f"{kind}, {writes}, {way}"
                 told = {"task": f"{prefix}stream", "scenario": scenario, "times": times}
                 yield Question(case, told, main_peers=per_write != MANY)
+
+
+def _responses(rounds: int, events: int) -> Measure:
+    kinds: tuple[tuple[str, Kind], ...] = (("text", "responses_text"), ("tools", "responses_tools"))
+    questions = tuple(
+        _ask(
+            f"{name}, {way}",
+            f"{prefix}stream",
+            scenario=str(Scenario(kind, events, MANY)),
+            times=1,
+        )
+        for name, kind in kinds
+        for prefix, way in _WAYS.items()
+    )
+    title = 'Streams of the Responses API (`api="responses"`), per event'
+    without = frozenset({"none", "floor", *_ON_AIOHTTP})
+    return Measure("responses", title, questions, rounds, _CPU, without, main_peers=True)
 
 
 def _events(rounds: int, events: int) -> Measure:

@@ -1,106 +1,86 @@
-"""A benchmark run as Markdown: targets, all measures, and the README table."""
+"""A benchmark run as Markdown: the page, and the block of the README."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.contestants import NAMED
-from benchmarks.measures import Measure, plan
+from benchmarks.chart import in_words
+from benchmarks.contestants import ALL, NAMED
+from benchmarks.headlines import OTHERS, measured
 from benchmarks.ratios import Spread
 from benchmarks.run import Run
+from benchmarks.scenarios import MANY
 from benchmarks.targets import Target, targets
 
 BEGIN = "<!-- benchmarks:begin -->"
 END = "<!-- benchmarks:end -->"
 
-_UNITS = {
-    "cpu_us": "CPU, µs",
-    "gc_us": "garbage collector, µs",
-    "kb": "memory, KB",
-    "construct_us": "creation, CPU µs",
-    "first_call_us": "first call, CPU µs",
-    "clients_added": "httpx clients added",
-    "tls_added": "TLS contexts added",
-    "calls_per_second": "calls per second",
-    "errors": "errors",
-    "peak_kb": "peak memory, KB",
-    "copies": "copies of the image",
-    "traced_copies": "copies in Python objects",
-    "whole_us": "request latency, µs",
-    "flush_us": "token latency, µs",
-}
 _NOTHING = "—"
 _WHOLE = 100
 """Figures of at least this size have no decimals."""
-_MAIN_PEERS = {"langchain": "ChatOpenAI", "llama-index": "OpenAI"}
-_FLOORS = {"langchain": "LangChain alone", "llama-index": "LlamaIndex alone"}
+_QUICK = """\
+!!! warning "Rough figures"
 
-_HOW = """\
-# Benchmarks
-
-Client-side cost of a call, compared with other integrations of the same framework. `make bench`
-(`benchmarks/`) generates this page; [benchmarks.json](benchmarks.json) has the figures of each
-round.
-
-![CPU time compared with other integrations](benchmarks.svg)
-
+    These are from a quick run (`--quick`): few rounds, on a machine that may have been busy."""
+_METHOD = """\
 ## Method
 
-- A server in a separate process sends prebuilt bytes: a realistic stream of OpenAI-style chunks, or
-  a small response. It does almost no work, so the client dominates the cost.
-- Each class runs in its own process, with its default settings. The classes take turns in each
-  round, and each round starts with a different class.
-- Each ratio is computed within a round, so that other load on the machine affects both sides. The
-  tables show the median, the lowest and the highest round. Ratios are comparable between machines;
-  microseconds are not.
-- CPU time covers all threads of the process. The garbage collector runs normally, and its time is
-  shown separately.
+- A server in a separate process sends prebuilt bytes: a realistic stream of OpenAI-style chunks,
+  or a small response. It does almost no work, so the client dominates the cost.
+- Each class runs in its own process, in a virtual environment with the newest version of its
+  package and the dependencies that this version selects. Ours is installed from a wheel.
+- Classes have their default settings. They take turns in each round, and each round starts with
+  another class.
+- A ratio is computed within each round, so that other load on the machine affects both sides.
+  Results are the median, with the lowest and the highest round in parentheses. Ratios are
+  comparable between machines; microseconds are not.
+- CPU time covers all threads of the process, without the garbage collector, which runs normally.
 - *LangChain alone* and *LlamaIndex alone* are lower bounds: minimal models that return a response
-  from memory. Per event they create only what the framework requires. For LangChain this is an
-  `AIMessageChunk` in a `ChatGenerationChunk`. For LlamaIndex it is a `ChatResponse` with all text
-  so far.
-- *httpx* reads the same bytes and discards them.
-- *[aiohttp]* uses aiohttp for async calls. All others use httpx.
-- Imports are compared with the framework's parts that any chat model needs: `BaseChatModel`, tools
-  and output parsers, or `FunctionCallingLLM`. The start of the interpreter is not included. No
-  other packages are installed, because httpx imports rich if it is available.
+  from memory, in the environment of our class. Per event they create only what the framework
+  requires: an `AIMessageChunk` in a `ChatGenerationChunk`, or a `ChatResponse` with all text so
+  far.
+- *httpx* and *httpx2* read the same bytes and discard them.
+- *[aiohttp]* uses aiohttp for async calls. The other rows of `ChatSunra` and `Sunra` use httpx.
+  LlamaIndex installs aiohttp, so `Sunra` uses it by default.
+- The import of a class is compared with the framework's parts that any chat model needs, imported
+  in the same environment: `BaseChatModel`, tools and output parsers, or `FunctionCallingLLM`. The
+  start of the interpreter is not included.
 - Instances are created with each class's own HTTP client and called once. Their memory is the
   growth of the process.
-- With many concurrent calls, the server waits before it responds, as models do. Opening connections
-  is included.
+- With many concurrent calls, the server waits 20 ms before it responds, as models do. Opening
+  connections is included.
 - Latency is measured with one clock for both processes. Events are sent 3 ms apart, so none waits
   for another.
-- `ChatSunra` creates LangChain's own events itself. For other models, langchain-core creates them
-  from chunks.
-- The output of a stream is discarded immediately, as in a program that prints it.
-"""
+- Chunks of a stream are discarded immediately, as in a program that prints them.
+
+`make bench` measures on your machine and writes this page. [benchmarks.json](benchmarks.json) has
+every figure of each round."""
 
 
 def document(run: Run) -> str:
     """`docs/benchmarks.md`."""
-    parts = [_HOW, "\n".join(_circumstances(run)), "\n".join(_targets(run))]
-    parts += ["\n".join(_measure(run, measure)) for measure in plan(quick=run.quick)]
-    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+    parts = ("\n".join(part(run)) for part in (_first_screen, _targets, _classes, _versions))
+    first, *details = parts
+    return "\n\n".join(part.strip() for part in (first, _METHOD, *details) if part.strip()) + "\n"
 
 
-def headlines(run: Run) -> str:
-    """The README table: our cost as a fraction of the most widely used integration's."""
-    found: dict[str, dict[str, str]] = {}
-    for target in targets():
-        spread = target.found(run)
-        if target.headline and spread:
-            framework = NAMED[target.ours].framework
-            found.setdefault(target.headline, {})[framework] = _number(spread.middle)
-    rows = (
-        (headline, by.get("langchain", _NOTHING), by.get("llama-index", _NOTHING))
-        for headline, by in found.items()
+def readme_block(run: Run) -> str:
+    """The chart, and a line that says what was compared."""
+    versions = ", ".join(
+        f"{package} {run.versions[name][package]}"
+        for name in ("ChatSunra", *OTHERS.values())
+        if (package := NAMED[name].package.partition("[")[0]) in run.versions.get(name, {})
     )
-    head = ("ours ÷ theirs", "`ChatSunra` ÷ `ChatOpenAI`", "`Sunra` ÷ `OpenAI` (LlamaIndex)")
-    return "\n".join(_table(head, rows))
+    rough = " Rough figures of a quick run." if run.quick else ""
+    return (
+        f"![{in_words(run)}](docs/benchmarks.svg)\n\n"
+        f"Measured on {run.began} with {versions}.{rough}\n"
+        "[Benchmarks](docs/benchmarks.md) describes the method and lists the targets we miss."
+    )
 
 
-def with_headlines(readme: str, run: Run) -> str:
-    """The README with the table between the markers replaced.
+def with_block(readme: str, run: Run) -> str:
+    """The README with the text between the markers replaced.
 
     Raises:
         ValueError: A marker is missing, or they are in the wrong order.
@@ -109,61 +89,105 @@ def with_headlines(readme: str, run: Run) -> str:
     _, ended, after = rest.partition(END)
     if not begun or not ended:
         raise ValueError(f"README.md must contain {BEGIN} and then {END}")
-    return f"{before}{BEGIN}\n{headlines(run)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{readme_block(run)}\n{END}{after}"
 
 
-def _circumstances(run: Run) -> Iterator[str]:
-    yield "## Environment"
+def verdict(run: Run) -> str:
+    """How many targets are met and missed."""
+    met = [one.met(run) for one in targets()]
+    return f"{met.count(True)} targets are met, {met.count(False)} are missed"
+
+
+def _first_screen(run: Run) -> Iterator[str]:
+    yield "# Benchmarks"
     yield ""
-    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    rough = " This was a quick run (`--quick`)." if run.quick else ""
-    yield f"{run.began}, on {run.machine}.{rough} With {versions}."
+    if run.quick:
+        yield _QUICK
+        yield ""
+    yield "The client-side cost of `ChatSunra`, compared with LangChain's `ChatOpenAI`, and of"
+    yield "`Sunra`, compared with LlamaIndex's `OpenAI`:"
+    yield ""
+    for row in measured(run):
+        yield f"- {row.sentence(run)}"
+    yield ""
+    yield f"![{in_words(run)}](benchmarks.svg)"
+    yield ""
+    yield f"{verdict(run)}: see [Targets and results](#targets-and-results)."
+    yield f"Measured on {run.began}, on {run.machine}."
 
 
 def _targets(run: Run) -> Iterator[str]:
     yield "## Targets and results"
     yield ""
-    rows = [_target(target, run) for target in targets() if target.found(run)]
-    yield from _table(("Measure", "Class", "Compared with", "Target", "Result", "Met"), rows)
+    yield f"{verdict(run)}. Missed targets come first."
+    yield ""
+    found = [target for target in targets() if target.found(run)]
+    found.sort(key=lambda target: target.met(run) is not False)
+    head = ("Measure", "Class", "Compared with", "Target", "Result", "Met")
+    yield from _folded("All targets", _table(head, (_target(one, run) for one in found)))
 
 
 def _target(target: Target, run: Run) -> tuple[str, ...]:
     found = target.found(run)
-    against = _NOTHING if target.against in {None, target.ours} else f"{target.against}"
+    against = _compared_with(target)
     promised = _NOTHING if target.limit is None else f"{target.sense} {target.limit:g}"
     kept = {True: "yes", False: "**no**", None: _NOTHING}[target.met(run)]
     return (target.what, target.ours, against, promised, _spread(found), kept)
 
 
-def _measure(run: Run, measure: Measure) -> Iterator[str]:
-    results = run.measures.get(measure.name)
-    if not results:
-        return
-    yield f"## {measure.title}"
-    for case in results:
-        yield ""
-        if case != measure.name:
-            yield f"**{case}**"
-            yield ""
-        head = ("", *(_UNITS[figure] for figure in measure.figures), "÷ peer", "÷ floor")
-        yield from _table(head, _rows(run, measure, case))
+def _compared_with(target: Target) -> str:
+    if target.against_figure:
+        return "its framework alone"
+    return _NOTHING if target.against in {None, target.ours} else f"{target.against}"
 
 
-def _rows(run: Run, measure: Measure, case: str) -> Iterator[tuple[str, ...]]:
-    for name in run.measures[measure.name][case]:
-        contestant = NAMED[name]
-        cells = [_cell(run, measure, case, name, figure) for figure in measure.figures]
-        others = (_MAIN_PEERS, _FLOORS) if contestant.role == "ours" else ({}, {})
-        for other in others:
-            against = other.get(contestant.framework, "")
-            ratio = run.ratio(measure.name, case, measure.figures[0], name, against)
-            cells.append(_spread(ratio))
-        yield (f"**{name}**" if contestant.role == "ours" else name, *cells)
+_COLUMNS = {
+    "Streamed text event": ("stream", f"text, {MANY} events a write, sync", 1),
+    "Small response": ("invoke", "sync", 1),
+    "Small response, async": ("invoke", "async", 1),
+    "Import, ms": ("import", "import", 1000),
+}
 
 
-def _cell(run: Run, measure: Measure, case: str, name: str, figure: str) -> str:
-    value = run.value(measure.name, case, name, figure)
-    return _NOTHING if value is None else _number(value.middle)
+def _classes(run: Run) -> Iterator[str]:
+    """CPU times of every class, for readers who use another one."""
+    yield "## All classes"
+    yield ""
+    yield "CPU time in microseconds on this machine, of the import in milliseconds."
+    yield ""
+    rows = (
+        (f"**{one.name}**" if one.role == "ours" else one.name, *_times(run, one.name))
+        for one in ALL
+    )
+    shown = (row for row in rows if set(row[1:]) != {_NOTHING})
+    yield from _folded("CPU times of all classes", _table(("Class", *_COLUMNS), shown))
+
+
+def _times(run: Run, name: str) -> Iterator[str]:
+    for measure, case, divisor in _COLUMNS.values():
+        value = run.value(measure, case, name, "cpu_us")
+        yield _NOTHING if value is None else _number(value.middle / divisor)
+
+
+def _versions(run: Run) -> Iterator[str]:
+    yield "## Versions"
+    yield ""
+    yield "The packages in the environment of each class that matter here."
+    yield ""
+    rows = (
+        (name, ", ".join(f"{package} {version}" for package, version in versions.items()))
+        for name, versions in run.versions.items()
+    )
+    yield from _folded("Versions by class", _table(("Class", "Versions"), rows, align="---"))
+
+
+def _folded(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Collapsed lines, on GitHub and on the site, which needs the extension md_in_html."""
+    yield f'<details markdown="1"><summary>{title}</summary>'
+    yield ""
+    yield from lines
+    yield ""
+    yield "</details>"
 
 
 def _spread(found: Spread | None) -> str:
@@ -178,9 +202,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:"
+) -> Iterator[str]:
     yield _row(head)
-    yield _row(["---"] + ["---:"] * (len(head) - 1))
+    yield _row(["---"] + [align] * (len(head) - 1))
     for row in rows:
         yield _row(row)
 

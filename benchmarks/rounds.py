@@ -1,4 +1,4 @@
-"""Asks the contestants in turn, round by round, each in a process of its own."""
+"""Measures the contestants in turn, round by round, each in its own process and environment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.contestants import Contestant
+from benchmarks.environments import Interpreter
 from benchmarks.measures import Measure, Question
 from benchmarks.run import Results
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Figures = dict[str, Any]
 _LONGEST_ANSWER = 300.0
@@ -42,10 +44,10 @@ def server() -> Iterator[str]:
 class Worker:
     """A contestant's process."""
 
-    def __init__(self, contestant: Contestant, address: str) -> None:
+    def __init__(self, contestant: Contestant, interpreter: str, address: str) -> None:
         self.name = contestant.name
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "benchmarks.worker", contestant.name, address],
+            [interpreter, "-m", "benchmarks.worker", contestant.name, address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
@@ -74,10 +76,16 @@ class Worker:
 
 
 class Crew:
-    """The contestants' processes, each begun when it is first asked."""
+    """The contestants' processes. Each starts with its first question.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        address: The server's address.
+        interpreter: Returns the Python of a contestant.
+    """
+
+    def __init__(self, address: str, interpreter: Interpreter) -> None:
         self.address = address
+        self.interpreter = interpreter
         self._workers: dict[str, Worker] = {}
 
     def __enter__(self) -> Self:
@@ -90,14 +98,19 @@ class Crew:
     def ask(self, contestant: Contestant, task: dict[str, Any]) -> Figures:
         """The contestant's answer."""
         if contestant.name not in self._workers:
-            self._workers[contestant.name] = Worker(contestant, self.address)
+            interpreter = self.interpreter(contestant)
+            self._workers[contestant.name] = Worker(contestant, interpreter, self.address)
         return self._workers[contestant.name].ask(task)
 
 
 def measured(
-    measure: Measure, contestants: Sequence[Contestant], crew: Crew, say: Callable[[str], None]
+    measure: Measure,
+    contestants: Sequence[Contestant],
+    crew: Crew,
+    say: Callable[[str], None],
+    fail: Callable[[str], None],
 ) -> Results:
-    """The figures of a measure."""
+    """The figures of a measure. `say` receives the progress, `fail` what could not be measured."""
     results: Results = {}
     for number in range(measure.rounds):
         for question in measure.questions:
@@ -105,7 +118,7 @@ def measured(
                 if question.suits(one):
                     answer = _answer(measure, question, one, crew)
                     if "failed" in answer:
-                        say(f"{one.name}, {question.case}: {answer['failed']}")
+                        fail(f"{measure.name}, {question.case}, {one.name}: {answer['failed']}")
                     elif "not_offered" not in answer:
                         _note(results, question.case, one.name, answer, number)
         say(f"{measure.name}: round {number + 1} of {measure.rounds}")
@@ -114,9 +127,9 @@ def measured(
 
 def _answer(measure: Measure, question: Question, contestant: Contestant, crew: Crew) -> Figures:
     if question.task["task"] == "import":
-        return _import(contestant)
+        return _import(contestant, crew.interpreter(contestant))
     if measure.fresh:
-        with Crew(crew.address) as fresh:
+        with Crew(crew.address, crew.interpreter) as fresh:
             return fresh.ask(contestant, question.task)
     return crew.ask(contestant, question.task)
 
@@ -134,23 +147,27 @@ def _note(results: Results, case: str, name: str, answer: Figures, number: int) 
         rounds += [None] * (number - len(rounds)) + [value]
 
 
-def _import(contestant: Contestant) -> Figures:
-    ran = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "benchmarks.importing", contestant.name],
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_LONGEST_ANSWER,
-    )
-    if ran.returncode:
-        return {"failed": ran.stderr.strip().rpartition("\n")[2]}
-    figures: Figures = json.loads(ran.stdout)
+def _import(contestant: Contestant, interpreter: str) -> Figures:
+    """The import of a class, and that of its framework alone in the same environment."""
+    figures: Figures = {}
+    for of in ("class", "framework"):
+        ran = subprocess.run(  # noqa: S603 - ourselves
+            [interpreter, "-m", "benchmarks.importing", contestant.name, of],
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_ANSWER,
+        )
+        if ran.returncode:
+            return {"failed": ran.stderr.strip().rpartition("\n")[2]}
+        prefix = "" if of == "class" else "framework_"
+        figures.update({f"{prefix}{name}": one for name, one in json.loads(ran.stdout).items()})
     return figures
 
 
 def _environment() -> dict[str, str]:
-    """The developer's, without what would change who is called or who listens."""
+    """The developer's environment, without variables that change the server or add tracing."""
     spoilers = (
         "SUNRA_",
         "OPENAI_",
@@ -163,4 +180,5 @@ def _environment() -> dict[str, str]:
         "all_",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(spoilers)}
-    return {**kept, "LANGSMITH_TRACING": "false"}
+    # litellm would download its prices.
+    return {**kept, "LANGSMITH_TRACING": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}

@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-Kind = Literal["text", "tools", "logprobs", "reasoning", "completion", "late", "paced"]
+from benchmarks import responses
+
+Kind = Literal[
+    "text",
+    "tools",
+    "logprobs",
+    "reasoning",
+    "completion",
+    "late",
+    "paced",
+    "responses_text",
+    "responses_tools",
+]
 
 MANY = 64
 """Events in one write, where many are sent together."""
@@ -38,6 +50,11 @@ class Scenario:
     events: int = 0
     per_write: int = 1
     variant: int = 0
+
+    @property
+    def is_of_responses(self) -> bool:
+        """Whether `/v1/responses` sends it."""
+        return self.kind.startswith("responses")
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.events}-{self.per_write}-{self.variant}"
@@ -92,11 +109,24 @@ def completion() -> dict[str, Any]:
 @lru_cache(maxsize=32)
 def writes(scenario: Scenario) -> tuple[bytes, ...]:
     """A stream's body as the HTTP chunks to send, one a write; the last ends the body."""
-    events = [_event(chunk) for chunk in chunks(scenario.kind, scenario.events)]
-    events.append(b"data: [DONE]\n\n")
+    events = _response_events(scenario) if scenario.is_of_responses else _chunk_events(scenario)
     size = scenario.per_write
     groups = [b"".join(events[at : at + size]) for at in range(0, len(events), size)]
     return (*map(http_chunk, groups), b"0\r\n\r\n")
+
+
+def _chunk_events(scenario: Scenario) -> list[bytes]:
+    return [*map(_event, chunks(scenario.kind, scenario.events)), b"data: [DONE]\n\n"]
+
+
+def _response_events(scenario: Scenario) -> list[bytes]:
+    words = [word(number) for number in range(scenario.events)]
+    found = (
+        responses.events("text", words, MODEL)
+        if scenario.kind == "responses_text"
+        else responses.events("tools", ['{"text":"', *words, '"}'], MODEL)
+    )
+    return [f"event: {one['type']}\n".encode() + _event(one) for one in found]
 
 
 def http_chunk(data: bytes) -> bytes:

@@ -17,7 +17,7 @@ _NOT_SHOWN = (".ipynb", ".mdx")
 """Files in `docs/` that are for other sites."""
 SOURCES = {".py": "python", ".html": "html"}
 """Programs that the site shows, with their languages."""
-_CODE = r"^(?P<fence>```+|~~~+).*?^(?P=fence)|`+[^`]+`+"
+_CODE = r"^ *(?P<fence>```+|~~~+).*?^ *(?P=fence)|`+[^`]+`+"
 _LINK = r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^):\s#]*)(?P<anchor>#[^)\s]*)?\)"
 _CODE_OR_LINK = re.compile(f"{_LINK}|{_CODE}", re.DOTALL | re.MULTILINE)
 

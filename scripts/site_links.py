@@ -18,15 +18,24 @@ from repository_links import outward, place_in_site
 
 _ROOT = Path(__file__).parents[1]
 _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
+_TITLE = re.compile(r"\A# .*\n+")
 
 
 def on_config(config: Any) -> Any:
-    """The site's `repo_url` is the repository that `pyproject.toml` names, if it names one."""
+    """Take the addresses of the repository and the site from `pyproject.toml`, if it has them."""
     with (_ROOT / "pyproject.toml").open("rb") as file:
         repository = tomllib.load(file)["project"]["urls"].get("Repository")
     if repository:
         config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
+        config.site_url = pages_of(repository)
     return config
+
+
+def pages_of(repository: str) -> str | None:
+    """The address where GitHub Pages serves the site of a repository; None for another host."""
+    address = urlsplit(repository)
+    owner, _, name = address.path.strip("/").partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if address.netloc == "github.com" else None
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
@@ -39,6 +48,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         )
 
     def included(found: re.Match[str]) -> str:
-        return linked((_ROOT / found[1]).read_text(encoding="utf-8"), found[1])
+        text = _TITLE.sub("", (_ROOT / found[1]).read_text(encoding="utf-8"))  # the page has one
+        return linked(text, found[1])
 
     return _INCLUDE.sub(included, linked(markdown, source))

@@ -21,8 +21,8 @@ REPOSITORY = "https://code.example/sunra/integrations"
 
 def test_the_readme_read_elsewhere_links_to_files_of_the_repository():
     turned = outward(README, repository=REPOSITORY)
-    assert turned.count(f"]({REPOSITORY}/blob/main/") > 30
-    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 3
+    assert turned.count(f"]({REPOSITORY}/blob/main/") > 25
+    assert turned.count(f"]({REPOSITORY}/raw/main/docs/") == 2
     assert list(wrong_links(turned, repository=REPOSITORY, root=ROOT)) == []
 
 
@@ -30,7 +30,7 @@ def test_the_readme_read_elsewhere_has_no_dead_link_where_no_repository_is_known
     turned = outward(README, repository=None)
     assert "[Sunra](https://sunra.ai)" in turned
     assert list(wrong_links(turned, repository=None, root=ROOT)) == []
-    assert len(list(wrong_links(README, repository=None, root=ROOT))) > 30
+    assert len(list(wrong_links(README, repository=None, root=ROOT))) > 25
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,11 @@ def test_the_readme_read_elsewhere_has_no_dead_link_where_no_repository_is_known
         ("[a](mailto:b@c.d)", "[a](mailto:b@c.d)", "[a](mailto:b@c.d)"),
         ("`[a](b.md)`", "`[a](b.md)`", "`[a](b.md)`"),
         ("```\n[a](b.md)\n```", "```\n[a](b.md)\n```", "```\n[a](b.md)\n```"),
+        (
+            "  ```\n  ` [a](b.md)\n  ```",
+            "  ```\n  ` [a](b.md)\n  ```",
+            "  ```\n  ` [a](b.md)\n  ```",
+        ),
         ("[a](kept.md)", "[a](kept.md)", "[a](kept.md)"),
     ],
 )
@@ -89,7 +94,7 @@ def test_a_link_to_a_file_that_the_site_shows_leads_to_its_page(markdown, page, 
         ("[a](http://b.c)", "http://b.c, which is not absolute"),
         (f"[a]({REPOSITORY}/blob/main/none.md)", "but there is no"),
         (f"[a]({REPOSITORY}/blob/main/README.md#none)", "has no such heading"),
-        (f"[a]({REPOSITORY}/blob/main/README.md#testing)", None),
+        (f"[a]({REPOSITORY}/blob/main/README.md#status)", None),
         ("[a](https://sunra.ai)", None),
     ],
 )

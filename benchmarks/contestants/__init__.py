@@ -1,10 +1,9 @@
-"""Who is measured. Each is imported in a process of its own only, by its worker."""
+"""The classes that are measured. Each is imported only by its worker, in its own environment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Literal
 
 from benchmarks.contestants.asked import Connect
@@ -15,33 +14,27 @@ Role = Literal["ours", "peer", "floor"]
 
 @dataclass(frozen=True)
 class Contestant:
-    """One who is measured.
+    """A class that is measured.
 
     Args:
         name: As shown, and as given to the worker.
-        framework: Whose classes it hands to the user.
-        role: Ours, a peer, or a floor that nobody can go below.
+        framework: The framework whose objects it returns.
+        role: Ours, a peer, or a floor: the least that any class of its kind must cost.
+        package: What a user installs with pip. Contestants with the same share an environment.
         maker: `module:function` under `benchmarks.contestants`, a `Connect`.
         needs: The module that must be installed.
         imports: The statement a user begins with.
-        aiohttp: Whether its async calls are carried by aiohttp.
+        aiohttp: Whether its async calls go through aiohttp.
     """
 
     name: str
     framework: Framework
     role: Role
+    package: str
     maker: str
     needs: str
     imports: str
     aiohttp: bool = False
-
-    @property
-    def installed(self) -> bool:
-        """Whether it can be measured here."""
-        try:
-            return find_spec(self.needs) is not None
-        except ModuleNotFoundError:  # not even the package around it
-            return False
 
     def connect(self) -> Connect:
         """Imports it."""
@@ -50,29 +43,35 @@ class Contestant:
         return connect
 
 
-# What any chat model with tools and structured output stands on.
+# The parts of a framework that any chat model with tools and structured output imports.
 _LANGCHAIN_CORE = """
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.output_parsers import JsonOutputParser, PydanticToolsParser
 from langchain_core.tools import BaseTool
 """
 _LLAMA_CORE = "from llama_index.core.llms.function_calling import FunctionCallingLLM"
+FRAMEWORK_IMPORTS: dict[Framework, str] = {
+    "langchain": _LANGCHAIN_CORE,
+    "llama-index": _LLAMA_CORE,
+}
 
 ALL = (
     Contestant(
         "ChatSunra",
         "langchain",
         "ours",
+        "sunra-integrations[langchain]",
         "langchain:sunra",
-        "langchain_core",
+        "sunra_integrations",
         "from sunra_integrations.langchain import ChatSunra",
     ),
     Contestant(
         "ChatSunra[aiohttp]",
         "langchain",
         "ours",
+        "sunra-integrations[langchain,aiohttp]",
         "langchain:sunra_on_aiohttp",
-        "httpx_aiohttp",
+        "aiohttp",
         "from sunra_integrations.langchain import ChatSunra",
         aiohttp=True,
     ),
@@ -80,6 +79,7 @@ ALL = (
         "ChatOpenAI",
         "langchain",
         "peer",
+        "langchain-openai",
         "langchain:openai",
         "langchain_openai",
         "from langchain_openai import ChatOpenAI",
@@ -88,14 +88,25 @@ ALL = (
         "ChatOpenRouter",
         "langchain",
         "peer",
+        "langchain-openrouter",
         "langchain:openrouter",
         "langchain_openrouter",
         "from langchain_openrouter import ChatOpenRouter",
     ),
     Contestant(
+        "ChatLiteLLM",
+        "langchain",
+        "peer",
+        "langchain-litellm",
+        "langchain:litellm",
+        "langchain_litellm",
+        "from langchain_litellm import ChatLiteLLM",
+    ),
+    Contestant(
         "LangChain alone",
         "langchain",
         "floor",
+        "sunra-integrations[langchain]",
         "langchain_alone:connect",
         "langchain_core",
         _LANGCHAIN_CORE,
@@ -104,16 +115,18 @@ ALL = (
         "Sunra",
         "llama-index",
         "ours",
+        "sunra-integrations[llama-index]",
         "llama_index:sunra",
-        "llama_index.core",
+        "sunra_integrations",
         "from sunra_integrations.llama_index import Sunra",
     ),
     Contestant(
         "Sunra[aiohttp]",
         "llama-index",
         "ours",
+        "sunra-integrations[llama-index,aiohttp]",
         "llama_index:sunra_on_aiohttp",
-        "httpx_aiohttp",
+        "aiohttp",
         "from sunra_integrations.llama_index import Sunra",
         aiohttp=True,
     ),
@@ -121,6 +134,7 @@ ALL = (
         "OpenAI",
         "llama-index",
         "peer",
+        "llama-index-llms-openai",
         "llama_index:openai",
         "llama_index.llms.openai",
         "from llama_index.llms.openai import OpenAI",
@@ -129,24 +143,46 @@ ALL = (
         "OpenAILike",
         "llama-index",
         "peer",
+        "llama-index-llms-openai-like",
         "llama_index:openai_like",
         "llama_index.llms.openai_like",
         "from llama_index.llms.openai_like import OpenAILike",
     ),
     Contestant(
+        "OpenRouter",
+        "llama-index",
+        "peer",
+        "llama-index-llms-openrouter",
+        "llama_index:openrouter",
+        "llama_index.llms.openrouter",
+        "from llama_index.llms.openrouter import OpenRouter",
+    ),
+    Contestant(
+        "LiteLLM",
+        "llama-index",
+        "peer",
+        "llama-index-llms-litellm",
+        "llama_index:litellm",
+        "llama_index.llms.litellm",
+        "from llama_index.llms.litellm import LiteLLM",
+    ),
+    Contestant(
         "LlamaIndex alone",
         "llama-index",
         "floor",
+        "sunra-integrations[llama-index]",
         "llama_index_alone:connect",
         "llama_index.core",
         _LLAMA_CORE,
     ),
-    Contestant("openai SDK", "none", "peer", "bare:openai", "openai", "import openai"),
-    Contestant("httpx", "none", "floor", "bare:httpx_alone", "httpx", "import httpx"),
+    Contestant("openai SDK", "none", "peer", "openai", "bare:openai", "openai", "import openai"),
+    Contestant("httpx", "none", "floor", "httpx", "bare:httpx", "httpx", "import httpx"),
+    Contestant("httpx2", "none", "floor", "httpx2", "bare:httpx2", "httpx2", "import httpx2"),
     Contestant(
         "httpx[aiohttp]",
         "none",
         "floor",
+        "httpx-aiohttp",
         "bare:httpx_on_aiohttp",
         "httpx_aiohttp",
         "import httpx_aiohttp",

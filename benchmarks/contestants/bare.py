@@ -1,15 +1,11 @@
-"""What stands below the frameworks: the openai SDK, and httpx alone.
-
-httpx reads the body's bytes and makes nothing of them.
-"""
+"""Below the frameworks: the openai SDK, and HTTP libraries that read a body and discard it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-
-import httpx
 
 from benchmarks.contestants.asked import (
     HISTORY_MESSAGES,
@@ -66,10 +62,10 @@ class OpenAICall:
 
 @dataclass
 class HttpxCall:
-    """A call of httpx."""
+    """A call of httpx or httpx2."""
 
-    client: httpx.Client
-    async_client: httpx.AsyncClient
+    client: Any
+    async_client: Any
     url: str
     request: dict[str, Any]
 
@@ -120,32 +116,37 @@ def openai(server: str, wanted: Wanted) -> Call:
     return OpenAICall(*clients, _request(wanted))
 
 
-def httpx_alone(server: str, wanted: Wanted) -> Call:
-    """Httpx, on its own transport."""
-    return _httpx_call(server, wanted, httpx.AsyncClient(limits=_LIMITS))
+def httpx(server: str, wanted: Wanted) -> Call:
+    """The client of httpx."""
+    return _httpx_call(server, wanted, "httpx")
+
+
+def httpx2(server: str, wanted: Wanted) -> Call:
+    """The client of httpx2."""
+    return _httpx_call(server, wanted, "httpx2")
 
 
 def httpx_on_aiohttp(server: str, wanted: Wanted) -> Call:
-    """Httpx, on httpx-aiohttp's transport."""
+    """The client of httpx, with the transport of httpx-aiohttp."""
     from httpx_aiohttp import AiohttpTransport
 
-    return _httpx_call(
-        server, wanted, httpx.AsyncClient(transport=AiohttpTransport(limits=_LIMITS))
-    )
+    return _httpx_call(server, wanted, "httpx", AiohttpTransport)
 
 
-_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
-
-
-def _httpx_call(server: str, wanted: Wanted, async_client: httpx.AsyncClient) -> Call:
+def _httpx_call(server: str, wanted: Wanted, library: str, transport: Any = None) -> Call:
     if wanted.tools:
         raise NotOffered
-    headers = {"authorization": f"Bearer {KEY}"}
-    async_client.headers.update(headers)
-    async_client.timeout = httpx.Timeout(600.0)
-    client = httpx.Client(limits=_LIMITS, headers=headers, timeout=600.0)
+    module = import_module(library)
+    limits = module.Limits(max_connections=1000, max_keepalive_connections=100)
+    settings = {"headers": {"authorization": f"Bearer {KEY}"}, "timeout": 600.0}
+    carrier = {"transport": transport(limits=limits)} if transport else {"limits": limits}
     url = f"{base_url(server, wanted.scenario)}/chat/completions"
-    return HttpxCall(client, async_client, url, _request(wanted))
+    return HttpxCall(
+        module.Client(limits=limits, **settings),
+        module.AsyncClient(**carrier, **settings),
+        url,
+        _request(wanted),
+    )
 
 
 def _request(wanted: Wanted) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from benchmarks.contestants.asked import (
     base_url,
     image_text,
 )
-from benchmarks.contestants.carriers import carried_by
 from benchmarks.contestants.tool_set import functions
 from benchmarks.scenarios import MODEL
 
@@ -111,15 +110,20 @@ def sunra_on_aiohttp(server: str, wanted: Wanted) -> Call:
 def _sunra(server: str, wanted: Wanted, library: Literal["httpx", "aiohttp"]) -> Call:
     from sunra_integrations.langchain import ChatSunra
 
-    carrier = carried_by(library, ChatSunra.model_fields, "http_async_client")
-    return made_ready(ChatSunra(**_settings(server, wanted), **carrier), wanted)
+    settings = _settings(server, wanted)
+    if wanted.scenario.is_of_responses:
+        settings["api"] = "responses"
+    return made_ready(ChatSunra(**settings, async_transport=library), wanted)
 
 
 def openai(server: str, wanted: Wanted) -> Call:
     """ChatOpenAI."""
     from langchain_openai import ChatOpenAI
 
-    return made_ready(ChatOpenAI(**_settings(server, wanted)), wanted)
+    settings = _settings(server, wanted)
+    if wanted.scenario.is_of_responses:
+        settings["use_responses_api"] = True
+    return made_ready(ChatOpenAI(**settings), wanted)
 
 
 def openrouter(server: str, wanted: Wanted) -> Call:
@@ -132,6 +136,19 @@ def openrouter(server: str, wanted: Wanted) -> Call:
             name: settings.pop(name) for name in ("logprobs", "top_logprobs")
         }
     return made_ready(ChatOpenRouter(**settings), wanted)
+
+
+def litellm(server: str, wanted: Wanted) -> Call:
+    """ChatLiteLLM."""
+    from langchain_litellm import ChatLiteLLM
+
+    settings = _settings(server, wanted)
+    settings["api_base"] = settings.pop("base_url")
+    settings["stream_options"] = {"include_usage": settings.pop("stream_usage")}
+    more = {name: settings.pop(name) for name in ("logprobs", "top_logprobs") if name in settings}
+    return made_ready(
+        ChatLiteLLM(**settings, custom_llm_provider="openai", model_kwargs=more), wanted
+    )
 
 
 def _settings(server: str, wanted: Wanted) -> dict[str, Any]:

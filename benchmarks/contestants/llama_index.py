@@ -22,7 +22,6 @@ from benchmarks.contestants.asked import (
     base_url,
     image_text,
 )
-from benchmarks.contestants.carriers import carried_by
 from benchmarks.contestants.tool_set import functions
 from benchmarks.scenarios import MODEL
 
@@ -96,34 +95,61 @@ def sunra_on_aiohttp(server: str, wanted: Wanted) -> Call:
 def _sunra(server: str, wanted: Wanted, library: Literal["httpx", "aiohttp"]) -> Call:
     from sunra_integrations.llama_index import Sunra
 
-    carrier = carried_by(library, Sunra.model_fields, "async_http_client")
-    return made_ready(Sunra(**_settings(server, wanted), **carrier), wanted)
+    settings = _settings(server, wanted)
+    if wanted.scenario.is_of_responses:
+        settings["api"] = "responses"
+    return made_ready(Sunra(**settings, async_transport=library), wanted)
 
 
 def openai(server: str, wanted: Wanted) -> Call:
-    """OpenAI."""
-    from llama_index.llms.openai import OpenAI
+    """OpenAI, or OpenAIResponses for the other API."""
+    from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-    usage = {"stream_options": {"include_usage": True}} if wanted.scenario.events else {}
-    settings = _settings(server, wanted)
-    return made_ready(OpenAI(**settings, additional_kwargs=usage), wanted)
+    if wanted.scenario.is_of_responses:
+        return made_ready(OpenAIResponses(**_settings(server, wanted)), wanted)
+    return made_ready(OpenAI(**_settings(server, wanted), **_usage(wanted)), wanted)
 
 
 def openai_like(server: str, wanted: Wanted) -> Call:
     """OpenAILike."""
     from llama_index.llms.openai_like import OpenAILike
 
-    usage = {"stream_options": {"include_usage": True}} if wanted.scenario.events else {}
-    settings = {**_settings(server, wanted), "additional_kwargs": usage}
     kind = {"is_chat_model": True, "is_function_calling_model": True}
-    return made_ready(OpenAILike(**settings, **kind), wanted)
+    return made_ready(OpenAILike(**_settings(server, wanted), **_usage(wanted), **kind), wanted)
+
+
+def openrouter(server: str, wanted: Wanted) -> Call:
+    """OpenRouter."""
+    from llama_index.llms.openrouter import OpenRouter
+
+    return made_ready(OpenRouter(**_settings(server, wanted), **_usage(wanted)), wanted)
+
+
+def litellm(server: str, wanted: Wanted) -> Call:
+    """LiteLLM."""
+    from llama_index.llms.litellm import LiteLLM
+
+    settings = _settings(server, wanted)
+    settings["model"] = f"openai/{MODEL}"
+    # It fails on the chunk with the usage, so it does not request the usage.
+    more = {name: settings.pop(name) for name in _LOGPROBS if name in settings}
+    return made_ready(LiteLLM(**settings, additional_kwargs=more), wanted)
+
+
+_LOGPROBS = {"logprobs": True, "top_logprobs": 5}
+
+
+def _usage(wanted: Wanted) -> dict[str, dict[str, Any]]:
+    """What makes other classes request the usage of a stream, as ours does."""
+    usage = {"stream_options": {"include_usage": True}} if wanted.scenario.events else {}
+    return {"additional_kwargs": usage}
 
 
 def _settings(server: str, wanted: Wanted) -> dict[str, Any]:
     url = base_url(server, wanted.scenario)
     settings = {"model": MODEL, "api_key": KEY, "api_base": url, **listeners(wanted)}
     if wanted.scenario.kind == "logprobs":
-        settings.update(logprobs=True, top_logprobs=5)
+        settings.update(_LOGPROBS)
     return settings
 
 

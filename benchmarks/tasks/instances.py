@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import ssl
+import sys
 from collections.abc import Sequence
-
-import httpx
 
 from benchmarks.contestants.asked import Connect, Wanted
 from benchmarks.scenarios import Scenario
@@ -49,7 +48,9 @@ def _figures(connect: Connect, server: str, wanted: Sequence[Wanted]) -> Figures
 
 def _alive() -> Figures:
     found = gc.get_objects()
+    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    clients = tuple(kind for one in libraries for kind in (one.Client, one.AsyncClient))
     return {
-        "clients": sum(isinstance(one, (httpx.Client, httpx.AsyncClient)) for one in found),
+        "clients": sum(isinstance(one, clients) for one in found),
         "tls_contexts": sum(isinstance(one, ssl.SSLContext) for one in found),
     }

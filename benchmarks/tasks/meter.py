@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import time
-from types import TracebackType
+from typing import TYPE_CHECKING
 
-from typing_extensions import Self
+if TYPE_CHECKING:  # environments of peers may not have it
+    from types import TracebackType
+
+    from typing_extensions import Self
 
 _MICROSECONDS = 1e6
 

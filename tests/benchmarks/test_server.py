@@ -17,6 +17,7 @@ from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.transport import AsyncSunraClient, Settings, SunraClient
 
 REQUEST = ChatRequest(model="m", messages=[{"role": "user", "content": "Hello"}])
+RESPONSES_REQUEST = ChatRequest(model="m", messages=REQUEST.messages, api="responses")
 EVENTS = 130
 TEXT = "".join(map(word, range(EVENTS)))
 
@@ -67,6 +68,22 @@ def test_log_probabilities_come_with_five_alternatives(streamed):
 def test_reasoning_comes_apart_from_the_text(streamed):
     choice = streamed("reasoning").choice
     assert (choice.reasoning, choice.text) == (TEXT, "")
+
+
+@pytest.mark.parametrize("per_write", [1, MANY])
+def test_a_stream_of_the_responses_api_is_read_as_its_words_and_its_usage(address, per_write):
+    scenario = Scenario("responses_text", EVENTS, per_write)
+    client = SunraClient(settings(address, scenario))
+    reply = accumulate(client.stream(RESPONSES_REQUEST))
+    assert (reply.text, reply.choice.finish_reason) == (TEXT, "stop")
+    assert reply.usage.completion_tokens == EVENTS
+
+
+def test_a_tool_call_of_the_responses_api_arrives_in_pieces_of_json(address):
+    client = SunraClient(settings(address, Scenario("responses_tools", EVENTS, MANY)))
+    (call,) = accumulate(client.stream(RESPONSES_REQUEST)).choice.tool_calls
+    assert (call.id, call.name) == ("call_benchmark", "write_down")
+    assert call.parsed() == {"text": TEXT}
 
 
 @pytest.mark.parametrize("scenario", [Scenario("completion"), Scenario("late", 5)], ids=str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ ANSWER = {"scenario": "completion"}
 
 @pytest.fixture(scope="module")
 def crew():
-    with server() as address, Crew(address) as crew:
+    with server() as address, Crew(address, lambda _: sys.executable) as crew:
         yield crew
 
 
@@ -53,6 +53,12 @@ def test_a_worker_answers_with_figures(crew, name, task, shown):
     assert not figures.get("errors")
 
 
+@pytest.mark.parametrize("name", ["ChatSunra", "Sunra"])
+@pytest.mark.parametrize("kind", ["responses_text", "responses_tools"])
+def test_streams_of_the_responses_api_are_measured(crew, name, kind):
+    assert "cpu_us" in crew.ask(NAMED[name], {"task": "stream", "scenario": f"{kind}-20-4"})
+
+
 @pytest.mark.parametrize("name", ["ChatSunra", "Sunra", "httpx"])
 @pytest.mark.parametrize("task", ["latency", "alatency"])
 def test_what_arrives_arrives_after_it_was_sent(crew, name, task):
@@ -75,20 +81,33 @@ def test_every_round_asks_each_and_notes_its_figures(crew):
     asked = {"task": "stream", **STREAM}
     measure = Measure("stream", "Streams", (Question("text", asked),), 3, ("cpu_us",))
     said: list[str] = []
-    results = measured(measure, [NAMED["httpx"], NAMED["ChatSunra"]], crew, said.append)
+    failed: list[str] = []
+    both = [NAMED["httpx"], NAMED["ChatSunra"]]
+    results = measured(measure, both, crew, said.append, failed.append)
     rounds = {name: len(figures["cpu_us"]) for name, figures in results["text"].items()}
     assert rounds == {"httpx": 3, "ChatSunra": 3}
     assert said == [f"stream: round {number} of 3" for number in (1, 2, 3)]
+    assert not failed
+
+
+def test_a_failed_measurement_is_reported_with_its_class_and_cause(crew):
+    measure = Measure("stream", "Streams", (Question("text", {"task": "none", **STREAM}),), 1, ())
+    failed: list[str] = []
+    assert measured(measure, [NAMED["httpx"]], crew, print, failed.append) == {}
+    assert failed == ["stream, text, httpx: ValueError: no such task: 'none'"]
 
 
 @LINUX
-def test_the_import_is_measured_in_a_new_process(crew):
+@pytest.mark.parametrize("name", ["ChatSunra", "Sunra"])
+def test_an_import_is_measured_with_that_of_its_framework_alone(crew, name):
     measure = Measure("import", "Import", (Question("import", {"task": "import"}),), 1, ("kb",))
-    results = measured(measure, [NAMED["httpx"]], crew, print)
-    assert results["import"]["httpx"]["kb"][0] > 0
+    results = measured(measure, [NAMED[name]], crew, print, pytest.fail)
+    figures = results["import"][name]
+    assert figures["kb"][0] > figures["framework_kb"][0] > 0
+    assert figures["cpu_us"][0] > figures["framework_cpu_us"][0] / 2 > 0
 
 
-@pytest.mark.parametrize("module", ["nothing_of_that_name", "nothing.of.that.name"])
-def test_a_contestant_that_is_not_installed_takes_no_part(module):
-    assert not replace(NAMED["ChatOpenAI"], needs=module).installed
-    assert NAMED["ChatSunra"].installed
+def test_a_worker_runs_in_the_environment_of_its_contestant():
+    crew = Crew("http://127.0.0.1:9", lambda one: f"/nowhere/{one.name}/python")
+    with pytest.raises(FileNotFoundError, match="/nowhere/httpx/python"):
+        crew.ask(NAMED["httpx"], {"task": "invoke", **ANSWER})
