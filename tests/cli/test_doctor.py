@@ -37,7 +37,8 @@ def test_every_check_passes_with_the_sandbox_and_the_key_is_not_sent(
         "HTTP",
         "clock",
     ]
-    assert all(finding["fix"] is None for finding in found(ended).values())
+    for finding in found(ended).values():
+        assert finding["fix"] is None or finding["found"] == "not installed, and optional"
     assert [request.method for request in sunra_sandbox.requests] == ["HEAD"]
     assert "authorization" not in sunra_sandbox.requests[0].headers
 

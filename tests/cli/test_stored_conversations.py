@@ -217,6 +217,15 @@ def test_a_reply_is_shown_even_if_the_conversation_cannot_be_stored(sunra, sunra
     assert ended.err.startswith("The conversation was not stored: ")
 
 
+def test_nothing_is_stored_without_a_home_folder(sunra, environment, tmp_path):
+    environment.setattr("click.get_app_dir", lambda name: f"~/.config/{name}")
+    environment.chdir(tmp_path)
+    ended = sunra(*CHAT, "Hi")
+    assert (ended.status, ended.out) == (0, "You said: Hi\n")
+    assert ended.err == "The conversation was not stored: the user has no home folder.\n"
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize("name", ["", ".", "../up", "a/b", "a b", "-x", "x" * 65, "é"])
 def test_an_invalid_name_is_a_usage_error(sunra, sunra_sandbox, name):
     ended = sunra(*CHAT, f"--conversation={name}", "Hi")

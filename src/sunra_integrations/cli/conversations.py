@@ -62,6 +62,8 @@ class Conversation:
         """
         stored = {"version": _VERSION, "model": self.model, "messages": self.messages}
         text = json.dumps(_map_strings(stored, without_key), ensure_ascii=False, indent=1)
+        if not self.path.is_absolute():
+            raise OSError("the user has no home folder")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A temporary file of this module has the mode 0600.
         handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")

@@ -74,7 +74,8 @@ def tool_result_part(block: object, position: str) -> Part:
     match block:
         case {"type": "custom_tool_call_output", "output": str() as output}:  # langchain-openai
             return text_part(output)
-    return content_part(block, position)
+        case _:
+            return content_part(block, position)
 
 
 def unsupported(block: Block, position: str, why: str) -> UnsupportedContent:
