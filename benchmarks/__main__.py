@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, chosen: list[Measure], fail: Callable[[str
 
 
 def _warn_of_load() -> None:
-    load, *_ = os.getloadavg()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     if load > _IDLE:
         _say(f"The load average is {load:.1f}: other programs are running, and figures will vary.")
 
@@ -91,7 +91,7 @@ def _publish(run: Run) -> None:
     readme = _README.read_text(encoding="utf-8")
     _README.write_text(with_block(readme, run), encoding="utf-8")
     files = " ".join(_PUBLISHED)
-    print(f"Wrote {files}: {verdict(run)}.")
+    print(f"Wrote {files}. {verdict(run)}.")
     if run.quick:
         print(f"A quick run is not for publication. Restore with:\n    git checkout {files}")
     else:

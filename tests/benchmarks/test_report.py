@@ -84,8 +84,8 @@ def test_missed_targets_come_first_and_are_counted(run):
     text = document(run)
     kept = re.findall(r"\| (yes|\*\*no\*\*) \|$", text, re.MULTILINE)
     assert kept == sorted(kept)
-    assert verdict(run) == f"{kept.count('yes')} targets are met, {kept.count('**no**')} are missed"
-    assert f"{verdict(run)}: see [Targets and results](#targets-and-results)." in text
+    assert verdict(run) == f"Targets: {kept.count('yes')} met, {kept.count('**no**')} missed"
+    assert f"{verdict(run)}; see [Targets and results](#targets-and-results)." in text
 
 
 def test_every_class_is_in_a_table_of_cpu_times(run):
