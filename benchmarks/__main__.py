@@ -38,6 +38,8 @@ def main() -> int:
     chosen = [m for m in plan(quick=options.quick) if m.name in options.only]
     if options.rounds:
         chosen = [replace(measure, rounds=options.rounds) for measure in chosen]
+    if options.publish:  # a README without markers is an error now, not after the measures
+        with_block(_README.read_text(encoding="utf-8"), Run.begin({}, quick=True))
     failures: list[str] = []
     try:
         run = _run(options, chosen, failures.append)
@@ -46,6 +48,10 @@ def main() -> int:
         return 1
     if failures:
         print("\n".join(["Not measured:", *failures]), file=sys.stderr)
+        if options.publish:
+            print(
+                "Publish the other figures with `python -m benchmarks --render`.", file=sys.stderr
+            )
         return 1
     if options.publish:
         _publish(run)

@@ -78,8 +78,16 @@ def test_nothing_is_published_if_a_measurement_failed(main, repository, monkeypa
 
     monkeypatch.setattr(command, "_run", run)
     assert main("--publish") == 1
-    assert "Not measured:\nstream, text, ChatOpenAI: ended" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "Not measured:\nstream, text, ChatOpenAI: ended with status 1\n" in printed
+    assert "python -m benchmarks --render" in printed
     assert "old" in (repository / "README.md").read_text("utf-8")
+
+
+def test_a_readme_without_markers_is_an_error_before_anything_is_measured(main, repository):
+    (repository / "README.md").write_text("# Title\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="benchmarks:begin"):
+        main("--publish", "--environments", str(repository / "none"))
 
 
 def test_a_missing_environment_is_an_error_without_a_traceback(main, repository, capsys):
