@@ -19,7 +19,7 @@ BENCH_ARGS ?= --publish
 ACTIONLINT ?= optional
 
 .PHONY: demo test other-pythons lowest newest check types audit format record sandbox fuzz \
-	properties cookbook notebooks browser ray bench docs compare picture package first-answer \
+	properties cookbook notebooks browser ray bench docs screenshots compare picture package first-answer \
 	frozen pyodide profiles api workflows hooks clean
 
 demo: $(VENV)/.demo  ## ask real questions about a real text, through both frameworks
@@ -99,8 +99,12 @@ notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they p
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
 
 browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
-	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
+	$(have_chromium)
 	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
+
+screenshots: docs $(VENV_COOKBOOK)/.browser  ## screenshots of the site and the web app, checked, into screenshots/
+	$(have_chromium)
+	$(VENV_COOKBOOK)/bin/python -m scripts.screenshots $(SCREENSHOT_ARGS)
 
 bench: $(VENV_BENCH)/.bench  ## compare with other packages, about 25 minutes; BENCH_ARGS="--quick" for a rough check
 	$(VENV_BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
@@ -134,6 +138,7 @@ pyodide: $(VENV)/.dev  ## both adapters in a real Pyodide on Node.js, about a mi
 
 docs: $(VENV)-docs/.docs  ## the site, into site/; a warning or a broken link within it is an error
 	NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict --clean
+	$(VENV)-docs/bin/python -m scripts.check_site site
 
 compare: $(VENV)-compare/.compare  ## run other packages on the README's claims; writes docs/comparison.md
 	$(VENV)-compare/bin/python -m scripts.comparison
@@ -145,7 +150,9 @@ picture: $(VENV)/.demo  ## draw docs/images/demo.svg from the real demo
 	$(BIN)/python -m scripts.record_demo > /dev/null
 
 clean:
-	rm -rf $(VENV) $(VENV)-* site
+	rm -rf $(VENV) $(VENV)-* site screenshots
+
+have_chromium = command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes chromium)
 
 # On an older Python, pip lists hundreds of versions and does not name the cause.
 define new_environment

@@ -29,13 +29,15 @@ def executed(path: Path) -> NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
+    # In tests, ipykernel gives stderr no file descriptor. MCP clients pass it on to their server.
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTEST_CURRENT_TEST"}
     NotebookClient(
         notebook,
         timeout=_PATIENCE,
         kernel_name="python3",
         resources=folder,
         coalesce_streams=True,  # in how many pieces a text was flushed is chance
-    ).execute()
+    ).execute(env=environment)
     return notebook
 
 

@@ -23,6 +23,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "style-guide.md"
@@ -195,7 +196,7 @@ def _page(text: str, first: int = 1) -> tuple[list[Definition], list[Prose]]:
     prose: list[Prose] = []
     for fence in _FENCE.finditer(text):
         if fence[2] in {"python", "py"}:
-            names, words = _snippet(fence[3], first + text.count("\n", 0, fence.start(3)))
+            names, words = _snippet(dedent(fence[3]), first + text.count("\n", 0, fence.start(3)))
             definitions += names
             prose += words
     return definitions, [*prose, *_split(_blank(_FENCE, text), first)]

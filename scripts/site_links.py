@@ -1,7 +1,7 @@
 """A hook of MkDocs: links between the documents and the rest of the repository.
 
-The site contains the documents only. Links to other files of the repository lead to the code
-host, as those of the package description do. Pages such as CONTRIBUTING.md are included in a
+The site contains the documents and the cookbook. Links to other files of the repository lead to the
+code host, as those of the package description do. Pages such as CONTRIBUTING.md are included in a
 document, and their links to documents are made relative to it. The test suite checks that the
 files exist.
 """
@@ -10,42 +10,45 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from posixpath import dirname, relpath
 from typing import Any
 from urllib.parse import urlsplit
 
 import tomllib
-from repository_links import outward
+from repository_links import outward, place_in_site
 
 _ROOT = Path(__file__).parents[1]
-_NOT_SHOWN = (".ipynb", ".mdx")
-"""Files in `docs/` that are for other sites."""
 _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
+_TITLE = re.compile(r"\A# .*\n+")
 
 
 def on_config(config: Any) -> Any:
-    """The site's `repo_url` is the repository that `pyproject.toml` names, if it names one."""
+    """Take the addresses of the repository and the site from `pyproject.toml`, if it has them."""
     with (_ROOT / "pyproject.toml").open("rb") as file:
         repository = tomllib.load(file)["project"]["urls"].get("Repository")
     if repository:
         config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
+        config.site_url = pages_of(repository)
     return config
 
 
-def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
-    """Turn links out of `docs/` to the code host, and include pages of the repository's root."""
-    source = f"docs/{page.file.src_uri}"
-    markdown = outward(markdown, repository=config.repo_url, page=source, stays=_is_shown)
+def pages_of(repository: str) -> str | None:
+    """The address where GitHub Pages serves the site of a repository; None for another host."""
+    address = urlsplit(repository)
+    owner, _, name = address.path.strip("/").partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if address.netloc == "github.com" else None
 
-    def included(found: re.Match[str]) -> str:
-        text = (_ROOT / found[1]).read_text(encoding="utf-8")
-        text = outward(text, repository=config.repo_url, page=found[1], stays=_is_shown)
-        return re.sub(
-            r"\]\((docs/[^)#]*)", lambda link: f"]({relpath(link[1], dirname(source))}", text
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs
+    """Turn links out of the site to the code host, and include pages of the repository's root."""
+    source = f"docs/{page.file.src_uri}"
+
+    def linked(text: str, path: str) -> str:
+        return outward(
+            text, repository=config.repo_url, page=path, shown_on=source, place=place_in_site
         )
 
-    return _INCLUDE.sub(included, markdown)
+    def included(found: re.Match[str]) -> str:
+        text = _TITLE.sub("", (_ROOT / found[1]).read_text(encoding="utf-8"))  # the page has one
+        return linked(text, found[1])
 
-
-def _is_shown(path: str) -> bool:
-    return path.startswith("docs/") and not path.endswith(_NOT_SHOWN)
+    return _INCLUDE.sub(included, linked(markdown, source))

@@ -49,6 +49,7 @@ _NAMES = {
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _FOR_RECORDINGS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SUNRA_NO_SAVE", "1")  # the developer's own conversations stay
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -23,6 +23,7 @@ terminals = pytest.mark.skipif(
     not hasattr(os, "openpty"), reason="this platform has no pseudo-terminals"
 )
 forks = pytest.mark.skipif(not _IS_POSIX, reason="this platform cannot fork a process")
+modes = pytest.mark.skipif(not _IS_POSIX, reason="files have no POSIX modes here")
 shells = pytest.mark.skipif(not _IS_POSIX, reason="the command is for a POSIX shell")
 pipes = pytest.mark.skipif(not _IS_POSIX, reason="`select` watches pipes on POSIX alone")
 descriptors = pytest.mark.skipif(

@@ -31,6 +31,7 @@ from sunra_integrations.budget import Budget
 from sunra_integrations.errors import (
     BadRequest,
     InvalidParameter,
+    NotFound,
     Refused,
     SunraError,
     UnsupportedContent,
@@ -743,3 +744,27 @@ async def test_budgets_and_usage_tables_count_the_same(sunra_sandbox, api, strea
     assert (spent.calls, spent.total_tokens, spent.calls_without_cost) == (2, 54, 0)
     assert spent.cost == pytest.approx(2 * row.cost)
     assert counter.total_llm_token_count == 27
+
+
+NO_ENDPOINT = {
+    "nginx": Http(404, "<html><head><title>404 Not Found</title></head></html>"),
+    "FastAPI": Http(404, {"detail": "Not Found"}),
+}
+
+
+@pytest.mark.parametrize("server", NO_ENDPOINT)
+def test_a_server_that_may_not_have_the_endpoint_is_told_by_the_error(server, api, sunra_sandbox):
+    model = chat_on(sunra_sandbox, api)
+    for call in (model.invoke, lambda text: list(model.stream(text))):
+        sunra_sandbox.next(NO_ENDPOINT[server])
+        with pytest.raises(NotFound) as caught:
+            call("Hi")
+        assert ('use `api="chat"`' in str(caught.value)) is (api == "responses")
+
+
+def test_an_item_that_the_server_does_not_have_is_not_a_missing_endpoint(sunra_sandbox):
+    error = {"message": "Item with id 'rs_1' not found.", "param": "input", "code": None}
+    sunra_sandbox.next(Http(404, {"error": error}))
+    with pytest.raises(NotFound, match="rs_1") as caught:
+        chat_on(sunra_sandbox, "responses").invoke("Hi")
+    assert "may not have" not in str(caught.value)

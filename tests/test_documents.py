@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import children
-from tests.documents import BLOCK, DOCS, PAGES, ROOT, documents, python_of
+from tests.documents import (
+    DOCS,
+    PAGES,
+    ROOT,
+    as_program,
+    blocks_of,
+    documents,
+    python_of,
+    tabs_of,
+)
 
 COOKBOOK = ROOT / "cookbook"
 BARE = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
@@ -39,26 +48,19 @@ OF_AN_EXAMPLE = re.compile(
 """A deprecation that Python puts down to a line of an example, not to one of a library."""
 
 SAID = {
-    "README.md": [
-        "It is sunny in Oslo.",
-        "name='Ada' age=36",
-        "`temperature` must be a number between 0 and 2, got 3.",
-        "of $0.50, ",
-        "Model          Calls",
-        "Second time lucky.\n2\n",
+    "README.md": ["You said: Tell me about Oslo.It is sunny in Oslo.\n" * 2],
+    "docs/guides/budgets.md": ["2\n['", "']\n['Your budget is spent.']\n"],
+    "docs/guides/clients.md": [
+        "You said: When was the Eiffel Tower finished?\n",
+        "You said: When was the Eiffel Tower finished?" * 2,
     ],
-    "docs/index.md": ["You said: When was the Eiffel Tower finished?"],
-    "docs/guides/budgets.md": [
-        "2 of 2 calls\n",
-        "<Budget: $0.",
-        " of $0.50, ",
-        " tokens, 2 calls>\n2\n",
+    "docs/guides/settings.md": [
+        "`temperature` must be a number between 0 and 2, got 3.\nYou said: Hello\n"
     ],
     "docs/guides/errors.md": [
         "Third time lucky. 3\n",
         "The tower was finished in [interrupted]\n",
         "InsufficientCredit 1\n",
-        "google/gemini-2.5-flash\n",
     ],
     "docs/guides/cost-in-traces.md": [
         "LangSmith: $0.0000",
@@ -66,10 +68,13 @@ SAID = {
         "ChatSunra: $0.0000",
         "Sunra.acomplete: $0.0000",
         "Sunra.chat: $0.0000",
-        "openai/gpt-4o-mini      1",
     ],
     "docs/guides/async.md": ["20\n", 'data: " Oslo"', "event: done"],
     "docs/guides/histories.md": ["It is sunny.\n"],
+    "docs/guides/logging.md": [
+        "(attempt 2), model openai/gpt-4o, after RateLimited (Retry-After: 0 s): Slow down (HTTP",
+        "(Retry-After: 0 s): Crashed (HTTP 500).\nThird time lucky.\n",
+    ],
     "docs/guides/models_by_name.md": ["It is sunny in Oslo.", "272000 ['minimal', "],
     "docs/guides/keys.md": [
         "You said: Hello\nYou said: Hello\nYou said: Hello\n",
@@ -104,17 +109,27 @@ SAID = {
     "docs/providers/langchain_provider.mdx": ["You said: Hello"],
     "docs/providers/llama_index.ipynb": ["It is sunny in Oslo.", "name='Ada' age=36"],
 }
-"""What each document with Python in it prints, in part."""
+"""What a document prints, in part, unless it shows its output itself."""
+
+NOTICE = re.compile(r"No SUNRA_KEY found: .*\n.*\n")
+PRINT_MARK = r'print("\x1e")'
+SHOWING = {
+    f"{name}:{tab}" if tab else name: [one for one in blocks_of(page) if one.tab in {"", tab}]
+    for name, page in documents().items()
+    if page.suffix != ".ipynb" and any(block.shown for block in blocks_of(page))
+    for tab in tabs_of(page)
+}
+"""The blocks of each page that shows its output, by its path; of each tab if it has tabs."""
 
 
 def test_the_readme_names_the_packages_that_its_snippets_import():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     modules = set(
         re.findall(
-            r"^from ([\w.]+) import|^import ([\w.]+)", "".join(BLOCK.findall(text)), re.MULTILINE
+            r"^from ([\w.]+) import|^import ([\w.]+)", python_of(ROOT / "README.md"), re.MULTILINE
         )
     )
-    [installed] = re.findall(r"snippets on this page need\n`pip install '([^']+)' (.+)`:", text)
+    [installed] = re.findall(r"^pip install '([^']+)' (.+)$", text, re.MULTILINE)
     for module in (one or other for one, other in modules):
         package = module.partition(".")[0]
         if package == "sunra_integrations":
@@ -144,12 +159,60 @@ def test_the_python_of_a_document_runs(name, sunra_sandbox, tmp_path):
         assert words in ran.stdout
 
 
+def lines_of(output: str) -> list[str]:
+    return [line.rstrip() for line in output.strip().splitlines()]
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_a_page_prints_what_it_shows_without_a_key(name, tmp_path):
+    program = as_program(SHOWING[name], heading=PRINT_MARK)
+    (tmp_path / "document.py").write_text(program, encoding="utf-8")
+    arguments = (SHOW_DEPRECATIONS, "-c", RUNNER, "document.py")
+    ran = children.python(*arguments, cwd=tmp_path, env=BARE)
+    assert ran.returncode == 0, ran.stderr
+    assert not OF_AN_EXAMPLE.findall(ran.stderr)
+    _, *printed = NOTICE.sub("", ran.stdout).split("\x1e")
+    assert [lines_of(one) for one in printed] == [lines_of(one.shown) for one in SHOWING[name]]
+
+
 def test_every_document_with_python_in_it_is_run():
-    assert documents().keys() == SAID.keys()
+    showing = {name.partition(":")[0] for name in SHOWING}
+    assert documents().keys() == SAID.keys() | showing
 
 
-def test_the_tests_in_the_guide_to_testing_pass(sunra_sandbox, tmp_path):
-    program = python_of(DOCS / "guides" / "testing.md")
+def test_python_in_a_tab_is_read_where_it_is_on_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\na = 1\n```\n"
+        '=== "One"\n\n    ```python\n    if a:\n        b = 1\n    ```\n'
+        "    !!! note\n        ```python\n        c = 1\n        ```\n"
+        '=== "Two"\n\n    ```python\n    print(2)\n    ```\n\n'
+        '    ```text title="Output"\n    2\n    ```\n'
+        "- item\n\n    ```python\n    d = 1\n    ```\n",
+        encoding="utf-8",
+    )
+    assert tabs_of(page) == ["One", "Two"]
+    in_one = dict(enumerate(python_of(page, "One").splitlines(), 1))
+    assert {line: code for line, code in in_one.items() if code} == {
+        2: "a = 1",
+        7: "if a:",
+        8: "    b = 1",
+        12: "c = 1",
+        26: "d = 1",
+    }
+    assert [(one.tab, one.shown) for one in blocks_of(page) if one.shown] == [("Two", "2\n")]
+
+
+@pytest.mark.parametrize(
+    ("page", "tab"),
+    [
+        ("features/testing.md", "LangChain"),
+        ("features/testing.md", "LlamaIndex"),
+        ("guides/testing.md", None),
+    ],
+)
+def test_the_tests_on_the_pages_about_testing_pass(page, tab, sunra_sandbox, tmp_path):
+    program = python_of(DOCS / page, tab)
     (tmp_path / "test_document.py").write_text(program, encoding="utf-8")
     plugin = "sunra_integrations.sandbox.pytest_plugin"
     ran = run_by(
@@ -159,8 +222,9 @@ def test_the_tests_in_the_guide_to_testing_pass(sunra_sandbox, tmp_path):
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
     assert f"{program.count('def test_')} passed" in ran.stdout, ran.stdout
-    cassette = (tmp_path / "cassettes" / "greeting.yaml").read_text(encoding="utf-8")
-    assert sunra_sandbox.api_key not in cassette
+    cassettes = [one.read_text(encoding="utf-8") for one in tmp_path.glob("cassettes/*")]
+    assert len(cassettes) == program.count(".use_cassette(")
+    assert not any(sunra_sandbox.api_key in cassette for cassette in cassettes)
 
 
 def agent_runs_by_position(program: str) -> list[str]:
@@ -197,7 +261,7 @@ def test_a_question_that_is_passed_to_an_agent_by_position_is_found(call, found)
 
 
 EXAMPLES = [
-    *(ROOT / name for name in SAID),
+    *documents().values(),
     *COOKBOOK.rglob("*.py"),
     *COOKBOOK.glob("*.ipynb"),
     *(ROOT / "src").rglob("*.py"),

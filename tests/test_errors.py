@@ -7,6 +7,7 @@ import re
 import pytest
 
 from sunra_integrations import errors
+from sunra_integrations.protocol.error_parsing import error_from_response
 
 CLASSES = [
     value
@@ -53,3 +54,17 @@ def test_every_error_survives_pickling_and_says_what_it_was_told(cls):
 def test_retryable_is_the_class_s_unless_told_otherwise(cls):
     assert cls("x").retryable is cls.default_retryable
     assert cls("x", retryable=not cls.default_retryable).retryable is not cls.default_retryable
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_error_says_when_it_is_raised_and_what_to_do(cls):
+    assert "fix" in vars(cls)
+    for sentence in (inspect.getdoc(cls).partition("\n")[0], cls.fix):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_statuses_of_an_error_raise_it(cls):
+    for status in vars(cls).get("http_statuses", ()):
+        assert type(error_from_response(status, {}, b"", now=0)) is cls

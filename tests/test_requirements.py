@@ -39,7 +39,7 @@ def test_the_versions_checked_at_run_time_match_pyproject():
 def test_the_documented_versions_match_pyproject():
     """A row of the table may list several packages, with their versions in the same order."""
     rows = re.findall(
-        r"^\| ([a-z][\w, -]*) \| ([\d., ]+) \|", text_of("docs/index.md"), re.MULTILINE
+        r"^\| ([a-z][\w, -]*) \| ([\d., ]+) \|", text_of("docs/policy.md"), re.MULTILINE
     )
     documented = {
         pair
@@ -55,9 +55,12 @@ def test_the_documents_name_existing_extras_and_agree():
     for document in documents:
         for names in re.findall(r"sunra-integrations\[([^]]*)\]", text_of(document)):
             assert set(names.split(",")) <= extras, document
-    install = re.search(r"(pip install .*# .*\n)+", text_of("README.md"))[0]
-    assert install in text_of("docs/index.md")
+    install = re.search(r"(pip install .*# .*\n)+", text_of("docs/quickstart.md"))[0]
     assert set(re.findall(r"\[(.*?)\]", install)) == extras - {"conformance"}
+    [in_readme] = re.findall(
+        r"Choose the extras you need: (.*?)\.\s", text_of("README.md"), re.DOTALL
+    )
+    assert set(re.findall(r"`([\w-]+)`", in_readme)) - {"sunra"} == extras - {"conformance"}
 
 
 def test_the_declared_python_versions_are_tested():
@@ -68,7 +71,7 @@ def test_the_declared_python_versions_are_tested():
     assert about["Requires-Python"] == f">={lines[0]}"
     assert lines == [f"3.{minor}" for minor in range(10, 10 + len(lines))]
     assert f"OTHERS ?= {lines[0]} {lines[-1]}\n" in text_of("Makefile")
-    assert f"| Python | {lines[0]} |" in text_of("docs/index.md")
+    assert f"| Python | {lines[0]} |" in text_of("docs/policy.md")
 
 
 # The imported module, the packages that it checks, its extra, and the first words of the message.

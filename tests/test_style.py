@@ -37,6 +37,7 @@ def found(path, text, name=None):
         ("Run `mend`. Recommend it.", []),
         ("```console\nmend it\n```\n", []),
         ("```python\nx = 1  # mend it\n\nsaid = await x\n```\n", [(2, "mend"), (4, "said")]),
+        ('=== "A"\n\n    ```python\n    if 1:\n        said = 1\n    ```\n', [(5, "said")]),
         ("a\n\nIt retries of its\nown accord.", [(3, "of its own accord")]),
         ("It is no\nlist. This no list.", [(1, "is no list")]),
         ("It is no longer so. There is no `[mend](mend.md)`.", []),

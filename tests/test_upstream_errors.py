@@ -320,6 +320,6 @@ async def test_a_retry_is_logged_with_its_cause_its_model_and_the_request_and_no
         await ask(Recorded(status(429, busy.encode(), retry_after="0"), refused), 1)
     [line] = [one.getMessage() for one in caplog.records if one.levelno == logging.INFO]
     assert line == (
-        "Sunra: retrying in 0.00 s (attempt 2), model a/b, after RateLimited: "
+        "Sunra: retrying in 0.00 s (attempt 2), model a/b, after RateLimited (Retry-After: 0 s): "
         "Slow down, [the key] (HTTP 429, request req-7)."
     )

@@ -60,3 +60,11 @@ def test_a_notebook_runs_live_with_a_key_and_says_who_answered(path: Path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_holds_no_path_of_the_machine_it_was_saved_on(path: Path):
     assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_links_of_a_notebook_lead_to_a_file_or_to_an_address(path: Path):
+    cells = nbformat.read(path, as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    for link in re.findall(r"\]\(([^)\s#]+)", "\n".join(texts)):
+        assert link.startswith("https://") or (path.parent / link).exists(), link

@@ -1,4 +1,4 @@
-"""Server-sent events for an answer: `text`, and then `done` or `error`."""
+"""Server-sent events for an answer: `text` and `block`, and then `done` or `error`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 
 from sunra_integrations import errors
+
+from .error_messages import public_error
+from .growing_markdown import GrowingMarkdown
 
 _log = logging.getLogger(__name__)
 
 
-async def events(model: BaseChatModel, question: str) -> AsyncGenerator[bytes, None]:
+async def events(model: BaseChatModel, messages: LanguageModelInput) -> AsyncGenerator[bytes, None]:
     """Stream the answer as events. The last event says whether it is complete.
 
     The next chunk is read from the model after the previous one was sent, so a slow reader slows
@@ -23,50 +26,32 @@ async def events(model: BaseChatModel, question: str) -> AsyncGenerator[bytes, N
 
     Args:
         model: The model.
-        question: The user's question.
+        messages: The conversation. The last message is the question.
     """
-    usage = None
+    markdown = GrowingMarkdown()
+    tokens: int | None = None
+    details: dict[str, Any] = {}
     try:
-        async with aclosing(model.astream(question)) as chunks:
+        async with aclosing(model.astream(messages)) as chunks:
             async for chunk in chunks:
-                usage = chunk.usage_metadata or usage
+                tokens = chunk.usage_metadata["total_tokens"] if chunk.usage_metadata else tokens
+                details |= chunk.response_metadata
                 if chunk.text:
                     yield event("text", chunk.text)
+                    for block in markdown.add(chunk.text):
+                        yield event("block", block)
     except errors.SunraError as error:
         # Log the full error. The status 200 has already been sent.
         _log.warning("%s (request %s)", error, error.request_id)
-        yield event("error", public_error(error))
+        end = event("error", public_error(error))
     else:
-        yield event("done", {"tokens": usage and usage["total_tokens"]})
+        known = {name: details.get(name) for name in ("provider", "finish_reason")}
+        end = event("done", {"tokens": tokens, **known})
+    for block in markdown.changes():
+        yield event("block", block)
+    yield end
 
 
 def event(name: str, data: Any) -> bytes:
     """A server-sent event. JSON keeps text with line breaks on one line."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-
-
-def public_error(error: errors.SunraError) -> dict[str, str | bool | None]:
-    """The part of an error that the user sees: a text, whether to retry, and a reference."""
-    return {
-        "message": _words(error),
-        "try_again": error.retryable,
-        "reference": error.request_id,
-    }
-
-
-def _words(error: errors.SunraError) -> str:
-    match error:
-        case errors.RateLimited(retry_after=float(seconds)):
-            return f"Too many questions just now. Try again in {seconds:.0f} seconds."
-        case errors.RateLimited() | errors.Overloaded():
-            return "Too many questions just now. Try again in a moment."
-        case errors.StreamInterrupted():
-            return "The answer broke off here."
-        case errors.ContentRejected() | errors.Refused():
-            return "This question was declined."
-        case errors.ContextOverflow():
-            return "This question is too long."
-        case errors.ConnectionFailed() | errors.TimedOut() | errors.ServerFailed():
-            return "The model cannot be reached just now."
-        case _:
-            return "Something went wrong on our side."

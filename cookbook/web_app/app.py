@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
+from fastapi.staticfiles import StaticFiles
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
 from .answering import events
 
-_PAGE = Path(__file__).with_name("index.html")
+_PAGE = Path(__file__).with_name("page")
 _UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Prevents caches and nginx from buffering events."""
 
@@ -33,22 +36,37 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+class Turn(BaseModel):
+    """An earlier question and its answer."""
+
+    question: str = Field(min_length=1, max_length=4_000)
+    answer: str = Field(min_length=1, max_length=100_000)
+
+
 class Question(BaseModel):
-    """The request of the page."""
+    """The request of the page, which keeps the conversation. The server stores nothing.
+
+    Turns, not messages with roles: a visitor cannot send a system message.
+    """
 
     text: str = Field(min_length=1, max_length=4_000)
+    history: list[Turn] = Field(default=[], max_length=50)
+
+    def messages(self) -> Iterator[BaseMessage]:
+        """The conversation for the model."""
+        for turn in self.history:
+            yield HumanMessage(turn.question)
+            yield AIMessage(turn.answer)
+        yield HumanMessage(self.text)
 
 
 def create_app(model: BaseChatModel) -> FastAPI:
     """Create the app. Tests pass a model that uses the sandbox."""
     app = FastAPI(title="Ask")
 
-    @app.get("/")
-    async def page() -> FileResponse:
-        return FileResponse(_PAGE)
-
     @app.post("/ask")
     async def ask(question: Question) -> EventStream:
-        return EventStream(events(model, question.text), headers=_UNBUFFERED)
+        return EventStream(events(model, list(question.messages())), headers=_UNBUFFERED)
 
+    app.mount("/", StaticFiles(directory=_PAGE, html=True))
     return app

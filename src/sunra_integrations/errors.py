@@ -74,9 +74,11 @@ class ErrorResponse:
     """The HTTP response behind an error."""
 
     status_code: int
+    """HTTP status."""
     headers: Mapping[str, str]
     """Header names are in lower case. Cookies are left out."""
     body: bytes
+    """The body, as far as it was read."""
 
     @property
     def text(self) -> str:
@@ -98,23 +100,28 @@ class ErrorResponse:
 class SunraError(Exception):
     """Base class of all errors of this package.
 
-    Args:
+    Attributes:
         message: The problem, its location, and how to fix it.
-        status: HTTP status.
+        status: HTTP status of the response, if there was one.
         code: Sunra's error code, such as `MODEL_NOT_FOUND`. New codes may be added.
         type: Sunra's error type, more general than the code.
         reason: Sunra's reason, more specific than the code.
         details: The error body's `details` or `detail`, and its fields that are not attributes
             here, such as `metadata`, `param` and `failed_generation`.
         request_id: Id of the request, for Sunra's support.
-        retryable: Whether the same request may succeed later. Defaults to the error body's
-            `retryable`, or to that of the class.
+        retryable: Whether the same request may succeed later: the error body's `retryable`, or
+            that of the class.
         retry_after: Seconds that the server asks clients to wait before a retry.
         attempts: How many times the request was sent.
         response: The HTTP response.
         partial: The `Reply` received before the error, if one had begun.
+        fix: What to do about errors of this class. The message can be more specific.
+        http_statuses: Statuses that raise this class, unless the body has a more specific code.
+        default_retryable: The value of `retryable` if the error body does not have one.
     """
 
+    fix: ClassVar[str] = "Read the message: it names the problem and its location."
+    http_statuses: ClassVar[tuple[int, ...]] = ()
     default_retryable: ClassVar[bool] = False
 
     def __init__(
@@ -155,15 +162,20 @@ class SunraError(Exception):
 class ConfigurationError(SunraError):
     """The key, base URL or HTTP client is missing or invalid."""
 
+    fix = (
+        "Correct the setting that the message names. `sunra doctor` checks the key, base URL, "
+        "proxy and certificates."
+    )
+
 
 class RequirementNotMet(ConfigurationError, ImportError):
-    """A required package is not installed or too old. The message says what to install.
+    """A required package is not installed or too old. This is also an `ImportError`.
 
-    Args:
-        message: Which package and version is required, and how to install it.
+    Attributes:
         name: The module that cannot be imported, as in every `ImportError`.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Run the `pip install` command of the message, in the environment of your program."
 
     def __init__(self, message: str, *, name: str | None = None, **known: Any) -> None:
         super().__init__(message, **known)
@@ -173,13 +185,13 @@ class RequirementNotMet(ConfigurationError, ImportError):
 class BudgetExceeded(SunraError):
     """A `Budget` that applies to the call is spent. This is raised before the request is sent.
 
-    Args:
-        message: Which limit, and what was spent.
+    Attributes:
         spent: What was spent, in the unit of the limit. Calls in progress are included in `calls`.
         limit: The limit.
         unit: Which limit: `usd`, `tokens` or `calls`.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Raise the limit of the budget, such as `budget.usd += 5`, or create a new one."
 
     def __init__(
         self, message: str, *, spent: float = 0, limit: float = 0, unit: str = "", **known: Any
@@ -191,19 +203,23 @@ class BudgetExceeded(SunraError):
 
 
 class BadRequest(SunraError):
-    """The request is invalid. Retrying it does not help."""
+    """The server rejected the request as invalid. Retrying it does not help."""
+
+    fix = "Change what the message names. `details` has the rest of the server's error."
+    http_statuses: ClassVar[tuple[int, ...]] = (400, 409, 413, 422)
 
 
 class InvalidParameter(BadRequest):
-    """A parameter broke its rule. This is raised before the request is sent.
+    """A parameter is unknown or broke its rule. This is raised before the request is sent.
 
-    Args:
-        message: Which parameter, its rule, and the value.
+    Attributes:
         parameter: Name of the parameter.
         value: Its value.
         rule: The rule for the value.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Correct the parameter. The message has its rule, or the closest known name."
+    http_statuses = ()
 
     def __init__(
         self, message: str, *, parameter: str = "", value: Any = None, rule: str = "", **known: Any
@@ -217,12 +233,13 @@ class InvalidParameter(BadRequest):
 class UnsupportedContent(BadRequest):
     """The API does not support a message part. This is raised before the request is sent.
 
-    Args:
-        message: Which part, its position, and what to send instead.
+    Attributes:
         kind: Type of the part in its framework.
         position: Position of the part, such as `messages[2].content[0]`.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Convert or remove the part at `position`. The message says what the API accepts."
+    http_statuses = ()
 
     def __init__(self, message: str, *, kind: str = "", position: str = "", **known: Any) -> None:
         super().__init__(message, **known)
@@ -234,13 +251,13 @@ class UnsupportedParameter(BadRequest):
     """The server rejected a parameter that the model does not support, at least in this request.
 
     For example, OpenAI's gpt-5.4 and later reject function tools together with reasoning. Nothing
-    is left out silently: the message names what to change.
+    is left out silently.
 
-    Args:
-        message: The server's message, and what to change.
+    Attributes:
         parameter: The parameter's name in the request body; empty if the server does not name it.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Change what the message names. `sunra probe MODEL` shows what a model supports."
 
     def __init__(self, message: str, *, parameter: str = "", **known: Any) -> None:
         super().__init__(message, **known)
@@ -250,62 +267,98 @@ class UnsupportedParameter(BadRequest):
 class ContextOverflow(BadRequest):
     """The conversation is longer than the model's context."""
 
+    fix = "Send fewer or shorter messages, or use a model with a larger context."
+
 
 class ContentRejected(BadRequest):
     """The platform's safety filter rejected the input."""
 
+    fix = "Change the input; the same input will be rejected again."
+
 
 class AuthenticationFailed(SunraError):
-    """The key is missing, wrong or expired."""
+    """The server rejected the key: it is missing, wrong or expired."""
+
+    fix = (
+        "Check the key in SUNRA_KEY or `api_key`. Create keys at "
+        "https://sunra.ai/dashboard/api-tokens."
+    )
+    http_statuses = (401,)
 
 
 class PermissionDenied(SunraError):
     """The key is valid but does not have this permission."""
 
+    fix = "Check what the key's account may use, or use another model."
+    http_statuses = (403,)
+
 
 class InsufficientCredit(SunraError):
     """The account has no credit left."""
 
+    fix = "Add credit to the Sunra account, or use a key of another account."
+    http_statuses = (402,)
+
 
 class NotFound(SunraError):
-    """No such endpoint or object."""
+    """There is no such endpoint or object."""
+
+    fix = "Check the base URL, and the ids in the request."
+    http_statuses = (404,)
 
 
 class ModelNotFound(NotFound):
-    """No such model on Sunra."""
+    """There is no such model on Sunra."""
+
+    fix = (
+        "Model names have the form `vendor/name`, such as `openai/gpt-4o`; "
+        "see https://sunra.ai/models."
+    )
 
 
 class RateLimited(SunraError):
-    """Too many requests. `retry_after` is the time to wait, if the server sent one."""
+    """There were too many requests, and the client's retries did not help."""
 
+    fix = (
+        "Wait for `retry_after` seconds if the server sent them. Send fewer requests at once, or "
+        "raise `max_retries`."
+    )
+    http_statuses = (429,)
     default_retryable = True
 
 
 class ServerFailed(SunraError):
     """The gateway or the model behind it failed."""
 
+    fix = "Try again, or use another model."
+    http_statuses = (500, 502)
     default_retryable = True
 
 
 class Overloaded(ServerFailed):
     """The gateway or the model behind it has no capacity at the moment."""
 
+    fix = "Try again later, or use another model."
+    http_statuses = (503, 529)
+
 
 class ConnectionFailed(SunraError):
     """There was no response: DNS, TCP, TLS, a proxy, or a reset before the headers."""
 
+    fix = "Run `sunra doctor` to diagnose the connection."
     default_retryable = True
 
 
 class TimedOut(SunraError):
     """There was no response in time.
 
-    Args:
-        message: The phase that timed out, and the setting that limits it.
-        phase: The phase that timed out: `connect`, `read`, `write`, `pool` or `total`.
-        **known: Arguments of `SunraError`.
+    Attributes:
+        phase: The phase that timed out: `connect`, `read`, `write`, `pool` or `total`; empty if
+            the server reported the timeout.
     """
 
+    fix = "Try again, or raise the setting that the message names."
+    http_statuses = (408, 504)
     default_retryable = True
 
     def __init__(self, message: str, *, phase: str = "", **known: Any) -> None:
@@ -320,6 +373,7 @@ class UnreadableResponse(SunraError):
     because the response may have been billed.
     """
 
+    fix = "Try again. If it happens every time, check that the base URL is that of the Sunra API."
     default_retryable = True
 
 
@@ -329,20 +383,21 @@ class StreamInterrupted(UnreadableResponse):
     It is `retryable`, but the client itself does not retry it; see `UnreadableResponse`.
     """
 
+    fix = "Try again to get the complete reply. The text so far is in `error.partial.text`."
+
 
 class ResponseTruncated(UnreadableResponse):
     """A structured reply was cut off, for example by a limit or a filter.
 
     `retryable` is False for a limit or a filter, because a retry reaches it again.
 
-    Args:
-        message: The cause, and how to avoid it.
+    Attributes:
         finish_reason: The server's reason, if any.
         text: The JSON received, or the arguments of the tool call.
         usage: The usage object of the response, if any.
-        **known: Arguments of `SunraError`.
     """
 
+    fix = "Raise `max_tokens`, or request a smaller object."
     default_retryable = False
 
     def __init__(
@@ -363,11 +418,11 @@ class ResponseTruncated(UnreadableResponse):
 class Refused(SunraError):
     """The model refused the request.
 
-    Args:
-        message: The refusal, with the object that was requested.
+    Attributes:
         refusal: The text of the refusal.
-        **known: Arguments of `SunraError`.
     """
+
+    fix = "Change the request, or use another model."
 
     def __init__(self, message: str, *, refusal: str = "", **known: Any) -> None:
         super().__init__(message, **known)

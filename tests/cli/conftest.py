@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ import pytest
 from sunra_integrations.cli import main
 from sunra_integrations.sandbox import Http
 from tests import children
+from tests.waiting import DEADLINE
 
 KEY = "sk-look-for-me-0123456789"
 PROGRAM = [sys.executable, "-m", "sunra_integrations.cli"]
@@ -24,6 +27,38 @@ class Ended(NamedTuple):
     status: int
     out: str
     err: str
+
+
+class Screen:
+    """A pseudo-terminal with a simulated user."""
+
+    def __init__(self):
+        self._ours, self._theirs = os.openpty()
+        self.seen = ""
+        self._seen_up_to = 0
+
+    def close(self):
+        os.close(self._ours)
+        os.close(self._theirs)
+
+    def streams(self):
+        return dict.fromkeys(("stdin", "stdout", "stderr"), self._theirs)
+
+    def see(self, text):
+        """Wait until this text appears after the one before."""
+        end = time.monotonic() + DEADLINE
+        while text not in self.seen[self._seen_up_to :]:
+            assert time.monotonic() < end, self.seen
+            if select.select([self._ours], [], [], 0.1)[0]:
+                self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
+        self._seen_up_to = self.seen.index(text, self._seen_up_to) + len(text)
+
+    def type_after(self, prompt, keys):
+        self.see(prompt)
+        self.type(keys)
+
+    def type(self, keys):
+        os.write(self._ours, keys.encode())
 
 
 class Typed(io.StringIO):
@@ -50,10 +85,13 @@ def statuses(ended):
 
 
 @pytest.fixture
-def environment(sunra_sandbox, monkeypatch):
-    """The environment of a user whose gateway is the sandbox."""
+def environment(sunra_sandbox, monkeypatch, tmp_path):
+    """The environment of a user whose gateway is the sandbox, with a home of its own."""
     monkeypatch.setenv("SUNRA_KEY", KEY)
     monkeypatch.setenv("SUNRA_BASE_URL", sunra_sandbox.base_url)
+    monkeypatch.delenv("SUNRA_NO_SAVE")
+    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     return monkeypatch
 
 
@@ -68,7 +106,7 @@ def sunra(environment, capfd):
         capfd.readouterr()
         try:
             status = main(arguments)
-        except SystemExit as exited:  # argparse, of the sandbox's own options
+        except SystemExit as exited:  # click's completion of words
             status = exited.code
         captured = capfd.readouterr()
         return without_key(Ended(status, captured.out, captured.err))
@@ -90,6 +128,14 @@ def start(environment):
 
     with ExitStack() as running:
         yield start
+
+
+@pytest.fixture
+def terminal():
+    """A terminal for a program that is started."""
+    screen = Screen()
+    yield screen
+    screen.close()
 
 
 @pytest.fixture

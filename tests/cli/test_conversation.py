@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
 import signal
-import time
 
 import pytest
 
@@ -21,13 +18,6 @@ from tests.cli.conftest import KEY, Typed
 from tests.waiting import DEADLINE
 
 CHAT = ("chat", "-m", "sandbox/echo")
-
-
-@pytest.fixture
-def terminal():
-    screen = Screen()
-    yield screen
-    screen.close()
 
 
 def said(request):
@@ -179,35 +169,3 @@ def test_a_command_typed_ahead_is_still_a_command(start, sunra_sandbox, terminal
     terminal.type_after("> ", "one\n/exit\n")
     assert process.wait(DEADLINE) == 0
     assert [said(request) for request in sunra_sandbox.requests] == [[("user", "one")]]
-
-
-class Screen:
-    """A pseudo-terminal with a simulated user."""
-
-    def __init__(self):
-        self._ours, self._theirs = os.openpty()
-        self.seen = ""
-        self._seen_up_to = 0
-
-    def close(self):
-        os.close(self._ours)
-        os.close(self._theirs)
-
-    def streams(self):
-        return dict.fromkeys(("stdin", "stdout", "stderr"), self._theirs)
-
-    def see(self, text):
-        """Wait until this text appears after the one before."""
-        end = time.monotonic() + DEADLINE
-        while text not in self.seen[self._seen_up_to :]:
-            assert time.monotonic() < end, self.seen
-            if select.select([self._ours], [], [], 0.1)[0]:
-                self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
-        self._seen_up_to = self.seen.index(text, self._seen_up_to) + len(text)
-
-    def type_after(self, prompt, keys):
-        self.see(prompt)
-        self.type(keys)
-
-    def type(self, keys):
-        os.write(self._ours, keys.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from datetime import date, datetime, timedelta, timezone
 
@@ -12,7 +13,9 @@ import pytest
 from sunra_integrations import requirements
 from sunra_integrations.cli import doctor
 from sunra_integrations.sandbox import Http
+from tests import platforms
 from tests.cli.conftest import KEY, found, statuses
+from tests.waiting import DEADLINE
 
 
 def test_every_check_passes_with_the_sandbox_and_the_key_is_not_sent(
@@ -34,7 +37,8 @@ def test_every_check_passes_with_the_sandbox_and_the_key_is_not_sent(
         "HTTP",
         "clock",
     ]
-    assert all(finding["fix"] is None for finding in found(ended).values())
+    for finding in found(ended).values():
+        assert finding["fix"] is None or finding["found"] == "not installed, and optional"
     assert [request.method for request in sunra_sandbox.requests] == ["HEAD"]
     assert "authorization" not in sunra_sandbox.requests[0].headers
 
@@ -56,7 +60,7 @@ def test_a_model_is_sent_a_short_prompt(sunra, sunra_sandbox):
     assert ended.status == 0
     assert ended.out.splitlines()[-1].startswith("ok   call               sandbox/echo replied")
     assert "replied 'Hello' in" in ended.out
-    assert ended.err == "Nothing failed.\n"
+    assert ended.err == "Nothing failed.\nNext: run `sunra chat -m sandbox/echo`.\n"
 
 
 def test_a_model_of_the_other_endpoint_is_sent_the_prompt_there(sunra, sunra_sandbox):
@@ -71,7 +75,7 @@ def test_a_model_of_the_other_endpoint_is_sent_the_prompt_there(sunra, sunra_san
         (Http(401, {"error": {"message": f"No such key: {KEY}"}}), "Set SUNRA_KEY to a key from"),
         (Http(404, {"error": {"code": "MODEL_NOT_FOUND"}}), "https://sunra.ai/models"),
         (Http(402, {"error": {"message": "Empty"}}), "Add credit"),
-        (Http(400, {"error": {"message": "No"}}), "Fix the problem that the message describes."),
+        (Http(400, {"error": {"message": "No"}}), "Change what the message names."),
     ],
 )
 def test_a_failed_call_comes_with_a_fix(sunra, sunra_sandbox, answer, fix):
@@ -178,6 +182,77 @@ def test_a_proxy_to_a_local_gateway_is_a_warning(sunra, environment, sunra_sandb
     assert statuses(ended)["HTTP"] == "ok"
 
 
+# ── layout and next steps ────────────────────────────────────────────────────
+
+ESCAPES = re.compile(r"\x1b\[[\d;]*m")
+
+
+def test_every_result_that_is_not_ok_has_a_next_step_and_so_has_the_report(sunra, environment):
+    environment.setenv("SUNRA_KEY", f"'{KEY}'")
+    report = json.loads(sunra("doctor", "--base-url", "https://localhost:1", "--json").out)
+    problems = [one for one in report["findings"] if one["status"] != "ok"]
+    assert {one["check"] for one in problems} >= {"key", "TCP"}
+    assert all(one["fix"].strip() for one in problems)
+    assert report["next"] == "fix the first failure, and run `sunra doctor` again."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        ([], "Next: run `sunra doctor -m VENDOR/NAME` to test a call."),
+        (["-m", "sandbox/echo"], "Next: run `sunra chat -m sandbox/echo`."),
+        (
+            ["-m", "sandbox/echo", "--api", "responses"],
+            "Next: run `sunra chat -m sandbox/echo --api responses`.",
+        ),
+        (["--base-url", "ftp://x"], "Next: fix the first failure, and run `sunra doctor` again."),
+    ],
+)
+def test_a_report_ends_with_the_next_step(sunra, arguments, step):
+    assert sunra("doctor", *arguments).err.splitlines()[-1] == step
+
+
+def test_a_piped_report_has_a_line_for_each_text_whatever_the_width(sunra, environment):
+    environment.setenv("COLUMNS", "40")
+    ended = sunra("doctor", "--base-url", "https://localhost:1")
+    lines = ended.out.splitlines()
+    [failed] = [line for line in lines if line.startswith("fail")]
+    assert failed.endswith("cannot connect to localhost:1: Connection refused")
+    assert lines[-1].strip() == "→ Check the port, and whether a firewall or a VPN blocks it."
+    assert "\x1b" not in ended.out
+
+
+@platforms.terminals
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_report_is_wrapped_at_the_width_of_the_terminal(start, terminal, columns):
+    env = {"TERM": "xterm", "COLUMNS": str(columns)}
+    process = start("doctor", "--base-url", "https://localhost:1", env=env, **terminal.streams())
+    terminal.see("again")
+    assert process.wait(DEADLINE) == 1
+    lines = ESCAPES.sub("", terminal.seen).splitlines()
+    assert max(map(len, lines)) <= columns
+    words = " ".join(" ".join(lines).split())
+    assert "→ Check the port, and whether a firewall or a VPN blocks it." in words
+    [at] = [number for number, line in enumerate(lines) if line.startswith("fail TCP")]
+    if columns == 40:  # the text is below the check
+        assert lines[at].rstrip() == "fail TCP"
+        assert lines[at + 1].startswith("     cannot connect to")
+    else:
+        assert lines[at].startswith("fail TCP                cannot connect to localhost:1")
+        assert lines[at + 1].startswith(f"{'':24}→ Check the port")
+        assert lines[at + 2].startswith(f"{'':24}it.")
+
+
+@platforms.terminals
+def test_a_report_has_no_colours_with_no_color(start, terminal):
+    env = {"TERM": "xterm", "NO_COLOR": "1"}
+    process = start("doctor", "--base-url", "ftp://x", env=env, **terminal.streams())
+    terminal.see("again")
+    assert process.wait(DEADLINE) == 1
+    assert not re.search(r"\x1b\[[\d;]*(?<![\d])(3|9)\d[\d;]*m", terminal.seen)
+    assert "fail " in terminal.seen
+
+
 # ── versions ─────────────────────────────────────────────────────────────────
 
 
@@ -210,8 +285,9 @@ def test_an_old_framework_fails_and_a_missing_one_does_not(sunra, monkeypatch):
     old = found(ended)["langchain-core"]
     assert old["status"] == "fail"
     assert old["fix"] == "pip install --upgrade 'sunra-integrations[langchain]'"
-    assert found(ended)["aiohttp"]["found"] == "not installed (comes with the extra [aiohttp])"
-    missing = found(ended)["llama-index-core"]["found"]
-    assert missing == "not installed (comes with the extra [llama-index])"
+    for name, extra in (("aiohttp", "aiohttp"), ("llama-index-core", "llama-index")):
+        missing = found(ended)[name]
+        assert (missing["status"], missing["found"]) == ("ok", "not installed, and optional")
+        assert missing["fix"].startswith(f"pip install 'sunra-integrations[{extra}]'")
     for name in frozen:
         assert found(ended)[name]["found"] == "installed, version unknown"

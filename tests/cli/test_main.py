@@ -14,6 +14,8 @@ from sunra_integrations import __version__, cli, errors, requirements
 from sunra_integrations.cli import application
 from sunra_integrations.cli.hints import hint
 from sunra_integrations.sandbox import Http
+from sunra_integrations.sandbox.__main__ import _parser
+from sunra_integrations.sandbox.__main__ import main as serve_by_module
 from tests import children, platforms
 from tests.cli.conftest import KEY, found
 from tests.waiting import DEADLINE, until
@@ -23,10 +25,10 @@ MODEL = ("-m", "sandbox/echo")
 
 def test_version_and_help_are_printed(sunra):
     assert sunra("--version") == (0, f"sunra, version {__version__}\n", "")
-    for arguments in (["--help"], ["chat", "-h"], ["doctor", "-h"], ["probe", "-h"]):
+    for arguments in (["--help"], *([name, "-h"] for name in application.application.commands)):
         ended = sunra(*arguments)
         assert ended.status == 0
-        assert "Examples:" in ended.out
+        assert ended.out.startswith("Usage: sunra ")
         assert ended.err == ""
 
 
@@ -46,6 +48,14 @@ def test_version_and_help_are_printed(sunra):
         (["probe", "a/b", "--only", "magic"], "magic"),
         (["completion", "tcsh"], "tcsh"),
         (["sandbox", "--port", "many"], "--port"),
+        (["sandbox", "--port", "70000"], "--port"),
+        (["models", "--can", "fly"], "--can"),
+        (["models", "-m", "a/b", "text"], "--model shows one model"),
+        (["chat", *MODEL, "--file", "gone.png", "Hi"], "gone.png"),
+        (["chat", *MODEL, "--schema", "gone.json", "Hi"], "There is no file gone.json"),
+        (["chat", *MODEL, "--conversation", "../x", "Hi"], "Invalid name of a conversation"),
+        (["chat", *MODEL, "--continue", "Hi"], "There is no conversation to continue."),
+        (["chat", *MODEL, "-c", "--conversation", "x", "Hi"], "There is no conversation x"),
     ],
 )
 def test_a_usage_error_exits_with_2_and_says_why(sunra, sunra_sandbox, arguments, message):
@@ -94,6 +104,10 @@ def test_a_shell_completion_script_is_printed(sunra, shell):
         ("sunra chat --model openai/gpt-4o-m", "openai/gpt-4o-mini"),
         ("sunra probe openai/gpt-4o-m", "openai/gpt-4o-mini"),
         ("sunra probe a/b --only lo", "logprobs"),
+        ("sunra models -m openai/gpt-4o-m", "openai/gpt-4o-mini"),
+        ("sunra models --vendor moon", "moonshotai"),
+        ("sunra models --can struct", "structured-output"),
+        ("sunra sandbox --model openai/gpt-4o-m", "openai/gpt-4o-mini"),
     ],
 )
 def test_commands_options_and_models_are_completed(sunra, monkeypatch, words, offered):
@@ -142,11 +156,51 @@ def test_the_sandbox_runs_until_ctrl_c(start):
     assert process.wait(DEADLINE) == 0
 
 
-def test_the_sandbox_prints_its_own_help(sunra):
-    ended = sunra("sandbox", "--help")
-    assert ended.status == 0
-    assert ended.out.startswith("usage: sunra sandbox")
-    assert "--port" in ended.out
+def test_the_sandbox_has_the_options_of_its_module():
+    """They are written twice, because the module's extra does not include click."""
+    click_options = {
+        max(option.opts, key=len): (option.help, option.default)
+        for option in application.sandbox.params
+    }
+    module_options = {
+        max(action.option_strings, key=len): (action.help, action.default)
+        for action in _parser()._actions
+    }
+    for name in ("--port", "--host", "--model", "--key"):
+        assert click_options[name][0] == module_options[name][0]
+    for name in ("--port", "--host"):
+        assert click_options[name][1] == module_options[name][1]
+    assert module_options.keys() == click_options.keys() - {"--debug"} | {"--help"}
+
+
+@pytest.mark.parametrize(
+    ("port", "message"), [("70000", "is not a port"), ("-1", "is not a port"), ("x", "invalid")]
+)
+def test_the_module_of_the_sandbox_rejects_what_is_not_a_port(capsys, port, message):
+    with pytest.raises(SystemExit) as exited:
+        serve_by_module([f"--port={port}"])
+    assert exited.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_sandbox_reports_a_port_in_use(sunra, sunra_sandbox):
+    port = sunra_sandbox.base_url.rpartition(":")[2].partition("/")[0]
+    ended = sunra("sandbox", "--port", port)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith(f"Cannot listen on 127.0.0.1:{port}: ")
+
+
+def test_the_sandbox_gets_every_option(sunra, monkeypatch):
+    served = []
+    monkeypatch.setattr(
+        "sunra_integrations.sandbox.__main__.serve", lambda **given: served.append(given) or 0
+    )
+    assert sunra("sandbox").status == 0
+    sunra("sandbox", "--port", "0", "--host", "::1", "-m", "a/b", "--model", "c/d", "--key", "k")
+    assert served == [
+        {"port": 8111, "host": "127.0.0.1", "models": (), "keys": ()},
+        {"port": 0, "host": "::1", "models": ("a/b", "c/d"), "keys": ("k",)},
+    ]
 
 
 def test_the_sandbox_names_its_missing_extra(sunra, monkeypatch):

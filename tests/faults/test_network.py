@@ -47,7 +47,8 @@ def call(base_url, **more):
     return SunraClient(Settings.resolve("k", base_url, max_retries=0, **more)).create(ASKED)
 
 
-def test_a_name_that_does_not_resolve_is_a_failed_connection(monkeypatch):
+@pytest.fixture
+def _unknown_names(monkeypatch):
     look_up = socket.getaddrinfo
 
     def fail(host, *rest, **more):
@@ -56,9 +57,33 @@ def test_a_name_that_does_not_resolve_is_a_failed_connection(monkeypatch):
         return look_up(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+
+@pytest.mark.usefixtures("_unknown_names")
+@pytest.mark.parametrize("way", ["sync", "httpx", "aiohttp"])
+@pytest.mark.parametrize("proxy", [None, "http://nowhere.invalid:8080"])
+def test_a_name_that_does_not_resolve_is_named_with_its_setting(monkeypatch, way, proxy):
+    if proxy:
+        monkeypatch.setenv("https_proxy", proxy)
+    host, setting = ("api.example", "https_proxy") if proxy else ("nowhere.invalid", "the base URL")
+    settings = Settings.resolve(
+        "k",
+        f"https://{host}",
+        max_retries=0,
+        async_transport="httpx" if way == "sync" else way,
+    )
+
+    def call() -> None:
+        if way == "sync":
+            SunraClient(settings).create(ASKED)
+        else:
+            asyncio.run(AsyncSunraClient(settings).create(ASKED))
+
     with pytest.raises(ConnectionFailed, match="Name or service not known") as caught:
-        call("https://nowhere.invalid")
+        call()
     assert caught.value.retryable
+    assert "The host name 'nowhere.invalid' cannot be resolved" in caught.value.message
+    assert f"the host in {setting} is correct." in caught.value.message
 
 
 class TlsServer:

@@ -70,6 +70,15 @@ def test_models_are_counted_apart(line) -> None:
     assert usage.table.total.cost == pytest.approx(3 * COST)
 
 
+async def test_a_call_counts_under_its_own_model(line) -> None:
+    with UsageHandler() as usage:
+        line(said()).llm.chat(ASKED, model="a/b")
+        await line(said()).llm.acomplete("Hi", model="a/b")
+        list(line(streamed()).llm.stream_complete("Hi", model="a/b"))
+        line(said()).llm.chat(ASKED)
+    assert usage.table == {"a/b": ONE + ONE + ONE, MODEL: ONE}
+
+
 def test_a_block_registers_its_handler_and_removes_it() -> None:
     root = get_dispatcher()
     before = list(root.event_handlers)

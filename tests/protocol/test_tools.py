@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import strict_schema
@@ -167,7 +167,7 @@ def test_a_tool_that_the_server_runs_is_chosen_by_its_type():
         ({"function": {"name": "f"}}, True),
         ({"type": "custom", "name": "f"}, False),
         (SEARCH, False),
-        ({"type": "mcp", "server_label": "a", "authorization": "hush"}, False),
+        ({"type": "mcp", "server_label": "a", "authorization": SecretStr("hush")}, False),
     ],
 )
 def test_chat_completions_accept_tools_with_a_definition(tool, is_accepted):

@@ -262,6 +262,7 @@ def test_no_log_record_of_any_level_holds_a_secret(caplog, unused_tcp_port):
         with pytest.raises(errors.ConnectionFailed):
             broken.create(ASKED)
     assert "(attempt 2)" in caplog.text
+    assert "after ConnectionFailed (httpx.ConnectError): The connection to " in caplog.text
     no_secret_in(caplog.text)
     no_secret_in(repr([vars(record) for record in caplog.records if record.name[:5] == "sunra"]))
 

@@ -2,7 +2,7 @@
 
 `users/` is what users write. In `users/mistakes.py`, each line marked `# mistake` must be an error
 to every checker, except for those that the mark names. The Python of the documents is checked too,
-the blocks of a page as one program.
+as programs: the blocks of a page, or on a page with tabs those that a reader of one tab sees.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from textwrap import indent
 
 import pytest
 
-from tests.documents import documents, python_of
+from tests.documents import programs
 from tests.typing.checkers import CHECKERS, FOLDER, Diagnostic, path_of, run
 
 USERS = Path(__file__).parent / "users"
@@ -43,9 +43,9 @@ def project() -> Iterator[Path]:
         made = Path(folder).resolve()
         shutil.copytree(USERS, made / "users", ignore=shutil.ignore_patterns("__pycache__"))
         (made / "documents").mkdir()
-        for name, path in documents().items():
-            file = made / "documents" / (name.translate(str.maketrans("/.-", "___")) + ".py")
-            file.write_text(as_module(python_of(path)), encoding="utf-8")
+        for name, code in programs().items():
+            file = made / "documents" / (name.translate(str.maketrans("/.-:", "____")) + ".py")
+            file.write_text(as_module(code), encoding="utf-8")
         yield made
 
 

@@ -18,28 +18,31 @@ from sunra_integrations.cli import options
 from sunra_integrations.cli.chat import chat
 from sunra_integrations.cli.doctor import doctor
 from sunra_integrations.cli.hints import hint
+from sunra_integrations.cli.models import models
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.probe import probe
+from sunra_integrations.cli.sandbox import sandbox
 from sunra_integrations.errors import InvalidParameter, SunraError
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 _COMPLETION_VARIABLE = "_SUNRA_COMPLETE"
 
-_EPILOG = """\b
-Examples:
-  export SUNRA_KEY=…            # from https://sunra.ai/dashboard/api-tokens
-  sunra doctor                  # check configuration and connection
-  sunra chat -m openai/gpt-4o "Why is the sky blue?"
-  git diff | sunra chat -m openai/gpt-4o "Write a commit message"
-  sunra probe openai/gpt-4o     # which features does this model support?
-  sunra sandbox                 # a local server, without key or network
-
-\b
-Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted with Ctrl-C."""
+_EXAMPLES = """
+export SUNRA_KEY=…            # from https://sunra.ai/dashboard/api-tokens
+sunra doctor                  # check configuration and connection
+sunra chat -m openai/gpt-4o "Why is the sky blue?"
+git diff | sunra chat -m openai/gpt-4o "Write a commit message"
+sunra models --can image      # known models that accept images
+sunra probe openai/gpt-4o     # which features does this model support?
+sunra sandbox                 # a local server, without key or network
+"""
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    epilog=options.epilog(_EXAMPLES, success="success", failure="failure"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, "--version", "-V", prog_name="sunra")
 @options.debug
 def application() -> None:
@@ -49,39 +52,32 @@ def application() -> None:
     """
 
 
+_COMPLETION_EXAMPLES = """
+eval "$(sunra completion bash)"    # in ~/.bashrc
+eval "$(sunra completion zsh)"     # in ~/.zshrc
+sunra completion fish | source     # in ~/.config/fish/config.fish
+"""
+
+
 @application.command(
-    short_help="Generate a shell completion script.",
-    epilog="""\b
-Add the line for your shell to its startup file:
-  eval "$(sunra completion bash)"         # ~/.bashrc
-  eval "$(sunra completion zsh)"          # ~/.zshrc
-  sunra completion fish | source          # ~/.config/fish/config.fish""",
+    epilog=options.epilog(
+        _COMPLETION_EXAMPLES, success="the script was printed", failure="it cannot be printed"
+    )
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@options.debug
 def completion(shell: str) -> None:
-    """Print a script that completes commands, options and models in SHELL."""
+    """Print a shell completion script.
+
+    It completes commands, options and names of models. SHELL is bash, zsh or fish.
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"Completion is not available for {shell}.")
     click.echo(kind(application, {}, "sunra", _COMPLETION_VARIABLE).source())
 
 
-@application.command(
-    short_help="Run a local server to develop and test with.",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def sandbox(arguments: tuple[str, ...]) -> int:
-    """Run a local server that needs no key and no network; replies are rule-based."""
-    try:
-        from sunra_integrations.sandbox.__main__ import main as serve  # noqa: PLC0415 - an extra
-    except ImportError as missing:  # its message says which extra to install
-        raise click.ClickException(str(missing)) from missing
-    return serve(list(arguments), program="sunra sandbox")
-
-
-for _command in (chat, doctor, probe):
+for _command in (chat, doctor, models, probe, sandbox):
     application.add_command(_command)
 
 

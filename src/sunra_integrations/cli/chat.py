@@ -5,62 +5,126 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.core import ParameterSource
 from typing_extensions import Self
 
 from sunra_integrations.cli import options
+from sunra_integrations.cli.attachments import file_parts
+from sunra_integrations.cli.conversations import (
+    Conversation,
+    conversation_names,
+    open_conversation,
+)
 from sunra_integrations.cli.hints import hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import LineReader, LiveMarkdown, Terminal
-from sunra_integrations.errors import Refused, SunraError
+from sunra_integrations.errors import Refused, SunraError, UnreadableResponse
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
+from sunra_integrations.protocol.content import text_part
 from sunra_integrations.protocol.history import reasoning_fields
 from sunra_integrations.protocol.reply import ChoiceDelta, Reply, Usage
 from sunra_integrations.protocol.request import ChatRequest, Message, check_parameters
 from sunra_integrations.transport import SunraClient
 
-_EPILOG = """\b
-Examples:
-  sunra chat -m openai/gpt-4o "Why is the sky blue?"
-  cat report.txt | sunra chat -m openai/gpt-4o "Summarise this"
-  sunra chat -m openai/gpt-4o --json "Hi" | jq .usage
-  export SUNRA_MODEL=openai/gpt-4o    # the default for -m
-  sunra chat                          # interactive; /help lists the commands
+if TYPE_CHECKING:
+    from sunra_integrations.cli.schemas import ReplySchema
 
-\b
-The reply is written to standard output: as rendered Markdown on a terminal,
-as text elsewhere. Reasoning, token usage and cost are written to standard
-error. Control characters such as escape sequences are removed; --json keeps
-them, escaped."""
+_EXAMPLES = """
+sunra chat -m openai/gpt-4o "Why is the sky blue?"
+cat report.txt | sunra chat -m openai/gpt-4o "Summarise this"
+sunra chat -m openai/gpt-4o -f invoice.pdf -f photo.png "Do they match?"
+sunra chat -m openai/gpt-4o --schema person.json "Ada is 36 years old."
+sunra chat -m openai/gpt-4o --json "Hi" | jq .usage
+sunra chat --continue "And at sunset?"
+export SUNRA_MODEL=openai/gpt-4o    # the default for -m
+sunra chat                          # interactive; /help lists the commands
+"""
+
+_NOTES = """
+The reply is written to standard output: as rendered Markdown on a terminal, as text elsewhere.
+Reasoning, token usage and cost are written to standard error. Control characters such as escape
+sequences are removed; --json keeps them, escaped.
+
+The conversation is stored for --continue, in a file that only you can read and without the key.
+The next conversation without a name replaces it. --no-save stores nothing.
+"""
 
 
-@click.command(short_help="Send PROMPT to a model, or start an interactive chat.", epilog=_EPILOG)
+@click.command(
+    epilog=options.epilog(
+        _EXAMPLES,
+        _NOTES,
+        success="the reply is complete",
+        failure="no reply, an incomplete one, or one that does not match --schema",
+    )
+)
 @click.argument("prompt", required=False)
-@options.model("Model to use.", variable="SUNRA_MODEL")
-@click.option("--system", "-s", metavar="TEXT", help="System prompt.")
-@click.option("--temperature", type=float, metavar="0..2", help="Sampling temperature.")
-@click.option("--max-tokens", type=int, metavar="N", help="Maximum number of tokens to generate.")
-@click.option("--reasoning-effort", metavar="LEVEL", help="Reasoning effort: low, medium or high.")
+@options.model("Model to use. Defaults to SUNRA_MODEL.", variable="SUNRA_MODEL")
+@options.option("--system", "-s", metavar="TEXT", help="System prompt.")
+@options.option(
+    "--file",
+    "-f",
+    "files",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Attach a text, an image, a PDF, audio or a video. Repeatable.",
+)
+@options.option(
+    "--schema",
+    type=click.Path(),
+    metavar="FILE|CLASS",
+    help="Request JSON of this schema, and check the reply: a file with a JSON schema, or a "
+    "Pydantic class as module:Class.",
+)
+@options.option(
+    "--continue", "-c", "is_continued", is_flag=True, help="Continue the last conversation."
+)
+@options.option(
+    "--conversation",
+    metavar="NAME",
+    shell_complete=options.completing(conversation_names),
+    help="Continue the conversation of this name, or begin it.",
+)
+@options.option(
+    "--no-save",
+    is_flag=True,
+    envvar="SUNRA_NO_SAVE",
+    help="Do not store the conversation. Defaults to SUNRA_NO_SAVE.",
+)
+@options.option("--temperature", type=float, metavar="0..2", help="Sampling temperature.")
+@options.option("--max-tokens", type=int, metavar="N", help="Maximum number of tokens to generate.")
+@options.option(
+    "--reasoning-effort", metavar="LEVEL", help="Reasoning effort: low, medium or high."
+)
 @options.api
-@click.option("--json", "as_json", is_flag=True, help="Print the complete response as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="Hide reasoning, token usage and cost.")
+@options.option("--json", "as_json", is_flag=True, help="Print the complete response as JSON.")
+@options.option("--quiet", "-q", is_flag=True, help="Hide reasoning, token usage and cost.")
 @options.base_url
 @options.allow_http
 @options.timeout
 @options.debug
-@click.pass_obj
+@click.pass_context
 def chat(
-    session: Session,
+    context: click.Context,
     /,
     *,
     prompt: str | None,
     model: str | None,
     system: str | None,
+    files: tuple[Path, ...],
+    schema: str | None,
+    is_continued: bool,
+    conversation: str | None,
+    no_save: bool,
     as_json: bool,
     quiet: bool,
     base_url: str | None,
@@ -71,23 +135,40 @@ def chat(
 
     Piped input is appended to PROMPT, or used instead of it.
     """
+    session = context.ensure_object(Session)
+    history = open_conversation(conversation, is_continued=is_continued)
+    if history.model and context.get_parameter_source("model") is not ParameterSource.COMMANDLINE:
+        model = history.model
     if model is None:
         raise click.UsageError("No model specified. Use --model or set SUNRA_MODEL.")
-    text = _prompt_with_input(session, prompt)
+    history.model = model
+    if system is not None:
+        history.set_system(system)
     given = {name: value for name, value in parameters.items() if value is not None}
+    reply_schema = _load_schema(schema) if schema is not None else None
+    text = _prompt_with_input(session, prompt)
+    if text is None and (as_json or reply_schema):
+        option = "--json" if as_json else "--schema"
+        raise click.UsageError(f"{option} requires PROMPT or piped input.")
+    if reply_schema is not None:
+        given["response_format"] = reply_schema.response_format
     check_parameters({"model": model, **given})  # report these before a missing key
-    requests = _Requests(model, system, given)
+    attached = file_parts(files)
     client = SunraClient(session.settings(base_url, timeout))
+    talk = _Talk(session.terminal, client, given, history, quiet=quiet, is_saved=not no_save)
     if text is None:
-        if as_json:
-            raise click.UsageError("--json requires PROMPT or piped input.")
-        return _Conversation(session, client, requests, quiet=quiet).run()
-    request = requests.with_prompt(text)
-    if as_json:
-        session.terminal.json(client.create(request).raw)
-    else:
-        _show_reply(session.terminal, client, request, ReplyAccumulator(), quiet=quiet)
+        return _Interactive(talk, attached).run()
+    question = _question(text, attached)
+    if as_json or reply_schema is not None:
+        return _send_whole(talk, question, reply_schema, as_json=as_json)
+    talk.remember(question, talk.show_reply(question, ReplyAccumulator()))
     return 0
+
+
+def _load_schema(given: str) -> ReplySchema:
+    from sunra_integrations.cli.schemas import load_schema  # noqa: PLC0415 - slow to import
+
+    return load_schema(given)
 
 
 # ── piped input ──────────────────────────────────────────────────────────────
@@ -115,7 +196,10 @@ def _read_input(session: Session, stream: TextIO) -> str:
     except UnicodeDecodeError as error:
         raise click.UsageError(f"Input is not valid UTF-8 or {encoding} text: {error}.") from error
     if "\0" in text:
-        raise click.UsageError(f"Input is not valid {encoding} text: it contains NUL characters.")
+        raise click.UsageError(
+            f"Input is not valid {encoding} text: it contains NUL characters. "
+            "Use --file to attach a file that is not text."
+        )
     if encoding not in (_UTF8, _UTF16):
         session.terminal.note(f"Input is not UTF-8; it was read as {encoding}.")
     return text
@@ -144,7 +228,7 @@ def _not_blank(prompt: str | None) -> str:
 
 # ── one reply ────────────────────────────────────────────────────────────────
 
-_NOTES = {
+_NOTES_BY_REASON = {
     "length": "The reply was truncated at the token limit.",
     "content_filter": "The reply was stopped by the content filter.",
 }
@@ -152,58 +236,109 @@ _NOTES = {
 
 
 @dataclass(frozen=True)
-class _Requests:
-    """Builds the requests of one command, which differ in their messages only."""
+class _Talk:
+    """A conversation with a model: sends messages, shows the replies, and remembers both."""
 
-    model: str
-    system: str | None
+    terminal: Terminal
+    client: SunraClient
     parameters: dict[str, Any]
+    """The parameters of every request."""
+    history: Conversation
+    quiet: bool
+    """Hide reasoning, token usage and cost."""
+    is_saved: bool
 
-    def with_prompt(self, prompt: str) -> ChatRequest:
-        return self.with_messages([{"role": "user", "content": prompt}])
+    def request(self, question: Message) -> ChatRequest:
+        """Return the request for a reply to a message."""
+        messages = [*self.history.messages, question]
+        return ChatRequest(model=self.history.model, messages=messages, **self.parameters)
 
-    def with_messages(self, messages: list[Message]) -> ChatRequest:
-        system = [{"role": "system", "content": self.system}] if self.system is not None else []
-        return ChatRequest(model=self.model, messages=[*system, *messages], **self.parameters)
+    def show_reply(self, question: Message, so_far: ReplyAccumulator) -> Reply:
+        """Send a message, show the reply while it is received, and return it.
+
+        Args:
+            question: The message.
+            so_far: Collects what was received, also if the stream is interrupted.
+
+        Raises:
+            Refused: The model declined to answer.
+            SunraError: The call failed; the text received so far has been shown.
+        """
+        request = self.request(question)
+        with (
+            closing(self.client.stream(request, so_far=so_far)) as chunks,
+            _ReplyView(self.terminal, quiet=self.quiet) as view,
+        ):
+            for chunk in chunks:
+                for delta in chunk.choices:
+                    view.add(delta)
+        reply = so_far.reply()
+        self.comment(reply)
+        return reply
+
+    def comment(self, reply: Reply) -> None:
+        """Show why a reply ended early, and its token usage and cost.
+
+        Raises:
+            Refused: The model declined to answer.
+        """
+        note = _NOTES_BY_REASON.get(reply.choice.finish_reason or "")
+        if note:
+            self.terminal.note(note, "yellow")
+        if not self.quiet:
+            self.terminal.note(" · ".join(filter(None, (reply.model, format_usage(reply.usage)))))
+        if reply.choice.refusal:
+            refusal = reply.choice.refusal
+            message = f"The model declined to answer: {refusal}"
+            raise Refused(message, refusal=refusal, partial=reply)
+
+    def remember(self, question: Message, reply: Reply) -> None:
+        """Add an exchange to the conversation if the reply has any text, and store it."""
+        if not reply.text:
+            return
+        self.history.messages += [question, _assistant_message(reply)]
+        self._save()
+
+    def reset(self) -> None:
+        """Forget the conversation except the system prompt, also on disk."""
+        self.history.clear()
+        self._save()
+
+    def _save(self) -> None:
+        if not self.is_saved:
+            return
+        try:
+            self.history.save(self.terminal.without_secret)
+        except OSError as error:
+            why = error.strerror or error
+            self.terminal.note(f"The conversation was not stored: {why}.", "yellow")
 
 
-def _show_reply(
-    terminal: Terminal,
-    client: SunraClient,
-    request: ChatRequest,
-    so_far: ReplyAccumulator,
-    *,
-    quiet: bool,
-) -> None:
-    """Send a request and show the reply while it is received.
+def _send_whole(
+    talk: _Talk, question: Message, schema: ReplySchema | None, *, as_json: bool
+) -> int:
+    """Print the response, or the JSON in its reply, and return the exit status."""
+    with talk.terminal.spinner("Waiting for the reply"):
+        reply = talk.client.create(talk.request(question))
+    if as_json:
+        talk.terminal.json(reply.raw)
+    else:
+        talk.comment(reply)
+    if schema is not None:
+        try:
+            value = schema.value(reply)
+        except UnreadableResponse:
+            if not as_json:
+                talk.terminal.note(reply.text)
+            raise
+        if not as_json:
+            talk.terminal.json(value)
+    talk.remember(question, reply)
+    return 0
 
-    Args:
-        terminal: Where to show it.
-        client: The client.
-        request: The request.
-        so_far: Collects what was received, also if the stream is interrupted.
-        quiet: Hide reasoning, token usage and cost.
 
-    Raises:
-        Refused: The model declined to answer.
-        SunraError: The call failed; the text received so far has been shown.
-    """
-    with (
-        closing(client.stream(request, so_far=so_far)) as chunks,
-        _ReplyView(terminal, quiet=quiet) as view,
-    ):
-        for chunk in chunks:
-            for delta in chunk.choices:
-                view.add(delta)
-    reply = so_far.reply()
-    note = _NOTES.get(reply.choice.finish_reason or "")
-    if note:
-        terminal.note(note, "yellow")
-    if not quiet:
-        terminal.note(" · ".join(filter(None, (reply.model, format_usage(reply.usage)))))
-    if reply.choice.refusal:
-        refusal = reply.choice.refusal
-        raise Refused(f"The model declined to answer: {refusal}", refusal=refusal, partial=reply)
+def _question(text: str, attached: Sequence[Any]) -> Message:
+    return {"role": "user", "content": [text_part(text), *attached] if attached else text}
 
 
 def format_usage(usage: Usage | None) -> str:
@@ -290,21 +425,25 @@ _HELP = (
 )
 
 
-class _Conversation:
-    """Reads messages and shows the replies until the user quits."""
+class _Interactive:
+    """Reads messages and shows the replies until the user quits.
 
-    def __init__(
-        self, session: Session, client: SunraClient, requests: _Requests, *, quiet: bool
-    ) -> None:
-        self._terminal = session.terminal
-        self._client = client
-        self._requests = requests
-        self._quiet = quiet
-        self._messages: list[Message] = []
+    Args:
+        talk: The conversation.
+        attached: Content parts that the first message carries.
+    """
+
+    def __init__(self, talk: _Talk, attached: Sequence[Any]) -> None:
+        self._talk = talk
+        self._terminal = talk.terminal
+        self._attached = attached
 
     def run(self) -> int:
         """Chat until the user quits, and return the exit status."""
-        self._terminal.note(f"Chatting with {self._requests.model}. {_HELP}")
+        self._terminal.note(f"Chatting with {self._talk.history.model}. {_HELP}")
+        earlier = len(self._talk.history.without_system())
+        if earlier:
+            self._terminal.note(f"Continuing a conversation of {earlier} messages.")
         reader = LineReader(_COMMANDS, _PROMPT if self._terminal.is_terminal else "")
         while True:
             try:
@@ -333,7 +472,7 @@ class _Conversation:
             case "":
                 return
             case "/reset":
-                self._messages.clear()
+                self._talk.reset()
                 self._terminal.note("Conversation cleared.")
             case "/help":
                 self._terminal.note(_HELP)
@@ -346,11 +485,10 @@ class _Conversation:
 
     def _send(self, prompt: str) -> None:
         """Show the reply, and remember the exchange if it has any text."""
-        question: Message = {"role": "user", "content": prompt}
+        question = _question(prompt, self._attached)
         so_far = ReplyAccumulator()
         try:
-            request = self._requests.with_messages([*self._messages, question])
-            _show_reply(self._terminal, self._client, request, so_far, quiet=self._quiet)
+            self._talk.show_reply(question, so_far)
         except KeyboardInterrupt:
             self._terminal.note("Stopped.", "yellow")
         except SunraError as error:
@@ -358,7 +496,8 @@ class _Conversation:
         self._terminal.note_replacements()
         reply = so_far.reply()
         if reply.text:
-            self._messages += [question, _assistant_message(reply)]
+            self._attached = ()
+        self._talk.remember(question, reply)
 
 
 def _is_command(line: str) -> bool:

@@ -51,28 +51,28 @@ _QUOTES = ("'", '"')
 _CHECK_WIDTH = 18
 _MIN_CALL_TIMEOUT = 120.0  # a model may reason before it replies
 
-_EPILOG = """\b
-Examples:
-  sunra doctor                      # free: the key is not sent
-  sunra doctor -m openai/gpt-4o     # also send a short prompt to this model
-  sunra doctor --json | jq '.findings[] | select(.status != "ok")'
-
-\b
-The exit status is 1 if a check failed, and 0 if there are only warnings."""
+_EXAMPLES = """
+sunra doctor                      # free: the key is not sent
+sunra doctor -m openai/gpt-4o     # also send a short prompt to this model
+sunra doctor --json | jq '.findings[] | select(.status != "ok")'
+"""
 
 
-@click.command(epilog=_EPILOG, short_help="Diagnose configuration and connection problems.")
+@click.command(
+    epilog=options.epilog(
+        _EXAMPLES, success="no check failed, though some may warn", failure="a check failed"
+    )
+)
 @options.model("Also send a short prompt to this model.")
 @options.api
 @options.base_url
 @options.allow_http
-@click.option(
+@options.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Timeout of each check.",
+    help="Seconds that each check may take. Defaults to 10.",
 )
 @options.json_output
 @options.debug
@@ -87,10 +87,10 @@ def doctor(
     timeout: float,
     as_json: bool,
 ) -> int:
-    """Diagnose configuration and connection problems, and suggest fixes.
+    """Diagnose configuration and connection problems.
 
     Checks versions, model data, key, base URL, proxy, DNS, TCP, TLS, HTTP and clock. With --model,
-    also sends a short prompt.
+    also sends a short prompt. Each problem is shown with a next step.
     """
     findings: list[Finding] = []
     for raw in _findings(session, model, api, base_url, timeout):
@@ -99,13 +99,27 @@ def doctor(
         if not as_json:
             _show(session.terminal, finding)
     failed = sum(finding.status == "fail" for finding in findings)
+    next_step = _next_step(failed, model, api)
     if as_json:
         session.terminal.json(
-            {"ok": not failed, "findings": [asdict(finding) for finding in findings]}
+            {
+                "ok": not failed,
+                "findings": [asdict(finding) for finding in findings],
+                "next": next_step,
+            }
         )
     else:
         session.terminal.note(f"{failed} failed." if failed else "Nothing failed.")
+        session.terminal.note(f"Next: {next_step}")
     return 1 if failed else 0
+
+
+def _next_step(failed: int, model: str | None, api: Api | None) -> str:
+    if failed:
+        return "fix the first failure, and run `sunra doctor` again."
+    if model is None:
+        return "run `sunra doctor -m VENDOR/NAME` to test a call."
+    return f"run `sunra chat -m {model}{f' --api {api}' if api else ''}`."
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,7 @@ class Finding:
         check: The name of the check.
         status: `ok`; `warn` if calls may work all the same; `fail` if they cannot work.
         found: The observation, in words.
-        fix: The suggested fix; None if nothing is wrong.
+        fix: The next step; None if there is nothing to do.
     """
 
     check: str
@@ -158,13 +172,12 @@ def _findings(
 
 
 def _show(terminal: Terminal, finding: Finding) -> None:
-    terminal.line(
-        (f"{finding.status:<5}", _STYLES[finding.status]),
-        (f"{finding.check:<{_CHECK_WIDTH}} ", "bold"),
+    head = (f"{finding.status:<5}", _STYLES[finding.status])
+    terminal.entry(
+        [head, (f"{finding.check:<{_CHECK_WIDTH}} ", "bold")],
         (finding.found, ""),
+        *([(f"→ {finding.fix}", "")] if finding.fix else []),
     )
-    if finding.fix:
-        terminal.line((f"{'':<{_CHECK_WIDTH + 6}}→ {finding.fix}", "dim"))
 
 
 # ── installation ─────────────────────────────────────────────────────────────
@@ -194,7 +207,8 @@ def _check_version(name: str, bounds: str) -> Finding:
     extra = f"[{_BY_EXTRA[name]}]" if name in _BY_EXTRA else ""
     version = requirements.version(name)
     if version is None:
-        return _ok(name, f"not installed (comes with the extra {extra})")
+        install = f"pip install '{_PACKAGE}{extra}'   # to use it"
+        return Finding(name, "ok", "not installed, and optional", install)
     if not version:  # in a program that was frozen without metadata
         return _ok(name, "installed, version unknown")
     if is_within(version, bounds):
@@ -552,4 +566,4 @@ def _fix_for_call(error: errors.SunraError) -> str:
         case errors.ConnectionFailed():
             return "Fix the failures above first. If there are none, try again."
         case _:
-            return hint(error) or "Fix the problem that the message describes."
+            return hint(error) or error.fix

@@ -19,18 +19,18 @@ def hint(error: errors.SunraError) -> str:
             return f"Try again in {seconds:.0f} s."
         case errors.RateLimited() | errors.Overloaded():
             return "Try again later."
-        case errors.ServerFailed():
-            return "Try again, or use another model."
-        case errors.ConnectionFailed():
-            return "Run `sunra doctor` to diagnose the connection."
+        case errors.ServerFailed() | errors.ConnectionFailed() | errors.PermissionDenied():
+            return error.fix
         case errors.TimedOut():
             return "Try again, increase --timeout, or run `sunra doctor`."
         case errors.StreamInterrupted():
             return "Try again to get the complete reply."
-        case errors.ConfigurationError() | errors.UnsupportedParameter():
+        case (
+            errors.ConfigurationError()
+            | errors.UnsupportedParameter()
+            | errors.UnsupportedContent()
+        ):
             return _in_a_shell(error.message)
-        case errors.PermissionDenied():
-            return "Check what the key's account may use, or use another model."
         case _:
             return ""
 
@@ -41,6 +41,8 @@ def _in_a_shell(message: str) -> str:
         return "On the command line, use --allow-http."
     if 'api="responses"' in message:
         return "On the command line, use --api responses."
+    if "api='chat'" in message:
+        return "On the command line, use --api chat."
     if message.startswith("No Sunra key"):
         run = set_variable("SUNRA_KEY", "…")
         return f"Run `{run}`, or `sunra sandbox` to try without a key."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any, get_args
 
 import click
+from click.types import OptionHelpExtra
 from pydantic import SecretStr
 
 from sunra_integrations.cli.terminal import Terminal
@@ -41,22 +44,73 @@ class Session:
         return settings
 
 
-def complete_model(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Return the known models that the shell can offer."""
-    prefix = incomplete.lower()
-    return [name for name in model_names() if name.startswith(prefix)][:_MOST_COMPLETIONS]
+# ── help ─────────────────────────────────────────────────────────────────────
+
+
+class _Option(click.Option):
+    """An option whose help states defaults, variables and ranges in its sentences."""
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """Return nothing to append in brackets."""
+        del ctx
+        return {}
+
+
+option = partial(click.option, cls=_Option)
+"""Every option of the command line is one of these, so that all help has one style."""
+
+
+def epilog(
+    examples: str, notes: str = "", *, success: str, failure: str, interrupted: bool = True
+) -> str:
+    """Return what the help of a command shows below its options.
+
+    Args:
+        examples: Command lines, with comments.
+        notes: A paragraph.
+        success: The meaning of exit status 0.
+        failure: The meaning of exit status 1.
+        interrupted: Whether Ctrl-C gives exit status 130.
+    """
+    statuses = {0: success, 1: failure, 2: "usage error"}
+    statuses |= {130: "interrupted with Ctrl-C"} if interrupted else {}
+    blocks = {
+        "Examples:": examples.strip().splitlines(),
+        "Exit status:": [f"{status:<3}  {meaning}" for status, meaning in statuses.items()],
+    }
+    parts = ["\n".join(["\b", head, *(f"  {line}" for line in blocks[head])]) for head in blocks]
+    return "\n\n".join([parts[0], *filter(None, [notes.strip()]), parts[1]])
+
+
+# ── options ──────────────────────────────────────────────────────────────────
+
+
+def completing(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a function that offers those of some names that begin as typed, to the shell."""
+
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[str]:
+        prefix = incomplete.lower()
+        found = (name for name in names() if name.lower().startswith(prefix))
+        return [*islice(found, _MOST_COMPLETIONS)]
+
+    return complete
+
+
+complete_model = completing(model_names)
+"""Offers the known models."""
 
 
 def model(purpose: str, *, variable: str | None = None) -> Decorator:
     """`--model`; None if neither the option nor the variable is given."""
-    return click.option(
+    return option(
         "--model",
         "-m",
         metavar="VENDOR/NAME",
         envvar=variable,
-        show_envvar=variable is not None,
         shell_complete=complete_model,
         help=purpose,
     )
@@ -64,16 +118,17 @@ def model(purpose: str, *, variable: str | None = None) -> Decorator:
 
 def api(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--api`; None if it is not given."""
-    return click.option(
+    return option(
         "--api",
         type=click.Choice(get_args(Api)),
-        help="Endpoint: chat completions (the default), or responses, which some models require.",
+        help="Endpoint: chat completions, or responses, which some models require. Defaults to "
+        "chat.",
     )(command)
 
 
 def base_url(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--base-url`."""
-    return click.option(
+    return option(
         "--base-url",
         metavar="URL",
         help="Base URL of the gateway. Defaults to SUNRA_BASE_URL, or Sunra's own URL.",
@@ -82,34 +137,34 @@ def base_url(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def allow_http(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--allow-http`."""
-    return click.option(
+    return option(
         "--allow-http",
         is_flag=True,
         expose_value=False,
         callback=_allow_http,
-        help="Allow plain http to another machine. Others on the network can read the key.  "
-        "[env var: SUNRA_ALLOW_HTTP]",
+        help="Allow plain http to another machine. Others on the network can read the key. "
+        "Defaults to SUNRA_ALLOW_HTTP.",
     )(command)
 
 
 def timeout(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--timeout`."""
-    return click.option(
+    return option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="Seconds to wait for the reply to begin.  [default: 600]",
+        help="Seconds to wait for the reply to begin. Defaults to 600.",
     )(command)
 
 
 def json_output(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--json`, for reports."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return option("--json", "as_json", is_flag=True, help="Print the report as JSON.")(command)
 
 
 def debug(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--debug`, before or after the subcommand."""
-    return click.option(
+    return option(
         "--debug",
         is_flag=True,
         is_eager=True,

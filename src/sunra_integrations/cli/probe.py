@@ -447,42 +447,45 @@ _STYLES = {
     "unknown": "magenta",
 }
 
-_EPILOG = """\b
-Examples:
-  sunra probe openai/gpt-4o google/gemini-2.5-flash
-  sunra probe openai/gpt-4o --only tools --only seed
-  sunra probe openai/gpt-4o --json | jq '.models[0].features.tools.status'
+_EXAMPLES = """
+sunra probe openai/gpt-4o google/gemini-2.5-flash
+sunra probe openai/gpt-4o --only tools --only seed
+sunra probe openai/gpt-4o --json | jq '.models[0].features.tools.status'
+"""
+
+_NOTES = """
+Each feature takes one small request (seed: two; tools: up to three if the model does not
+support them together with reasoning). Results can vary between runs.
 
 \b
-Each feature takes one small request (seed: two; tools: up to three if the model has
-no tools with reasoning on chat completions). Its result is one of:
+Each result is one of:
   ok          it works
-  restricted  it works only with a different value of another parameter, which is shown
+  restricted  it works only with another value of a parameter, which is shown
   ignored     the server accepted the request, but it had no effect
   refused     the server rejected the request; its message is shown
   unknown     not determined, for example because the server was busy
-Results can vary between runs.
-
-\b
-The exit status is 1 if a result is unknown."""
+"""
 
 
-@click.command(epilog=_EPILOG, short_help="Test which features a model supports.")
+@click.command(
+    epilog=options.epilog(
+        _EXAMPLES, _NOTES, success="every result is known", failure="a result is unknown"
+    )
+)
 @click.argument("models", nargs=-1, required=True, shell_complete=options.complete_model)
-@click.option(
+@options.option(
     "--only",
     type=click.Choice(_NAMES),
     multiple=True,
     metavar="FEATURE",
-    help=f"Test only this feature. Repeatable. One of {', '.join(_NAMES)}.",
+    help=f"Test only this feature: {', '.join(_NAMES)}. Repeatable. Defaults to all.",
 )
-@click.option(
+@options.option(
     "--at-once",
     type=click.IntRange(min=1),
     default=4,
-    show_default=True,
     metavar="N",
-    help="Maximum number of concurrent requests.",
+    help="Maximum number of concurrent requests. Defaults to 4.",
 )
 @options.base_url
 @options.allow_http
@@ -501,7 +504,10 @@ def probe(
     timeout: float | None,
     as_json: bool,
 ) -> int:
-    """Test which features MODELS support through the gateway, with small real requests."""
+    """Test which features MODELS support.
+
+    Sends small real requests through the gateway, and shows the maximum number of them first.
+    """
     terminal = session.terminal
     settings = session.settings(base_url, timeout)
     models = tuple(dict.fromkeys(models))

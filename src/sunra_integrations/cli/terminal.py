@@ -13,7 +13,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, Any, TextIO
 
@@ -26,8 +26,12 @@ from rich.text import Text
 
 # ── output ───────────────────────────────────────────────────────────────────
 
+Styled = tuple[str, str]
+"""A text and its style."""
+
 _HIDDEN = "[the key]"
 _SHORTEST_HIDDEN = 8  # a shorter text is not a real key, and is part of ordinary words
+_MIN_COLUMN, _INDENT = 20, 5
 
 
 class Terminal:
@@ -56,7 +60,7 @@ class Terminal:
 
     def safe_line(self, text: str) -> str:
         """Return the text on one line, without control characters and the key."""
-        return one_line(self._without_secret(text))
+        return one_line(self.without_secret(text))
 
     def write(self, text: str) -> None:
         """Write a part of a reply to standard output, without control characters.
@@ -66,9 +70,29 @@ class Terminal:
         self.out.file.write(printable(text))
         self.out.file.flush()
 
-    def line(self, *parts: tuple[str, str]) -> None:
+    def line(self, *parts: Styled) -> None:
         """Write a line of a report to standard output, from texts that each have a style."""
-        _print(self.out, [(printable(self._without_secret(text)), style) for text, style in parts])
+        _print(self.out, self._safe(parts))
+
+    def entry(self, head: Sequence[Styled], *bodies: Styled) -> None:
+        """Write an entry of a report to standard output: a head, and texts in the column beside it.
+
+        On a terminal the texts are wrapped in their column, or below the head if that leaves too
+        little room. In a pipe each text is one line.
+        """
+        first = Text.assemble(*self._safe(head))
+        indent = first.cell_len
+        room = self.out.width - indent
+        if self.is_terminal and room < _MIN_COLUMN:
+            first.rstrip()
+            self.out.print(first)
+            indent, room = _INDENT, self.out.width - _INDENT
+            first = Text(" " * indent)
+        for body in bodies:
+            text = Text.assemble(*self._safe([body]))
+            for line in text.wrap(self.out, max(room, 1)) if self.is_terminal else [text]:
+                self.out.print(Text.assemble(first, line), soft_wrap=True)
+                first = Text(" " * indent)
 
     def json(self, value: Any) -> None:
         """Write a value to standard output as JSON: UTF-8, or ASCII if the output is not UTF-8."""
@@ -90,7 +114,7 @@ class Terminal:
 
     def traceback(self, text: str) -> None:
         """Write a traceback to standard error."""
-        _print(self.err, [(printable(self._without_secret(text)), "dim")])
+        _print(self.err, [(printable(self.without_secret(text)), "dim")])
 
     def spinner(self, text: str) -> AbstractContextManager[Any]:
         """Show that work is in progress, if standard error is a terminal."""
@@ -108,7 +132,11 @@ class Terminal:
                 "yellow",
             )
 
-    def _without_secret(self, text: str) -> str:
+    def _safe(self, parts: Sequence[Styled]) -> list[Styled]:
+        return [(printable(self.without_secret(text)), style) for text, style in parts]
+
+    def without_secret(self, text: str) -> str:
+        """Return the text without the key."""
         secret = self._secret.get_secret_value() if self._secret else ""
         return text.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST_HIDDEN else text
 
@@ -143,8 +171,9 @@ def _console(stream: TextIO | None, *, is_err: bool = False) -> Console:
     return Console(file=stream, stderr=is_err, markup=False, highlight=False, emoji=False)
 
 
-def _print(console: Console, parts: list[tuple[str, str]]) -> None:
-    console.print(Text.assemble(*parts), soft_wrap=True)
+def _print(console: Console, parts: Sequence[Styled]) -> None:
+    is_wrapped = console.file.isatty()  # a reader of a pipe gets one line
+    console.print(Text.assemble(*parts), soft_wrap=not is_wrapped)
 
 
 # ── safe text ────────────────────────────────────────────────────────────────

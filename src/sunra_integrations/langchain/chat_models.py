@@ -68,6 +68,7 @@ from sunra_integrations.protocol.request import (
     check_parameters,
     not_a_dict,
 )
+from sunra_integrations.protocol.tools import secrets_in, with_secrets
 from sunra_integrations.transport import Settings, Timeouts
 from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import ConnectionParameters, ModelArguments
@@ -113,31 +114,46 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         model: Model to call, as `vendor/name`.
         temperature: Sampling temperature, 0 to 2.
         max_tokens: Maximum number of tokens to generate.
-        stop: Up to 4 sequences at which the model stops. Alias `stop_sequences`.
-        reasoning_effort: Reasoning effort, such as `"low"`. Sent unchanged.
-        stream_usage: Request token usage of streams. Defaults to True.
-        model_kwargs: More keys for the request body, sent unchanged; `extra_body` is the same.
+        stop: Up to 4 sequences at which the model stops.
+        reasoning_effort: Reasoning effort; the levels depend on the model.
+        stream_usage: Request token usage of streams.
+        model_kwargs: More keys for the request body, sent unchanged.
 
-        Every other field of `RequestParameters`, such as `seed` or `provider`, is accepted too.
+        Every other request parameter of Sunra, such as `seed` or `provider`, is accepted too.
         Parameters that are not set are not sent, so the server's defaults apply.
 
     Key init args — client params:
         api_key: API key, or a sync or async function that returns it, which is called for each
             attempt. Defaults to `SUNRA_KEY`.
-        base_url: Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's own.
+        base_url: Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to Sunra's.
         timeout: Seconds for a response to begin, on each attempt, and for each silence within it.
-            Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias `request_timeout`.
-            Defaults to 600, then 300.
         max_retries: Retries after the first attempt, only before a response begins. Defaults to 2.
-        http_client, http_async_client: Your own clients of httpx or httpx2, never closed here. By
-            default, proxies and certificates come from the usual environment variables, such as
-            `HTTPS_PROXY` and `SSL_CERT_FILE`.
-        budget: A `Budget`, which limits cost, tokens and calls. Can be shared with other models.
-        profile: Model capabilities. Defaults to the bundled catalogue's entry.
+        budget: Limits on cost, tokens and calls. Can be shared with other models and clients.
 
-        Every other field of `ConnectionParameters`, such as `total_timeout`, is accepted too.
-        `timeout`, `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers`
-        can also be passed to a call.
+        Every other connection parameter, such as `total_timeout`, is accepted too. `timeout`,
+        `stall_timeout`, `total_timeout`, `max_retries` and `include_response_headers` can also be
+        passed to a call. Without an HTTP client of your own, proxies and certificates come from the
+        usual environment variables, such as `HTTPS_PROXY` and `SSL_CERT_FILE`.
+
+    Key init args — LangChain's params:
+        profile: Capabilities of the model. Defaults to its entry in the bundled model data.
+            Example: `profile={"max_input_tokens": 128_000}`.
+        cache: A cache for replies, True for LangChain's global cache, or False for none. Defaults
+            to the global cache if it is set. Streams are not cached. Example: `cache=False`.
+        rate_limiter: Delays calls to a maximum rate. Example:
+            `rate_limiter=InMemoryRateLimiter(requests_per_second=2)`.
+        callbacks: Handlers for the events of every call. Example: `callbacks=[UsageCallback()]`.
+        tags: Tags of every run in traces. Example: `tags=["batch"]`.
+        metadata: Metadata of every run in traces. Example: `metadata={"team": "search"}`.
+        name: Name of the runs in traces. Defaults to the class name. Example: `name="writer"`.
+        verbose: Print runs to the console, by LangChain's own callback. Defaults to LangChain's
+            global setting. Example: `verbose=True`.
+        disable_streaming: Let `stream` call `invoke`: True, or `"tool_calling"` for calls with
+            tools. Defaults to False. Example: `disable_streaming="tool_calling"`.
+        output_version: `"v1"` stores LangChain's standard content blocks in `content`. Defaults to
+            `LC_OUTPUT_VERSION`. Example: `output_version="v1"`.
+        custom_get_token_ids: Tokenizer behind `get_token_ids`. Example:
+            `custom_get_token_ids=lambda text: [*text.encode()]`.
 
     Instantiate:
         ```python
@@ -234,18 +250,43 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
     _base_url_field: ClassVar[str] = "base_url"
     _async_client_field: ClassVar[str] = "http_async_client"
 
-    model_name: str = Field(alias="model")
-    stop: str | list[str] | None = Field(default=None, alias="stop_sequences")
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """More keys for the request body, sent unchanged; LangChain's name for `extra_body`."""
-
-    streaming: bool = False
-    """Stream in `invoke` too, for callbacks that handle tokens."""
-    stream_usage: bool = True
-    """Request token usage of streams."""
-
-    base_url: str | None = None
-    http_async_client: AsyncHttpClientField | None = Field(default=None, exclude=True, repr=False)
+    model_name: str = Field(
+        alias="model",
+        description='Model to call, as `vendor/name`. Example: `model="openai/gpt-4o"`.',
+    )
+    stop: str | list[str] | None = Field(
+        default=None,
+        alias="stop_sequences",
+        description="Up to 4 sequences at which the model stops. Alias `stop_sequences`. Example: "
+        '`stop=["END"]`.',
+    )
+    model_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="More keys for the request body, sent unchanged; LangChain's name for "
+        '`extra_body`. Example: `model_kwargs={"top_k": 40}`.',
+    )
+    streaming: bool = Field(
+        default=False,
+        description="Stream in `invoke` too, for callbacks that handle tokens. Defaults to False. "
+        "Example: `streaming=True`.",
+    )
+    stream_usage: bool = Field(
+        default=True,
+        description="Request token usage of streams. Defaults to True. Example: "
+        "`stream_usage=False`.",
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to "
+        'Sunra\'s. Example: `base_url="https://gateway.example.com/v1"`.',
+    )
+    http_async_client: AsyncHttpClientField | None = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Your own client of httpx or httpx2 for async calls. It is never closed here. "
+        "Example: `http_async_client=httpx.AsyncClient()`.",
+    )
 
     if TYPE_CHECKING:
         # Type checkers derive different signatures from pydantic's fields, and none of them knows
@@ -803,7 +844,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         A text has one token for every 4 characters, an image 85 and any other file 1,000,
         whatever its size.
         """
-        return count_tokens(messages, [request.tool(tool) for tool in tools or ()])
+        converted = [request.tool(tool) for tool in tools or ()]
+        return count_tokens(messages, with_secrets(converted, str))
 
     # ── traces, caches and serialization ─────────────────────────────────────
 
@@ -830,6 +872,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         kwargs.pop(EXTRA_HEADERS, None)  # traces show these, and headers can be secret
         with raised_as_model_errors():  # before callbacks see something like a credential
             check_call(kwargs)
+        if "tools" in kwargs:
+            kwargs["tools"] = with_secrets(kwargs["tools"], str)
         params = super()._get_invocation_params(stop=stop, **kwargs)
         return {**params, "stop": self.stop} if stop is None else params
 
@@ -839,6 +883,9 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         headers = {**(self.default_headers or {}), **(given if isinstance(given, Mapping) else {})}
         if headers:
             parameters["headers"] = self._digest(headers)
+        secrets = secrets_in((self.model_kwargs, self.extra_body, parameters))
+        if tokens := [secret.get_secret_value() for secret in secrets]:
+            parameters["secrets"] = self._digest({"tools": repr(tokens)})
         return super()._get_llm_string(stop, **parameters)
 
     def _digest(self, headers: Mapping[str, str]) -> str:

@@ -44,7 +44,14 @@ from llama_index.core.program.utils import FlexibleModel
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import Model, PydanticProgramMode, TokenAsyncGen, TokenGen
-from pydantic import BaseModel, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_serializer,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self, Unpack
 
@@ -102,10 +109,9 @@ from sunra_integrations.protocol.request import (
     not_a_dict,
     parameter_rules,
 )
-from sunra_integrations.protocol.tools import is_server_tool
+from sunra_integrations.protocol.tools import is_server_tool, with_secrets
 from sunra_integrations.transport.http_library import AsyncHttpClient, AsyncHttpClientField
 from sunra_integrations.transport.parameters import (
-    API_KEY,
     ConnectionParameters,
     ModelArguments,
     StoredKeyField,
@@ -152,8 +158,8 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     A response has the headers about rate limits in `additional_kwargs["headers"]`, and all harmless
     headers with `include_response_headers=True`.
 
-    The constructor accepts the fields of `RequestParameters` (`temperature`, `max_tokens`, `seed`,
-    …), those of `ConnectionParameters` (`api_key`, `timeout`, `budget`, …) and these:
+    The constructor accepts every request parameter (`temperature`, `max_tokens`, `seed`, …), every
+    connection parameter (`api_key`, `timeout`, `budget`, …) and these:
 
     Args:
         model: Model name, as `vendor/name`. Any name is allowed.
@@ -161,31 +167,32 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         tools: Tools for every call, in the API's format. The functions of agents and programs
             replace those given here; tools that the server runs are kept.
         tool_choice: `none`, `auto`, `required`, or a dict that names a function.
-        additional_kwargs: More request parameters by name, as in LlamaIndex's OpenAI class. The
-            fields override them.
-        strict: Enforce the schemas of tool arguments and structured output. Defaults to None:
-            structured output is strict if its schema can be, and tools are not.
-        context_window: Context window in tokens, prompt and reply. Defaults to the value in the
-            bundled model data, then to 128,000.
-        num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts. Never
-            sent. Defaults to `max_tokens`, then to 256.
+        additional_kwargs: More request parameters by name, as in LlamaIndex's OpenAI class.
+        strict: Enforce the schemas of tool arguments and structured output.
+        context_window: Context window in tokens, prompt and reply.
+        num_output: Tokens that LlamaIndex reserves for the reply when it packs prompts.
         is_function_calling_model: Whether the model supports tools. Defaults to True.
         repair_tool_calls: How many times in a row a model may correct invalid tool calls, 0 to 10,
-            before `UnreadableResponse` is raised. A call that was cut off raises
-            `ResponseTruncated`. Defaults to None: agents send both back to the model, up to their
-            `max_iterations`.
-        tokenizer: Counts tokens, for code that asks the LLM for a tokenizer. Not used here.
-        request_timeout: Another name of `timeout`.
-        async_http_client: Your own client of httpx or httpx2, which is never closed here.
-        callback_manager: LlamaIndex's callbacks.
-        rate_limiter: LlamaIndex's rate limiter.
+            before `UnreadableResponse` is raised.
+        tokenizer: Counts tokens, for code that asks the LLM for a tokenizer.
+        async_http_client: Your own client of httpx or httpx2 for async calls.
+        callback_manager: LlamaIndex's callbacks, for handlers without instrumentation. Example:
+            `callback_manager=CallbackManager([TokenCountingHandler()])`.
+        rate_limiter: LlamaIndex's rate limiter, which delays calls. Example:
+            `rate_limiter=TokenBucketRateLimiter(requests_per_minute=60)`.
         system_prompt: Put before the conversation by `predict`, `structured_predict` and the
-            methods built on them.
-        completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`.
+            methods built on them. Example: `system_prompt="Answer in French."`.
+        messages_to_prompt: Not used, because messages are sent as they are. Example:
+            `messages_to_prompt=str`.
+        completion_to_prompt: Applied to the prompt of `complete` unless `formatted=True`. Example:
+            `completion_to_prompt=str.strip`.
         pydantic_program_mode: How `structured_predict` requests an object. `DEFAULT` uses a JSON
             schema and `FUNCTION` a required tool call. `LLM` uses JSON mode, with the schema in
-            the prompt.
-        messages_to_prompt, output_parser, query_wrapper_prompt: As in every LlamaIndex LLM.
+            the prompt. Example: `pydantic_program_mode=PydanticProgramMode.FUNCTION`.
+        output_parser: Adds its instructions to the messages of `predict`, and parses the reply.
+            Example: `output_parser=PydanticOutputParser(Person)`.
+        query_wrapper_prompt: Not used, because prompts are sent as messages. Example:
+            `query_wrapper_prompt=PromptTemplate("{query_str}")`.
 
     With `n` above 1, the first choice is the response. The others are in its
     `additional_kwargs["choices"]`.
@@ -199,50 +206,80 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
     _base_url_field: ClassVar[str] = "api_base"
     _async_client_field: ClassVar[str] = "async_http_client"
 
-    model: str = Field(description="Model name, as `vendor/name`.")
-    api_key: StoredKeyField = Field(default=None, exclude=True, repr=False, description=API_KEY)
+    model: str = Field(
+        description="Model name, as `vendor/name`. Any name is allowed. Example: "
+        '`model="openai/gpt-4o"`.'
+    )
+    api_key: StoredKeyField = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description=ConnectionParameters.model_fields["api_key"].description,
+    )
     api_base: str | None = Field(
         default=None,
-        description="Base URL. Defaults to `SUNRA_BASE_URL`, then to Sunra's.",
+        description="Base URL, with or without `/v1`. Defaults to `SUNRA_BASE_URL`, then to "
+        'Sunra\'s. Example: `api_base="https://gateway.example.com/v1"`.',
     )
     tools: list[dict[str, Any]] | None = Field(
-        default=None, description="Tools for every call, in the API's format."
+        default=None,
+        description="Tools for every call, in the API's format. The functions of agents and "
+        "programs replace those given here; tools that the server runs are kept. Example: "
+        '`tools=[{"type": "function", "function": {"name": "now"}}]`.',
     )
     tool_choice: str | dict[str, Any] | None = Field(
-        default=None, description="none, auto, required, or a dict that names a function."
+        default=None,
+        description="`none`, `auto`, `required`, or a dict that names a function. Example: "
+        '`tool_choice="auto"`.',
     )
     additional_kwargs: dict[str, Any] = Field(
         default_factory=dict,
-        description="More request parameters by name. The fields override them.",
+        description="More request parameters by name, as in LlamaIndex's OpenAI class. The fields "
+        'override them. Example: `additional_kwargs={"seed": 42}`.',
     )
     strict: bool | None = Field(
-        default=None, description="Enforce the schemas of tool arguments and structured output."
+        default=None,
+        description="Enforce the schemas of tool arguments and structured output. Defaults to "
+        "None: structured output is strict if its schema can be, and tools are not. Example: "
+        "`strict=True`.",
     )
     context_window: int | None = Field(
-        default=None, description="Context window in tokens, prompt and reply."
+        default=None,
+        description="Context window in tokens, prompt and reply. Defaults to the value in the "
+        "bundled model data, then to 128,000. Example: `context_window=200_000`.",
     )
     num_output: int | None = Field(
-        default=None, description="Tokens that LlamaIndex reserves for the reply. Never sent."
+        default=None,
+        description="Tokens that LlamaIndex reserves for the reply when it packs prompts. Never "
+        "sent. Defaults to `max_tokens`, then to 256. Example: `num_output=1000`.",
     )
     is_function_calling_model: bool = Field(
-        default=True, description="Whether the model supports tools."
+        default=True,
+        description="Whether the model supports tools. Defaults to True. Example: "
+        "`is_function_calling_model=False`.",
     )
     repair_tool_calls: int | None = Field(
-        default=None, description="How many times in a row a model may correct its tool calls."
+        default=None,
+        description="How many times in a row a model may correct invalid tool calls, 0 to 10, "
+        "before `UnreadableResponse` is raised. A call that was cut off raises "
+        "`ResponseTruncated`. Defaults to None: agents send both back to the model, up to their "
+        "`max_iterations`. Example: `repair_tool_calls=1`.",
     )
     tokenizer: Annotated[Callable[[str], list[Any]] | None, WithJsonSchema({"type": "string"})] = (
         Field(
             default=None,
             exclude=True,
             repr=False,
-            description="Counts tokens, for code that asks the LLM for a tokenizer.",
+            description="Counts tokens, for code that asks the LLM for a tokenizer. Not used here. "
+            "Example: `tokenizer=str.split`.",
         )
     )
     async_http_client: SkipJsonSchema[AsyncHttpClientField | None] = Field(
         default=None,
         exclude=True,
         repr=False,
-        description="Your own HTTP client for async calls. It is never closed here.",
+        description="Your own client of httpx or httpx2 for async calls. It is never closed here. "
+        "Example: `async_http_client=httpx.AsyncClient()`.",
     )
 
     # Type checkers derive a signature from pydantic's fields that lacks the key as a string and
@@ -1033,6 +1070,13 @@ class Sunra(ConnectionParameters, RequestParameters, FunctionCallingLLM):
         if {**data, **kwargs}.get("api_key") is None and kwargs.get("api_base") is None:
             check_loaded(resolved_base_url(llm.api_base, allow_http=llm.allow_http))
         return llm
+
+    @field_serializer("tools", "additional_kwargs", "extra_body", mode="wrap")
+    def _without_secrets(self, value: Any, dump: SerializerFunctionWrapHandler) -> Any:
+        dumped = dump(value)
+        if isinstance(dumped, dict) and "tools" in dumped:
+            return {**dumped, "tools": with_secrets(dumped["tools"], str)}
+        return with_secrets(dumped, str)
 
     def to_payload(self) -> dict[str, Any]:
         """The fields for callbacks and events, without keys, headers and the end user's id."""

@@ -50,9 +50,9 @@ class UsageHandler(BaseEventHandler):
     `llama_index_instrumentation.get_dispatcher().add_event_handler(usage)`. It is safe in several
     threads.
 
-    A call counts when it ends, under the model of its LLM. All choices of one reply (`n`) are one
-    call. A stream that is closed early or breaks off counts with what was reported until then,
-    usually nothing: its cost is unknown. Other failed calls do not count.
+    A call counts when it ends, under the model that was requested. All choices of one reply (`n`)
+    are one call. A stream that is closed early or breaks off counts with what was reported until
+    then, usually nothing: its cost is unknown. Other failed calls do not count.
 
     The cost is the one that the server reports. Calls of models that report none are in
     `calls_without_cost` of the table's rows.
@@ -113,7 +113,10 @@ class UsageHandler(BaseEventHandler):
             return
         if event.model_dict.get("class_name") == _STRUCTURED:
             return
-        names = map(event.model_dict.get, ("model", "model_name", "class_name"))
+        names = (
+            event.additional_kwargs.get("model"),  # of the call
+            *map(event.model_dict.get, ("model", "model_name", "class_name")),
+        )
         model = next((name for name in names if isinstance(name, str) and name), "unknown")
         span_id, outer_id = _current.get()
         if span_id != event.span_id:  # equal if another handler was first

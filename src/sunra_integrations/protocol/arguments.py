@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sunra_integrations.errors import InvalidParameter
+from sunra_integrations.protocol.tools import is_server_tool, may_have_secrets
 
 CALL_SETTINGS = frozenset(
     ("timeout", "stall_timeout", "total_timeout", "max_retries", "include_response_headers")
@@ -150,12 +151,69 @@ def check_call(arguments: Mapping[str, Any]) -> None:
     """Rejects credentials in the arguments of a call, before a callback or a trace sees them.
 
     Raises:
-        InvalidParameter: As `check_no_credentials`, for the arguments and for `extra_body`.
+        InvalidParameter: As `check_no_credentials` and `check_tool_secrets`, for the arguments and
+            for `extra_body`.
     """
     check_no_credentials(arguments, where="a call")
+    check_tool_secrets(arguments.get("tools"))
     extra_body = arguments.get("extra_body")
     if isinstance(extra_body, Mapping):
         check_no_credentials(extra_body, where="`extra_body`")
+        check_tool_secrets(extra_body.get("tools"))
+
+
+def check_tool_secrets(tools: object) -> None:
+    """Rejects secrets of built-in tools that are plain text, because traces would show them.
+
+    Args:
+        tools: Tools in any form. Only those that the server runs are checked.
+
+    Raises:
+        InvalidParameter: A header, or a key that looks like a credential, is a string. The error
+            does not contain its value.
+    """
+    given = [tools] if isinstance(tools, Mapping) else tools
+    for index, tool in enumerate(given if may_have_secrets(given) else ()):
+        if is_server_tool(tool):
+            for where in _plain_secrets(tool):
+                raise InvalidParameter(
+                    f"`{where}` in `tools[{index}]`, a tool of type {tool['type']!r}, is plain "
+                    "text, which traces would show. Wrap it in pydantic.SecretStr: only the "
+                    "request then contains its value.",
+                    parameter="tools",
+                    rule="secrets of tools in pydantic.SecretStr",
+                )
+
+
+def _plain_secrets(given: Any, path: str = "", inside: str = "") -> Iterator[str]:
+    """The places of secrets that are plain text, such as `headers.Authorization`.
+
+    Args:
+        given: A tool, or a value in it.
+        path: Its place in the tool.
+        inside: The nearest key above it.
+    """
+    if isinstance(given, (list, tuple)):
+        for one in given:
+            yield from _plain_secrets(one, path, inside)
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        where = f"{path}.{name}".lstrip(".")
+        if not isinstance(value, str):
+            if name not in _SCHEMAS:
+                yield from _plain_secrets(value, where, str(name))
+        elif value and _holds_secret(str(name), inside):
+            yield where
+
+
+_SCHEMAS = frozenset(("parameters", "tools"))
+"""Keys with the schemas of functions, whose properties may have any name."""
+
+
+def _holds_secret(name: str, inside: str) -> bool:
+    if inside == "headers":
+        return True
+    # Filters of `file_search` have a `key`, OpenAI's `domain_secrets` have a `value`.
+    return name != "key" and looks_like_credential(inside if name == "value" else name)
 
 
 def check_known(

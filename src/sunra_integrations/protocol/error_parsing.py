@@ -19,21 +19,26 @@ from sunra_integrations.protocol.json_text import EMPTY, read_json
 from sunra_integrations.protocol.reply import safe_headers
 from sunra_integrations.protocol.restrictions import find_restriction
 
+_FIX_IN_MESSAGE = (
+    errors.AuthenticationFailed,
+    errors.InsufficientCredit,
+    errors.ModelNotFound,
+    errors.ContextOverflow,
+    errors.ContentRejected,
+)
+"""Classes whose fix fits every error, so that it is part of the message."""
+
 _HINTS: dict[type[errors.SunraError], str] = {
     errors.ConfigurationError: "Redirects are not followed, because they would receive the key. "
     "Check the base URL.",
-    errors.AuthenticationFailed: "Check the key in SUNRA_KEY or `api_key`. Create keys at "
-    "https://sunra.ai/dashboard/api-tokens.",
-    errors.InsufficientCredit: "Add credit to the Sunra account, or use a key of another account.",
-    errors.ModelNotFound: "Model names have the form `vendor/name`, such as `openai/gpt-4o`; "
-    "see https://sunra.ai/models.",
-    errors.ContextOverflow: "Send fewer or shorter messages, or use a model with a larger context.",
-    errors.ContentRejected: "Change the input; the same input will be rejected again.",
+    **{kind: kind.fix for kind in _FIX_IN_MESSAGE},
 }
 _HINTS_FOR_CODES = {
     "previous_response_not_found": 'Only responses to calls with `extra_body={"store": True}` are '
     "stored.",
 }
+
+_NO_RESPONSES = 'This server may not have /v1/responses: use `api="chat"`.'
 
 _RETRYABLE_STATUSES = frozenset((408, 409, 425, 429))
 # C0 and C1 controls including line ends, which forge lines in a log; bidirectional overrides, which
@@ -45,7 +50,7 @@ _MAX_FACT = 200
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, url: str = ""
 ) -> errors.SunraError:
     """The error for an HTTP response without success.
 
@@ -54,6 +59,7 @@ def error_from_response(
         headers: The headers, with names in lower case.
         body: The body: JSON of any known shape, HTML, or empty.
         now: Seconds since the epoch, for a `Retry-After` date in a response without `Date`.
+        url: The URL of the request.
     """
     fields = parse_error_body(_decode(body), top_level=True)
     return _build(
@@ -62,6 +68,7 @@ def error_from_response(
         request_id=headers.get("x-request-id"),
         retry_after=parse_retry_after(headers, now=now),
         response=errors.ErrorResponse(status, safe_headers(headers), body),
+        url=url,
     )
 
 
@@ -95,6 +102,7 @@ def _build(
     retry_after: float | None = None,
     response: errors.ErrorResponse | None = None,
     partial: Any = None,
+    url: str = "",
 ) -> errors.SunraError:
     status = fields.status if status is None else status
     kind = _classify(fields, status)
@@ -112,6 +120,9 @@ def _build(
     )
     upstream = sanitize(fields.upstream or "", _MAX_UPSTREAM).rstrip(".")
     hint = _HINTS_FOR_CODES.get(fields.code or "") or _HINTS.get(kind, "")
+    # OpenAI sends a `param` with the 404 for an item of the input that it does not have.
+    if kind is errors.NotFound and url.endswith("/v1/responses") and not (hint or fields.param):
+        hint = _NO_RESPONSES
     more: dict[str, Any] = {}
     if kind is errors.UnsupportedParameter and (restriction := find_restriction(fields)):
         hint, more = restriction.remedy, {"parameter": restriction.parameter}
@@ -191,15 +202,9 @@ _CODES: dict[type[errors.SunraError], str] = {
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _BY_STATUS: dict[int, type[errors.SunraError]] = {
-    401: errors.AuthenticationFailed,
-    402: errors.InsufficientCredit,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    408: errors.TimedOut,
-    429: errors.RateLimited,
-    503: errors.Overloaded,
-    504: errors.TimedOut,
-    529: errors.Overloaded,
+    status: kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    for status in vars(kind).get("http_statuses", ())
 }
 
 # Error types that stand for an HTTP status, for stream events, which have no status.

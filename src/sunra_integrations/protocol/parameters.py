@@ -46,79 +46,112 @@ class RequestParameters(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=True)  # keeps the import fast
 
     max_tokens: Annotated[int | None, _INTEGER] = Field(
-        default=None, ge=1, description="Maximum number of tokens to generate."
+        default=None,
+        ge=1,
+        description="Maximum number of tokens to generate. OpenAI's reasoning models require "
+        "`max_completion_tokens` instead. Example: `max_tokens=500`.",
     )
     max_completion_tokens: Annotated[int | None, _INTEGER] = Field(
         default=None,
         ge=1,
-        description="Newer name of `max_tokens`. The two cannot be combined.",
+        description="Newer name of `max_tokens`. The two cannot be "
+        "combined. Example: `max_completion_tokens=2000`.",
     )
     temperature: Annotated[float | None, Rule("a number between 0 and 2")] = Field(
-        default=None, ge=0, le=2, description="Sampling temperature, 0 to 2."
+        default=None,
+        ge=0,
+        le=2,
+        description="Sampling temperature, 0 to 2. Low values make replies more predictable. "
+        "Example: `temperature=0.2`.",
     )
     top_p: Annotated[float | None, Rule("a number between 0 and 1")] = Field(
-        default=None, ge=0, le=1, description="Nucleus sampling probability mass, 0 to 1."
+        default=None,
+        ge=0,
+        le=1,
+        description="Nucleus sampling probability mass, 0 to 1. Example: `top_p=0.9`.",
     )
     frequency_penalty: Annotated[float | None, _PENALTY] = Field(
         default=None,
         ge=-2,
         le=2,
-        description="Penalty for tokens by how often they occur already, -2 to 2.",
+        description="Penalty for tokens by how often they occur already, -2 to 2. Example: "
+        "`frequency_penalty=0.5`.",
     )
     presence_penalty: Annotated[float | None, _PENALTY] = Field(
-        default=None, ge=-2, le=2, description="Penalty for tokens that occur already, -2 to 2."
+        default=None,
+        ge=-2,
+        le=2,
+        description="Penalty for tokens that occur already, -2 to 2. Example: "
+        "`presence_penalty=0.5`.",
     )
     stop: Annotated[Stop | None, Rule("a non-empty string or a list of at most 4 of them")] = Field(
-        default=None, description="Up to 4 sequences at which the model stops."
+        default=None,
+        description='Up to 4 sequences at which the model stops. Example: `stop=["END"]`.',
     )
     n: Annotated[int | None, _INTEGER] = Field(
-        default=None, ge=1, description="Number of choices to generate."
+        default=None,
+        ge=1,
+        description="Number of choices to generate. Example: `n=3`.",
     )
     logprobs: Annotated[bool | None, _FLAG] = Field(
-        default=None, description="Return the log probability of each token."
+        default=None,
+        description="Return the log probability of each token. Example: `logprobs=True`.",
     )
     top_logprobs: Annotated[int | None, Rule("an integer between 0 and 20")] = Field(
         default=None,
         ge=0,
         le=20,
-        description="Alternatives to return per token, 0 to 20. Requires `logprobs=True`.",
+        description="Alternatives to return per token, 0 to 20. Requires `logprobs=True`. Example: "
+        "`logprobs=True, top_logprobs=5`.",
     )
     response_format: Annotated[
         dict[str, Any] | None, Rule("a dict with a 'type', such as {'type': 'json_object'}")
-    ] = Field(default=None, description="Format of the reply, such as a JSON schema.")
+    ] = Field(
+        default=None,
+        description="Format of the reply: text, JSON, or a JSON schema. Structured output of the "
+        'frameworks sets it. Example: `response_format={"type": "json_object"}`.',
+    )
     seed: Annotated[int | None, Rule("an integer")] = Field(
-        default=None, description="Seed for best-effort deterministic sampling."
+        default=None, description="Seed for best-effort deterministic sampling. Example: `seed=42`."
     )
     parallel_tool_calls: Annotated[bool | None, _FLAG] = Field(
-        default=None, description="Allow several tool calls in one reply."
+        default=None,
+        description="Allow several tool calls in one reply. Example: `parallel_tool_calls=False`.",
     )
     user: Annotated[str | None, _STRING] = Field(
-        default=None, description="Id of your end user, for abuse monitoring."
+        default=None,
+        description='Id of your end user, for abuse monitoring. Example: `user="customer-17"`.',
     )
     provider: Annotated[
         dict[str, Any] | None, Rule("a dict of routing rules, such as {'only': ['openai']}")
     ] = Field(
-        default=None, description='Routing rules, such as `{"only": ["openai"]}`. Sent unchanged.'
+        default=None,
+        description="Routing rules of the gateway. Sent unchanged. Example: "
+        '`provider={"only": ["openai"]}`.',
     )
     reasoning: Annotated[dict[str, Any] | None, Rule("a dict")] = Field(
-        default=None, description='Reasoning options, such as `{"effort": "low"}`. Sent unchanged.'
+        default=None,
+        description='Reasoning options. Sent unchanged. Example: `reasoning={"effort": "low"}`.',
     )
     reasoning_effort: Annotated[str | None, Rule("a string such as 'low'")] = Field(
-        default=None, description='Reasoning effort, such as `"low"`. Sent unchanged.'
+        default=None,
+        description="Reasoning effort; the levels depend on the model. Sent unchanged. Example: "
+        '`reasoning_effort="low"`.',
     )
     api: Annotated[Api | None, Rule("'chat' or 'responses'")] = Field(
         default=None,
         description="Endpoint: `chat` for chat completions, or `responses`, which some models "
-        "require. Defaults to `chat`.",
+        'require. Defaults to `chat`. Example: `api="responses"`.',
     )
     stream_options: Annotated[dict[str, Any] | None, Rule("a dict")] = Field(
         default=None,
-        description="Options of streams. Token usage is requested by default; `{}` disables that.",
+        description="Options of streams. Token usage is requested by default; an empty dict "
+        "disables that. Example: `stream_options={}`.",
     )
     extra_body: Annotated[dict[str, Any], Rule("a dict of body parameters")] = Field(
         default_factory=dict,
         description="More keys for the request body, sent unchanged. Messages, `stream` and "
-        "credentials are not allowed.",
+        'credentials are not allowed. Example: `extra_body={"top_k": 40}`.',
     )
 
 

@@ -18,12 +18,18 @@ from sunra_integrations.protocol.arguments import (
     CALL_SETTINGS,
     EXTRA_HEADERS,
     check_no_credentials,
+    check_tool_secrets,
     unknown_arguments,
 )
 from sunra_integrations.protocol.fast_path import encode_json, encode_plain_json, has_long_string
 from sunra_integrations.protocol.parameters import RequestParameters, Rule
 from sunra_integrations.protocol.responses_request import check_for_responses, responses_body
-from sunra_integrations.protocol.tools import check_chat_tools, own_tool_names, with_valid_names
+from sunra_integrations.protocol.tools import (
+    check_chat_tools,
+    own_tool_names,
+    with_secrets,
+    with_valid_names,
+)
 
 __all__ = ["ChatRequest", "check_parameters", "parameter_rules"]
 
@@ -71,6 +77,7 @@ class ChatRequest(RequestParameters):
             request: ChatRequest = handler(data)
         except ValidationError as error:
             given = data if isinstance(data, Mapping) else {}
+            check_tool_secrets(given.get("tools"))  # the error would show them
             raise _invalid(error.errors(include_url=False), given) from None
         _check_combinations(request)
         return request
@@ -116,8 +123,9 @@ class ChatRequest(RequestParameters):
         """
         body = self.body(stream=stream)
         try:
-            return _encode(body, with_files=any(map(_carries_file, self.messages)))
+            return _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
         except ValueError as error:
+            error.with_traceback(None)  # its frames have the secrets of tools as text
             name = next((name for name in body if not _is_encodable(body[name])), "extra_body")
             raise InvalidParameter(
                 f"`{name}` cannot be written as JSON: {error}.",
@@ -211,6 +219,7 @@ def _check_combinations(request: ChatRequest) -> None:
         check_for_responses(request)
     elif request.tools:
         check_chat_tools(request.tools)
+    check_tool_secrets(request.tools)
     if request.extra_body:
         check_extra_body(request.extra_body)
     for position, message in enumerate(request.messages):
@@ -271,6 +280,7 @@ def check_extra_body(body: Mapping[str, Any], name: str = "extra_body") -> None:
                 rule=f"no `{key}`",
             )
     check_no_credentials(body, where=f"`{name}`")
+    check_tool_secrets(body.get("tools"))
     for key, value in body.items():
         if isinstance(value, (SecretStr, SecretBytes)):
             raise InvalidParameter(
@@ -342,6 +352,12 @@ def _is_file(part: Any) -> bool:
     return (
         type(part) is dict and part.get("type") != "text" and has_long_string(part, _DEPTH_OF_FILE)
     )
+
+
+def _revealed(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with the secrets of its tools as text, as they are sent."""
+    tools = body.get("tools")
+    return {**body, "tools": with_secrets(tools, SecretStr.get_secret_value)} if tools else body
 
 
 def _encode(value: Any, *, with_files: bool) -> bytes:

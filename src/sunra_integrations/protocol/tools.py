@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeGuard
+
+from pydantic import SecretStr
 
 from sunra_integrations.errors import InvalidParameter
 from sunra_integrations.protocol.json_schema import (
@@ -185,6 +187,66 @@ def _check_named(choice: Mapping[str, Any], tools: Iterable[Mapping[str, Any]]) 
             value=name,
             rule="'none', 'auto', 'required', or the name of a bound tool",
         )
+
+
+# ── secrets in tools that the server runs ────────────────────────────────────
+
+Read = Callable[[SecretStr], str]
+
+
+def with_secrets(tools: Any, read: Read) -> Any:
+    """A list of tools with their secrets as text. Function tools have none.
+
+    Args:
+        tools: The tools. Anything else is returned as it is.
+        read: `SecretStr.get_secret_value`, or `str` for the text that hides them.
+    """
+    if not may_have_secrets(tools):
+        return tools
+    return [_as_text(tool, read) if _is_not_function(tool) else tool for tool in tools]
+
+
+def may_have_secrets(tools: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether a list of tools has others than functions. This is fast, because all calls ask."""
+    return isinstance(tools, (list, tuple)) and any(map(_is_not_function, tools))
+
+
+def _is_not_function(tool: Any) -> bool:
+    return tool.get("type") != "function" if isinstance(tool, dict) else isinstance(tool, Mapping)
+
+
+def _as_text(value: Any, read: Read) -> Any:
+    match value:
+        case SecretStr():
+            return read(value)
+        case Mapping():
+            return {name: _as_text(one, read) for name, one in value.items()}
+        case list() | tuple():
+            return [_as_text(one, read) for one in value]
+        case _:
+            return value
+
+
+def tool_secrets(tools: Any) -> list[SecretStr]:
+    """The secrets of a list of tools, as `with_secrets` finds them."""
+    if not may_have_secrets(tools):
+        return []
+    return [secret for tool in tools if _is_not_function(tool) for secret in secrets_in(tool)]
+
+
+def secrets_in(value: Any) -> Iterator[SecretStr]:
+    """The secrets anywhere in dicts and lists, in their order."""
+    match value:
+        case SecretStr():
+            yield value
+        case Mapping():
+            for one in value.values():
+                yield from secrets_in(one)
+        case list() | tuple():
+            for one in value:
+                yield from secrets_in(one)
+        case _:
+            pass
 
 
 # ── valid names ──────────────────────────────────────────────────────────────

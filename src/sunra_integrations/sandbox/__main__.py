@@ -11,6 +11,7 @@ from typing import TextIO
 from sunra_integrations.sandbox.server.sandbox import Sandbox
 
 _PROGRAM = "python -m sunra_integrations.sandbox"
+_MAX_PORT = 65_535
 
 _DESCRIPTION = """\
 A strict local Sunra endpoint: POST /v1/chat/completions and /v1/responses, with and without
@@ -31,48 +32,76 @@ Any model name like vendor/name is served, unless --model is given. A model with
 "thinking" in its name also reasons."""
 
 
-def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until interrupted. Returns the exit status.
 
     Args:
         arguments: The options. Defaults to those of the process.
-        program: The name of the command in its help.
     """
-    options = _parser(program).parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    return serve(port=options.port, host=options.host, models=options.model, keys=options.key)
+
+
+def serve(*, port: int, host: str, models: Sequence[str] | None, keys: Sequence[str] | None) -> int:
+    """Serves until interrupted. Returns the exit status.
+
+    Args:
+        port: The port. 0 picks a free one.
+        host: The address to listen on.
+        models: The models to serve. Without any, every name like `vendor/name` is served.
+        keys: The keys to accept. Without any, every key is accepted.
+    """
     _exit_as_on_ctrl_c("SIGTERM", "SIGBREAK")
     sandbox = Sandbox(
-        options.port,
-        host=options.host,
-        models=options.model or None,
-        keys=options.key or None,
+        port,
+        host=host,
+        models=models or None,
+        keys=keys or None,
         keep=0,  # a server that runs for weeks must not keep every request
     )
     try:
-        return _serve(sandbox, f"{options.host}:{options.port}")
+        return _serve(sandbox, f"{host}:{port}")
     except KeyboardInterrupt:
         return 0
     finally:
         sandbox.stop()
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=program,
+        prog=_PROGRAM,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action="help", help="Show this message and exit.")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8111,
+        help="Port to listen on. 0 picks a free one. Defaults to 8111.",
     )
     parser.add_argument(
-        "--port", type=int, default=8111, help="port; 0 picks a free one (default: 8111)"
+        "--host", default="127.0.0.1", help="Address to listen on. Defaults to 127.0.0.1."
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+        "--model",
+        action="append",
+        metavar="VENDOR/NAME",
+        help="Serve only this model. Repeatable. Defaults to any model.",
     )
     parser.add_argument(
-        "--model", action="append", metavar="VENDOR/NAME", help="serve only this model; repeatable"
+        "--key", action="append", help="Accept only this key. Repeatable. Defaults to any key."
     )
-    parser.add_argument("--key", action="append", help="accept only this key; repeatable")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is not a port from 0 to {_MAX_PORT}")
+    return port
 
 
 def _serve(sandbox: Sandbox, address: str) -> int:

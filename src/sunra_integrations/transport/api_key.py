@@ -115,7 +115,7 @@ class CallKeys:
     def __init__(self, given: StoredKey) -> None:
         self._function = given if isinstance(given, KeyFunction) else None
         self.used: list[SecretStr] = [] if isinstance(given, KeyFunction) else [given]
-        """The keys so far, the latest last. Errors may quote each of them."""
+        """The secrets of tools and the keys so far, the latest last. Errors may quote each."""
 
     def for_attempt(self) -> SecretStr:
         """The key for the next attempt of a sync call.

@@ -21,11 +21,18 @@ from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
 from sunra_integrations.budget import Budget, Charge, charge_for, check_budget
-from sunra_integrations.errors import ConfigurationError, StreamInterrupted, SunraError, TimedOut
+from sunra_integrations.errors import (
+    ConfigurationError,
+    StreamInterrupted,
+    SunraError,
+    TimedOut,
+    UnreadableResponse,
+)
 from sunra_integrations.protocol.accumulator import ReplyAccumulator
 from sunra_integrations.protocol.arguments import check_known
 from sunra_integrations.protocol.completion import parse_completion
 from sunra_integrations.protocol.error_parsing import sanitize
+from sunra_integrations.protocol.json_text import read_json
 from sunra_integrations.protocol.reply import Chunk, Reply, rate_limit_headers, safe_headers
 from sunra_integrations.protocol.request import ChatRequest, as_request
 from sunra_integrations.protocol.stream import ChunkStream
@@ -107,6 +114,7 @@ class _Client:
             jitter=random.random,
             now=time.time,
             time_left=deadline.time_left,
+            url=deadline.url,
         )
 
     def _fault(self, error: Exception, deadline: Deadline) -> SunraError:
@@ -118,14 +126,15 @@ class _Client:
 
     def _announced(self, attempt: Attempt, prepared: PreparedRequest) -> Attempt:
         KeyRedactor(prepared.keys.used).redact(attempt.cause)
-        _logger.info(
-            "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
-            attempt.wait,
-            attempt.number,
-            sanitize(prepared.model),
-            type(attempt.cause).__name__,
-            attempt.cause,
-        )
+        if attempt.cause is not None:
+            _logger.info(
+                "Sunra: retrying in %.2f s (attempt %d), model %s, after %s: %s",
+                attempt.wait,
+                attempt.number,
+                sanitize(prepared.model),
+                _cause_for_log(attempt.cause),
+                attempt.cause,
+            )
         return attempt
 
     def _headers(self, response: httpx.Response, prepared: PreparedRequest) -> dict[str, str]:
@@ -344,6 +353,31 @@ class SunraClient(_Client):
         return registry.sync_pool(self.settings).send(request, holder=deadline)
 
 
+class JsonClient(SunraClient):
+    """Gets JSON from paths that Sunra does not document. Only the command line uses it."""
+
+    def get(self, path: str) -> Any:
+        """Returns the JSON at a path below the base URL.
+
+        Raises:
+            UnreadableResponse: The response is not valid JSON.
+            SunraError: The call failed.
+        """
+        prepared = PreparedRequest.to_get(self.settings, path)
+        deadline = self._deadline(prepared)
+        with KeyRedactor(prepared.keys.used), closing(self._open(prepared, deadline)) as response:
+            try:
+                content = body.read_body(response, self.settings.max_response_bytes, deadline)
+                return read_json(content)
+            except http_errors(TimedOut) as error:
+                raise self._fault(error, deadline) from None
+            except ValueError:
+                raise UnreadableResponse(
+                    f"The response from {prepared.url} is not valid JSON.",
+                    status=response.status_code,
+                ) from None
+
+
 class AsyncSunraClient(_Client):
     """An asyncio client for Sunra's text endpoints. It may be used in any number of event loops.
 
@@ -543,6 +577,20 @@ def _request_id(response: httpx.Response) -> str | None:
 def _answer_id() -> str:
     """Makes the ids of tool calls unique if the response has no id of any kind."""
     return secrets.token_hex(8)
+
+
+def _cause_for_log(error: SunraError) -> str:
+    """The class of an error, with the exception behind it and the wait that the server requested.
+
+    Its message has the HTTP status. An exception of the HTTP library is named by its class only.
+    """
+    behind = error.__cause__
+    facts = [
+        f"{type(behind).__module__}.{type(behind).__name__}" if behind is not None else "",
+        f"Retry-After: {error.retry_after:g} s" if error.retry_after is not None else "",
+    ]
+    named = ", ".join(filter(None, facts))
+    return f"{type(error).__name__} ({named})" if named else type(error).__name__
 
 
 def _broke_off(fault: SunraError) -> StreamInterrupted:

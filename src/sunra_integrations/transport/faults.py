@@ -7,6 +7,7 @@ request as sent. It stays as the cause, for its type and message, without those 
 from __future__ import annotations
 
 import re
+import socket
 import time
 from contextlib import suppress
 from typing import Any
@@ -54,7 +55,7 @@ def typed_fault(
 def _typed(error: Exception, url: str, deadline: Deadline, proxy: Proxy | None) -> SunraError:
     message = _message(error)
     through = f" through the proxy {proxy}" if proxy else ""
-    hint = _no_proxy_hint(url) if proxy else ""
+    hint = _dns_hint(error, url, proxy) or (_no_proxy_hint(url) if proxy else "")
     http = library_of(error)
     match error:
         case http.ConnectTimeout():
@@ -108,6 +109,27 @@ def _no_proxy_hint(url: str) -> str:
     )
 
 
+def _dns_hint(error: Exception, url: str, proxy: Proxy | None) -> str:
+    """A hint if a host name could not be resolved, which the system's words do not name."""
+    if not any(isinstance(link, socket.gaierror) for link in _chain(error)):
+        return ""
+    host = urlsplit(proxy.url if proxy else url).hostname
+    setting = proxy.variable if proxy else "the base URL"
+    return (
+        f" The host name {host!r} cannot be resolved: check that this machine is online, and that "
+        f"the host in {setting} is correct."
+    )
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception and those behind it."""
+    chain = [error]
+    for link in chain:  # grows while it is walked
+        behind = (link.__cause__, link.__context__)
+        chain += [one for one in behind if one is not None and one not in chain]
+    return chain
+
+
 def _message(error: BaseException) -> str:
     # It may quote a line of the head, such as a cookie.
     message = sanitize(_QUOTED_BYTES.sub("", str(error)))
@@ -115,8 +137,8 @@ def _message(error: BaseException) -> str:
 
 
 def _without_secrets(error: Exception, url: str) -> Exception:
-    chain: list[Any] = [error]  # of exceptions
-    for link in chain:  # grows while it is walked
+    link: Any  # an exception
+    for link in _chain(error):
         link.__traceback__ = None
         http = library_of(link)
         if _QUOTED_BYTES.search(str(link)):
@@ -125,9 +147,4 @@ def _without_secrets(error: Exception, url: str) -> Exception:
             link.request = http.Request("POST", url)
         if isinstance(link, http.HTTPStatusError):
             link.request = link.response.request = http.Request("POST", url)
-        chain += [
-            following
-            for following in (link.__cause__, link.__context__)
-            if following is not None and following not in chain
-        ]
     return error

@@ -48,6 +48,7 @@ def call_flow(
     jitter: Callable[[], float],
     now: Callable[[], float],
     time_left: Callable[[], float],
+    url: str = "",
 ) -> Generator[Attempt, Outcome | SunraError, Outcome]:
     """The attempts of one call.
 
@@ -57,6 +58,7 @@ def call_flow(
         now: Returns seconds since the epoch, for a `Retry-After` that is a date.
         time_left: Returns the seconds that the whole call may still take. A retry that would not
             start within them is not made.
+        url: The URL of the request, for errors.
 
     Yields:
         The next attempt. Send back its `Outcome`, or the SunraError that ended it.
@@ -73,7 +75,9 @@ def call_flow(
         if isinstance(outcome, Outcome):
             if outcome.is_success:
                 return outcome
-            error = error_from_response(outcome.status, outcome.headers, outcome.body, now=now())
+            error = error_from_response(
+                outcome.status, outcome.headers, outcome.body, now=now(), url=url
+            )
             if outcome.note:
                 error.args = (f"{error.message} {outcome.note}",)
         else:

@@ -34,12 +34,8 @@ from sunra_integrations.transport.settings import (
 )
 from sunra_integrations.transport.timeouts import AnyTimeout, Timeout, read_timeout
 
-__all__ = ["API_KEY", "ConnectionParameters", "ModelArguments", "StoredKeyField"]
+__all__ = ["ConnectionParameters", "ModelArguments", "StoredKeyField"]
 
-API_KEY = (
-    "API key, or a sync or async function that returns it, which is called for each attempt. "
-    "Defaults to `SUNRA_KEY`."
-)
 StoredKeyField = SecretStr | SkipJsonSchema[KeyFunction] | None
 
 
@@ -66,59 +62,79 @@ class ConnectionParameters(BaseModel):
     _base_url_field: ClassVar[str]
     _async_client_field: ClassVar[str]
 
-    api_key: StoredKeyField = Field(default=None, description=API_KEY)
+    api_key: StoredKeyField = Field(
+        default=None,
+        description="API key, or a sync or async function that returns it, which is called for "
+        "each attempt. Defaults to `SUNRA_KEY`. Example: "
+        '`api_key=lambda: os.environ["OTHER_KEY"]`.',
+    )
     timeout: Timeout = Field(
         default=None,
         description="Seconds for a response to begin, on each attempt, and for each silence "
-        "within it. Defaults to 600, then 300.",
+        "within it. Also `Timeouts`, an `httpx.Timeout` or `(connect, read)`. Alias "
+        "`request_timeout`. Defaults to 600, then 300. Example: `timeout=30`.",
     )
     stall_timeout: float | None = Field(
         default=None,
-        description="Seconds for each silence within a response. Defaults to `timeout`.",
+        description="Seconds for each silence within a response. Defaults to `timeout`. Example: "
+        "`stall_timeout=20`.",
     )
     total_timeout: float | None = Field(
         default=None,
-        description="Seconds for the whole call, retries included. Defaults to no limit.",
+        description="Seconds for the whole call, retries included. Defaults to no limit. Example: "
+        "`total_timeout=120`.",
     )
-    max_retries: int = Field(default=2, description="Retries after the first attempt.")
+    max_retries: int = Field(
+        default=2,
+        description="Retries after the first attempt, only before a response begins. Defaults to "
+        "2. Example: `max_retries=0`.",
+    )
     default_headers: dict[str, str] | None = Field(
-        default=None, exclude=True, repr=False, description="Headers for every request."
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Headers for every request. Hidden in reprs, dumps and traces. Example: "
+        '`default_headers={"X-Team": "search"}`.',
     )
     include_response_headers: bool = Field(
         default=False,
         description="Include all headers of the response in its metadata, except cookies and "
-        "credentials. Defaults to False: only those about rate limits.",
+        "credentials. Defaults to False: only those about rate limits. Example: "
+        "`include_response_headers=True`.",
     )
     allow_http: bool = Field(
         default=False,
         description="Permit plain http to another machine. The key is then readable on the "
-        "network. Defaults to `SUNRA_ALLOW_HTTP`.",
+        "network. Defaults to `SUNRA_ALLOW_HTTP`. Example: `allow_http=True`.",
     )
     max_connections: int | None = Field(
         default=None,
         description="Maximum number of open connections per key, for each process (sync) or "
-        "event loop (async). Defaults to no limit.",
+        "event loop (async). Defaults to no limit. Example: `max_connections=20`.",
     )
     max_response_bytes: int | None = Field(
         default=None,
-        description="Maximum size of a response, streamed or not. Defaults to 256 MiB.",
+        description="Maximum size of a response after decompression, streamed or not. Defaults to "
+        "256 MiB. Example: `max_response_bytes=10_000_000`.",
     )
     async_transport: AsyncTransport = Field(
         default="auto",
         description="HTTP library for async calls, `httpx` or `aiohttp`. Defaults to aiohttp if "
-        "it is installed.",
+        'it is installed. Example: `async_transport="httpx"`.',
     )
     http_client: SkipJsonSchema[HttpClientField | None] = Field(
         default=None,
         exclude=True,
         repr=False,
-        description="Your own HTTP client for sync calls. It is never closed here.",
+        description="Your own client of httpx or httpx2 for sync calls. It is never closed here. "
+        'Example: `http_client=httpx.Client(proxy="http://localhost:8080")`.',
     )
     budget: SkipJsonSchema[Budget | None] = Field(
         default=None,
         exclude=True,
         repr=False,
-        description="Limits for the calls. Can be shared with other models and clients.",
+        description="Limits on cost, tokens and calls. Can be shared with other models and "
+        "clients. Example: `budget=Budget(usd=5)`.",
     )
 
     def __init__(self, **given: Any) -> None:

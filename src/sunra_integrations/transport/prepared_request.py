@@ -13,10 +13,13 @@ from pydantic import SecretStr
 
 from sunra_integrations import __version__
 from sunra_integrations.protocol.request import ChatRequest
+from sunra_integrations.protocol.tools import tool_secrets
 from sunra_integrations.transport.api_key import CallKeys
 from sunra_integrations.transport.deadline import Deadline, LiveTimeout
 from sunra_integrations.transport.settings import Settings, checked_headers
 from sunra_integrations.transport.timeouts import Timeouts
+
+_USER_AGENT = f"sunra-integrations/{__version__}"
 
 
 class BearerAuth:
@@ -45,6 +48,7 @@ class PreparedRequest:
     keys: CallKeys = field(repr=False)
     model: str = ""
     """The model, for the log."""
+    method: str = "POST"
 
     @classmethod
     def from_chat(
@@ -63,7 +67,7 @@ class PreparedRequest:
         """
         # Streams are not compressed: a compressor buffers data that the reader is waiting for.
         defaults = {
-            "User-Agent": f"sunra-integrations/{__version__}",
+            "User-Agent": _USER_AGENT,
             "Accept": "text/event-stream" if stream else "application/json",
             "Accept-Encoding": "identity" if stream else "gzip, deflate",
         }
@@ -71,15 +75,25 @@ class PreparedRequest:
         sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
         url, keys = settings.base_url + request.path, CallKeys(settings.api_key)
+        keys.used[:0] = tool_secrets(request.extra_body.get("tools", request.tools))
         return cls(url, content, sent, settings.timeouts, keys, request.model)
+
+    @classmethod
+    def to_get(cls, settings: Settings, path: str) -> PreparedRequest:
+        """A request without a body, for JSON at a path below the base URL."""
+        sent = _merged(
+            {"User-Agent": _USER_AGENT, "Accept": "application/json"}, settings.default_headers
+        )
+        keys = CallKeys(settings.api_key)
+        return cls(settings.base_url + path, b"", sent, settings.timeouts, keys, method="GET")
 
     def build(self, deadline: Deadline, **extensions: Any) -> httpx.Request:
         """The request of one attempt. Each of its waits ends at the call's deadline."""
         url = _parsed(self.url)
         # Given Host and Content-Length, httpx need not rebuild all headers to add them.
-        length = [("Content-Length", str(len(self.content)))]
+        length = [("Content-Length", str(len(self.content)))] if self.content else []
         request = httpx.Request(
-            "POST",
+            self.method,
             url,
             headers=_merged({"Host": url.netloc.decode("ascii")}, [*self.headers.items(), *length]),
             stream=httpx.ByteStream(self.content),
@@ -92,7 +106,7 @@ class PreparedRequest:
     def build_with(self, client: Any, deadline: Deadline, **extensions: Any) -> httpx.Request:
         """The request of one attempt, built by a user's own client (its cookies, params, …)."""
         built: httpx.Request = client.build_request(
-            "POST",
+            self.method,
             self.url,
             headers=self.headers,
             content=self.content,

@@ -91,8 +91,14 @@ def _repeated(body: Mapping[str, Any], name: str) -> Any:
 
 
 def _repeated_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {"description": None, "parameters": None, "strict": None}
-    return {**defaults, **tool} if tool["type"] == "function" else dict(tool)
+    if tool["type"] == "function":
+        return {"description": None, "parameters": None, "strict": None, **tool}
+    # https://platform.openai.com/docs/guides/tools-connectors-mcp#authentication
+    return {name: value for name, value in tool.items() if name not in _SECRETS}
+
+
+_SECRETS = frozenset(("authorization", "headers", "server_url"))
+"""Keys of an MCP tool that a response does not repeat. OpenAI repeats the host of the URL."""
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:

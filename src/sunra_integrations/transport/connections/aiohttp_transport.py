@@ -308,9 +308,12 @@ def _as_httpx(error: Exception) -> Exception:
     """The exception that httpx's own transport would raise, without headers in its message."""
     if isinstance(error.__cause__, _WriteTimedOut):
         return httpx.WriteTimeout("a part of the request could not be written")
-    return next(
+    converted = next(
         equivalent(_message(error)) for kind, equivalent in _EQUIVALENTS if isinstance(error, kind)
     )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        converted.__cause__ = error.os_error  # such as socket.gaierror
+    return converted
 
 
 def _message(error: Exception) -> str:
