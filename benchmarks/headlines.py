@@ -38,7 +38,8 @@ class Headline:
     def sentence(self, run: Run) -> str:
         """The row in words."""
         shares = " and ".join(f"{share(one)} in {name}" for name, one in self.ratios(run).items())
-        return f"{self.what} costs {shares.replace(' in ', ' of the CPU time in ', 1)}."
+        shares = shares.replace(" in ", " of the CPU time in ", 1).replace(" %", "\u00a0%")
+        return f"{self.what} costs {shares}."
 
 
 HEADLINES = (
