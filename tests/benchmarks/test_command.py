@@ -44,7 +44,9 @@ def main(monkeypatch):
 
 def test_the_documents_are_written_from_the_saved_figures(main, repository, capsys):
     assert main("--render") == 0
-    assert "costs 1/10 of the CPU time" in (repository / "docs/benchmarks.md").read_text("utf-8")
+    assert "costs 10\u00a0% of the CPU time" in (repository / "docs/benchmarks.md").read_text(
+        "utf-8"
+    )
     assert "10 %</text>" in (repository / "docs/benchmarks.svg").read_text("utf-8")
     readme = (repository / "README.md").read_text("utf-8")
     assert readme.startswith(f"# Title\n{BEGIN}\n![CPU time compared with")
