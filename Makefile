@@ -98,9 +98,9 @@ cookbook: $(VENV_COOKBOOK)/.cookbook  ## run every notebook on the sandbox
 notebooks: $(VENV_COOKBOOK)/.cookbook  ## run the notebooks and save what they print; NAMES="rag agents"
 	$(VENV_COOKBOOK)/bin/python -m cookbook.notebooks $(NAMES)
 
-browser: $(VENV_COOKBOOK)/.browser  ## the web app in a real, headless browser
+browser: $(VENV_COOKBOOK)/.browser  ## the web app and the screenshots in a real, headless browser
 	$(have_chromium)
-	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py $(TEST_ARGS)
+	$(VENV_COOKBOOK)/bin/python -m pytest cookbook/tests/test_web_app.py cookbook/tests/test_screenshots.py $(TEST_ARGS)
 
 screenshots: docs $(VENV_COOKBOOK)/.browser  ## screenshots of the site and the web app, checked, into screenshots/
 	$(have_chromium)

@@ -38,6 +38,8 @@ def main() -> int:
     chosen = [m for m in plan(quick=options.quick) if m.name in options.only]
     if options.rounds:
         chosen = [replace(measure, rounds=options.rounds) for measure in chosen]
+    if options.publish:  # a README without markers is an error now, not after the measures
+        with_block(_README.read_text(encoding="utf-8"), Run.begin({}, quick=True))
     failures: list[str] = []
     try:
         run = _run(options, chosen, failures.append)
@@ -46,6 +48,10 @@ def main() -> int:
         return 1
     if failures:
         print("\n".join(["Not measured:", *failures]), file=sys.stderr)
+        if options.publish:
+            print(
+                "Publish the other figures with `python -m benchmarks --render`.", file=sys.stderr
+            )
         return 1
     if options.publish:
         _publish(run)
@@ -73,7 +79,7 @@ def _run(options: argparse.Namespace, chosen: list[Measure], fail: Callable[[str
 
 
 def _warn_of_load() -> None:
-    load, *_ = os.getloadavg()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     if load > _IDLE:
         _say(f"The load average is {load:.1f}: other programs are running, and figures will vary.")
 
@@ -91,7 +97,7 @@ def _publish(run: Run) -> None:
     readme = _README.read_text(encoding="utf-8")
     _README.write_text(with_block(readme, run), encoding="utf-8")
     files = " ".join(_PUBLISHED)
-    print(f"Wrote {files}: {verdict(run)}.")
+    print(f"Wrote {files}. {verdict(run)}.")
     if run.quick:
         print(f"A quick run is not for publication. Restore with:\n    git checkout {files}")
     else:

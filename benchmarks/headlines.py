@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
 
 from benchmarks.run import Run
 from benchmarks.scenarios import MANY
@@ -37,8 +36,9 @@ class Headline:
 
     def sentence(self, run: Run) -> str:
         """The row in words."""
-        shares = " and ".join(f"{share(one)} in {name}" for name, one in self.ratios(run).items())
-        return f"{self.what} costs {shares.replace(' in ', ' of the CPU time in ', 1)}."
+        shares = " and ".join(f"{percent(one)} in {name}" for name, one in self.ratios(run).items())
+        shares = shares.replace(" in ", " of the CPU time in ", 1).replace(" %", "\u00a0%")
+        return f"{self.what} costs {shares}."
 
 
 HEADLINES = (
@@ -51,17 +51,9 @@ HEADLINES = (
 CHARTED = HEADLINES[:4]
 
 
-_LARGEST_FRACTION = 0.25
-
-
 def measured(run: Run, headlines: tuple[Headline, ...] = HEADLINES) -> tuple[Headline, ...]:
     """The rows that have figures."""
     return tuple(one for one in headlines if one.ratios(run))
-
-
-def share(ratio: float) -> str:
-    """A ratio as a fraction, rounded to our disadvantage (`1/8` for 0.118), or as `40 %`."""
-    return f"1/{floor(1 / ratio)}" if 0 < ratio <= _LARGEST_FRACTION else percent(ratio)
 
 
 def percent(ratio: float) -> str:

@@ -16,6 +16,8 @@ _WRITES = {MANY: f"{MANY} events a write", 1: "one event a write"}
 _THINKING = 20
 """Milliseconds that the server of a crowd takes: with none, few calls are really under way."""
 _STREAMS: tuple[Kind, ...] = ("text", "tools", "logprobs", "reasoning")
+_COMMON = {"text", "tools"}
+"""The kinds of streams that are measured for all classes."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def _streams(events: int, times: int) -> Iterator[Question]:
             for prefix, way in _WAYS.items():
                 case = f"{kind}, {writes}, {way}"
                 told = {"task": f"{prefix}stream", "scenario": scenario, "times": times}
-                yield Question(case, told, main_peers=per_write != MANY)
+                common = per_write == MANY and kind in _COMMON
+                yield Question(case, told, main_peers=not common)
 
 
 def _responses(rounds: int, events: int) -> Measure:
@@ -185,7 +188,7 @@ def _events(rounds: int, events: int) -> Measure:
             times=1,
         )
         for kind in _STREAMS
-        if kind in {"text", "tools"}
+        if kind in _COMMON
         for prefix, way in _WAYS.items()
     )
     title = 'LangChain\'s own events (`stream_events(version="v3")`), per stream event'

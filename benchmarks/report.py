@@ -95,7 +95,7 @@ def with_block(readme: str, run: Run) -> str:
 def verdict(run: Run) -> str:
     """How many targets are met and missed."""
     met = [one.met(run) for one in targets()]
-    return f"{met.count(True)} targets are met, {met.count(False)} are missed"
+    return f"Targets: {met.count(True)} met, {met.count(False)} missed"
 
 
 def _first_screen(run: Run) -> Iterator[str]:
@@ -112,14 +112,14 @@ def _first_screen(run: Run) -> Iterator[str]:
     yield ""
     yield f"![{in_words(run)}](benchmarks.svg)"
     yield ""
-    yield f"{verdict(run)}: see [Targets and results](#targets-and-results)."
+    yield f"{verdict(run)}; see [Targets and results](#targets-and-results)."
     yield f"Measured on {run.began}, on {run.machine}."
 
 
 def _targets(run: Run) -> Iterator[str]:
     yield "## Targets and results"
     yield ""
-    yield f"{verdict(run)}. Missed targets come first."
+    yield f"{verdict(run)}. The table lists missed targets first."
     yield ""
     found = [target for target in targets() if target.found(run)]
     found.sort(key=lambda target: target.met(run) is not False)

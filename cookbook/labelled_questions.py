@@ -50,7 +50,7 @@ CASES = [
         "consent of the owner",
     ),
     Case(
-        "What becomes of a bill that the President does not return within ten days?",
+        "What happens to a bill that the President does not return within ten days?",
         "shall not be returned by the President within ten Days",
         "law",
     ),

@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
-from playwright.sync_api import BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Request, Response, sync_playwright
 
 _CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 _FLAGS = [
@@ -48,7 +49,10 @@ def complaints(page: Page, address: str) -> list[str]:
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on("console", lambda line: line.type == "error" and found.append(line.text))
-    page.on("response", lambda one: one.ok or found.append(f"{one.url} has status {one.status}"))
+
+    def check_status(response: Response) -> None:
+        if response.status >= HTTPStatus.BAD_REQUEST:  # 304 is a file that the browser has
+            found.append(f"{response.url} has status {response.status}")
 
     def check_host(request: Request) -> None:
         if not request.url.startswith((address, "data:")):
@@ -58,6 +62,7 @@ def complaints(page: Page, address: str) -> list[str]:
         if request.failure != "net::ERR_ABORTED":  # by the page itself, or because it was left
             found.append(f"{request.url} failed: {request.failure}")
 
+    page.on("response", check_status)
     page.on("request", check_host)
     page.on("requestfailed", check_failure)
     return found

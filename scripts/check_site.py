@@ -17,6 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 HOME = "index.html"
 FIRST_AGENT = "create_agent("
+"""It is on a page that has agents in its title, not on one that only mentions them."""
 CLICKS = 3
 FOUND_BY = {
     "402": "reference/errors.html#sunra_integrations.errors.InsufficientCredit",
@@ -44,8 +45,9 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.anchors = {"", "top"}
         self.headings = 0
+        self.title = ""
         self.text = ""
-        self._in_text = False
+        self._in_text = self._in_title = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -54,6 +56,7 @@ class Page(HTMLParser):
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         self.headings += tag == "h1"
         self._in_text |= tag == "article"
+        self._in_title |= tag == "h1"
         self.loads += [values[name].split()[0] for name in sorted(_LOADED) if values.get(name)]
         if tag == "link" and not _NOT_LOADED & set(values.get("rel", "").split()):
             self.loads.append(values["href"])
@@ -63,13 +66,18 @@ class Page(HTMLParser):
                 self.links_in_text.append(values["href"])
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave the text after its end."""
+        """Leave the text or the title."""
         self._in_text &= tag != "article"
+        self._in_title &= tag != "h1"
 
     def handle_data(self, data: str) -> None:
-        """Note the text."""
-        if self._in_text:
-            self.text += data
+        """Note the text and the title."""
+        self.text += data * self._in_text
+        self.title += data * self._in_title
+
+    def shows_an_agent(self) -> bool:
+        """Whether a new user finds a first agent here."""
+        return FIRST_AGENT in self.text and "agent" in self.title.lower()
 
 
 def read(folder: Path) -> dict[str, Page]:
@@ -97,7 +105,7 @@ def problems(pages: Mapping[str, Page], folder: Path) -> Iterator[str]:
                     yield f"{path}: {link} does not exist"
                 case (target, anchor) if target in pages and anchor not in pages[target].anchors:
                     yield f"{path}: {link} has no such anchor"
-    way = clicks_to(FIRST_AGENT, pages)
+    way = clicks_to_agent(pages)
     if way is None or len(way) > CLICKS:
         yield f"{HOME}: more than {CLICKS} clicks to {FIRST_AGENT}…): {way}"
 
@@ -111,13 +119,13 @@ def search_problems(folder: Path, found_by: Mapping[str, str] = FOUND_BY) -> Ite
             yield f"the search does not find {location} by {words!r}"
 
 
-def clicks_to(text: str, pages: Mapping[str, Page]) -> list[str] | None:
-    """The links that lead from the home page to a page with this text, each in a page's text."""
+def clicks_to_agent(pages: Mapping[str, Page]) -> list[str] | None:
+    """The links that lead from the home page to a first agent, each in the text of a page."""
     ways: deque[tuple[str, list[str]]] = deque([(HOME, [])])
     seen = {HOME}
     while ways:
         path, way = ways.popleft()
-        if text in pages[path].text:
+        if pages[path].shows_an_agent():
             return way
         for link in pages[path].links_in_text:
             target, _ = _target(path, link) or (path, "")

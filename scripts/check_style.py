@@ -27,7 +27,7 @@ from textwrap import dedent
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "style-guide.md"
-CHECKED = ("src", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md")
+CHECKED = ("src", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md", "cookbook/*.ipynb")
 _KINDS = {"word", "regex", "name", "class", "function", "method", "module"}
 _PAGES = {".md", ".mdx"}
 _SPACE = re.compile(r"\s+")
@@ -135,7 +135,9 @@ def files(paths: Iterable[Path]) -> Iterator[Path]:
 def main(arguments: list[str]) -> int:
     """Print all hits; the exit status is 1 if there are any."""
     guide = Guide(GUIDE.read_text(encoding="utf-8"))
-    paths = [Path(argument).resolve() for argument in arguments] or [ROOT / one for one in CHECKED]
+    paths = [Path(argument).resolve() for argument in arguments] or [
+        path for pattern in CHECKED for path in sorted(ROOT.glob(pattern))
+    ]
     found = [
         hit for file in files(paths) for hit in guide.hits(file, file.relative_to(ROOT).as_posix())
     ]

@@ -15,7 +15,7 @@ from posixpath import dirname, normpath, relpath
 _BRANCH = "main"
 _NOT_SHOWN = (".ipynb", ".mdx")
 """Files in `docs/` that are for other sites."""
-SOURCES = {".py": "python", ".html": "html"}
+SOURCES = {".py": "python", ".html": "html", ".css": "css", ".js": "javascript"}
 """Programs that the site shows, with their languages."""
 _CODE = r"^ *(?P<fence>```+|~~~+).*?^ *(?P=fence)|`+[^`]+`+"
 _LINK = r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^):\s#]*)(?P<anchor>#[^)\s]*)?\)"

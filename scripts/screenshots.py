@@ -1,8 +1,9 @@
 """Take screenshots of the site and of the cookbook's web app, and check what a browser sees.
 
 ``make screenshots`` builds the site and writes them into ``screenshots/``: on a desktop and on a
-phone, light and dark. It fails if a page has an error in the console, a failed request or a request
-to another host, or if it scrolls sideways.
+phone, light and dark. It fails if a page of the site has an error in the console, a failed request
+or a request to another host, or if it scrolls sideways on a phone. It also clicks from the home
+page to a first agent.
 
 ``make screenshots SCREENSHOT_ARGS=--picture`` takes the picture in the notebook about the web app.
 """
@@ -23,7 +24,7 @@ from playwright.sync_api import BrowserContext, Page
 from cookbook.web_app.app import create_app
 from cookbook.web_app.serving import serving
 from scripts.browser import browser, complaints, too_wide
-from scripts.check_site import FIRST_AGENT, HOME, clicks_to, read
+from scripts.check_site import FIRST_AGENT, HOME, clicks_to_agent, read
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.sandbox import Http, Sandbox, Scripted
 
@@ -74,6 +75,7 @@ def main() -> int:
             return 0
         found = [
             *site_pages(context, options.site, options.output),
+            *all_pages(context, options.site),
             *first_agent(context, options.site),
             *web_page(context, options.output),
         ]
@@ -90,7 +92,6 @@ def site_pages(context: BrowserContext, folder: Path, output: Path) -> Iterator[
                 continue
             for size, scheme in product(SIZES, SCHEMES):
                 page = context.new_page()
-                page.add_init_script("localStorage.clear()")  # the theme keeps the first scheme
                 found = complaints(page, address)
                 page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size(SIZES[size])
@@ -100,9 +101,22 @@ def site_pages(context: BrowserContext, folder: Path, output: Path) -> Iterator[
                 page.close()
 
 
+def all_pages(context: BrowserContext, folder: Path) -> Iterator[str]:
+    """Visit every page of the site on a phone, and yield what is wrong."""
+    with served_folder(folder) as address:
+        page = context.new_page()
+        page.set_viewport_size(SIZES["phone"])
+        found = complaints(page, address)
+        for path in read(folder):
+            page.goto(f"{address}/{path}")
+            yield from (f"{path}: {one}" for one in found + too_wide(page))
+            found.clear()
+        page.close()
+
+
 def first_agent(context: BrowserContext, folder: Path) -> Iterator[str]:
     """Click the shortest way from the home page to an agent, as a new user would."""
-    way = clicks_to(FIRST_AGENT, read(folder)) or []
+    way = clicks_to_agent(read(folder)) or []
     with served_folder(folder) as address:
         page = context.new_page()
         page.goto(f"{address}/{HOME}")
@@ -122,7 +136,7 @@ def web_page(context: BrowserContext, output: Path) -> Iterator[str]:
         found = complaints(page, address)
         page.goto(address)
         converse(page, sandbox)
-        sandbox.next(Http(503, {}, {"retry-after": "7"}))
+        sandbox.next(Http(503, "The model is overloaded.", {"retry-after": "7"}))
         page.get_by_label("Question").fill("When is the next one?")
         page.get_by_role("button", name="Ask").click()
         page.get_by_text("The model is overloaded.").first.wait_for()

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.check_site import FIRST_AGENT, clicks_to, problems, read, search_problems
+from scripts.check_site import FIRST_AGENT, clicks_to_agent, problems, read, search_problems
 
 AGENT = f"<h1>Agents</h1><article><code>agent = {FIRST_AGENT}model)</code></article>"
 FILES = {
     "index.html": "<h1>Home</h1><nav><a href='deep/agents.html'></a></nav>"
-    "<article><a href='quickstart.html#next'>Quickstart</a> TEXT</article>",
+    "<article><a href='quickstart.html#next'>Quickstart</a> <a href='mention.html'>Errors</a> TEXT"
+    "</article>",
     "quickstart.html": "<h1>Quickstart</h1>"
     "<article><p id='next'><a href='deep/agents.html'>Agents</a></p></article>",
+    "mention.html": AGENT.replace("Agents", "Errors"),
     "deep/agents.html": AGENT,
     "404.html": "<a href='/lost'>",
     "a picture.png": "",
@@ -69,7 +71,7 @@ def test_a_site_without_faults_passes(tmp_path, text):
 
 
 def test_the_way_to_an_agent_uses_the_links_of_the_text(tmp_path):
-    way = clicks_to(FIRST_AGENT, read(site(tmp_path)))
+    way = clicks_to_agent(read(site(tmp_path)))
     assert way == ["quickstart.html#next", "deep/agents.html"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import bm25s
 from langchain.agents import create_agent
 from langchain_core.callbacks import CallbackManagerForRetrieverRun, UsageMetadataCallbackHandler
@@ -10,7 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnablePassthrough
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
 from cookbook.demo import terminal
 from cookbook.demo.passages import Passage
@@ -53,20 +55,26 @@ class BM25Retriever(BaseRetriever):
 
 
 def chain(llm: ChatSunra, passages: list[Passage], question: str) -> None:
-    """(a) A retrieval chain, streamed."""
-    retriever = BM25Retriever.of(passages)
-    answer = (
-        {"passages": retriever | _joined, "question": RunnablePassthrough()}
-        | PROMPT
-        | llm
-        | StrOutputParser()
-    )
+    """(a) A retrieval chain, streamed, with its sources."""
+    prompt = {
+        "passages": itemgetter("sources") | RunnableLambda(_joined),
+        "question": itemgetter("question"),
+    }
+    rag = RunnablePassthrough.assign(
+        sources=itemgetter("question") | BM25Retriever.of(passages)
+    ).assign(answer=prompt | PROMPT | llm | StrOutputParser())
     usage = UsageMetadataCallbackHandler()
-    with terminal.part("a", "LangChain: retrieval chain, streamed", question) as tally:
+    with terminal.part(
+        "a", "LangChain: retrieval chain, streamed, with sources", question
+    ) as tally:
         terminal.answer_begins()
-        for text in answer.stream(question, config={"callbacks": [usage]}):
-            terminal.stream(text)
+        sources: list[Document] = []
+        for step in rag.stream({"question": question}, config={"callbacks": [usage]}):
+            sources += step.get("sources", [])
+            terminal.stream(step.get("answer", ""))
         terminal.answer_ends()
+        for source in sources:
+            terminal.note("source", f"[{source.metadata['place']}] {source.page_content}")
         for counted in usage.usage_metadata.values():
             tally.add(counted["input_tokens"], counted["output_tokens"])
 

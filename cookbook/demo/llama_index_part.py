@@ -28,8 +28,8 @@ class UsageHandler(BaseEventHandler):
     def handle(self, event: Any, **_: Any) -> None:
         """Counts a finished call."""
         if isinstance(event, LLMChatEndEvent) and event.response is not None:
-            told = event.response.additional_kwargs
-            self.tally.add(told.get("prompt_tokens", 0), told.get("completion_tokens", 0))
+            usage = event.response.additional_kwargs
+            self.tally.add(usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
 
 
 def query_engine(llm: Sunra, passages: list[Passage], question: str) -> None:

@@ -57,9 +57,10 @@ def answer_ends() -> None:
     console.print()
 
 
-def note(label: str, text: str, *, width: int = 110) -> None:
-    """A line on the side: a tool call, a source."""
+def note(label: str, text: str) -> None:
+    """A line on the side: a tool call, a source. Shortened to one line of the terminal."""
+    room = console.width - len(label) - 4
     line = " ".join(text.split())
-    shown = line if len(line) <= width else f"{line[:width]}…"
+    shown = line if len(line) <= room else f"{line[:room]}…"
     console.print(f"  [dim]{label}[/] ", end="")
     console.print(shown, style="dim", markup=False, soft_wrap=True)

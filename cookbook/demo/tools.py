@@ -1,4 +1,4 @@
-"""What the agents may call. Plain functions: each framework makes its own tools of them."""
+"""Tools of the agents. Plain functions: each framework makes its own tools of them."""
 
 from __future__ import annotations
 

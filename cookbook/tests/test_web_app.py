@@ -129,6 +129,8 @@ def test_what_is_finished_is_not_drawn_again(page, sunra_sandbox: Sandbox):
         "length => document.querySelector('.answer').innerText.length > length + 50",
         arg=len(written),
     )
+    page.keyboard.press("Escape")
+    expect(note(page)).to_have_text("Stopped.")
     assert first.get_attribute("data-seen") == "yes"
 
 

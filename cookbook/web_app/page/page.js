@@ -13,7 +13,11 @@ const LOST = "The connection was lost before the answer was complete. Check your
 let turns = JSON.parse(sessionStorage.getItem("turns") ?? "[]");
 let running = null;  // aborts the answer in progress
 
-for (const turn of turns) draw(turn, addView());
+for (const turn of turns) {
+  const view = addView();
+  draw(turn, view);
+  drawBlocks(turn.blocks, view, 0);
+}
 addEventListener("pagehide", save);
 
 form.addEventListener("submit", event => {
@@ -121,7 +125,6 @@ function addView() {
 function draw(turn, view) {
   const [asked, note, sandbox] = [".question", ".note", ".sandbox"].map(name => view.querySelector(name));
   asked.textContent = turn.question;
-  drawBlocks(turn.blocks, view, 0);
   note.textContent = turn.note;
   note.classList.toggle("failed", turn.failed);
   sandbox.hidden = !turn.sandbox;
