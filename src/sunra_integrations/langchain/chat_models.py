@@ -905,7 +905,7 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             params["ls_max_tokens"] = max_tokens
         stops = stop or parameters.get("stop")
         if stops:
-            params["ls_stop"] = [stops] if isinstance(stops, str) else list(stops)
+            params["ls_stop"] = list(stops) if isinstance(stops, (list, tuple)) else [stops]
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
