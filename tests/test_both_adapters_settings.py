@@ -497,3 +497,12 @@ def test_plain_http_can_be_permitted_by_the_environment(
     model, wire = made(adapter, **address)
     CALLS[adapter]["whole"](model)
     assert str(wire.sent[0].url) == "http://10.0.0.5/v1/chat/completions"
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_positional_arguments_are_rejected_by_the_name_of_the_class(adapter) -> None:
+    with pytest.raises(
+        TypeError, match=r"^(ChatSunra|Sunra) takes keyword arguments only"
+    ) as caught:
+        ADAPTERS[adapter]("openai/gpt-4o", KEY)
+    assert all(KEY not in repr(frame.locals) for frame in caught.traceback[1:])

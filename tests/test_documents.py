@@ -48,7 +48,7 @@ OF_AN_EXAMPLE = re.compile(
 """A deprecation that Python puts down to a line of an example, not to one of a library."""
 
 SAID = {
-    "README.md": ["You said: Tell me about Oslo.It is sunny in Oslo.\n" * 2],
+    "README.md": ["You said: Tell me about Oslo.\nIt is sunny in Oslo.\n" * 2],
     "docs/guides/budgets.md": ["2\n['", "']\n['Your budget is spent.']\n"],
     "docs/guides/clients.md": [
         "You said: When was the Eiffel Tower finished?\n",

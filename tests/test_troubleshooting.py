@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain.chat_models import base, init_chat_model
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
@@ -27,6 +28,7 @@ from sunra_integrations.budget import Budget
 from sunra_integrations.cli import doctor
 from sunra_integrations.cli.options import Session
 from sunra_integrations.langchain import ChatSunra
+from sunra_integrations.llama_index import Sunra
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.sandbox import Http, Message, TextReply
 from sunra_integrations.transport import Settings, SunraClient, Timeouts
@@ -44,10 +46,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its commands ar
 
 @dataclass(frozen=True)
 class Case:
-    """A problem: what raises its message, and a cause and fix of its own."""
+    """A problem: what raises its message, and a cause and fix of its own.
+
+    A message of another program, which these tests do not run, is given as text.
+    """
 
     title: str
-    raises: Callable[..., object]
+    raises: Callable[..., object] | str
     cause: str = ""
     fix: str = ""
 
@@ -104,6 +109,20 @@ def without(package, extra):
     return fail
 
 
+def import_from_the_top(_):
+    from sunra_integrations import ChatSunra  # noqa: F401, PLC0415
+
+
+def init_without_register(_):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(base._BUILTIN_PROVIDERS, "sunra", raising=False)
+        try:
+            init_chat_model("sunra:openai/gpt-4o")
+        except ValueError as error:  # older versions put a comma after the model
+            error.args = (re.split(r"[.,] ", str(error))[0],)
+            raise
+
+
 def nested_loops(_):
     async def cell():
         coroutine = asyncio.sleep(0)
@@ -155,11 +174,32 @@ TOO_LONG = "This model's maximum context length is 128000 tokens."
 
 GROUPS = {
     "Installation": [
+        Case(
+            "No matching distribution",
+            "ERROR: No matching distribution found for sunra-integrations",
+            "The package is not on PyPI yet.",
+            "Install it [from a checkout](quickstart.md#install). Once it is installed, `pip "
+            "install 'sunra-integrations[cli]'` adds an extra to the same environment.",
+        ),
+        Case(
+            "Python is too old",
+            "ERROR: Package 'sunra-integrations' requires a different Python: 3.9.0 not in "
+            "'>=3.10'",
+            "The environment has an older Python than 3.10.",
+            "Create an environment with a newer one, such as `python3.12 -m venv .venv`.",
+        ),
         Case("A framework is not installed", without("langchain-core", "langchain")),
         Case(
             "aiohttp is not installed",
             without("aiohttp", "aiohttp"),
             fix="Install the extra, or leave `async_transport` at `auto`.",
+        ),
+        Case(
+            "Cannot import ChatSunra or Sunra",
+            import_from_the_top,
+            "The classes are in the module of their framework.",
+            "Write `from sunra_integrations.langchain import ChatSunra`, or `from "
+            "sunra_integrations.llama_index import Sunra`.",
         ),
     ],
     "Configuration": [
@@ -187,6 +227,19 @@ GROUPS = {
         Case(
             "Value out of range",
             lambda _: ChatSunra(model="openai/gpt-4o", api_key="k", temperature=3),
+        ),
+        Case(
+            "init_chat_model does not know Sunra",
+            init_without_register,
+            "LangChain has no public way to add a provider.",
+            "Call [`register()`](guides/models_by_name.md#init_chat_model-and-create_agent) once "
+            "before. This also helps against `Unsupported provider='sunra'`.",
+        ),
+        Case(
+            "LlamaIndex: chat with a text",
+            lambda _: Sunra(model="openai/gpt-4o", api_key="k").chat("Hello"),
+            "`chat` takes a list of messages.",
+            'Write `llm.complete("Hello")`, or `llm.chat([ChatMessage("Hello")])`.',
         ),
         Case(
             "Async key function in a sync call",
@@ -301,7 +354,8 @@ GROUPS = {
             "asyncio.run in a running event loop",
             nested_loops,
             "Notebooks and web servers already run an event loop.",
-            "Write `await model.ainvoke(…)` in place of `asyncio.run(…)`.",
+            "Write `await model.ainvoke(…)` or `await llm.acomplete(…)` in place of "
+            "`asyncio.run(…)`.",
         ),
     ],
 }
@@ -338,12 +392,16 @@ def _environment(monkeypatch):
 
 def message_of(case: Case, sandbox: Any) -> tuple[str, str, BaseException]:
     """The name of the error, its message without its fix, and the error."""
+    if isinstance(case.raises, str):
+        return "", case.raises, Exception()
     with pytest.raises(Exception) as caught:  # noqa: PT011 - compared as a whole
         case.raises(sandbox)
     error = caught.value
     message = str(error).replace(sandbox.base_url, DEFAULT_BASE_URL)
     message = message.replace("<", "&lt;")
     message = re.sub(r", request [\w-]+|\(request [\w-]+\)", "", message)
+    if not isinstance(error, errors.SunraError):  # the first line, without a path
+        message = message.partition("\n")[0].partition(" (/")[0]
     fix = getattr(error, "fix", "")
     return type(error).__name__, message.removesuffix(fix).rstrip(), error
 
@@ -356,7 +414,7 @@ def section(case: Case, sandbox: Any) -> Iterator[str]:
     )
     cause = case.cause or inspect.getdoc(kind).partition("\n")[0]
     yield f"### {case.title}"
-    yield f"> {link}: {message}"
+    yield f"> {link}: {message}" if name else f"> {message}"
     yield f"- **Cause**: {cause}\n- **Fix**: {case.fix or error.fix}"
 
 
@@ -396,7 +454,7 @@ Run `sunra doctor` first. It checks the installation, the key, the base URL, the
 connection without sending the key, and suggests a fix for each problem. With `-m VENDOR/NAME` it
 also sends a short prompt to a model.
 
-Search this page for a part of your message. The sentences of a server differ from those below. If
+Search this page for a part of your message. The wording of servers and libraries varies. If
 one fix fits every error of a class, the message ends with it; here, it stands below the message."""
 
 CHECKS_HEADING = """\

@@ -201,7 +201,10 @@ def test_the_error_for_a_missing_key_says_where_to_create_one(sunra, environment
     ended = sunra(*ASK, "Hi")
     assert ended.status == 1
     assert "https://sunra.ai/dashboard/api-tokens" in ended.err
-    assert "Run `export SUNRA_KEY=…`, or `sunra sandbox` to try without a key." in ended.err
+    assert ended.err == (
+        "Error: No Sunra key. Run `export SUNRA_KEY=…` with a key from "
+        "https://sunra.ai/dashboard/api-tokens, or try `sunra sandbox`.\n"
+    )
 
 
 def test_a_refused_connection_recommends_doctor(sunra, monkeypatch):

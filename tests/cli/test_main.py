@@ -187,7 +187,7 @@ def test_the_sandbox_reports_a_port_in_use(sunra, sunra_sandbox):
     port = sunra_sandbox.base_url.rpartition(":")[2].partition("/")[0]
     ended = sunra("sandbox", "--port", port)
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err.startswith(f"Cannot listen on 127.0.0.1:{port}: ")
+    assert ended.err.startswith(f"Error: Cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_the_sandbox_gets_every_option(sunra, monkeypatch):

@@ -120,7 +120,10 @@ def test_a_model_may_have_tools_on_responses_only(sunra, sunra_sandbox, message)
 def test_a_gateway_without_responses_is_reported(sunra, sunra_sandbox):
     missing = Http(404, {"error": {"message": "No such endpoint"}})
     sunra_sandbox.answer_with(lambda request: missing if "input" in request else None)
-    assert only(sunra, "responses")[1:] == ("refused", "No such endpoint (HTTP 404).")
+    assert only(sunra, "responses")[1:] == (
+        "refused",
+        'No such endpoint (HTTP 404). This server may not have /v1/responses: use `api="chat"`.',
+    )
     assert only(sunra, "tools")[1] == "ok"
 
 

@@ -190,7 +190,7 @@ def test_the_module_says_when_a_port_is_taken():
         with served("--port", port) as process:
             _, complaints = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
-    assert complaints.startswith(f"Cannot listen on 127.0.0.1:{port}")
+    assert complaints.startswith(f"Error: Cannot listen on 127.0.0.1:{port}")
 
 
 def test_the_help_says_that_there_is_no_model():

@@ -17,7 +17,7 @@ from sunra_integrations import __version__
 from sunra_integrations.cli import options
 from sunra_integrations.cli.chat import chat
 from sunra_integrations.cli.doctor import doctor
-from sunra_integrations.cli.hints import hint
+from sunra_integrations.cli.hints import message_with_hint
 from sunra_integrations.cli.models import models
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.probe import probe
@@ -136,7 +136,7 @@ def _show_error(session: Session, error: Exception) -> int:
     if session.debug:
         session.terminal.traceback("".join(traceback.format_exception(error)))
     if isinstance(error, SunraError):
-        session.terminal.error(f"{error.message} {hint(error)}")
+        session.terminal.error(message_with_hint(error))
         return MISUSED if isinstance(error, InvalidParameter) else FAILED
     what = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
     session.terminal.error(f"{what}. Use --debug to see the traceback.")

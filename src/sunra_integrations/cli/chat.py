@@ -23,7 +23,7 @@ from sunra_integrations.cli.conversations import (
     conversation_names,
     open_conversation,
 )
-from sunra_integrations.cli.hints import hint
+from sunra_integrations.cli.hints import message_with_hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import LineReader, LiveMarkdown, Terminal
 from sunra_integrations.errors import Refused, SunraError, UnreadableResponse
@@ -492,7 +492,7 @@ class _Interactive:
         except KeyboardInterrupt:
             self._terminal.note("Stopped.", "yellow")
         except SunraError as error:
-            self._terminal.error(f"{error.message} {hint(error)}")
+            self._terminal.error(message_with_hint(error))
         self._terminal.note_replacements()
         reply = so_far.reply()
         if reply.text:

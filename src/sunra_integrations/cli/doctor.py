@@ -28,7 +28,7 @@ from pydantic import SecretStr
 from sunra_integrations import __version__, errors, requirements
 from sunra_integrations.cli import options
 from sunra_integrations.cli.chat import format_usage
-from sunra_integrations.cli.hints import hint, set_variable
+from sunra_integrations.cli.hints import KEYS_URL, hint, is_missing_key, set_variable
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal, one_line
 from sunra_integrations.data import last_updated
@@ -45,7 +45,6 @@ from sunra_integrations.transport.settings import (
 )
 
 _PACKAGE = "sunra-integrations"
-_KEYS_URL = "https://sunra.ai/dashboard/api-tokens"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _QUOTES = ("'", '"')
 _CHECK_WIDTH = 18
@@ -293,9 +292,8 @@ def check_key(session: Session) -> Finding:
         # With the default base URL, so that an error is about the key.
         settings = session.settings(DEFAULT_BASE_URL, None)
     except ConfigurationError as error:
-        return _fail(
-            "key", error.message, f"{set_variable(KEY_VARIABLE, '…')}   # from {_KEYS_URL}"
-        )
+        found = f"{KEY_VARIABLE} is not set" if is_missing_key(error) else error.message
+        return _fail("key", found, f"{set_variable(KEY_VARIABLE, '…')}   # from {KEYS_URL}")
     key = settings.api_key
     value = key.get_secret_value() if isinstance(key, SecretStr) else ""
     if value.startswith(_QUOTES) or value.endswith(_QUOTES):
@@ -558,7 +556,7 @@ def check_call(settings: Settings, model: str, api: Api | None = None) -> Findin
 def _fix_for_call(error: errors.SunraError) -> str:
     match error:
         case errors.AuthenticationFailed():
-            return f"Set {KEY_VARIABLE} to a key from {_KEYS_URL}."
+            return f"Set {KEY_VARIABLE} to a key from {KEYS_URL}."
         case errors.InsufficientCredit():
             return "Add credit to the Sunra account."
         case errors.ModelNotFound():

@@ -6,10 +6,25 @@ import sys
 
 from sunra_integrations import errors
 
+KEYS_URL = "https://sunra.ai/dashboard/api-tokens"
+
 
 def set_variable(name: str, value: str) -> str:
     """Return the command that sets an environment variable, for PowerShell on Windows or for sh."""
     return f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={value}"
+
+
+def message_with_hint(error: errors.SunraError) -> str:
+    """Return what went wrong, and what the user can do about it in a shell."""
+    if is_missing_key(error):
+        run = set_variable("SUNRA_KEY", "…")
+        return f"No Sunra key. Run `{run}` with a key from {KEYS_URL}, or try `sunra sandbox`."
+    return f"{error.message} {hint(error)}"
+
+
+def is_missing_key(error: errors.SunraError) -> bool:
+    """Whether there is no key. The message of the error is about Python."""
+    return error.message.startswith("No Sunra key")
 
 
 def hint(error: errors.SunraError) -> str:
@@ -43,7 +58,4 @@ def _in_a_shell(message: str) -> str:
         return "On the command line, use --api responses."
     if "api='chat'" in message:
         return "On the command line, use --api chat."
-    if message.startswith("No Sunra key"):
-        run = set_variable("SUNRA_KEY", "…")
-        return f"Run `{run}`, or `sunra sandbox` to try without a key."
     return ""

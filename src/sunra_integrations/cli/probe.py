@@ -16,7 +16,7 @@ from rich.text import Text
 from sunra_integrations import errors
 from sunra_integrations.cli import options
 from sunra_integrations.cli.chat import format_cost
-from sunra_integrations.cli.hints import hint
+from sunra_integrations.cli.hints import message_with_hint
 from sunra_integrations.cli.options import Session
 from sunra_integrations.cli.terminal import Terminal
 from sunra_integrations.data import model_facts
@@ -528,7 +528,7 @@ def probe(
         _show_lines(terminal, reports)
     for report in reports:
         if report.error is not None:
-            terminal.error(f"{report.model}: {report.error.message} {hint(report.error)}")
+            terminal.error(f"{report.model}: {message_with_hint(report.error)}")
     terminal.note(_format_totals(totals))
     return 1 if any(map(_is_incomplete, reports)) else 0
 

@@ -108,7 +108,8 @@ def _serve(sandbox: Sandbox, address: str) -> int:
     try:
         sandbox.start()
     except OSError as error:
-        _print(f"Cannot listen on {address}: {error.strerror or error}", sys.stderr)
+        problem = f"Error: Cannot listen on {address}: {error.strerror or error}."
+        _print(f"{problem} Choose another port with --port; 0 picks a free one.", sys.stderr)
         return 1
     _print(sandbox.base_url)
     _print(_export(SUNRA_BASE_URL=sandbox.base_url, SUNRA_KEY=sandbox.api_key))

@@ -137,7 +137,13 @@ class ConnectionParameters(BaseModel):
         "clients. Example: `budget=Budget(usd=5)`.",
     )
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, *positional: Any, **given: Any) -> None:
+        if positional:
+            del positional, given  # as below
+            raise TypeError(
+                f"{type(self).__name__} takes keyword arguments only, such as "
+                "model='openai/gpt-4o'."
+            )
         try:
             super().__init__(**given)
         except SunraError as error:
