@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Generator,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -903,9 +904,10 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         max_tokens = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
         if max_tokens:
             params["ls_max_tokens"] = max_tokens
-        stops = stop or parameters.get("stop")
+        stops: Any = stop or parameters.get("stop")
         if stops:
-            params["ls_stop"] = list(stops) if isinstance(stops, (list, tuple)) else [stops]
+            is_one = isinstance(stops, str) or not isinstance(stops, Iterable)
+            params["ls_stop"] = [stops] if is_one else list(stops)
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
