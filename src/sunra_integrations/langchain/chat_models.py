@@ -906,8 +906,8 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
             params["ls_max_tokens"] = max_tokens
         stops: Any = stop or parameters.get("stop")
         if stops:
-            is_one = isinstance(stops, str) or not isinstance(stops, Iterable)
-            params["ls_stop"] = [stops] if is_one else list(stops)
+            one = not isinstance(stops, Iterable)  # a number, say, which the request rejects
+            params["ls_stop"] = [stops] if one or isinstance(stops, str) else list(stops)
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
