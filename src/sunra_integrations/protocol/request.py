@@ -123,7 +123,7 @@ class ChatRequest(RequestParameters):
         """
         body = self.body(stream=stream)
         try:
-            return _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
+            data = _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
         except ValueError as error:
             error.with_traceback(None)  # its frames have the secrets of tools as text
             name = next((name for name in body if not _is_encodable(body[name])), "extra_body")
@@ -132,6 +132,9 @@ class ChatRequest(RequestParameters):
                 parameter=name,
                 rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
             ) from error
+        if _HIDDEN in data:
+            _check_nothing_hidden(_revealed(body))
+        return data
 
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
@@ -352,6 +355,34 @@ def _is_file(part: Any) -> bool:
     return (
         type(part) is dict and part.get("type") != "text" and has_long_string(part, _DEPTH_OF_FILE)
     )
+
+
+_HIDDEN = b"**********"
+"""Pydantic writes this in place of a secret. A model would read it as the value."""
+
+
+def _check_nothing_hidden(body: Mapping[str, Any]) -> None:
+    """Rejects secrets that are not in a built-in tool. The error does not contain them."""
+    for name, value in body.items():
+        if _has_secret(value):
+            raise InvalidParameter(
+                f"`{name}` contains a secret, which cannot be sent. Only the tools that the server "
+                "runs can contain a SecretStr.",
+                parameter=name,
+                rule="no secrets",
+            )
+
+
+def _has_secret(value: Any) -> bool:
+    match value:
+        case SecretStr() | SecretBytes():
+            return True
+        case Mapping():
+            return any(map(_has_secret, value.values()))
+        case list() | tuple():
+            return any(map(_has_secret, value))
+        case _:
+            return False
 
 
 def _revealed(body: dict[str, Any]) -> dict[str, Any]:
