@@ -322,6 +322,7 @@ ROUND["a"] = ROUND
         lambda value: {"extra_body": {"x": value}},
         lambda value: {"response_format": value},
         lambda value: {"tools": [value]},
+        lambda value: {"tools": [{"type": "web_search", "x": value}], "api": "responses"},
         lambda value: {
             "messages": [
                 {

@@ -170,12 +170,18 @@ def check_tool_secrets(tools: object) -> None:
 
     Raises:
         InvalidParameter: A header, or a key that looks like a credential, is a string. The error
-            does not contain its value.
+            does not contain its value. Or a tool is nested too deeply.
     """
     given = [tools] if isinstance(tools, Mapping) else tools
     for index, tool in enumerate(given if may_have_secrets(given) else ()):
         if is_server_tool(tool):
-            for where in _plain_secrets(tool):
+            try:
+                where = next(_plain_secrets(tool), None)
+            except RecursionError as error:
+                raise InvalidParameter(
+                    f"`tools[{index}]` is nested too deeply.", parameter="tools", rule="finite"
+                ) from error.with_traceback(None)
+            if where is not None:
                 raise InvalidParameter(
                     f"`{where}` in `tools[{index}]`, a tool of type {tool['type']!r}, is plain "
                     "text, which traces would show. Wrap it in pydantic.SecretStr: only the "

@@ -119,12 +119,13 @@ class ChatRequest(RequestParameters):
         """The body as UTF-8 JSON.
 
         Raises:
-            InvalidParameter: A value has no JSON form (NaN, a lone surrogate, an arbitrary object).
+            InvalidParameter: A value has no JSON form (NaN, a lone surrogate, an arbitrary object,
+                endless nesting).
         """
         body = self.body(stream=stream)
         try:
             data = _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             error.with_traceback(None)  # its frames have the secrets of tools as text
             name = next((name for name in body if not _is_encodable(body[name])), "extra_body")
             raise InvalidParameter(
