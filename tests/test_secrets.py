@@ -547,6 +547,19 @@ def test_a_harmless_header_that_the_server_quotes_stays_in_the_error(sunra_sandb
         chat(sunra_sandbox).invoke("Hi", extra_headers={"X-Title": "harmless title"})
 
 
+@pytest.mark.parametrize("make", [chat, llm])
+def test_the_error_about_a_secret_in_another_place_has_none_in_its_frames(sunra_sandbox, make):
+    model, more = make(sunra_sandbox), {"extra_body": {"x": [SecretStr(TOOL_TOKEN)]}, **WITH_TOOL}
+    with pytest.raises(InvalidParameter, match="`x` contains a secret") as caught:
+        model.invoke("Hi", **more) if make is chat else model.complete("Hi", **more)
+    assert sunra_sandbox.requests == []
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        if "sunra_integrations" in frame.f_code.co_filename:
+            nothing_secret_in(
+                deep({k: v for k, v in frame.f_locals.items() if k in {"data", "body"}})
+            )
+
+
 def test_a_message_of_asterisks_is_sent(sunra_sandbox):
     chat(sunra_sandbox).invoke("*" * 10, **WITH_TOOL)
     assert sunra_sandbox.requests[-1].json["tools"] == [SENT_TOOL]

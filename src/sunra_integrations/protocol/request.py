@@ -133,8 +133,14 @@ class ChatRequest(RequestParameters):
                 parameter=name,
                 rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
             ) from error
-        if _HIDDEN in data:
-            _check_nothing_hidden(_revealed(body))
+        if _HIDDEN in data and (hidden := _with_secret(body)):
+            del data  # as above
+            raise InvalidParameter(
+                f"`{hidden}` contains a secret, which cannot be sent. Only tools that the server "
+                "runs can contain a SecretStr.",
+                parameter=hidden,
+                rule="no secrets",
+            )
         return data
 
 
@@ -362,16 +368,10 @@ _HIDDEN = b"**********"
 """Pydantic writes this in place of a secret. A model would read it as the value."""
 
 
-def _check_nothing_hidden(body: Mapping[str, Any]) -> None:
-    """Rejects secrets that are not in a built-in tool. The error does not contain them."""
-    for name, value in body.items():
-        if _has_secret(value):
-            raise InvalidParameter(
-                f"`{name}` contains a secret, which cannot be sent. Only the tools that the server "
-                "runs can contain a SecretStr.",
-                parameter=name,
-                rule="no secrets",
-            )
+def _with_secret(body: Mapping[str, Any]) -> str | None:
+    """The name of the parameter that contains a secret outside of built-in tools, if any."""
+    others = {**body, "tools": with_secrets(body.get("tools"), str)}
+    return next((name for name, value in others.items() if _has_secret(value)), None)
 
 
 def _has_secret(value: Any) -> bool:
