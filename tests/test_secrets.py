@@ -24,7 +24,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from pydantic import BaseModel, Field, SecretStr
 
-from sunra_integrations.errors import InvalidParameter, SunraError
+from sunra_integrations.errors import InvalidParameter, PermissionDenied, SunraError
 from sunra_integrations.langchain import ChatSunra
 from sunra_integrations.llama_index import Sunra
 from sunra_integrations.sandbox import Http
@@ -522,6 +522,83 @@ def test_a_stored_llm_is_not_loaded_with_a_hidden_token(sunra_sandbox):
         Sunra.from_json(stored, api_key=KEY)
     Sunra.from_json(stored, api_key=KEY, tools=[TOOL]).complete("Hi")
     assert sunra_sandbox.requests[-1].json["tools"] == [SENT_TOOL]
+
+
+HEADER_TOKEN = "header-token-look-for-me"
+
+
+@pytest.mark.parametrize("where", ["default_headers", "extra_headers"])
+@pytest.mark.parametrize("quoted", [f"Bearer {HEADER_TOKEN}", HEADER_TOKEN])
+def test_a_secret_header_that_the_server_quotes_is_not_in_the_error(sunra_sandbox, where, quoted):
+    sunra_sandbox.next(Http(403, {"error": {"message": f"Not allowed: {quoted}"}}))
+    given = {"X-Auth-Token": f"Bearer {HEADER_TOKEN}"}
+    model = chat(sunra_sandbox)
+    if where == "default_headers":
+        model = model.model_copy(update={where: given})
+    with pytest.raises(PermissionDenied, match="Not allowed") as caught:
+        model.invoke("Hi", **({where: given} if where == "extra_headers" else {}))
+    assert sunra_sandbox.requests[-1].headers["x-auth-token"] == f"Bearer {HEADER_TOKEN}"
+    assert HEADER_TOKEN not in deep(vars(caught.value)) + str(caught.value)
+
+
+def test_a_harmless_header_that_the_server_quotes_stays_in_the_error(sunra_sandbox):
+    sunra_sandbox.next(Http(403, {"error": {"message": "Not allowed: harmless title"}}))
+    with pytest.raises(PermissionDenied, match="harmless title"):
+        chat(sunra_sandbox).invoke("Hi", extra_headers={"X-Title": "harmless title"})
+
+
+@pytest.mark.parametrize("make", [chat, llm])
+def test_the_error_about_a_secret_in_another_place_has_none_in_its_frames(sunra_sandbox, make):
+    model, more = make(sunra_sandbox), {"extra_body": {"x": [SecretStr(TOOL_TOKEN)]}, **WITH_TOOL}
+    with pytest.raises(InvalidParameter, match="`x` contains a secret") as caught:
+        model.invoke("Hi", **more) if make is chat else model.complete("Hi", **more)
+    assert sunra_sandbox.requests == []
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        if "sunra_integrations" in frame.f_code.co_filename:
+            nothing_secret_in(
+                deep({k: v for k, v in frame.f_locals.items() if k in {"data", "body"}})
+            )
+
+
+def test_a_message_of_asterisks_is_sent(sunra_sandbox):
+    chat(sunra_sandbox).invoke("*" * 10, **WITH_TOOL)
+    assert sunra_sandbox.requests[-1].json["tools"] == [SENT_TOOL]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_the_tokens_of_tools_that_the_server_repeats_are_not_in_the_response(is_streamed):
+    response = {
+        "id": "r1",
+        "object": "response",
+        "status": "completed",
+        "tools": [SENT_TOOL],
+        "output": [
+            {
+                "type": "message",
+                "id": "m1",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "Hello"}],
+            }
+        ],
+    }
+    event = {"type": "response.completed", "response": response}
+    body = f"data: {json.dumps(event)}\n\n" if is_streamed else json.dumps(response)
+    kind = "text/event-stream" if is_streamed else "application/json"
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=body, headers={"content-type": kind})
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        model = Sunra(model="a/b", api_key=KEY, api="responses", http_client=http)
+        more = {"tools": [TOOL]}
+        replies = (
+            [*model.stream_complete("Hi", **more)]
+            if is_streamed
+            else [model.complete("Hi", **more)]
+        )
+    assert replies[-1].text == "Hello"
+    assert replies[-1].raw["tools"] == [SERVER]
+    nothing_secret_in("".join(map(deep, replies)))
 
 
 def test_the_tokens_of_a_tool_with_a_secret_can_be_counted(sunra_sandbox):

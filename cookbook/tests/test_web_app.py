@@ -221,6 +221,24 @@ def test_a_reload_during_an_answer_keeps_its_beginning_and_says_so(page, sunra_s
     expect(note(page)).to_contain_text("The connection was lost before the answer was complete.")
 
 
+@pytest.mark.parametrize("method", ["getItem", "setItem"])
+def test_the_page_works_without_storage(browser, web_app, method):
+    page = browser.new_page()
+    page.add_init_script(
+        f"Storage.prototype.{method} = () => {{ throw new DOMException('no', 'SecurityError') }};"
+    )
+    page.goto(web_app)
+    ask(page, "  What are tides?\n")
+    expect(page.get_by_role("status")).to_contain_text("You said: What are tides?")
+    page.close()
+
+
+def test_a_blank_question_is_not_sent(page, sunra_sandbox: Sandbox):
+    ask(page, " \n ")
+    expect(page.locator("article")).to_have_count(0)
+    assert not sunra_sandbox.requests
+
+
 def test_a_new_conversation_forgets_the_old_one(page, sunra_sandbox: Sandbox):
     ask(page, "One?")
     expect(note(page)).to_contain_text("tokens")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.types import Receive, Scope, Send
 
 from .answering import events
@@ -49,7 +50,7 @@ class Question(BaseModel):
     Turns, not messages with roles: a visitor cannot send a system message.
     """
 
-    text: str = Field(min_length=1, max_length=4_000)
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)]
     history: list[Turn] = Field(default=[], max_length=50)
 
     def messages(self) -> Iterator[BaseMessage]:

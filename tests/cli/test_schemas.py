@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from sunra_integrations.cli import main
+from sunra_integrations.cli.schemas import load_schema
 from sunra_integrations.sandbox import Message, TextReply
 from tests.cli.conftest import Typed
 
@@ -147,6 +149,8 @@ def test_references_within_the_schema_are_followed(sunra, sunra_sandbox, schema)
             "refers to https://example.com/a",
         ),
         ('{"$ref": "#/$defs/gone"}', "refers to #/$defs/gone, which is not in it."),
+        ('{"$ref": "http://[bad"}', "refers to http://[bad, which is not in it."),
+        ('{"$schema": 5}', "its `$schema` must be a string"),
     ],
 )
 def test_an_invalid_schema_is_a_usage_error(sunra, sunra_sandbox, schema, content, message):
@@ -170,6 +174,15 @@ def test_the_schema_of_a_pydantic_class_can_be_named(sunra, sunra_sandbox, tmp_p
     assert (sent["name"], sent["strict"]) == ("Person", True)
 
 
+ODD_MODULES = {
+    "raising_module": "raise RuntimeError('boom')",
+    "exiting_module": "raise SystemExit(3)",
+    "broken_module": "x = = 1",
+    "odd_module": "from collections.abc import Callable\nfrom pydantic import BaseModel\n"
+    "class Person(BaseModel):\n    call: Callable[[int], int]\n",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -178,12 +191,42 @@ def test_the_schema_of_a_pydantic_class_can_be_named(sunra, sunra_sandbox, tmp_p
         ("json:dumps", "is not a Pydantic class"),
         ("json:JSONDecoder", "is not a Pydantic class"),
         ("no such file", "There is no file no such file"),
+        ("..relative:Person", "cannot be imported"),
+        ("raising_module:Person", "cannot be imported: RuntimeError('boom')."),
+        ("exiting_module:Person", "cannot be imported: SystemExit(3)."),
+        ("broken_module:Person", "cannot be imported: SyntaxError("),
+        ("odd_module:Person", "has no JSON schema: Cannot generate"),
     ],
 )
-def test_a_class_that_cannot_be_used_is_a_usage_error(sunra, name, message):
+def test_a_class_that_cannot_be_used_is_a_usage_error(sunra, tmp_path, monkeypatch, name, message):
+    for module, code in ODD_MODULES.items():
+        (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
     ended = sunra(*CHAT, "--schema", name, "Hi")
     assert ended.status == 2
     assert message in ended.err
+
+
+def test_with_debug_the_traceback_of_a_module_is_shown(environment, tmp_path, capfd):
+    (tmp_path / "raising_module.py").write_text(ODD_MODULES["raising_module"])
+    environment.chdir(tmp_path)
+    assert main([*CHAT, "--debug", "--schema", "raising_module:Person", "Hi"]) == 2
+    assert 'raising_module.py", line 1' in capfd.readouterr().err
+
+
+def test_an_example_with_a_reference_is_not_a_reference(sunra, sunra_sandbox, schema):
+    sunra_sandbox.next("{}")
+    given = schema('{"type": "object", "examples": [{"$ref": "elsewhere"}]}')
+    assert sunra(*CHAT, "--schema", given, "Hi").status == 0
+
+
+def test_a_reference_within_an_embedded_schema_is_followed(schema):
+    inner = {
+        "$id": "https://example.com/inner",
+        "$ref": "#/$defs/number",
+        "$defs": {"number": {"type": "number"}},
+    }
+    load_schema(schema(json.dumps({"type": "object", "properties": {"a": inner}})))
 
 
 def test_a_schema_requires_a_prompt(sunra, sunra_sandbox, schema):

@@ -226,12 +226,29 @@ def test_nothing_is_stored_without_a_home_folder(sunra, environment, tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("name", ["", ".", "../up", "a/b", "a b", "-x", "x" * 65, "é"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "../up", "a/b", "a b", "-x", "x" * 65, "é", "con", "COM1.x"]
+)
 def test_an_invalid_name_is_a_usage_error(sunra, sunra_sandbox, name):
     ended = sunra(*CHAT, f"--conversation={name}", "Hi")
     assert ended.status == 2
     assert "Invalid name of a conversation" in ended.err
     assert sunra_sandbox.requests == []
+
+
+def test_a_link_that_leads_nowhere_is_not_the_last_conversation(sunra, sunra_sandbox):
+    sunra(*CHAT, "--conversation", "trip", "one")
+    try:
+        (conversations.folder() / "gone.json").symlink_to("nowhere")
+    except OSError:
+        pytest.skip("links are not allowed here")
+    assert sunra("chat", "-q", "-c", "two").status == 0
+    assert len(sunra_sandbox.requests[-1].json["messages"]) == 3
+
+
+def test_names_that_only_begin_like_a_device_are_valid(sunra):
+    for name in ("control", "com", "lpt10x", "auxiliary"):
+        assert sunra(*CHAT, "--conversation", name, "Hi").status == 0
 
 
 def test_names_are_completed(sunra, environment):

@@ -9,7 +9,7 @@ import traceback
 
 import httpx
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretBytes, SecretStr
 
 from sunra_integrations import __version__, errors
 from sunra_integrations.protocol.accumulator import accumulate
@@ -442,6 +442,9 @@ def test_a_dict_is_a_request(make):
         ({"extra_body": {"stream": True}}, "`extra_body` cannot contain `stream`"),
         ({"extra_body": {"api_key": KEY}}, "looks like a credential"),
         ({"extra_body": {"x": SecretStr(KEY)}}, "is a SecretStr"),
+        ({"extra_body": {"x": [{"y": SecretStr(KEY)}]}}, "`x` contains a secret"),
+        ({"extra_body": {"x": {"y": SecretBytes(KEY.encode())}}}, "`x` contains a secret"),
+        ({"tools": [{"type": "function", "function": {"name": SecretStr(KEY)}}]}, "`tools`"),
         ({"extra_body": [1]}, "`extra_body` must be a dict of body parameters, got list"),
     ],
 )

@@ -10,7 +10,7 @@ const LOST = "The connection was lost before the answer was complete. Check your
 
 // This tab keeps the conversation, also when it is reloaded; the server stores nothing. `answer` is
 // the model's text, for the next request. `blocks` is its HTML from the server, which escapes tags.
-let turns = JSON.parse(sessionStorage.getItem("turns") ?? "[]");
+let turns = stored();
 let running = null;  // aborts the answer in progress
 
 for (const turn of turns) {
@@ -22,7 +22,8 @@ addEventListener("pagehide", save);
 
 form.addEventListener("submit", event => {
   event.preventDefault();
-  if (!running) answer(question.value);
+  const text = question.value.trim();
+  if (!running && text) answer(text);
 });
 stop.addEventListener("click", () => running?.abort());
 reset.addEventListener("click", () => {
@@ -151,6 +152,20 @@ function setBusy(busy) {
   if (busy) status.textContent = "Answering …";
 }
 
+// Browsers can forbid the storage, and it holds about 5 MB. The page works without it.
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem("turns") ?? "[]");
+  } catch (error) {
+    console.warn(error);
+    return [];
+  }
+}
+
 function save() {
-  sessionStorage.setItem("turns", JSON.stringify(turns));
+  try {
+    sessionStorage.setItem("turns", JSON.stringify(turns));
+  } catch (error) {
+    console.warn(error);
+  }
 }

@@ -113,6 +113,8 @@ def _status(session: Session, arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
+        if session.debug and error.__cause__ is not None:
+            session.terminal.traceback("".join(traceback.format_exception(error.__cause__)))
         error.show()
         return error.exit_code
     except OSError as error:

@@ -22,7 +22,11 @@ from sunra_integrations.protocol.request import Message
 
 _VERSION = 1
 _UNNAMED = "unnamed"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Windows opens a device for names such as `con` and `com1.json`.
+_NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|(?:com|lpt)\d)(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass
@@ -91,7 +95,7 @@ def open_conversation(name: str | None, *, is_continued: bool) -> Conversation:
     if name is not None and not _NAME.fullmatch(name):
         raise click.UsageError(
             f"Invalid name of a conversation: {name!r}. Use up to 64 letters, digits, `.`, `_` "
-            "and `-`, with a letter or a digit first."
+            "and `-`, with a letter or a digit first, and not a device of Windows such as `con`."
         )
     if name is not None:
         path = folder() / f"{name}.json"
@@ -100,10 +104,17 @@ def open_conversation(name: str | None, *, is_continued: bool) -> Conversation:
         return _load(path) if path.exists() else Conversation(path)
     if not is_continued:
         return Conversation(folder() / f"{_UNNAMED}.json")
-    stored = sorted(folder().glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not stored:
+    last = max(folder().glob("*.json"), key=_modified, default=None)
+    if last is None:
         raise click.UsageError("There is no conversation to continue.")
-    return _load(stored[-1])
+    return _load(last)
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # deleted meanwhile, or a link that leads nowhere
+        return 0
 
 
 def conversation_names() -> list[str]:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,7 @@ def _check_references(schema: dict[str, Any], name: str) -> None:
     resource = referencing.Resource.from_contents(
         schema, default_specification=referencing.jsonschema.DRAFT202012
     )
-    resolver = _WITHOUT_REMOTE.resolver_with_root(resource)
-    for reference in _references(schema):
+    for reference, resolver in _references(resource, _WITHOUT_REMOTE.resolver_with_root(resource)):
         if not _is_within(resolver, reference):
             raise click.UsageError(f"The schema {name} refers to {reference}, which is not in it.")
 
@@ -99,20 +98,17 @@ def _check_references(schema: dict[str, Any], name: str) -> None:
 def _is_within(resolver: Any, reference: str) -> bool:
     try:
         resolver.lookup(reference)
-    except referencing.exceptions.Unresolvable:
+    except (referencing.exceptions.Unresolvable, ValueError):  # ValueError: not a URL
         return False
     return True
 
 
-def _references(value: Any) -> Iterator[str]:
-    match value:
-        case {"$ref": str(reference)}:
-            yield reference
-        case _:
-            pass
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for one in inner:
-        yield from _references(one)
+def _references(resource: referencing.Resource[Any], resolver: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the references, each with its resolver. Examples and constants have none."""
+    if isinstance(resource.contents, dict) and "$ref" in resource.contents:
+        yield resource.contents["$ref"], resolver
+    for inner in resource.subresources():
+        yield from _references(inner, resolver.in_subresource(inner))
 
 
 def load_schema(given: str) -> ReplySchema:
@@ -126,7 +122,11 @@ def load_schema(given: str) -> ReplySchema:
         return ReplySchema(_read(path), path.stem)
     if named := _CLASS.fullmatch(given):
         model = _import(named[1], named[2])
-        return ReplySchema(model.model_json_schema(), model.__name__)
+        try:
+            schema = model.model_json_schema()
+        except Exception as error:
+            raise click.UsageError(f"--schema {given} has no JSON schema: {error}") from error
+        return ReplySchema(schema, model.__name__)
     raise click.UsageError(
         f"--schema must be a file with a JSON schema, or a Pydantic class as module:Class. "
         f"There is no file {given}."
@@ -142,6 +142,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(schema, dict):
         raise click.UsageError(f"{path} is not a JSON schema: it must be an object.")
+    if not isinstance(schema.get("$schema", ""), str):  # jsonschema looks it up before its check
+        raise click.UsageError(f"{path} is not a JSON schema: its `$schema` must be a string.")
     return schema
 
 
@@ -152,8 +154,9 @@ def _import(module: str, name: str) -> type[BaseModel]:
             found = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise click.UsageError(f"--schema {module}:{name} cannot be imported: {error}.") from error
+    except (Exception, SystemExit) as error:  # the module may raise anything
+        why = error if isinstance(error, (ImportError, AttributeError)) else repr(error)
+        raise click.UsageError(f"--schema {module}:{name} cannot be imported: {why}.") from error
     if not isinstance(found, type) or not issubclass(found, BaseModel):
         raise click.UsageError(f"--schema {module}:{name} is not a Pydantic class.")
     return found
@@ -166,7 +169,8 @@ def _current_folder_first() -> Generator[None, None, None]:
     try:
         yield
     finally:
-        sys.path.remove("")
+        with suppress(ValueError):  # the module may have changed it
+            sys.path.remove("")
 
 
 def _mismatch(why: str, reply: Reply) -> UnreadableResponse:

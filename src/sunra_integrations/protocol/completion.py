@@ -138,8 +138,8 @@ def _parse_response(value: Json, body: bytes, parser: ResponsesParser) -> Reply:
             request_id=parser.request_id,
             details=value,
         )
-    parser.parse_whole(value)
-    return parser.accumulator.reply(raw=value)
+    chunk = parser.parse_whole(value)
+    return parser.accumulator.reply(raw=chunk.raw)
 
 
 class CompletionParser:

@@ -124,7 +124,7 @@ class ChatRequest(RequestParameters):
         """
         body = self.body(stream=stream)
         try:
-            return _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
+            data = _encode(_revealed(body), with_files=any(map(_carries_file, self.messages)))
         except (ValueError, RecursionError) as error:
             error.with_traceback(None)  # its frames have the secrets of tools as text
             name = next((name for name in body if not _is_encodable(body[name])), "extra_body")
@@ -133,6 +133,15 @@ class ChatRequest(RequestParameters):
                 parameter=name,
                 rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
             ) from error
+        if _HIDDEN in data and (hidden := _with_secret(body)):
+            del data  # as above
+            raise InvalidParameter(
+                f"`{hidden}` contains a secret, which cannot be sent. Only tools that the server "
+                "runs can contain a SecretStr.",
+                parameter=hidden,
+                rule="no secrets",
+            )
+        return data
 
 
 PARAMETERS = tuple(name for name in ChatRequest.model_fields if name != "messages")
@@ -356,6 +365,28 @@ def _is_file(part: Any) -> bool:
     return (
         type(part) is dict and part.get("type") != "text" and has_long_string(part, _DEPTH_OF_FILE)
     )
+
+
+_HIDDEN = b"**********"
+"""Pydantic writes this in place of a secret. A model would read it as the value."""
+
+
+def _with_secret(body: Mapping[str, Any]) -> str | None:
+    """The name of the parameter that contains a secret outside of built-in tools, if any."""
+    others = {**body, "tools": with_secrets(body.get("tools"), str)}
+    return next((name for name, value in others.items() if _has_secret(value)), None)
+
+
+def _has_secret(value: Any) -> bool:
+    match value:
+        case SecretStr() | SecretBytes():
+            return True
+        case Mapping():
+            return any(map(_has_secret, value.values()))
+        case list() | tuple():
+            return any(map(_has_secret, value))
+        case _:
+            return False
 
 
 def _revealed(body: dict[str, Any]) -> dict[str, Any]:

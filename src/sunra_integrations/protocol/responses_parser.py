@@ -39,6 +39,7 @@ from sunra_integrations.protocol.json_text import (
 from sunra_integrations.protocol.reply import ChoiceDelta, Chunk, ToolCallDelta, parse_usage
 from sunra_integrations.protocol.responses_request import MESSAGE, reasoning_details
 from sunra_integrations.protocol.tool_call_tracker import arguments_text, short_id
+from sunra_integrations.protocol.tools import may_have_secrets
 
 _ECHOED = frozenset(
     (
@@ -50,6 +51,7 @@ _ECHOED = frozenset(
     )
 )  # fmt: skip
 """Fields of a response that have a place of their own, or repeat the request."""
+_TOOL_SECRETS = frozenset(("authorization", "headers"))
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 """The types of tool calls, and the field with what the model wrote."""
 _CONTENT = {"message": "content", **_CALLS}
@@ -153,7 +155,7 @@ class ResponsesParser:
             self.request_id,
             self._headers,
             without_keys(response, _ECHOED) if response else EMPTY,
-            raw,
+            _without_tool_secrets(raw),
         )
         self.accumulator.add(chunk)
         return chunk
@@ -522,3 +524,15 @@ def _as_in_chat(annotation: Json) -> dict[str, Any]:
             return {"type": "url_citation", "url_citation": {"url": annotation["url"], **rest}}
         case _:
             return dict(annotation)
+
+
+def _without_tool_secrets(response: Json) -> Json:
+    """The response without the tokens of its tools, which traces would show.
+
+    OpenAI leaves them out. A gateway may repeat `tools` as they were sent.
+    """
+    tools = response.get("tools")
+    if not may_have_secrets(tools):
+        return response
+    kept = [without_keys(tool, _TOOL_SECRETS) if isinstance(tool, dict) else tool for tool in tools]
+    return {**response, "tools": kept}

@@ -12,6 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from sunra_integrations import __version__
+from sunra_integrations.protocol.arguments import looks_like_credential
 from sunra_integrations.protocol.request import ChatRequest
 from sunra_integrations.protocol.tools import tool_secrets
 from sunra_integrations.transport.api_key import CallKeys
@@ -75,7 +76,10 @@ class PreparedRequest:
         sent = _merged(defaults, [*given, ("Content-Type", "application/json")])
         content = request.encode(stream=stream)
         url, keys = settings.base_url + request.path, CallKeys(settings.api_key)
-        keys.used[:0] = tool_secrets(request.extra_body.get("tools", request.tools))
+        keys.used[:0] = [
+            *tool_secrets(request.extra_body.get("tools", request.tools)),
+            *_header_secrets(given),
+        ]
         return cls(url, content, sent, settings.timeouts, keys, request.model)
 
     @classmethod
@@ -85,6 +89,7 @@ class PreparedRequest:
             {"User-Agent": _USER_AGENT, "Accept": "application/json"}, settings.default_headers
         )
         keys = CallKeys(settings.api_key)
+        keys.used[:0] = _header_secrets(settings.default_headers)
         return cls(settings.base_url + path, b"", sent, settings.timeouts, keys, method="GET")
 
     def build(self, deadline: Deadline, **extensions: Any) -> httpx.Request:
@@ -161,6 +166,16 @@ def _merged(headers: dict[str, str], others: Iterable[tuple[str, str]]) -> dict[
         known = names.setdefault(name.lower(), name)
         headers[known] = value
     return headers
+
+
+def _header_secrets(headers: Iterable[tuple[str, str]]) -> list[SecretStr]:
+    """The values of headers whose name looks like a credential, with and without their scheme."""
+    return [
+        SecretStr(secret)
+        for name, value in headers
+        if looks_like_credential(name)
+        for secret in (value, value.rpartition(" ")[2])
+    ]
 
 
 @lru_cache(maxsize=64)
