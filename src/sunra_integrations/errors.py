@@ -219,7 +219,7 @@ class InvalidParameter(BadRequest):
     """
 
     fix = "Correct the parameter. The message has its rule, or the closest known name."
-    http_statuses = ()
+    http_statuses: ClassVar[tuple[int, ...]] = ()
 
     def __init__(
         self, message: str, *, parameter: str = "", value: Any = None, rule: str = "", **known: Any
@@ -239,7 +239,7 @@ class UnsupportedContent(BadRequest):
     """
 
     fix = "Convert or remove the part at `position`. The message says what the API accepts."
-    http_statuses = ()
+    http_statuses: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, message: str, *, kind: str = "", position: str = "", **known: Any) -> None:
         super().__init__(message, **known)
@@ -283,28 +283,28 @@ class AuthenticationFailed(SunraError):
         "Check the key in SUNRA_KEY or `api_key`. Create keys at "
         "https://sunra.ai/dashboard/api-tokens."
     )
-    http_statuses = (401,)
+    http_statuses: ClassVar[tuple[int, ...]] = (401,)
 
 
 class PermissionDenied(SunraError):
     """The key is valid but does not have this permission."""
 
     fix = "Check what the key's account may use, or use another model."
-    http_statuses = (403,)
+    http_statuses: ClassVar[tuple[int, ...]] = (403,)
 
 
 class InsufficientCredit(SunraError):
     """The account has no credit left."""
 
     fix = "Add credit to the Sunra account, or use a key of another account."
-    http_statuses = (402,)
+    http_statuses: ClassVar[tuple[int, ...]] = (402,)
 
 
 class NotFound(SunraError):
     """There is no such endpoint or object."""
 
     fix = "Check the base URL, and the ids in the request."
-    http_statuses = (404,)
+    http_statuses: ClassVar[tuple[int, ...]] = (404,)
 
 
 class ModelNotFound(NotFound):
@@ -323,7 +323,7 @@ class RateLimited(SunraError):
         "Wait for `retry_after` seconds if the server sent them. Send fewer requests at once, or "
         "raise `max_retries`."
     )
-    http_statuses = (429,)
+    http_statuses: ClassVar[tuple[int, ...]] = (429,)
     default_retryable = True
 
 
@@ -331,7 +331,7 @@ class ServerFailed(SunraError):
     """The gateway or the model behind it failed."""
 
     fix = "Try again, or use another model."
-    http_statuses = (500, 502)
+    http_statuses: ClassVar[tuple[int, ...]] = (500, 502)
     default_retryable = True
 
 
@@ -339,7 +339,7 @@ class Overloaded(ServerFailed):
     """The gateway or the model behind it has no capacity at the moment."""
 
     fix = "Try again later, or use another model."
-    http_statuses = (503, 529)
+    http_statuses: ClassVar[tuple[int, ...]] = (503, 529)
 
 
 class ConnectionFailed(SunraError):
@@ -358,7 +358,7 @@ class TimedOut(SunraError):
     """
 
     fix = "Try again, or raise the setting that the message names."
-    http_statuses = (408, 504)
+    http_statuses: ClassVar[tuple[int, ...]] = (408, 504)
     default_retryable = True
 
     def __init__(self, message: str, *, phase: str = "", **known: Any) -> None:

@@ -57,7 +57,7 @@ class ReplySchema:
         title, description, rest = split_schema(schema)
         # As LlamaIndex's default: `strict` if the schema fits the subset that servers enforce.
         strict = try_strict_schema(rest) is not None
-        self.response_format = json_schema_format(
+        self.response_format: dict[str, Any] = json_schema_format(
             title or name, rest, description=description, strict=strict or None
         )
 
