@@ -506,3 +506,16 @@ def test_positional_arguments_are_rejected_by_the_name_of_the_class(adapter) -> 
     ) as caught:
         ADAPTERS[adapter]("openai/gpt-4o", KEY)
     assert all(KEY not in repr(frame.locals) for frame in caught.traceback[1:])
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_number_in_place_of_a_budget_is_rejected_by_its_class(adapter: str) -> None:
+    with pytest.raises(errors.InvalidParameter, match="`budget` must be an instance of Budget"):
+        made(adapter, budget=5)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_stop_sequence_that_is_a_number_is_rejected_per_call(adapter: str) -> None:
+    model, _ = made(adapter)
+    with pytest.raises(errors.InvalidParameter, match="`stop` must be"):
+        CALLS[adapter]["whole"](model, stop=5)

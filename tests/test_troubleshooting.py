@@ -119,7 +119,7 @@ def init_without_register(_):
         try:
             init_chat_model("sunra:openai/gpt-4o")
         except ValueError as error:  # older versions put a comma after the model
-            error.args = (re.split(r"[.,] ", str(error))[0],)
+            error.args = (re.split(r"[.,;] ", str(error))[0],)
             raise
 
 
@@ -207,7 +207,14 @@ GROUPS = {
             "No API key",
             lambda _: Settings.resolve(),
             "`SUNRA_KEY` is not set in this process.",
-            "Run `export SUNRA_KEY='…'` in the shell that starts the program, or pass `api_key`.",
+            "Run `export SUNRA_KEY='…'` in the shell that starts the program, or pass `api_key`. "
+            "Worker processes need the variable too: pickles and stored objects contain no key.",
+        ),
+        Case(
+            "A line break in the API key",
+            lambda _: Settings.resolve("sk-123\n"),
+            "The key was copied with a space or a line break.",
+            "Copy the key again, or call `.strip()` on the text that you read from a file.",
         ),
         Case(
             "Plain http is refused",
@@ -306,6 +313,11 @@ GROUPS = {
             "404: wrong model",
             calling(rejected(404, "The model does not exist", code="MODEL_NOT_FOUND")),
         ),
+        Case(
+            "404: model without a vendor",
+            calling(body=lambda model: model.invoke("Hello", model="gpt-4o")),
+            "The name has no vendor. The message is the sandbox's.",
+        ),
         Case("404: wrong URL", calling(rejected(404, "Not found"))),
         Case(
             "429: too many requests",
@@ -339,6 +351,14 @@ GROUPS = {
             "Structured output is cut off",
             calling(TextReply('{"name": "Ad', finish_reason="length"), body=objects),
         ),
+        Case(
+            "Output does not match the class",
+            calling('{"age": 36}', body=objects),
+            "The model returned JSON that the class does not accept. In LlamaIndex, and with "
+            "`function_calling`, the error is a `pydantic.ValidationError`.",
+            "Use [`strict` or `repair`](features/structured_output.md#strict-schemas-and-repairs), "
+            "or describe the fields in the class.",
+        ),
         Case("The model refuses", calling(REFUSAL, body=objects)),
     ],
     "Event loops": [
@@ -349,6 +369,12 @@ GROUPS = {
             "`asyncio.run`.",
             "Create the client in the loop that uses it, or leave it out: the clients of this "
             "package [work in every loop](guides/async.md).",
+        ),
+        Case(
+            "A call without await",
+            "`AttributeError`: 'coroutine' object has no attribute 'text'",
+            "An async method returns a coroutine.",
+            "Write `message = await model.ainvoke(…)`.",
         ),
         Case(
             "asyncio.run in a running event loop",

@@ -221,6 +221,7 @@ def test_an_interrupted_reply_stays_and_is_an_error(sunra, sunra_sandbox):
     ended = sunra(*ASK, "Hi")
     assert (ended.status, ended.out) == (1, "Half an\n")
     assert "Try again to get the complete reply." in ended.err
+    assert "error.partial" not in ended.err
 
 
 def test_a_truncated_reply_gets_a_note(sunra, sunra_sandbox):

@@ -153,12 +153,12 @@ def test_a_clock_is_judged_by_its_difference(date, ahead, status, message):
     assert message in finding.found
 
 
-@pytest.mark.parametrize(("days", "status"), [(90, "ok"), (7, "ok"), (6, "warn")])
+@pytest.mark.parametrize(("days", "status"), [(90, "ok"), (7, "ok"), (6, "warn"), (1, "warn")])
 def test_a_certificate_about_to_expire_is_a_warning(days, status):
     certificate = {"notAfter": "Jan 15 08:00:00 2027 GMT"}
     finding = doctor.judge_certificate(certificate, "TLSv1.3", NOW - days * 86_400)
     assert finding.status == status
-    assert f"valid for {days} more days" in finding.found
+    assert f"valid for {days} more day{'' if days == 1 else 's'}" in finding.found
 
 
 @pytest.mark.parametrize(("status", "judged"), [(401, "ok"), (301, "warn"), (503, "warn")])

@@ -465,7 +465,8 @@ def judge_certificate(certificate: Mapping[str, Any], protocol: str, now: float)
     issuer = {name: value for part in certificate.get("issuer", ()) for name, value in part}
     by = issuer.get("organizationName") or issuer.get("commonName") or "an unnamed issuer"
     days = int((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) // _DAY)
-    found = f"{protocol}, certificate issued by {by}, valid for {days} more days"
+    unit = "day" if days == 1 else "days"
+    found = f"{protocol}, certificate issued by {by}, valid for {days} more {unit}"
     if days < _MIN_CERTIFICATE_DAYS:
         fix = "The gateway's operator must renew the certificate. Check this machine's clock, too."
         return _warn("TLS", found, fix)

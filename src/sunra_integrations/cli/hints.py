@@ -8,6 +8,9 @@ from sunra_integrations import errors
 
 KEYS_URL = "https://sunra.ai/dashboard/api-tokens"
 
+_IN_PYTHON = " The partial reply is available as `error.partial`."
+"""The end of the message of a `StreamInterrupted`: the command has printed the partial reply."""
+
 
 def set_variable(name: str, value: str) -> str:
     """Return the command that sets an environment variable, for PowerShell on Windows or for sh."""
@@ -19,7 +22,7 @@ def message_with_hint(error: errors.SunraError) -> str:
     if is_missing_key(error):
         run = set_variable("SUNRA_KEY", "…")
         return f"No Sunra key. Run `{run}` with a key from {KEYS_URL}, or try `sunra sandbox`."
-    return f"{error.message} {hint(error)}"
+    return f"{error.message.removesuffix(_IN_PYTHON)} {hint(error)}"
 
 
 def is_missing_key(error: errors.SunraError) -> bool:

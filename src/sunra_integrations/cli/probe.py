@@ -589,7 +589,5 @@ def _json_value(terminal: Terminal, reports: Sequence[Report], totals: Totals) -
 
 def _format_totals(totals: Totals) -> str:
     cost = f", cost {format_cost(totals.cost)}" if totals.cost is not None else ""
-    return (
-        f"{totals.calls} calls, {totals.prompt_tokens:,} tokens in, "
-        f"{totals.completion_tokens:,} out{cost}"
-    )
+    calls = "1 call" if totals.calls == 1 else f"{totals.calls} calls"
+    return f"{calls}, {totals.prompt_tokens:,} tokens in, {totals.completion_tokens:,} out{cost}"

@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Generator,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -903,9 +904,10 @@ class ChatSunra(ConnectionParameters, RequestParameters, BaseChatModel):
         max_tokens = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
         if max_tokens:
             params["ls_max_tokens"] = max_tokens
-        stops = stop or parameters.get("stop")
+        stops: Any = stop or parameters.get("stop")
         if stops:
-            params["ls_stop"] = [stops] if isinstance(stops, str) else list(stops)
+            one = not isinstance(stops, Iterable)  # a number, say, which the request rejects
+            params["ls_stop"] = [stops] if one or isinstance(stops, str) else list(stops)
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:

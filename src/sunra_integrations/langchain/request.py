@@ -7,7 +7,7 @@ API has no field for `status`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import (
@@ -110,7 +110,7 @@ def _converted(parameters: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(parameters)
     if not made.get("stop"):
         made.pop("stop", None)
-    elif not isinstance(made["stop"], (str, list)):
+    elif isinstance(made["stop"], Iterable) and not isinstance(made["stop"], (str, list)):
         made["stop"] = list(made["stop"])
     if "response_format" in made:
         made["response_format"] = response_format(made["response_format"])

@@ -196,6 +196,9 @@ def invalid_argument(error: ValidationError) -> InvalidParameter:
     name = str(finding["loc"][0])
     if finding["type"] == "missing":
         return _missing(name, parameter_rules().get(name, finding["msg"]))
+    if finding["type"] == "is_instance_of" and "ctx" in finding:
+        rule = f"an instance of {finding['ctx']['class']}"
+        return InvalidParameter(f"`{name}` must be {rule}.", parameter=name, rule=rule)
     return InvalidParameter(
         f"`{name}` is invalid: {finding['msg']}.", parameter=name, rule=finding["msg"]
     )

@@ -89,8 +89,7 @@ def checked_key(given: object, *, source: str) -> StoredKey:
     if given is None:
         raise ConfigurationError(
             f"No Sunra key: set {KEY_VARIABLE} or pass `api_key`. {_WHERE_TO_CREATE_KEYS} "
-            "To try without a key, call `sunra_integrations.sandbox.stand_in()`. (Pickles and "
-            f"stored objects contain no key: set {KEY_VARIABLE} in the processes that load them.)"
+            "To try without a key, call `sunra_integrations.sandbox.stand_in()`."
         )
     if isinstance(given, KeyFunction):
         return given
