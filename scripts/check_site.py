@@ -149,6 +149,9 @@ def _target(path: str, link: str) -> tuple[str, str] | None:
 
 def main(folder: Path) -> int:
     """Print the problems; the exit status is 1 if there are any."""
+    if not (folder / "index.html").is_file():
+        print(f"{folder} is not a built site: it has no index.html. `make docs` builds one.")
+        return True
     pages = read(folder)
     found = [*problems(pages, folder), *search_problems(folder)]
     print("\n".join(found) or f"{len(pages)} pages: no broken link, nothing from elsewhere.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.check_site import FIRST_AGENT, clicks_to_agent, problems, read, search_problems
+from scripts.check_site import FIRST_AGENT, clicks_to_agent, main, problems, read, search_problems
 
 AGENT = f"<h1>Agents</h1><article><code>agent = {FIRST_AGENT}model)</code></article>"
 FILES = {
@@ -94,3 +94,8 @@ def test_what_the_search_does_not_find_is_reported(tmp_path):
         tmp_path, {"402": "errors.html#Other", "NoCredit": "errors.html#NoCredit"}
     )
     assert line == "the search does not find errors.html#Other by '402'"
+
+
+def test_a_folder_without_a_site_is_reported(tmp_path, capsys):
+    assert main(tmp_path) == 1
+    assert "is not a built site" in capsys.readouterr().out
