@@ -18,6 +18,7 @@ from sunra_integrations.protocol.parameters import Api
 from sunra_integrations.transport import Settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 _MOST_COMPLETIONS = 200
 
@@ -56,7 +57,7 @@ class _Option(click.Option):
         return {}
 
 
-option = partial(click.option, cls=_Option)
+option: Callable[..., Decorator] = partial(click.option, cls=_Option)
 """Every option of the command line is one of these, so that all help has one style."""
 
 
@@ -85,9 +86,7 @@ def epilog(
 # ── options ──────────────────────────────────────────────────────────────────
 
 
-def completing(
-    names: Callable[[], Iterable[str]],
-) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+def completing(names: Callable[[], Iterable[str]]) -> Completion:
     """Return a function that offers those of some names that begin as typed, to the shell."""
 
     def complete(
@@ -100,7 +99,7 @@ def completing(
     return complete
 
 
-complete_model = completing(model_names)
+complete_model: Completion = completing(model_names)
 """Offers the known models."""
 
 
