@@ -133,7 +133,8 @@ class ChatRequest(RequestParameters):
                 parameter=name,
                 rule="JSON values only: text, finite numbers, booleans, None, lists and dicts",
             ) from error
-        if _HIDDEN in data and (hidden := _with_secret(body)):
+        # A search for one byte first: 20 times faster in base64, which has no asterisk.
+        if b"*" in data and _HIDDEN in data and (hidden := _with_secret(body)):
             del data  # as above
             raise InvalidParameter(
                 f"`{hidden}` contains a secret, which cannot be sent. Only tools that the server "
