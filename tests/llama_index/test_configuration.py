@@ -237,9 +237,8 @@ async def test_what_is_loaded_without_a_key_says_so_at_its_first_call(
     assert llm.to_dict() == original.to_dict()
     assert llm.metadata == original.metadata
     for way in WAYS.values():
-        with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY") as caught:
+        with pytest.raises(errors.ConfigurationError, match="SUNRA_KEY"):
             await way(llm)
-        assert unusable is not None or "Pickles" in str(caught.value)
     wire = Recorded(said("Hello"))
     llm.http_client = httpx.Client(transport=wire)
     llm.api_key = "sk-given-later"
