@@ -71,13 +71,14 @@ class Conversation:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A temporary file of this module has the mode 0600.
         handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
+        written = Path(name)
         try:
-            with open(handle, "w", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
                 file.write(text)
-            os.replace(name, self.path)  # noqa: PTH105
+            written.replace(self.path)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)  # noqa: PTH108
+                written.unlink()
             raise
 
 
