@@ -8,6 +8,7 @@ search must find the parts of the reference, and a new user the first agent with
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ FOUND_BY = {
     "SUNRA_BASE_URL": "environment.html",
 }
 """A part of the site by the words that must find it."""
+_LISTED = re.compile(r"^- \[.+\]\((\S+)\)$", re.MULTILINE)
 _HOST = "https://site.test/"
 _LOADED = {"src", "srcset", "poster", "data"}
 _NOT_LOADED = {"next", "prev", "canonical", "alternate"}
@@ -119,6 +121,17 @@ def search_problems(folder: Path, found_by: Mapping[str, str] = FOUND_BY) -> Ite
             yield f"the search does not find {location} by {words!r}"
 
 
+def list_problems(folder: Path) -> Iterator[str]:
+    """What is wrong with `llms.txt`: it has no pages, or a link that leads nowhere."""
+    file = folder / "llms.txt"
+    links = _LISTED.findall(file.read_text(encoding="utf-8")) if file.is_file() else []
+    if not links:
+        yield "llms.txt lists no pages"
+    for link in links:
+        if "://" not in link and not (folder / link).is_file():
+            yield f"llms.txt links to {link}, which does not exist"
+
+
 def clicks_to_agent(pages: Mapping[str, Page]) -> list[str] | None:
     """The links that lead from the home page to a first agent, each in the text of a page."""
     ways: deque[tuple[str, list[str]]] = deque([(HOME, [])])
@@ -153,7 +166,7 @@ def main(folder: Path) -> int:
         print(f"{folder} is not a built site: it has no index.html. `make docs` builds one.")
         return True
     pages = read(folder)
-    found = [*problems(pages, folder), *search_problems(folder)]
+    found = [*problems(pages, folder), *search_problems(folder), *list_problems(folder)]
     print("\n".join(found) or f"{len(pages)} pages: no broken link, nothing from elsewhere.")
     return bool(found)
 

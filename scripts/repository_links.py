@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from posixpath import dirname, normpath, relpath
+from urllib.parse import urlsplit
 
 _BRANCH = "main"
 _NOT_SHOWN = (".ipynb", ".mdx")
@@ -20,6 +21,13 @@ SOURCES = {".py": "python", ".html": "html", ".css": "css", ".js": "javascript"}
 _CODE = r"^ *(?P<fence>```+|~~~+).*?^ *(?P=fence)|`+[^`]+`+"
 _LINK = r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^):\s#]*)(?P<anchor>#[^)\s]*)?\)"
 _CODE_OR_LINK = re.compile(f"{_LINK}|{_CODE}", re.DOTALL | re.MULTILINE)
+
+
+def pages_of(repository: str) -> str | None:
+    """The address where GitHub Pages serves the site of a repository; None for another host."""
+    address = urlsplit(repository)
+    owner, _, name = address.path.strip("/").partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if address.netloc == "github.com" else None
 
 
 def outward(

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tomllib
-from repository_links import outward, place_in_site
+from repository_links import outward, pages_of, place_in_site
 
 _ROOT = Path(__file__).parents[1]
 _INCLUDE = re.compile(r'^--8<-- "(\w+\.md)"$', re.MULTILINE)
@@ -29,13 +29,6 @@ def on_config(config: Any) -> Any:
         config.repo_url, config.repo_name = repository, urlsplit(repository).path.strip("/")
         config.site_url = pages_of(repository)
     return config
-
-
-def pages_of(repository: str) -> str | None:
-    """The address where GitHub Pages serves the site of a repository; None for another host."""
-    address = urlsplit(repository)
-    owner, _, name = address.path.strip("/").partition("/")
-    return f"https://{owner.lower()}.github.io/{name}/" if address.netloc == "github.com" else None
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - named by MkDocs

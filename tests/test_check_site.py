@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.check_site import FIRST_AGENT, clicks_to_agent, main, problems, read, search_problems
+from scripts.check_site import (
+    FIRST_AGENT,
+    clicks_to_agent,
+    list_problems,
+    main,
+    problems,
+    read,
+    search_problems,
+)
 
 AGENT = f"<h1>Agents</h1><article><code>agent = {FIRST_AGENT}model)</code></article>"
 FILES = {
@@ -99,3 +107,19 @@ def test_what_the_search_does_not_find_is_reported(tmp_path):
 def test_a_folder_without_a_site_is_reported(tmp_path, capsys):
     assert main(tmp_path) == 1
     assert "is not a built site" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Site\n\n- [Home](index.html)\n- [Elsewhere](https://a.b/c.md)\n", []),
+        ("- [Gone](gone.md)\n", ["llms.txt links to gone.md, which does not exist"]),
+        ("# Site\n", ["llms.txt lists no pages"]),
+        (None, ["llms.txt lists no pages"]),
+    ],
+)
+def test_a_link_of_the_list_for_language_models_leads_to_a_file(text, expected, tmp_path):
+    folder = site(tmp_path)
+    if text is not None:
+        (folder / "llms.txt").write_text(text, encoding="utf-8")
+    assert list(list_problems(folder)) == expected

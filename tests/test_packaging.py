@@ -12,7 +12,7 @@ import pytest
 import sunra_integrations
 from scripts.check_package import wrong_links
 from scripts.check_release import problems
-from scripts.repository_links import outward, place_in_site
+from scripts.repository_links import outward, pages_of, place_in_site
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -203,3 +203,15 @@ def test_a_release_tag_is_compared_with_the_version_and_the_changelog(tag, chang
     messages = list(problems(tag, version="1.2.0", changelog=changelog))
     assert len(messages) == len(found)
     assert all(part in message for part, message in zip(found, messages, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("repository", "site"),
+    [
+        ("https://github.com/Sunra/integrations", "https://sunra.github.io/integrations/"),
+        ("https://github.com/sunra/integrations/", "https://sunra.github.io/integrations/"),
+        ("https://code.example/sunra/integrations", None),
+    ],
+)
+def test_the_address_of_the_site_comes_from_the_repository(repository, site):
+    assert pages_of(repository) == site

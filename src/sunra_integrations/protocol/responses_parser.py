@@ -394,8 +394,8 @@ class ResponsesParser:
         """The end of a text that no event has brought.
 
         Raises:
-            StreamInterrupted: The events brought something else. A difference in white space, or in
-                how complete arguments are written, is none.
+            StreamInterrupted: The events brought something else. Differences in white space, or in
+                how complete arguments are written, are ignored.
         """
         received = item.text(place)
         if whole.startswith(received):
